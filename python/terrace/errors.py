@@ -1,0 +1,33 @@
+"""The exceptions that Terrace raises. Every message names what failed, where, and what to do about it."""
+
+
+class TerraceError(Exception):
+    """Base of all errors that Terrace raises on purpose."""
+
+
+class CompileError(TerraceError):
+    """A model or a module could not be compiled: a pass refused it, or a native compiler failed or crashed."""
+
+
+class ModelImportError(CompileError):
+    """A PyTorch model could not be exported or brought into the graph dialect."""
+
+
+class PassError(CompileError):
+    """A pass failed; the message carries the located diagnostics that it reported."""
+
+
+class PipelineError(TerraceError):
+    """A pass pipeline is malformed, names an unknown pass, or gives a pass a wrong option."""
+
+
+class TargetError(TerraceError):
+    """A target is unknown, its fields are inconsistent, or this machine cannot run code made for it."""
+
+
+class ArtifactError(TerraceError):
+    """A `.terrace` file is truncated, foreign, or of an unknown version."""
+
+
+class InputError(TerraceError, TypeError, ValueError):
+    """A compiled model was called with inputs of a wrong number, structure, shape or dtype."""

@@ -1,0 +1,77 @@
+"""The only file that imports the MLIR bindings (they come inside the torch-mlir wheel).
+
+Everything else takes `ir`, the upstream dialects and the rewrite drivers from here, so that another build of the
+same bindings can be swapped in at one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch_mlir import ir, rewrite
+from torch_mlir.dialects import arith, ext, func, linalg, math, memref, scf, tensor, vector
+from torch_mlir.passmanager import PassManager
+
+__all__ = [
+    "PassManager",
+    "arith",
+    "create_context",
+    "ext",
+    "func",
+    "ir",
+    "linalg",
+    "math",
+    "memref",
+    "operation_of",
+    "parse_module",
+    "rewrite",
+    "scf",
+    "tensor",
+    "vector",
+    "walk",
+]
+
+DYNAMIC = ir.ShapedType.get_dynamic_size()
+"""The number that stands for `?` in shapes read from types."""
+
+
+def create_context() -> ir.Context:
+    """A fresh context in which Terrace's dialects are loaded.
+
+    MLIR's multithreading is off: its C++ workers deadlock when they call a verifier written in Python.
+    """
+    from terrace.dialects import load_dialects
+
+    context = ir.Context()
+    context.enable_multithreading(False)
+    with context, ir.Location.unknown():
+        load_dialects()
+    return context
+
+
+def parse_module(text: str, context: ir.Context) -> ir.Module:
+    """Parse and verify a module; raises `ir.MLIRError` with located diagnostics."""
+    with context, ir.Location.unknown():
+        return ir.Module.parse(text, context)
+
+
+def operation_of(value: Any) -> ir.Operation | None:
+    """The operation that defines `value`, or None for a block argument."""
+    owner = value.owner
+    return None if isinstance(owner, ir.Block) else owner.operation
+
+
+def walk(operation: Any) -> Iterator[ir.Operation]:
+    """All operations nested in `operation`, itself excluded, in order; safe against erasing the one yielded."""
+    for region in operation.regions:
+        for block in region.blocks:
+            for child in list(block.operations):
+                yield from walk(child.operation)
+                yield child.operation
+
+
+def attach_diagnostics(context: ir.Context, handler: Callable[[ir.Diagnostic], bool]) -> ir.DiagnosticHandler:
+    """Register `handler` for diagnostics emitted in `context`; call `.detach()` on what comes back."""
+    context.emit_error_diagnostics = True
+    return context.attach_diagnostic_handler(handler)
