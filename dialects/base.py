@@ -90,14 +90,18 @@ def element_type_of(value_or_type: Any) -> ir.Type:
 
 def compatible(left: Sequence[int], right: Sequence[int]) -> bool:
     """Whether two shapes can be the same at run time: equal ranks, and sizes equal wherever both are known."""
-    return len(left) == len(right) and all(
-        a == b or DYNAMIC in (a, b) for a, b in zip(left, right, strict=True)
-    )
+    return len(left) == len(right) and all(a == b or DYNAMIC in (a, b) for a, b in zip(left, right, strict=True))
 
 
 def format_shape(shape: Sequence[int]) -> str:
     """`4x?x8`, as in a type."""
     return "x".join("?" if size == DYNAMIC else str(size) for size in shape) or "scalar"
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ShapeError(message) unless `condition` holds."""
+    if not condition:
+        raise ShapeError(message)
 
 
 def verify(operation: ir.Operation, check: Any) -> bool:

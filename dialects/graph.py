@@ -162,12 +162,8 @@ def pool_shape(shape: list[int], attrs: Attributes) -> list[int]:
     require_length("dilations", attrs.dilations, 2)
     c, h, w = image_axes(attrs.layout)
     top, bottom, left, right = attrs.padding
-    height = window_size(
-        shape[h], attrs.kernel[0], attrs.strides[0], top, bottom, attrs.dilations[0], attrs.ceil_mode
-    )
-    width = window_size(
-        shape[w], attrs.kernel[1], attrs.strides[1], left, right, attrs.dilations[1], attrs.ceil_mode
-    )
+    height = window_size(shape[h], attrs.kernel[0], attrs.strides[0], top, bottom, attrs.dilations[0], attrs.ceil_mode)
+    width = window_size(shape[w], attrs.kernel[1], attrs.strides[1], left, right, attrs.dilations[1], attrs.ceil_mode)
     return image_shape(attrs.layout, shape[0], shape[c], height, width)
 
 
@@ -950,9 +946,7 @@ class PackOp(TensorOp, name="pack", traits=[ext.Pure]):
         return [shape[axis] for axis in attrs.outer_permutation] + list(attrs.inner_tiles)
 
 
-ELEMENTWISE_OPS: dict[str, type] = {
-    op.OPERATION_NAME: op for op in Graph.operations if issubclass(op, Elementwise)
-}
+ELEMENTWISE_OPS: dict[str, type] = {op.OPERATION_NAME: op for op in Graph.operations if issubclass(op, Elementwise)}
 """The classes of all elementwise ops, by op name."""
 
 __all__ = [name for name in globals() if name.endswith("Op")] + ["ELEMENTWISE_OPS", "Graph"]

@@ -1,27 +1,104 @@
-"""The kernel dialect: HOW IT IS CUT. One kernel is one dispatch: a fused group with its schedule."""
+"""The kernel dialect: HOW IT IS CUT. One kernel is one dispatch: a fused group of graph ops with its schedule.
 
+A schedule is a dictionary attribute, so that a cost model can choose it, a test can read it and a person can edit it.
+`SCHEDULE_KEYS` says what each entry means; `lowering/schedule/schedule.py` holds it as a dataclass.
+"""
+
+# No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
 from collections.abc import Sequence
 from typing import Any
 
-from terrace.mlir import ext, ir
+from terrace.dialects.base import ShapeError, attributes_of, verify
+from terrace.mlir import DYNAMIC, ext, ir
 
 Operand = ext.Operand
 Result = ext.Result
+
+ITERATION_KEYS = {
+    "names": "the dimensions of the iteration space, outermost first",
+    "kinds": "for each dimension, parallel or reduction",
+    "sizes": "for each dimension its number of iterations (? is the most negative i64)",
+}
+SCHEDULE_KEYS = {
+    "tile_sizes": "for each dimension, the size of the tile held in registers; 1 where the dimension is not tiled",
+    "block_sizes": "for each dimension, the part that one workgroup takes, a multiple of the tile; 0 is all of it",
+    "parallel": "names of the dimensions whose blocks are spread over workgroups",
+    "layouts": "for each argument, {} for row-major or the attributes of the graph.pack that makes its layout",
+    "staged": "names of the arguments that a workgroup first copies into local memory",
+    "order": "names of the tiled dimensions in the order of the loops over tiles, outermost first",
+}
 
 
 class Kernel(ext.Dialect, name="kernel"):
     """The namespace `kernel.`"""
 
 
+def _check_iteration_space(space: dict[str, Any]) -> None:
+    if set(space) != set(ITERATION_KEYS):
+        raise ShapeError(f"iteration_space must have the keys {', '.join(ITERATION_KEYS)}")
+    if not len(space["names"]) == len(space["kinds"]) == len(space["sizes"]):
+        raise ShapeError("iteration_space must give a kind and a size for each name")
+    if any(kind not in ("parallel", "reduction") for kind in space["kinds"]):
+        raise ShapeError("iteration_space kinds must be 'parallel' or 'reduction'")
+    if any(size < 0 and size != DYNAMIC for size in space["sizes"]):
+        raise ShapeError("iteration_space sizes must not be negative")
+
+
+def _check_schedule(schedule: dict[str, Any], space: dict[str, Any], arguments: int) -> None:
+    unknown = set(schedule) - set(SCHEDULE_KEYS)
+    if unknown:
+        raise ShapeError(f"schedule has unknown keys {sorted(unknown)}; known are {', '.join(SCHEDULE_KEYS)}")
+    missing = set(SCHEDULE_KEYS) - set(schedule)
+    if missing:
+        raise ShapeError(f"schedule lacks {', '.join(sorted(missing))}")
+    names, rank = space["names"], len(space["names"])
+    for key in ("tile_sizes", "block_sizes"):
+        if len(schedule[key]) != rank:
+            raise ShapeError(f"schedule {key} must have {rank} elements, one for each of {', '.join(names)}")
+    for name, tile, block in zip(names, schedule["tile_sizes"], schedule["block_sizes"], strict=True):
+        if tile < 1:
+            raise ShapeError(f"tile size of '{name}' must be positive, got {tile}")
+        if block < 0 or block % tile:
+            raise ShapeError(f"block size {block} of '{name}' must be a multiple of its tile size {tile}")
+    for key in ("parallel", "order"):
+        if any(name not in names for name in schedule[key]) or len(set(schedule[key])) != len(schedule[key]):
+            raise ShapeError(f"schedule {key} must name distinct dimensions of {', '.join(names)}")
+    for name in schedule["parallel"]:
+        if space["kinds"][names.index(name)] != "parallel":
+            raise ShapeError(f"dimension '{name}' is a reduction and cannot be parallel")
+    if len(schedule["layouts"]) != arguments:
+        raise ShapeError(f"schedule layouts must have {arguments} elements, one for each argument")
+
+
 class FuncOp(Kernel.Operation, name="func", traits=[ir.IsIsolatedFromAboveTrait]):
     """A kernel: a symbol at module level whose body holds graph ops on its arguments and ends in `kernel.return`.
 
-    `schedule` is a dictionary: `generator` names the generator that takes the kernel; the rest is its schedule.
+    `generator` names the generator that turns it into loops, `iteration_space` says what is iterated (keys:
+    `ITERATION_KEYS`), and `schedule` how it is cut (keys: `SCHEDULE_KEYS`; empty before `schedule-kernels`).
     """
 
     sym_name: ir.StringAttr
+    generator: ir.StringAttr
+    iteration_space: ir.DictAttr
     schedule: ir.DictAttr
     body: ext.Region
+
+    def verify_invariants(self) -> bool:
+        operation = self.operation
+        return verify(operation, lambda: self._check(operation))
+
+    @staticmethod
+    def _check(operation: ir.Operation) -> None:
+        attrs = attributes_of(operation)
+        space, schedule = attrs.iteration_space, attrs.schedule
+        if not isinstance(space, dict) or not isinstance(schedule, dict):
+            return  # the bindings' own check names the attribute
+        _check_iteration_space(space)
+        blocks = list(operation.regions[0].blocks) if len(operation.regions) else []
+        if len(blocks) != 1:
+            raise ShapeError("must have one block")
+        if schedule:
+            _check_schedule(schedule, space, len(blocks[0].arguments))
 
 
 class ReturnOp(Kernel.Operation, name="return", traits=[ext.Pure, ir.IsTerminatorTrait]):
@@ -31,8 +108,12 @@ class ReturnOp(Kernel.Operation, name="return", traits=[ext.Pure, ir.IsTerminato
 
 
 class LaunchOp(Kernel.Operation, name="launch", traits=[ext.Pure]):
-    """Runs the kernel `callee` on tensors. Pure: it reads its operands and makes new results."""
+    """Runs the kernel `callee` on tensors and makes new ones. Pure: a launch whose results nobody uses is dead.
+
+    `sizes` gives the `?` sizes of the results, in order.
+    """
 
     inputs: Sequence[Operand[Any]]
+    sizes: Sequence[Operand[ir.IndexType]]
     callee: ir.FlatSymbolRefAttr
     results_: Sequence[Result[Any]]

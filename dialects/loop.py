@@ -1,7 +1,193 @@
-"""The loop dialect: WHAT RUNS. Loops over memrefs around tile ops."""
+"""The loop dialect: WHAT RUNS. Loops over memrefs around tile ops; what a target lowers.
 
-from terrace.mlir import ext
+A tile is a value of a builtin `vector` type of any rank: a piece of an array that is held close to the arithmetic
+(registers on a CPU, registers of all invocations of a workgroup on a GPU, arrays of registers in hardware). Elementwise
+work on tiles is arith and math ops on these vectors. Sequential loops are `scf.for`, conditions `scf.if`; this dialect
+adds what upstream lacks. Nothing here names a target.
+"""
+
+# No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.dialects.base import (
+    I64Array,
+    attributes_of,
+    format_shape,
+    require,
+    shape_of,
+    verify,
+)
+from terrace.mlir import DYNAMIC, ext, ir
+
+Operand = ext.Operand
+Result = ext.Result
+Index = ir.IndexType
+Memref = ir.MemRefType
+Tile = ir.VectorType
+
+LOCAL = "local"
+"""The memory space (a string attribute) of scratch memory that one workgroup shares; no attribute means global."""
 
 
 class Loop(ext.Dialect, name="loop"):
     """The namespace `loop.`"""
+
+
+def _check_access(operation: ir.Operation, tile: ir.Type, memory: ir.Type, indices: int, sizes: int) -> None:
+    """What load_tile and store_tile share: `dims` and `strides` relate each tile dimension to one of memory."""
+    attrs = attributes_of(operation)
+    rank, shape = len(ir.MemRefType(memory).shape), shape_of(tile)
+    require(indices == rank, f"needs {rank} indices for {memory}, got {indices}")
+    require(
+        len(attrs.dims) == len(shape),
+        f"attribute 'dims' must have {len(shape)} elements, one for each of the tile",
+    )
+    require(len(attrs.strides) == len(shape), f"attribute 'strides' must have {len(shape)} elements")
+    require(sizes in (0, len(shape)), f"needs no sizes or {len(shape)}, got {sizes}")
+    require(all(-1 <= d < rank for d in attrs.dims), f"attribute 'dims' is out of range for {memory}")
+    used = [d for d in attrs.dims if d >= 0]
+    require(len(used) == len(set(used)), "attribute 'dims' names a dimension of memory twice")
+    require(all(s >= 1 for s in attrs.strides), "attribute 'strides' must be positive")
+    require(
+        ir.VectorType(tile).element_type == ir.MemRefType(memory).element_type,
+        f"tile {tile} and memory {memory} differ in element type",
+    )
+
+
+class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
+    """Reads a tile: element (i0, i1, ...) comes from memory at `indices`, moved by it*strides[t] in dimension dims[t].
+
+    A tile dimension whose `dims` entry is -1 does not move: the element is repeated along it. With `sizes`, only the
+    first sizes[t] elements along tile dimension t are in bounds; the others are not read and their value is undefined.
+    """
+
+    source: Operand[Memref]
+    indices: Sequence[Operand[Index]]
+    sizes: Sequence[Operand[Index]]
+    dims: I64Array
+    strides: I64Array
+    tile: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if len(op.operands) == 0 or not isinstance(op.operands[0].type, Memref):
+            return True  # the bindings' own check names the operand
+        return verify(
+            op,
+            lambda: _check_access(op, op.results[0].type, op.operands[0].type, len(self.indices), len(self.sizes)),
+        )
+
+
+class StoreTileOp(Loop.Operation, name="store_tile"):
+    """Writes a tile where `load_tile` would read it; with `sizes`, only the elements in bounds. No `dims` may be -1."""
+
+    tile: Operand[Tile]
+    destination: Operand[Memref]
+    indices: Sequence[Operand[Index]]
+    sizes: Sequence[Operand[Index]]
+    dims: I64Array
+    strides: I64Array
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if len(op.operands) < 2 or not isinstance(op.operands[1].type, Memref):
+            return True
+        return verify(op, lambda: self._check(op))
+
+    def _check(self, op: ir.Operation) -> None:
+        _check_access(op, op.operands[0].type, op.operands[1].type, len(self.indices), len(self.sizes))
+        require(-1 not in attributes_of(op).dims, "cannot store along a repeated dimension")
+
+
+class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
+    """accumulator[m..., n] + sum over k of lhs[m..., k] * rhs[k, n]. Each product is added by a fused multiply-add,
+    k ascending."""
+
+    lhs: Operand[Tile]
+    rhs: Operand[Tile]
+    accumulator: Operand[Tile]
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if len(op.operands) != 3 or not all(isinstance(v.type, Tile) for v in [*op.operands, *op.results]):
+            return True
+        return verify(op, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        lhs, rhs, acc = (shape_of(v) for v in op.operands)
+        require(len(rhs) == 2, f"rhs must have rank 2, got {format_shape(rhs)}")
+        require(len(lhs) >= 1 and lhs[-1] == rhs[0], f"contracted sizes differ: {lhs[-1:]} and {rhs[0]}")
+        require(acc == [*lhs[:-1], rhs[1]], f"accumulator must be {format_shape([*lhs[:-1], rhs[1]])}")
+        require(op.operands[2].type == op.results[0].type, "result and accumulator differ in type")
+
+
+class ParallelOp(Loop.Operation, name="parallel"):
+    """Runs its body for every index in [0, bounds[0]) x [0, bounds[1]) x ..., in any order, at once if it likes.
+
+    One iteration is the work of one workgroup. `mapping` says for each dimension what it is spread over: "workgroup".
+    The bounds are computed by the ops before it in the function from constants and sizes of the function's arguments.
+    """
+
+    bounds: Sequence[Operand[Index]]
+    mapping: ir.ArrayAttr
+    body: ext.Region
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(op, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        blocks = list(op.regions[0].blocks) if len(op.regions) else []
+        require(len(blocks) == 1, "must have one block")
+        require(
+            len(blocks[0].arguments) == len(op.operands),
+            "needs one index argument in its body for each bound",
+        )
+        mapping = attributes_of(op).mapping
+        require(isinstance(mapping, list) and len(mapping) == len(op.operands), "needs one mapping for each bound")
+        require(all(m == "workgroup" for m in mapping), f"mapping must be 'workgroup', got {mapping}")
+        require(len(op.operands) <= 3, "has at most 3 dimensions, as workgroups have")
+
+
+class YieldOp(Loop.Operation, name="yield", traits=[ext.Pure, ir.IsTerminatorTrait]):
+    """Ends the body of `loop.parallel`."""
+
+    values: Sequence[Operand[Any]]
+
+
+class AllocOp(Loop.Operation, name="alloc"):
+    """Scratch memory of static shape in the "local" space, shared by one workgroup, alive in the enclosing body."""
+
+    memory: Result[Memref]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if len(op.results) != 1 or not isinstance(op.results[0].type, Memref):
+            return True
+        return verify(op, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        type_ = ir.MemRefType(op.results[0].type)
+        require(DYNAMIC not in type_.shape, "needs a static shape")
+        space = type_.memory_space
+        require(
+            isinstance(space, ir.StringAttr) and space.value == LOCAL,
+            f'must be in memory space "{LOCAL}", got {space}',
+        )
+
+
+__all__ = [
+    "LOCAL",
+    "AllocOp",
+    "ContractTileOp",
+    "LoadTileOp",
+    "Loop",
+    "ParallelOp",
+    "StoreTileOp",
+    "YieldOp",
+]
