@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch_mlir import ir, rewrite
+from torch_mlir._mlir_libs import _torchMlir  # importing it registers torch-mlir's passes
 from torch_mlir.dialects import arith, ext, func, linalg, math, memref, scf, tensor, vector
 from torch_mlir.passmanager import PassManager
 
@@ -21,6 +22,7 @@ __all__ = [
     "func",
     "ir",
     "linalg",
+    "load_torch_dialects",
     "math",
     "memref",
     "operation_of",
@@ -48,6 +50,18 @@ def create_context() -> ir.Context:
     with context, ir.Location.unknown():
         load_dialects()
     return context
+
+
+def load_torch_dialects(context: ir.Context) -> None:
+    """Load torch-mlir's dialects (torch, torch_c, tm_tensor) into `context`; costs about a millisecond.
+
+    The bindings can register only `torch`; the other two come with the passes that depend on them, here run over an
+    empty module.
+    """
+    _torchMlir.register_dialect(context)
+    passes = "torch-func-backend-type-conversion,func.func(convert-torch-to-tmtensor)"
+    with context, ir.Location.unknown():
+        PassManager.parse(f"builtin.module({passes})").run(ir.Module.create().operation)
 
 
 def parse_module(text: str, context: ir.Context) -> ir.Module:

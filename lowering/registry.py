@@ -1,0 +1,46 @@
+"""Every pass written in Python, by name; a pass is imported when it is first looked up, so that tools start fast."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable
+
+from terrace.errors import PipelineError
+from terrace.lowering.upstream_passes import UPSTREAM_PASSES
+from terrace.passes import Pass
+
+# Sorted, one line each: "pass-name": "terrace.lowering.package.pass_name:PassName".
+PASSES: dict[str, str] = {}
+
+
+def find_pass(name: str) -> type[Pass]:
+    """The class of the Python pass called `name`; raises `PipelineError` suggesting near names."""
+    try:
+        module, _, class_name = PASSES[name].partition(":")
+    except KeyError:
+        raise PipelineError(f"unknown pass '{name}'{suggestion(name, all_pass_names())}") from None
+    found: type[Pass] = getattr(importlib.import_module(module), class_name)
+    return found
+
+
+def all_pass_names() -> list[str]:
+    """The names of all passes: ours and upstream's, sorted."""
+    return sorted({*PASSES, *UPSTREAM_PASSES})
+
+
+def summaries() -> dict[str, str]:
+    """The first docstring line of each Python pass, by pass name. Imports every pass."""
+    return {name: summary_of(find_pass(name)) for name in PASSES}
+
+
+def summary_of(pass_class: type[Pass]) -> str:
+    """The first line of a pass's docstring."""
+    return (inspect.getdoc(pass_class) or "").partition("\n")[0]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'a' or 'b'?` with the known names nearest to `name`, or nothing when none is near."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(item) for item in near)}?" if near else ""
