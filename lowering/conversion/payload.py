@@ -1,0 +1,290 @@
+"""The scalar payload of every elementwise graph op, as arith and math ops at the insertion point.
+
+The same function serves scalars (in the region of a linalg op) and vectors of any rank (tiles of the loop level):
+constants become splats of the operands' shape. Half precision (f16, bf16) is computed in f32 and rounded once, as
+PyTorch does. Integers are signless and read as signed, i1 as a boolean; a `uint8` tensor arrives as i8 and must be
+widened by the frontend before it means anything above 127.
+"""
+
+from __future__ import annotations
+
+import math as pymath
+from collections.abc import Callable
+from typing import Any
+
+from terrace.dialects.base import Attributes
+from terrace.errors import CompileError
+from terrace.mlir import arith, ir, math
+
+Values = list[ir.Value]
+Emitter = Callable[[Attributes, Values], ir.Value]
+
+
+class PayloadError(CompileError):
+    """An elementwise op has no meaning for an element type. The text completes "'graph.x' op ..."."""
+
+
+def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type: ir.Type) -> ir.Value:
+    """The result of elementwise op `op_name` ("graph.add") on `operands`, which all have one shape or are scalars.
+
+    `result_element_type` matters to `graph.cast`; all other ops have the type that the dialect infers. Raises
+    PayloadError when the op is not defined on the operands' element type.
+    """
+    name = op_name.removeprefix("graph.")
+    if name == "cast":
+        return cast(operands[0], result_element_type)
+    if name == "compare":
+        return compare(attrs.predicate, *operands)
+    if name == "select":
+        return arith.select(*operands)
+    element = scalar_type(operands[0].type)
+    if not is_float(element):
+        if name not in INTEGER:
+            raise PayloadError(f"is not defined on element type {element}; cast its operands first")
+        return INTEGER[name](attrs, operands)
+    emitter = FLOAT[name]
+    if element.width >= 32 or name in EXACT:
+        return emitter(attrs, operands)
+    wide = emitter(attrs, [cast(value, ir.F32Type.get()) for value in operands])
+    return cast(wide, element)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Types and constants
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def scalar_type(type_: ir.Type) -> Any:
+    """The element type of a vector type; any other type is itself."""
+    return type_.element_type if isinstance(type_, ir.VectorType) else type_
+
+
+def with_element(type_: ir.Type, element: ir.Type) -> ir.Type:
+    """`type_` with another element type: a vector keeps its shape (and scalable dimensions)."""
+    if isinstance(type_, ir.VectorType):
+        return ir.VectorType.get(type_.shape, element, scalable=type_.scalable_dims if type_.scalable else None)
+    return element
+
+
+def is_float(type_: ir.Type) -> bool:
+    """Whether `type_` is a floating-point scalar type."""
+    return isinstance(type_, ir.FloatType)
+
+
+def is_bool(type_: ir.Type) -> bool:
+    """Whether `type_` is i1."""
+    return isinstance(type_, ir.IntegerType) and type_.width == 1
+
+
+def constant(type_: ir.Type, value: float) -> ir.Value:
+    """The constant `value` of `type_`, splat when it is a vector type."""
+    element = scalar_type(type_)
+    attribute = (
+        ir.FloatAttr.get(element, float(value)) if is_float(element) else ir.IntegerAttr.get(element, int(value))
+    )
+    if isinstance(type_, ir.VectorType):
+        attribute = ir.DenseElementsAttr.get_splat(type_, attribute)
+    return arith.constant(type_, attribute)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Casts and comparisons
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def cast(value: ir.Value, element: ir.Type) -> ir.Value:
+    """`value` as `element`, a scalar type: the same number where it exists, truncated towards zero to an integer."""
+    source = scalar_type(value.type)
+    if source == element:
+        return value
+    target = with_element(value.type, element)
+    if is_float(source) and is_float(element):
+        return _cast_float(value, source, target)
+    if is_bool(element):
+        return compare("ne", value, constant(value.type, 0))
+    if is_float(source):
+        return arith.fptosi(target, value)
+    return _cast_integer(value, source, target)
+
+
+def _cast_integer(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
+    element = scalar_type(target)
+    if is_float(element):
+        return (arith.uitofp if is_bool(source) else arith.sitofp)(target, value)
+    if source.width > element.width:
+        return arith.trunci(target, value)
+    return (arith.extui if is_bool(source) else arith.extsi)(target, value)
+
+
+def _cast_float(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
+    element = scalar_type(target)
+    if source.width < element.width:
+        return arith.extf(target, value)
+    if source.width > element.width:
+        return arith.truncf(target, value)
+    # f16 and bf16 have equal widths, and no op converts one into the other.
+    wide = arith.extf(with_element(value.type, ir.F32Type.get()), value)
+    return arith.truncf(target, wide)
+
+
+FLOAT_PREDICATES = {
+    "eq": arith.CmpFPredicate.OEQ,
+    "ne": arith.CmpFPredicate.UNE,
+    "lt": arith.CmpFPredicate.OLT,
+    "le": arith.CmpFPredicate.OLE,
+    "gt": arith.CmpFPredicate.OGT,
+    "ge": arith.CmpFPredicate.OGE,
+}
+SIGNED_PREDICATES = {
+    "eq": arith.CmpIPredicate.eq,
+    "ne": arith.CmpIPredicate.ne,
+    "lt": arith.CmpIPredicate.slt,
+    "le": arith.CmpIPredicate.sle,
+    "gt": arith.CmpIPredicate.sgt,
+    "ge": arith.CmpIPredicate.sge,
+}
+BOOL_PREDICATES = {
+    **SIGNED_PREDICATES,
+    "lt": arith.CmpIPredicate.ult,
+    "le": arith.CmpIPredicate.ule,
+    "gt": arith.CmpIPredicate.ugt,
+    "ge": arith.CmpIPredicate.uge,
+}
+
+
+def compare(predicate: str, lhs: ir.Value, rhs: ir.Value) -> ir.Value:
+    """`lhs predicate rhs` as i1: ordered for floats (ne unordered), signed for integers, unsigned for i1."""
+    element = scalar_type(lhs.type)
+    if is_float(element):
+        return arith.cmpf(FLOAT_PREDICATES[predicate], lhs, rhs)
+    return arith.cmpi((BOOL_PREDICATES if is_bool(element) else SIGNED_PREDICATES)[predicate], lhs, rhs)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Floating point
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _relu(attrs: Attributes, values: Values) -> ir.Value:
+    # `x < 0 ? 0 : x` becomes one maxps with NaN kept; maximumf would cost a second compare.
+    (x,) = values
+    zero = constant(x.type, 0.0)
+    return arith.select(compare("lt", x, zero), zero, x)
+
+
+def _sigmoid(attrs: Attributes, values: Values) -> ir.Value:
+    (x,) = values
+    one = constant(x.type, 1.0)
+    return arith.divf(one, arith.addf(one, math.exp(arith.negf(x))))
+
+
+def _silu(attrs: Attributes, values: Values) -> ir.Value:
+    (x,) = values
+    return arith.divf(x, arith.addf(constant(x.type, 1.0), math.exp(arith.negf(x))))
+
+
+def _hardsigmoid(attrs: Attributes, values: Values) -> ir.Value:
+    (x,) = values
+    shifted = arith.addf(x, constant(x.type, 3.0))
+    clamped = arith.minimumf(arith.maximumf(shifted, constant(x.type, 0.0)), constant(x.type, 6.0))
+    return arith.mulf(clamped, constant(x.type, 1.0 / 6.0))
+
+
+def _hardswish(attrs: Attributes, values: Values) -> ir.Value:
+    return arith.mulf(values[0], _hardsigmoid(attrs, values))
+
+
+def _gelu(attrs: Attributes, values: Values) -> ir.Value:
+    (x,) = values
+    if attrs.approximate == "none":
+        inner = math.erf(arith.mulf(x, constant(x.type, pymath.sqrt(0.5))))
+    elif attrs.approximate == "tanh":
+        cubic = arith.mulf(arith.mulf(arith.mulf(x, x), x), constant(x.type, 0.044715))
+        inner = math.tanh(arith.mulf(arith.addf(x, cubic), constant(x.type, pymath.sqrt(2.0 / pymath.pi))))
+    else:
+        raise PayloadError(f"attribute 'approximate' must be none or tanh, got {attrs.approximate}")
+    half = arith.mulf(x, constant(x.type, 0.5))
+    return arith.mulf(half, arith.addf(inner, constant(x.type, 1.0)))
+
+
+def _direct(builder: Callable[..., ir.Value]) -> Emitter:
+    """The emitter of an op that is one upstream op on the same operands."""
+    return lambda attrs, values: builder(*values)
+
+
+FLOAT: dict[str, Emitter] = {
+    "abs": _direct(math.absf),
+    "add": _direct(arith.addf),
+    "ceil": _direct(math.ceil),
+    "cos": _direct(math.cos),
+    "div": _direct(arith.divf),
+    "erf": _direct(math.erf),
+    "exp": _direct(math.exp),
+    "floor": _direct(math.floor),
+    "gelu": _gelu,
+    "hardsigmoid": _hardsigmoid,
+    "hardswish": _hardswish,
+    "log": _direct(math.log),
+    "maximum": _direct(arith.maximumf),
+    "minimum": _direct(arith.minimumf),
+    "mul": _direct(arith.mulf),
+    "neg": _direct(arith.negf),
+    "pow": _direct(math.powf),
+    "relu": _relu,
+    "rsqrt": _direct(math.rsqrt),
+    "sigmoid": _sigmoid,
+    "silu": _silu,
+    "sin": _direct(math.sin),
+    "sqrt": _direct(math.sqrt),
+    "sub": _direct(arith.subf),
+    "tanh": _direct(math.tanh),
+}
+"""Ops on floating point, by name without `graph.`."""
+
+EXACT = frozenset({"abs", "maximum", "minimum", "neg", "relu"})
+"""Ops whose result is never rounded, so that half precision needs no detour through f32."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Integers: wrap-around arithmetic; on i1 add is or, mul is and, as in PyTorch
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _by_width(boolean: Callable[..., ir.Value] | None, integer: Callable[..., ir.Value]) -> Emitter:
+    """The emitter of an op with one upstream op for i1 (None where undefined) and one for other integers."""
+
+    def emit_integer(attrs: Attributes, values: Values) -> ir.Value:
+        if not is_bool(scalar_type(values[0].type)):
+            return integer(*values)
+        if boolean is None:
+            raise PayloadError("is not defined on element type i1; cast its operands first")
+        return boolean(*values)
+
+    return emit_integer
+
+
+def _identity(value: ir.Value) -> ir.Value:
+    return value
+
+
+def _negate(value: ir.Value) -> ir.Value:
+    return arith.subi(constant(value.type, 0), value)
+
+
+def _relu_integer(value: ir.Value) -> ir.Value:
+    return arith.maxsi(value, constant(value.type, 0))
+
+
+INTEGER: dict[str, Emitter] = {
+    "abs": _by_width(_identity, math.absi),
+    "add": _by_width(arith.ori, arith.addi),
+    "ceil": _direct(_identity),
+    "floor": _direct(_identity),
+    "maximum": _by_width(arith.ori, arith.maxsi),
+    "minimum": _by_width(arith.andi, arith.minsi),
+    "mul": _by_width(arith.andi, arith.muli),
+    "neg": _by_width(None, _negate),
+    "relu": _by_width(_identity, _relu_integer),
+    "sub": _by_width(None, arith.subi),
+}
+"""Ops on integers, by name without `graph.`; the others are defined on floating point only."""
