@@ -6,8 +6,7 @@ name that is missing here still runs if the bindings know it. `test_pipeline_par
 
 from __future__ import annotations
 
-UPSTREAM_PASSES = frozenset(
-    """
+_NAMES = """
     acc-bind-routine acc-cg-to-gpu acc-compute-lowering acc-declare-gpu-module-insertion
     acc-emit-remarks-data acc-emit-remarks-loop acc-emit-remarks-private acc-if-clause-lowering
     acc-implicit-data acc-implicit-declare acc-implicit-routine acc-legalize-serial acc-loop-tiling
@@ -114,5 +113,6 @@ UPSTREAM_PASSES = frozenset(
     transform-interpreter transform-preload-library trivial-dce view-op-graph wrap-emitc-func-in-class
     xegpu-blocking xegpu-optimize-peephole xegpu-propagate-layout xegpu-sg-to-lane-distribute
     xegpu-vector-linearize xegpu-wg-to-sg-distribute xevm-attach-target
-    """.split()
-)
+"""
+
+UPSTREAM_PASSES = frozenset(_NAMES.split())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -54,13 +55,21 @@ class UpstreamPass(Pass):
         return self.text
 
 
+PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+*?")
+
+
 def format_option(value: Any) -> str:
-    """An option's value as pipeline text: booleans in lower case, sequences joined by commas."""
+    """An option's value as pipeline text: booleans in lower case, sequences joined by commas, quotes where needed."""
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (tuple, list)):
         return ",".join(format_option(item) for item in value)
-    return str(value)
+    text = str(value)
+    if isinstance(value, str) and (text in ("", "none") or not PLAIN_CHARACTERS.issuperset(text)):
+        return json.dumps(text, ensure_ascii=False)
+    return text
 
 
 def fail(operation: Any, message: str) -> PassError:
@@ -70,34 +79,49 @@ def fail(operation: Any, message: str) -> PassError:
 
 
 class LocatedPassError(PassError):
-    """A refusal tied to a location in the IR."""
+    """A refusal tied to a location in the IR; `note` says which pass of which pipeline refused."""
 
-    def __init__(self, location: ir.Location, message: str) -> None:
-        super().__init__(f"{describe_location(location)}: error: {message}")
+    def __init__(self, location: ir.Location, message: str, note: str = "") -> None:
+        text = f"{describe_location(location)}: error: {message}"
+        super().__init__(f"{text}\n{note}" if note else text)
         self.location = location
         self.message = message
+        self.note = note
+
+
+class UpstreamPassError(PassError):
+    """MLIR itself failed a pass; MLIR emitted the located diagnostics, `note` says which pass of which pipeline."""
+
+    def __init__(self, diagnostics: str, note: str) -> None:
+        super().__init__(f"{diagnostics}\n{note}")
+        self.note = note
 
 
 def describe_location(location: ir.Location) -> str:
-    """`file:line:column` of the innermost source line in `location`, or its MLIR text when it has none."""
-    if location.is_a_file():
-        return f"{location.filename}:{location.start_line}:{location.start_col}"
-    if location.is_a_name():
-        return describe_location(location.child_loc)
-    if location.is_a_callsite():
-        return describe_location(location.callee)
-    if location.is_a_fused():
-        for child in location.locations:
-            text = describe_location(child)
-            if text != "-":
-                return text
-    return "-"
+    """`file:line:column` of the innermost source line in `location`, or `-` when it has none."""
+    position = source_position(location)
+    return "-" if position is None else ":".join(str(part) for part in position)
+
+
+def source_position(location: ir.Location) -> tuple[str, int, int] | None:
+    """File, line and column of the innermost source line in `location`, or None when it has none."""
+    if isinstance(location, ir.FileLineColLoc):
+        return str(location.filename), location.start_line, location.start_col
+    if isinstance(location, ir.NameLoc):
+        return source_position(location.child_loc)
+    if isinstance(location, ir.CallSiteLoc):
+        return source_position(location.callee)
+    if isinstance(location, ir.FusedLoc):
+        return next(filter(None, map(source_position, location.locations)), None)
+    return None
 
 
 Observer = Callable[[Pass, ir.Operation], None]
 
 
-def run_passes(passes: Sequence[Pass], module: ir.Operation, after: Observer | None = None) -> None:
+def run_passes(
+    passes: Sequence[Pass], module: ir.Operation, after: Observer | None = None, *, verify: bool = True
+) -> None:
     """Run `passes` over `module` one after another, verifying the IR after each.
 
     Raises `PassError` naming the pass that failed and the pipeline string that reproduces it. `after` is called with
@@ -108,10 +132,17 @@ def run_passes(passes: Sequence[Pass], module: ir.Operation, after: Observer | N
         try:
             with module.context, ir.Location.unknown():
                 pass_.run(module)
-                module.verify()
-        except LocatedPassError:
-            raise
+                if verify:
+                    module.verify()
+        except LocatedPassError as error:
+            raise LocatedPassError(error.location, error.message, _reproducer(pass_, pipeline)) from error
         except ir.MLIRError as error:
-            raise PassError(f"pass '{pass_}' failed in --pass-pipeline='{pipeline}':\n{error}") from error
+            raise UpstreamPassError(str(error), _reproducer(pass_, pipeline)) from error
+        except PassError as error:
+            raise PassError(f"{error}\n{_reproducer(pass_, pipeline)}") from error
         if after is not None:
             after(pass_, module)
+
+
+def _reproducer(pass_: Pass, pipeline: str) -> str:
+    return f"note: pass '{pass_}' failed; --pass-pipeline='{pipeline}' reproduces it"

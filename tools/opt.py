@@ -1,0 +1,185 @@
+"""`terrace-opt`: mlir-opt for Terrace's passes and upstream's alike.
+
+Reads MLIR text, runs passes over it, prints the result. Exit codes: 0 done, 1 failed, 2 wrong command line.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from terrace.errors import PassError, PipelineError
+from terrace.lowering.pipeline_parser import print_pipeline
+from terrace.mlir import attach_diagnostics, create_context, ir, load_torch_dialects
+from terrace.passes import LocatedPassError, Pass, UpstreamPassError, run_passes, source_position
+from terrace.tools.diagnostics import Printer, Report, Verifier, reports_of
+from terrace.tools.opt_flags import Settings, UsageError, help_text, list_passes, parse_arguments
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit code."""
+    try:
+        settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    except (UsageError, PipelineError) as error:
+        print(f"terrace-opt: {error}\nrun 'terrace-opt --help' for all flags and passes", file=sys.stderr)
+        return 2
+    if settings.help or settings.list_passes or settings.version:
+        print(_information(settings))
+        return 0
+    if settings.dump_pipeline:
+        print(f"Pass Manager with {len(settings.passes)} passes:", file=sys.stderr)
+        print(print_pipeline(settings.passes), file=sys.stderr)
+    try:
+        text = sys.stdin.read() if settings.input == "-" else Path(settings.input).read_text(encoding="utf-8")
+        run = OptRun(settings, text)
+        succeeded = run.run()
+        if settings.output == "-":
+            sys.stdout.write(run.output)
+        elif succeeded:
+            write_atomically(Path(settings.output), run.output)
+    except OSError as error:
+        print(f"terrace-opt: error: cannot open '{error.filename}': {error.strerror}", file=sys.stderr)
+        return 1
+    return 0 if succeeded else 1
+
+
+def _information(settings: Settings) -> str:
+    if settings.help:
+        return help_text()
+    if settings.list_passes:
+        return list_passes()
+    versions = {name: importlib.metadata.version(name) for name in ("mlir-terrace", "torch-mlir")}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+class OptRun:
+    """One input through the passes, part by part."""
+
+    def __init__(self, settings: Settings, text: str) -> None:
+        self.settings = settings
+        self.text = text
+        self.input_name = "<stdin>" if settings.input == "-" else settings.input
+        self.seconds: dict[str, float] = {}
+        self.output = ""
+        lines = text.splitlines()
+        self.verifier = (
+            Verifier(self.input_name, lines, settings.verify_diagnostics == "only-expected")
+            if settings.verify_diagnostics
+            else None
+        )
+        self.sink = self.verifier or Printer(self.input_name, lines)
+        self.context = create_context()
+        load_torch_dialects(self.context)
+        self.context.allow_unregistered_dialects = settings.allow_unregistered
+
+    def run(self) -> bool:
+        """Process every part, collecting `output`; True if all is well."""
+        handler = attach_diagnostics(self.context, self._handle)
+        results = [self._run_part(part) for part in split(self.text, self.settings.marker)]
+        handler.detach()
+        separator = f"{self.settings.marker}\n"
+        self.output = separator.join(result for result in results if result is not None)
+        if self.settings.timing:
+            self._print_timing()
+        if self.verifier is not None:
+            return self.verifier.finish()
+        return None not in results
+
+    def _run_part(self, part: str) -> str | None:
+        """The printed result of one part, or None if it failed."""
+        try:
+            module = self._parse(part)
+            self._run_passes(module)
+        except ir.MLIRError:
+            return None  # The handler has reported it.
+        except PassError as error:
+            self._report_failure(error)
+            return None
+        return self._print(module)
+
+    def _parse(self, part: str) -> ir.Module:
+        with self.context, ir.Location.unknown():
+            if self.settings.marker is None and self.settings.input != "-":
+                return ir.Module.parseFile(self.settings.input)  # Only this way locations carry the file's name.
+            return ir.Module.parse(part)
+
+    def _run_passes(self, module: ir.Module) -> None:
+        started = time.perf_counter()
+
+        def after(pass_: Pass, operation: ir.Operation) -> None:
+            nonlocal started
+            self.seconds[str(pass_)] = self.seconds.get(str(pass_), 0.0) + time.perf_counter() - started
+            if self.settings.print_after_all:
+                title = f"// -----// IR Dump After {pass_} //----- //"
+                print(f"{title}\n{self._print(operation)}", file=sys.stderr)
+            started = time.perf_counter()
+
+        run_passes(self.settings.passes, module.operation, after, verify=self.settings.verify_each)
+
+    def _print(self, module: ir.Module | ir.Operation) -> str:
+        settings = self.settings
+        text = module.operation.get_asm(
+            enable_debug_info=settings.debuginfo,
+            print_generic_op_form=settings.generic,
+            use_local_scope=settings.local_scope,
+            large_elements_limit=settings.elide_larger,
+        )
+        return f"{text.rstrip()}\n"
+
+    def _handle(self, diagnostic: ir.Diagnostic) -> bool:
+        for report in reports_of(diagnostic, self.input_name):
+            self.sink.report(report)
+        return True
+
+    def _report_failure(self, error: PassError) -> None:
+        note = ""
+        if isinstance(error, LocatedPassError):
+            position = source_position(error.location)
+            if position is not None and position[0] == "-":
+                position = (self.input_name, *position[1:])
+            self.sink.report(Report("error", error.message, position))
+            note = error.note
+        elif isinstance(error, UpstreamPassError):
+            note = error.note
+        else:
+            self.sink.report(Report("error", str(error), None))
+        if note and self.verifier is None:
+            print(note, file=sys.stderr)
+
+    def _print_timing(self) -> None:
+        print("Seconds per pass:", file=sys.stderr)
+        for name, seconds in self.seconds.items():
+            print(f"  {seconds:8.4f}  {name}", file=sys.stderr)
+
+
+def split(text: str, marker: str | None) -> list[str]:
+    """The parts of `text` between lines that start with `marker`, each padded to keep its line numbers."""
+    if marker is None:
+        return [text]
+    parts: list[list[str]] = [[]]
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        if line.startswith(marker):
+            parts.append(["\n"] * number)
+        else:
+            parts[-1].append(line)
+    return ["".join(part) for part in parts]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` so that a reader sees the old file or the new one, never a part."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        file.write(text)
+    try:
+        os.replace(file.name, path)
+    except OSError:
+        os.unlink(file.name)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The command line of `terrace-opt`: mlir-opt's spellings, with one dash or two, and a bare flag for every pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from terrace.errors import TerraceError
+from terrace.lowering.pass_options import describe_options
+from terrace.lowering.pipeline_parser import parse_pass, parse_pipeline
+from terrace.lowering.registry import PASSES, all_pass_names, find_pass, suggestion, summaries
+from terrace.lowering.upstream_passes import UPSTREAM_PASSES
+from terrace.passes import Pass
+
+USAGE = "usage: terrace-opt [flags and passes] [FILE]"
+DEFAULT_MARKER = "// -----"
+
+
+class UsageError(TerraceError):
+    """The command line is wrong; the tool exits with code 2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """A flag, the setting it sets, and what may follow `=`. `default` is the value of the flag written bare."""
+
+    name: str
+    setting: str
+    kind: Literal["bool", "text", "optional text", "integer"]
+    help: str
+    default: Any = True
+
+
+_FLAGS = (
+    Flag("allow-unregistered-dialect", "allow_unregistered", "bool", "accept ops of unknown dialects"),
+    Flag("dump-pass-pipeline", "dump_pipeline", "bool", "print the pipeline to stderr before it runs"),
+    Flag("help", "help", "bool", "print this text, with all passes and their options"),
+    Flag("list-passes", "list_passes", "bool", "print the names of all passes, ours and upstream's"),
+    Flag("mlir-elide-elementsattrs-if-larger", "elide_larger", "integer", "elide longer constants"),
+    Flag("mlir-print-debuginfo", "debuginfo", "bool", "print locations"),
+    Flag("mlir-print-ir-after-all", "print_after_all", "bool", "print the IR to stderr after each pass"),
+    Flag("mlir-print-local-scope", "local_scope", "bool", "print without aliases"),
+    Flag("mlir-print-op-generic", "generic", "bool", "print ops in generic form"),
+    Flag("mlir-timing", "timing", "bool", "print the time of each pass to stderr"),
+    Flag("o", "output", "text", "write to this file, at once and only on success"),
+    Flag("pass-pipeline", "pipeline", "text", "run these passes"),
+    Flag("split-input-file", "marker", "optional text", "treat the parts between marker lines alone", DEFAULT_MARKER),
+    Flag(
+        "verify-diagnostics",
+        "verify_diagnostics",
+        "optional text",
+        "match diagnostics with expected-* comments ('all', or 'only-expected')",
+        "all",
+    ),
+    Flag("verify-each", "verify_each", "bool", "verify the IR after each pass (the default)"),
+    Flag("version", "version", "bool", "print the version"),
+)
+FLAGS = {flag.name: flag for flag in _FLAGS}
+
+
+@dataclasses.dataclass
+class Settings:
+    """What a command line asks for."""
+
+    input: str = "-"
+    output: str = "-"
+    passes: list[Pass] = dataclasses.field(default_factory=list)
+    pipeline: str | None = None
+    marker: str | None = None
+    verify_diagnostics: str | None = None
+    elide_larger: int | None = None
+    allow_unregistered: bool = False
+    verify_each: bool = True
+    print_after_all: bool = False
+    generic: bool = False
+    debuginfo: bool = False
+    local_scope: bool = False
+    timing: bool = False
+    dump_pipeline: bool = False
+    list_passes: bool = False
+    help: bool = False
+    version: bool = False
+
+
+def parse_arguments(arguments: Sequence[str]) -> Settings:
+    """The settings that `arguments` ask for; raises `UsageError` or `PipelineError`."""
+    settings = Settings()
+    inputs = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "-" or not argument.startswith("-"):
+            inputs.append(argument)
+            continue
+        name, equals, value = argument.removeprefix("-").removeprefix("-").partition("=")
+        if name in FLAGS:
+            flag = FLAGS[name]
+            if flag.kind in ("text", "integer") and not equals:
+                if not rest:
+                    raise UsageError(f"flag '{argument}' needs a value: {flag.help}")
+                value = rest.pop(0)
+            setattr(settings, flag.setting, _value(flag, value if value or equals else None))
+        elif name in PASSES or name in UPSTREAM_PASSES:
+            settings.passes.append(parse_pass(name, value))
+        else:
+            near = suggestion(name, [*FLAGS, *all_pass_names()])
+            raise UsageError(f"unknown flag or pass '{argument}'{near}")
+    if len(inputs) > 1:
+        raise UsageError(f"more than one input file: {', '.join(inputs)}")
+    if inputs:
+        settings.input = inputs[0]
+    _check(settings)
+    return settings
+
+
+def _value(flag: Flag, text: str | None) -> Any:
+    if text is None:
+        return flag.default
+    if flag.kind == "bool":
+        choices = {"true": True, "1": True, "false": False, "0": False}
+        if text not in choices:
+            raise UsageError(f"flag '--{flag.name}' takes true or false, but got '{text}'")
+        return choices[text]
+    if flag.kind == "integer":
+        if not text.isdecimal():
+            raise UsageError(f"flag '--{flag.name}' takes a number, but got '{text}'")
+        return int(text)
+    return text
+
+
+def _check(settings: Settings) -> None:
+    if settings.verify_diagnostics not in (None, "all", "only-expected"):
+        raise UsageError(
+            f"flag '--verify-diagnostics' takes 'all' or 'only-expected', but got '{settings.verify_diagnostics}'"
+        )
+    if settings.pipeline is not None:
+        if settings.passes:
+            raise UsageError("give passes by '--pass-pipeline' or by bare flags, not by both")
+        settings.passes = parse_pipeline(settings.pipeline)
+
+
+def list_passes() -> str:
+    """The text of `--list-passes`: ours with their summaries, then upstream's names."""
+    width = max(map(len, PASSES), default=0)
+    ours = [f"  {name:{width}}  {summary}" for name, summary in summaries().items()]
+    upstream = [f"  {name}" for name in sorted(UPSTREAM_PASSES)]
+    return "\n".join(["Terrace's passes:", *ours, "", "MLIR's and torch-mlir's passes:", *upstream])
+
+
+def help_text() -> str:
+    """The text of `--help`."""
+    width = max(map(len, FLAGS)) + 2
+    flags = [f"  {'-' if len(name) == 1 else '--'}{name:{width}}{flag.help}" for name, flag in FLAGS.items()]
+    passes = []
+    for name, summary in summaries().items():
+        passes.append(f"  --{name}")
+        passes.extend(textwrap.wrap(summary, 110, initial_indent=" " * 6, subsequent_indent=" " * 6))
+        passes.extend(f"        {line}" for line in describe_options(find_pass(name)))
+    count = len(UPSTREAM_PASSES)
+    closing = f"{count} passes of MLIR and torch-mlir are flags in the same way: see --list-passes."
+    intro = "Read MLIR from FILE (or stdin), run passes over it, verify after each, and print the result."
+    example = "  terrace-opt --pass-pipeline='builtin.module(func.func(canonicalize,cse),symbol-dce)' model.mlir"
+    parts = [USAGE, intro, example, "", "Flags (one dash or two):", *flags, "", "Passes:", *passes, "", closing]
+    return "\n".join(parts)
