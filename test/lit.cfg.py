@@ -1,5 +1,7 @@
 """lit configuration. `lit test` works from a checkout: the tools come from the interpreter that runs lit."""
 
+# ruff: noqa: F821 (lit defines `config`)
+
 import os
 import shutil
 import sys

@@ -1,0 +1,19 @@
+# Sourced by the other scripts: makes .venv with Terrace and its test tools in it, and puts it first in PATH.
+# PYTHON names the interpreter to make it from (default: python3.11, else python3). Needs no network once done.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv="$root/.venv"
+cd "$root"
+
+if [[ ! -x "$venv/bin/python" ]]; then
+    python=${PYTHON:-$(command -v python3.11 || command -v python3)}
+    "$python" -c 'import sys; sys.exit("Terrace needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+    "$python" -m venv "$venv"
+fi
+
+# The stamp holds what was installed: a change of pyproject.toml installs again, anything else does not.
+stamp="$venv/.terrace-installed"
+if ! cmp -s pyproject.toml "$stamp"; then
+    "$venv/bin/python" -m pip install --quiet --editable '.[test]'
+    cp pyproject.toml "$stamp"
+fi
+export PATH="$venv/bin:$PATH"
