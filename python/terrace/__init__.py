@@ -1,0 +1,61 @@
+"""Terrace: a deep-learning compiler made of MLIR dialects and passes written in Python.
+
+Names resolve on first use, so that `import terrace` costs milliseconds: `terrace.load` brings in IREE's runtime, and
+only `terrace.compile` the compilers and torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from terrace.compiler import compile as compile
+    from terrace.compiler import compile_mlir as compile_mlir
+    from terrace.errors import ArtifactError as ArtifactError
+    from terrace.errors import CompileError as CompileError
+    from terrace.errors import InputError as InputError
+    from terrace.errors import ModelImportError as ModelImportError
+    from terrace.errors import PassError as PassError
+    from terrace.errors import PipelineError as PipelineError
+    from terrace.errors import TargetError as TargetError
+    from terrace.errors import TerraceError as TerraceError
+    from terrace.runtime.model import CompiledModel as CompiledModel
+    from terrace.runtime.model import load as load
+    from terrace.target import Target as Target
+
+_HOME = {
+    "ArtifactError": "terrace.errors",
+    "CompileError": "terrace.errors",
+    "CompiledModel": "terrace.runtime.model",
+    "InputError": "terrace.errors",
+    "ModelImportError": "terrace.errors",
+    "PassError": "terrace.errors",
+    "PipelineError": "terrace.errors",
+    "Target": "terrace.target",
+    "TargetError": "terrace.errors",
+    "TerraceError": "terrace.errors",
+    "compile": "terrace.compiler",
+    "compile_mlir": "terrace.compiler",
+    "load": "terrace.runtime.model",
+}
+"""The module that defines each name of the API."""
+
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Reading the metadata takes longer than all of this import.
+        value: Any = importlib.metadata.version("mlir-terrace")
+    elif name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module 'terrace' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
