@@ -1,0 +1,61 @@
+"""From the torch dialect to the graph dialect: the torch ops that graph ops express; all others stay as they are.
+
+The new ops work on builtin tensors, between `torch_c.to_builtin_tensor` and `torch_c.from_builtin_tensor` casts that
+torch-mlir's own conversions of the rest use as well. PyTorch itself is not needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.lowering.conversion.torch_to_graph import BUILDERS, TorchOp, TypeTable
+from terrace.lowering.conversion.torch_to_graph.torch_op import Builder, to_torch
+from terrace.mlir import ir, tensor
+from terrace.passes import Pass
+from terrace.rewriting import Pattern, apply_patterns, replace
+
+
+class ConvertTorchOp(Pattern):
+    """Replaces one torch op by what its builder makes."""
+
+    def __init__(self, builder: Builder, types: TypeTable) -> None:
+        self._builder = builder
+        self._types = types
+
+    def rewrite(self, op: Any) -> bool:
+        operation = op.operation
+        torch_op = TorchOp(operation, self._types)
+        if torch_op.result_type is None or any(is_unsigned(v.type) for v in [*operation.operands, *operation.results]):
+            return False
+        value = self._builder(torch_op)
+        if value is None:
+            return False
+        if value.type != torch_op.result_type:
+            # A shape rule may know more, or less, than torch.export did.
+            value = tensor.cast(torch_op.result_type, value)
+        return replace(op, to_torch(value, operation.results[0].type))
+
+
+def is_unsigned(type_: ir.Type) -> bool:
+    """Whether a torch tensor type holds unsigned integers: builtin types drop the sign, and graph ops assume signed."""
+    return str(type_).endswith(",ui8>")
+
+
+def patterns_for(types: TypeTable) -> Sequence[Pattern]:
+    """One pattern for each torch op that has a builder."""
+    return [
+        type(f"Convert {name}", (ConvertTorchOp,), {"op_name": name})(builder, types)
+        for name, builder in BUILDERS.items()
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertTorchToGraph(Pass):
+    """Convert the torch ops that graph ops express; leave the others."""
+
+    name = "convert-torch-to-graph"
+
+    def run(self, module: ir.Operation) -> None:
+        apply_patterns(module, patterns_for(TypeTable(module)))

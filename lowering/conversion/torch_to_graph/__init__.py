@@ -1,0 +1,24 @@
+"""How each torch op becomes graph ops, one file per family of ops; `BUILDERS` maps op names to builders."""
+
+from __future__ import annotations
+
+# Importing a family registers its builders.
+from terrace.lowering.conversion.torch_to_graph import (
+    contraction,
+    elementwise,
+    layout,
+    normalization,
+    reduction,
+)
+from terrace.lowering.conversion.torch_to_graph.torch_op import BUILDERS, TorchOp, TypeTable
+
+__all__ = [
+    "BUILDERS",
+    "TorchOp",
+    "TypeTable",
+    "contraction",
+    "elementwise",
+    "layout",
+    "normalization",
+    "reduction",
+]

@@ -1,0 +1,223 @@
+"""Torch ops that multiply and sum: linear, matrix products, convolutions, attention, embedding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from terrace.dialects import graph
+from terrace.dialects.base import attributes_of, compatible, element_type_of, shape_of
+from terrace.dialects.graph import broadcast_shapes
+from terrace.lowering.conversion.torch_to_graph.torch_op import (
+    TorchOp,
+    cast,
+    converts,
+    dim,
+    drop_axes,
+    insert_axis,
+    is_bool,
+    is_float,
+    permute,
+    reshape,
+    scalar,
+)
+from terrace.mlir import DYNAMIC, ir, operation_of
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Matrix products
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@converts("torch.aten.linear")
+def build_linear(op: TorchOp) -> ir.Value | None:
+    lhs = op.tensor(0)
+    is_vector = len(shape_of(lhs)) == 1
+    product = graph.MatmulOp.build(insert_axis(lhs, 0) if is_vector else lhs, op.tensor(1), transpose_rhs=True)
+    product = drop_axes(product, [0]) if is_vector else product
+    bias = op.optional_tensor(2)
+    return product if bias is None else graph.AddOp.build(product, bias)
+
+
+@converts("torch.aten.mm", "torch.aten.bmm", "torch.aten.matmul")
+def build_matmul(op: TorchOp) -> ir.Value | None:
+    return matmul(op.tensor(0), op.tensor(1))
+
+
+@converts("torch.aten.addmm", "torch.aten.baddbmm")
+def build_addmm(op: TorchOp) -> ir.Value | None:
+    """beta * input + alpha * (lhs @ rhs)."""
+    beta, alpha = op.number(3), op.number(4)
+    product = matmul(op.tensor(1), op.tensor(2))
+    if product is None or beta is None or alpha is None or not is_float(element_type_of(product)):
+        return None
+    terms = [(product, alpha), (op.tensor(0), beta)]
+    scaled = [
+        term if factor == 1 else graph.MulOp.build(term, scalar(factor, element_type_of(term)))
+        for term, factor in terms
+        if factor != 0
+    ]
+    return graph.AddOp.build(*scaled) if len(scaled) == 2 else None
+
+
+def matmul(lhs: ir.Value, rhs: ir.Value) -> ir.Value | None:
+    """torch.matmul where both have rank 2 or more; a transposed `rhs` is folded into the product."""
+    ranks = len(shape_of(lhs)), len(shape_of(rhs))
+    if min(ranks) < 2 or element_type_of(lhs) != element_type_of(rhs):
+        return None
+    source = transposed_source(rhs)
+    rhs, transpose_rhs = (rhs, False) if source is None else (source, True)
+    if ranks[1] == 2:
+        return graph.MatmulOp.build(lhs, rhs, transpose_rhs=transpose_rhs)
+    batches = shape_of(lhs)[:-2], shape_of(rhs)[:-2]
+    batch = broadcast_shapes(batches)
+    if any(list(own) != batch and not compatible(own, batch) for own in batches):
+        if DYNAMIC in batch:
+            return None
+        lhs, rhs = (broadcast_batch(value, batch) for value in (lhs, rhs))
+    if len(shape_of(lhs)) != len(shape_of(rhs)):
+        return None
+    return graph.BatchMatmulOp.build(lhs, rhs, transpose_rhs=transpose_rhs)
+
+
+def transposed_source(value: ir.Value) -> ir.Value | None:
+    """The value of which `value` is the transpose in its last two dimensions, if a permute made it so."""
+    made = operation_of(value)
+    if made is None or made.name != graph.PermuteOp.OPERATION_NAME:
+        return None
+    rank = len(shape_of(value))
+    is_transpose = attributes_of(made).permutation == [*range(rank - 2), rank - 1, rank - 2]
+    return made.operands[0] if is_transpose else None
+
+
+def broadcast_batch(value: ir.Value, batch: Sequence[int]) -> ir.Value:
+    """`value` with its batch dimensions stretched to the static sizes `batch`."""
+    shape = [*batch, *shape_of(value)[-2:]]
+    if shape == shape_of(value):
+        return value
+    rank = len(shape_of(value))
+    sizes = [dim(value, rank - 2 + i) for i, size in enumerate(shape[-2:]) if size == DYNAMIC]
+    type_ = ir.RankedTensorType.get(shape, element_type_of(value))
+    return graph.BroadcastOp.build(value, *sizes, result_type=type_)
+
+
+@converts("torch.aten.embedding")
+def build_embedding(op: TorchOp) -> ir.Value | None:
+    return graph.EmbeddingOp.build(op.tensor(0), op.tensor(1))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Convolution
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@converts("torch.aten.convolution")
+def build_convolution(op: TorchOp) -> ir.Value | None:
+    """A 1-D convolution is a 2-D one of height 1."""
+    image, weight = op.tensor(0), op.tensor(1)
+    lists = [op.integers(index) for index in (3, 4, 5, 7)]
+    groups = op.integer(8)
+    rank = len(shape_of(image))
+    if rank not in (3, 4) or groups is None or not is_float(element_type_of(image)):
+        return None
+    spatial = rank - 2
+    strides, padding, dilations, output_padding = (
+        None if values is None else values * spatial if len(values) == 1 else values for values in lists
+    )
+    if strides is None or padding is None or dilations is None or output_padding is None:
+        return None
+    if rank == 3:
+        image, weight = insert_axis(image, 2), insert_axis(weight, 2)
+        strides, dilations = [1, *strides], [1, *dilations]
+        padding, output_padding = [0, *padding], [0, *output_padding]
+    if op.flag(6):
+        result = graph.ConvTranspose2dOp.build(
+            image,
+            weight,
+            strides=strides,
+            padding=padding,
+            output_padding=output_padding or [0, 0],
+            dilations=dilations,
+            groups=groups,
+            layout="NCHW",
+        )
+    else:
+        sides = [padding[0], padding[0], padding[1], padding[1]]
+        result = graph.Conv2dOp.build(
+            image, weight, strides=strides, padding=sides, dilations=dilations, groups=groups, layout="NCHW"
+        )
+    return add_channel_bias(drop_axes(result, [2]) if rank == 3 else result, op.optional_tensor(2))
+
+
+def add_channel_bias(value: ir.Value, bias: ir.Value | None) -> ir.Value:
+    """`value` plus a `bias` per channel (dimension 1)."""
+    if bias is None:
+        return value
+    trailing = len(shape_of(value)) - 2
+    channels = shape_of(bias)[0]
+    sizes = [dim(bias, 0)] if channels == DYNAMIC else []
+    return graph.AddOp.build(value, reshape(bias, [channels, *[1] * trailing], sizes))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Attention
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@converts("torch.aten.scaled_dot_product_attention")
+def build_attention(op: TorchOp) -> ir.Value | None:
+    query, key, value = (op.tensor(index) for index in (0, 1, 2))
+    dropout = op.number(4)
+    rank, width = len(shape_of(query)), shape_of(query)[-1]
+    if dropout != 0 or rank < 3 or len(shape_of(key)) != rank or len(shape_of(value)) != rank:
+        return None
+    scale = None if op.is_none(6) and width == DYNAMIC else 1 / math.sqrt(width) if op.is_none(6) else op.number(6)
+    if scale is None:
+        return None
+    if op.flag(7):
+        grouped = (repeat_heads(operand, shape_of(query)[-3]) for operand in (key, value))
+        key, value = grouped
+    if key is None or value is None or not same_batch(query, key, value):
+        return None
+    mask = additive_mask(op, 3, element_type_of(query))
+    return graph.AttentionOp.build(
+        query, key, value, *mask, scale=float(scale), is_causal=op.flag(5), result_type=op.result_type
+    )
+
+
+def same_batch(*operands: ir.Value) -> bool:
+    first = shape_of(operands[0])[:-2]
+    return all(compatible(first, shape_of(operand)[:-2]) for operand in operands)
+
+
+def repeat_heads(value: ir.Value | None, heads: int) -> ir.Value | None:
+    """`value` [b..., h, s, e] with each head repeated in place until there are `heads` (grouped-query attention)."""
+    assert value is not None
+    shape = shape_of(value)
+    own, axis = shape[-3], len(shape) - 3
+    if DYNAMIC in (own, heads) or heads % own:
+        return None
+    if own == heads:
+        return value
+    element_type = element_type_of(value)
+    stretched = [*shape[: axis + 1], heads // own, *shape[axis + 1 :]]
+    sizes = [dim(value, i) for i, size in enumerate(shape) if size == DYNAMIC]
+    copies = graph.BroadcastOp.build(
+        insert_axis(value, axis + 1), *sizes, result_type=ir.RankedTensorType.get(stretched, element_type)
+    )
+    return reshape(copies, [*shape[:axis], heads, *shape[axis + 1 :]], sizes)
+
+
+def additive_mask(op: TorchOp, index: int, element_type: ir.Type) -> list[ir.Value]:
+    """The operand as an additive mask, or nothing; where a mask of truth values is 0, minus infinity."""
+    if op.is_none(index):
+        return []
+    mask = op.tensor(index)
+    if not is_bool(element_type_of(mask)):
+        return [cast(mask, element_type)]
+    return [graph.SelectOp.build(mask, scalar(0, element_type), scalar(-math.inf, element_type))]
+
+
+@converts("torch.aten.t")
+def build_transpose(op: TorchOp) -> ir.Value | None:
+    value = op.tensor(0)
+    return permute(value, [1, 0]) if len(shape_of(value)) == 2 else value

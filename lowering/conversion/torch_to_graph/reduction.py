@@ -1,0 +1,145 @@
+"""Torch's reductions and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.dialects import graph
+from terrace.dialects.base import element_type_of, shape_of
+from terrace.lowering.conversion.torch_to_graph.torch_op import (
+    BUILDERS,
+    Builder,
+    TorchOp,
+    cast,
+    converts,
+    i64_array,
+    is_bool,
+    is_float,
+)
+from terrace.mlir import DYNAMIC, ir
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reductions
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def whole_reduction(kind: str) -> Builder:
+    """The builder of a reduction over all dimensions."""
+
+    def build(op: TorchOp) -> ir.Value | None:
+        return reduce(op, kind, [], keepdims=False)
+
+    return build
+
+
+def partial_reduction(kind: str) -> Builder:
+    """The builder of a reduction over the dimensions of operand 1, a list or None, kept if operand 2 is true."""
+
+    def build(op: TorchOp) -> ir.Value | None:
+        axes = [] if op.is_none(1) else op.integers(1)
+        return None if axes is None else reduce(op, kind, axes, keepdims=op.flag(2))
+
+    return build
+
+
+def reduce(op: TorchOp, kind: str, axes: Sequence[int], keepdims: bool) -> ir.Value | None:
+    """Operand 0 reduced in the result's element type; no axes stands for all of them, as in PyTorch."""
+    element_type = op.result_element_type
+    rank = len(shape_of(op.tensor(0)))
+    if is_bool(element_type) or (kind == "mean" and not is_float(element_type)):
+        return None
+    value = cast(op.tensor(0), element_type)
+    if rank == 0:
+        return value
+    ascending = sorted({axis % rank for axis in axes}) if axes else list(range(rank))
+    return graph.ReduceOp.build(
+        value, kind=kind, axes=i64_array(ascending), keepdims=keepdims, result_type=op.result_type
+    )
+
+
+BUILDERS.update(
+    {
+        "torch.aten.sum": whole_reduction("sum"),
+        "torch.aten.mean": whole_reduction("mean"),
+        "torch.aten.max": whole_reduction("max"),
+        "torch.aten.min": whole_reduction("min"),
+        "torch.aten.prod": whole_reduction("prod"),
+        "torch.aten.sum.dim_IntList": partial_reduction("sum"),
+        "torch.aten.mean.dim": partial_reduction("mean"),
+        "torch.aten.amax": partial_reduction("max"),
+        "torch.aten.amin": partial_reduction("min"),
+    }
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pools
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def pair(values: Sequence[int] | None, default: Sequence[int]) -> list[int] | None:
+    """A list of one or two numbers as two; `default` for an empty one."""
+    if values is None:
+        return None
+    return list(values) * 2 if len(values) == 1 else list(values or default)
+
+
+def build_pool(
+    op: TorchOp, op_class: type[graph.TensorOp], dilations: list[int] | None, **attrs: bool
+) -> ir.Value | None:
+    """A pool whose kernel, strides and padding are operands 1 to 3; both pools have them there."""
+    kernel = pair(op.integers(1), [])
+    strides = pair(op.integers(2), kernel or [])
+    padding = pair(op.integers(3), [0, 0])
+    value = op.tensor(0)
+    if kernel is None or strides is None or padding is None or dilations is None:
+        return None
+    if len(shape_of(value)) != 4 or not is_float(element_type_of(value)):
+        return None
+    return op_class.build(
+        value,
+        kernel=kernel,
+        strides=strides,
+        padding=[padding[0], padding[0], padding[1], padding[1]],
+        dilations=dilations,
+        layout="NCHW",
+        **attrs,
+    )
+
+
+@converts("torch.aten.max_pool2d")
+def build_max_pool2d(op: TorchOp) -> ir.Value | None:
+    return build_pool(op, graph.MaxPool2dOp, pair(op.integers(4), [1, 1]), ceil_mode=op.flag(5))
+
+
+@converts("torch.aten.avg_pool2d")
+def build_avg_pool2d(op: TorchOp) -> ir.Value | None:
+    if not op.is_none(6):
+        return None
+    return build_pool(op, graph.AvgPool2dOp, [1, 1], ceil_mode=op.flag(4), count_include_pad=op.flag(5))
+
+
+@converts("torch.aten.adaptive_avg_pool2d", "torch.aten._adaptive_avg_pool2d")
+def build_adaptive_avg_pool2d(op: TorchOp) -> ir.Value | None:
+    """A mean of the whole image, or a pool where the output's sizes divide the image's."""
+    value, target = op.tensor(0), op.integers(1)
+    shape = shape_of(value)
+    if target is None or len(shape) not in (3, 4):
+        return None
+    if target == [1, 1]:
+        axes = [len(shape) - 2, len(shape) - 1]
+        return graph.ReduceOp.build(value, kind="mean", axes=axes, keepdims=True)
+    image = shape[-2:]
+    if len(shape) != 4 or DYNAMIC in image or any(size % out for size, out in zip(image, target, strict=True)):
+        return None
+    kernel = [size // out for size, out in zip(image, target, strict=True)]
+    return graph.AvgPool2dOp.build(
+        value,
+        kernel=kernel,
+        strides=kernel,
+        padding=[0, 0, 0, 0],
+        dilations=[1, 1],
+        ceil_mode=False,
+        count_include_pad=True,
+        layout="NCHW",
+    )

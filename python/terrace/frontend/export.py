@@ -1,0 +1,95 @@
+"""Export by PyTorch, and decomposition to the ops that we import; the ops that graph names are kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch_mlir.extras.fx_decomp_util import get_decomposition_table
+
+from terrace.errors import ModelImportError
+from terrace.frontend.source import user_line_of_exception
+
+aten = torch.ops.aten
+
+KEPT_WHOLE = {
+    # The graph dialect has these; decomposed, nobody could tell what they were.
+    aten._native_batch_norm_legit_no_training,
+    aten._softmax,
+    aten.adaptive_avg_pool2d,
+    aten.avg_pool2d,
+    aten.elu,
+    aten.embedding,
+    aten.gelu,
+    aten.group_norm,
+    aten.hardsigmoid,
+    aten.hardswish,
+    aten.hardtanh,
+    aten.layer_norm,
+    aten.leaky_relu,
+    aten.linear,
+    aten.matmul,
+    aten.max_pool2d,
+    aten.pixel_shuffle,
+    aten.rms_norm,
+    aten.scaled_dot_product_attention,
+    aten.silu,
+    aten.softmax,
+    aten.stack,
+    # PyTorch decomposes these to uninitialised tensors with odd strides, which torch-mlir cannot lower.
+    aten.full,
+    aten.full_like,
+    aten.new_full,
+    aten.new_ones,
+    aten.new_zeros,
+    aten.ones,
+    aten.ones_like,
+    aten.zeros,
+    aten.zeros_like,
+}
+
+
+def export_program(
+    model: torch.nn.Module | ExportedProgram, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any
+) -> ExportedProgram:
+    """`model` as an ExportedProgram; raises `ModelImportError` with the user's line if PyTorch cannot export it."""
+    if isinstance(model, ExportedProgram):
+        if args or kwargs or dynamic_shapes is not None:
+            raise ModelImportError(
+                "an ExportedProgram already has its example inputs and dynamic shapes: pass it alone, "
+                "or pass the nn.Module"
+            )
+        return model
+    if not isinstance(model, torch.nn.Module):
+        raise ModelImportError(f"expected an nn.Module or an ExportedProgram, got {type(model).__name__}")
+    try:
+        with torch.no_grad():
+            return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+    # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
+    except Exception as error:
+        where = user_line_of_exception(error.__traceback__)
+        raise ModelImportError(
+            f"torch.export could not export {type(model).__name__}{f' (at {where})' if where else ''}:\n{error}\n"
+            "Make `torch.export.export(model, args, kwargs, strict=False)` work first."
+        ) from error
+
+
+def decompose(program: ExportedProgram) -> ExportedProgram:
+    """`program` in functional form, in the ops that the importer takes."""
+    with torch.no_grad():
+        return program.run_decompositions(decomposition_table())
+
+
+def decomposition_table() -> dict[Any, Callable[..., Any]]:
+    """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
+    table = {op: rule for op, rule in get_decomposition_table().items() if op.overloadpacket not in KEPT_WHOLE}
+    table[aten.split_with_sizes.default] = split_with_sizes
+    return table
+
+
+def split_with_sizes(value: torch.Tensor, sizes: Sequence[int], dim: int = 0) -> list[torch.Tensor]:
+    """The parts as slices: each is then an op with one result."""
+    starts = [sum(sizes[:index]) for index in range(len(sizes))]
+    return [aten.slice.Tensor(value, dim, start, start + size) for start, size in zip(starts, sizes, strict=True)]

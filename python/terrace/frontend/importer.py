@@ -1,0 +1,74 @@
+"""From an nn.Module or ExportedProgram to a module of graph ops, with its parameters as symbols.
+
+Each step is one call in `import_model`: export, decompose, describe the signature, import to the torch dialect, lift
+parameters and state to symbols, convert.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch_mlir.extras.fx_importer import FxImporter
+
+from terrace.errors import ModelImportError
+from terrace.frontend.export import decompose, export_program
+from terrace.frontend.legalize import legalize
+from terrace.frontend.program import read_program
+from terrace.frontend.source import keep_user_lines
+from terrace.frontend.symbols import lift_symbols
+from terrace.frontend.tree import signature_of
+from terrace.mlir import ir, load_torch_dialects
+from terrace.signature import Signature
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportedModel:
+    """A model in the graph dialect.
+
+    `module` has one function, @main, with one argument and one result for each tensor and scalar leaf of `signature`,
+    in order; a scalar travels as a tensor of rank 0. `parameters` holds a tensor for each `graph.parameter`, by its
+    symbol name, sharing memory with the model.
+    """
+
+    module: ir.Module
+    parameters: dict[str, torch.Tensor]
+    signature: Signature
+
+
+def import_model(
+    model: torch.nn.Module | torch.export.ExportedProgram,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    dynamic_shapes: Any = None,
+    context: ir.Context,
+) -> ImportedModel:
+    """Import `model`, called as `model(*args, **kwargs)`; `dynamic_shapes` is torch.export's.
+
+    The model is exported as it is, in training or evaluation mode, and is not written. Raises `ModelImportError`.
+    """
+    load_torch_dialects(context)
+    exported = export_program(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
+    decomposed = decompose(exported)
+    program = read_program(decomposed)
+    signature = signature_of(exported, decomposed, program)
+    module = import_graph(program.graph, context)
+    lift_symbols(module, program)
+    legalize(module)
+    return ImportedModel(module, program.parameters, signature)
+
+
+def import_graph(graph: torch.fx.Graph, context: ir.Context) -> ir.Module:
+    """The function @main in the torch dialect, one argument for each placeholder of `graph`."""
+    importer = FxImporter(context=context)
+    keep_user_lines(graph)
+    try:
+        importer.import_stateless_graph(graph, func_name="main")
+    except (NotImplementedError, TypeError, KeyError, AssertionError) as error:
+        raise ModelImportError(
+            f"torch-mlir's importer does not support this model: {error}. Rewrite the model without this construct."
+        ) from error
+    return importer.module

@@ -1,0 +1,92 @@
+"""From the torch dialect to the levels that the rest of Terrace takes: graph ops, and linalg for what has none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.errors import ModelImportError, PassError
+from terrace.frontend.symbols import main_function, set_function_type
+from terrace.lowering.conversion.convert_torch_to_graph import ConvertTorchToGraph
+from terrace.mlir import ir, tensor, walk
+from terrace.passes import Pass, UpstreamPass, describe_location, run_passes
+
+LEGAL_DIALECTS = {"arith", "builtin", "func", "graph", "linalg", "math", "scf", "tensor", "tm_tensor"}
+"""The dialects of an imported module."""
+
+
+def import_pipeline() -> Sequence[Pass]:
+    """The passes that take the torch dialect away. torch-mlir's own pipelines refuse foreign ops; its passes do not."""
+    return [
+        ConvertTorchToGraph(),
+        # What no graph op expresses is decomposed, and some of the parts are graph ops.
+        UpstreamPass("func.func(torch-decompose-complex-ops,canonicalize)"),
+        ConvertTorchToGraph(),
+        UpstreamPass("func.func(convert-torch-to-tmtensor,canonicalize)"),
+        UpstreamPass("func.func(convert-torch-to-linalg,canonicalize)"),
+        UpstreamPass("func.func(convert-torch-to-scf,convert-torch-to-arith,convert-torch-to-tensor)"),
+        UpstreamPass("torch-func-backend-type-conversion"),
+        UpstreamPass("func.func(canonicalize,torch-finalizing-backend-type-conversion,canonicalize,cse)"),
+    ]
+
+
+def legalize(module: ir.Module) -> None:
+    """Convert `module`, from the torch dialect, in place; raises `ModelImportError` naming an op that resists."""
+    try:
+        run_passes(import_pipeline(), module.operation)
+    except PassError as error:
+        raise ModelImportError(unsupported_ops(module.operation) or str(error)) from error
+    with module.context:
+        erase_assertions(module.operation)
+        wrap_scalars(main_function(module))
+    module.operation.verify()
+    message = unsupported_ops(module.operation)
+    if message:
+        raise ModelImportError(message)
+
+
+def unsupported_ops(module: ir.Operation) -> str:
+    """A message about the ops of other dialects than the legal ones, or an empty one."""
+    lines: dict[str, None] = {}
+    for operation in walk(module):
+        if operation.name.partition(".")[0] not in LEGAL_DIALECTS and is_computation(operation):
+            lines[f"{describe_location(operation.location)}: {described_name(operation)}"] = None
+    if not lines:
+        return ""
+    advice = "Write them with other PyTorch ops."
+    return "\n".join(["these ops of the model are not supported:", *(f"  {line}" for line in lines), advice])
+
+
+def is_computation(operation: ir.Operation) -> bool:
+    """Whether an op does something of its own: constants, lists and casts only serve the ops that are to blame."""
+    return not operation.name.startswith(("torch.constant.", "torch.prim.List", "torch_c."))
+
+
+def described_name(operation: ir.Operation) -> str:
+    """The op's name; for `torch.operator`, which holds any op of PyTorch, the name of that one."""
+    if operation.name == "torch.operator":
+        return ir.StringAttr(operation.attributes["name"]).value
+    return operation.name
+
+
+def erase_assertions(module: ir.Operation) -> None:
+    """Erase torch-mlir's run-time checks of sizes: export has proved them, the signature holds what they rest on."""
+    for operation in walk(module):
+        if operation.name == "cf.assert":
+            operation.erase()
+
+
+def wrap_scalars(main: ir.Operation) -> None:
+    """Let numbers enter and leave `main` as tensors of rank 0, so that all that a program takes is a tensor."""
+    block = main.regions[0].blocks[0]
+    for argument in block.arguments:
+        if not isinstance(argument.type, ir.RankedTensorType):
+            argument.set_type(ir.RankedTensorType.get([], argument.type))
+            with main.location, ir.InsertionPoint.at_block_begin(block):
+                number = tensor.extract(argument, [])
+            argument.replace_all_uses_except(number, number.owner)
+    end = block.operations[len(block.operations) - 1].operation
+    for index, value in enumerate(end.operands):
+        if not isinstance(value.type, ir.RankedTensorType):
+            with end.location, ir.InsertionPoint(end):
+                end.operands[index] = tensor.from_elements(ir.RankedTensorType.get([], value.type), [value])
+    set_function_type(main)

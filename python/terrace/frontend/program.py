@@ -1,0 +1,199 @@
+"""Reads a decomposed ExportedProgram: which placeholder is which input, parameter or buffer, what is returned.
+
+The graph that comes out has placeholders for parameters and program arguments only, and returns the new values of
+mutable buffers, then the results.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, OutputSpec
+
+from terrace.errors import ModelImportError
+from terrace.frontend.source import describe_frame, innermost_user_frame
+
+aten = torch.ops.aten
+
+# Checks that export has made already; the program's signature makes them again at each call.
+ASSERTIONS = {
+    aten._assert_async.msg,
+    aten._assert_scalar.default,
+    aten._assert_tensor_metadata.default,
+    aten.sym_constrain_range.default,
+    aten.sym_constrain_range_for_size.default,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Symbol:
+    """What a placeholder that is no argument stands for: a parameter, or the state that starts as a copy of it."""
+
+    parameter: str
+    state: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A functional graph and what its placeholders and results are.
+
+    `symbols` has an entry for each placeholder, None for an argument. `states` are the names of mutable buffers, in
+    the order of the first results. `aliases` maps the number of a result to that of an earlier one that is the same
+    value and stands for it.
+    """
+
+    graph: torch.fx.Graph
+    symbols: list[Symbol | None]
+    states: list[str]
+    parameters: dict[str, torch.Tensor]
+    aliases: dict[int, int]
+
+
+def read_program(exported: ExportedProgram) -> Program:
+    """What `exported`, in functional form, consists of; raises `ModelImportError` for what we cannot run."""
+    refuse_unsupported(exported)
+    graph = copy.deepcopy(exported.graph)
+    simplify(graph)
+    states = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.BUFFER_MUTATION)}
+    aliases = set_outputs(graph, exported, list(states))
+    keys = Keys(exported, set(states.values()))
+    symbols: list[Symbol | None] = []
+    for spec in exported.graph_signature.input_specs:
+        node = next(node for node in graph.nodes if node.op == "placeholder" and node.name == spec.arg.name)
+        if spec.kind == InputKind.USER_INPUT:
+            if isinstance(spec.arg, ConstantArgument):
+                graph.erase_node(node)
+            else:
+                symbols.append(None)
+        elif node.users or spec.target in states.values():
+            symbols.append(keys.symbol_of(str(spec.target)))
+        else:
+            graph.erase_node(node)
+    return Program(graph, symbols, list(states.values()), keys.parameters, aliases)
+
+
+def output_specs(exported: ExportedProgram, kind: OutputKind) -> list[OutputSpec]:
+    return [spec for spec in exported.graph_signature.output_specs if spec.kind == kind]
+
+
+def refuse_unsupported(exported: ExportedProgram) -> None:
+    for spec in exported.graph_signature.input_specs:
+        if spec.kind in (InputKind.CUSTOM_OBJ, InputKind.TOKEN):
+            raise ModelImportError(
+                f"the model holds {spec.target or spec.arg.name}, which is no tensor: move it out of the model"
+            )
+    mutations = {OutputKind.USER_INPUT_MUTATION: "its input", OutputKind.PARAMETER_MUTATION: "its parameter"}
+    for spec in exported.graph_signature.output_specs:
+        if spec.kind in mutations:
+            made = next(node for node in exported.graph.nodes if node.name == spec.arg.name)
+            frame = innermost_user_frame(made.meta.get("stack_trace"))
+            raise ModelImportError(
+                f"the model writes to {mutations[spec.kind]} '{spec.target}'"
+                f"{f' at {describe_frame(frame)}' if frame else ''}: a compiled program never changes what it is "
+                "given. Write to a clone, and return it if the caller needs it, or keep it in a buffer."
+            )
+
+
+class Keys:
+    """The symbol names of parameters, buffers and constants: one for all that share memory, shape and strides."""
+
+    def __init__(self, exported: ExportedProgram, states: set[str]) -> None:
+        self._exported = exported
+        self._states = states
+        self._key_of_tensor: dict[tuple[object, ...], str] = {}
+        self.parameters: dict[str, torch.Tensor] = {}
+
+    def symbol_of(self, target: str) -> Symbol:
+        """The symbol of the tensor called `target` in the model, which is then among `parameters`."""
+        tensor = self._tensor(target).detach()
+        if target in self._states:
+            # Two mutable buffers never become one, and none is one with a parameter.
+            self.parameters[f"{target}.initial"] = tensor
+            return Symbol(f"{target}.initial", target)
+        identity = (
+            tensor.untyped_storage().data_ptr(),
+            tensor.storage_offset(),
+            tensor.shape,
+            tensor.stride(),
+            tensor.dtype,
+        )
+        key = self._key_of_tensor.setdefault(identity, "main.parameter" if target == "main" else target)
+        self.parameters.setdefault(key, tensor)
+        return Symbol(key)
+
+    def _tensor(self, target: str) -> torch.Tensor:
+        """Buffers that are not persistent, and constants, are not in the state dictionary."""
+        state = self._exported.state_dict
+        found = state[target] if target in state else self._exported.constants[target]
+        assert isinstance(found, torch.Tensor)
+        return found
+
+
+def simplify(graph: torch.fx.Graph) -> None:
+    """Rewrite to ops of one result what torch-mlir would import as opaque, and drop assertions."""
+    for node in list(graph.nodes):
+        rewrite = REWRITES.get(node.target)
+        if rewrite is not None:
+            rewrite(graph, node)
+        elif node.target in ASSERTIONS and not node.users:
+            graph.erase_node(node)
+
+
+def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
+    """`_native_batch_norm_legit_no_training` as `batch_norm`, which is what it came from."""
+    value, weight, bias, mean, variance, momentum, epsilon = node.args
+    for user in list(node.users):
+        if user.args[1] != 0:
+            continue
+        with graph.inserting_before(user):
+            arguments = (value, weight, bias, mean, variance, False, momentum, epsilon, False)
+            whole = graph.call_function(aten.batch_norm.default, arguments)
+        whole.meta = {**user.meta, "stack_trace": node.meta.get("stack_trace")}
+        user.replace_all_uses_with(whole)
+        graph.erase_node(user)
+    if not node.users:
+        graph.erase_node(node)
+
+
+REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
+    aten._native_batch_norm_legit_no_training.default: to_batch_norm,
+}
+
+
+def set_outputs(graph: torch.fx.Graph, exported: ExportedProgram, mutated: list[str]) -> dict[int, int]:
+    """Return the `mutated` values, then each result that is no constant, once; the repeated results are returned.
+
+    Results are counted as leaves of the model's output without its None.
+    """
+    output = next(node for node in graph.nodes if node.op == "output")
+    values = dict(zip((spec.arg.name for spec in non_constant_outputs(exported)), output_nodes(output), strict=False))
+    results: list[torch.fx.Node] = []
+    aliases: dict[int, int] = {}
+    first: dict[torch.fx.Node, int] = {}
+    leaf = 0
+    for spec in output_specs(exported, OutputKind.USER_OUTPUT):
+        if isinstance(spec.arg, ConstantArgument):
+            leaf += spec.arg.value is not None
+            continue
+        node = values[spec.arg.name]
+        if node in first:
+            aliases[leaf] = first[node]
+        else:
+            first[node] = leaf
+            results.append(node)
+        leaf += 1
+    output.args = (tuple([values[name] for name in mutated] + results),)
+    graph.eliminate_dead_code()
+    return aliases
+
+
+def non_constant_outputs(exported: ExportedProgram) -> list[OutputSpec]:
+    return [spec for spec in exported.graph_signature.output_specs if not isinstance(spec.arg, ConstantArgument)]
+
+
+def output_nodes(output: torch.fx.Node) -> list[torch.fx.Node]:
+    return [value for value in output.args[0] if isinstance(value, torch.fx.Node)]  # type: ignore[union-attr]

@@ -1,0 +1,54 @@
+"""The user's source lines: found in the stack traces that torch.export keeps, without PyTorch's own frames."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from types import TracebackType
+
+import torch
+
+TORCH_FOLDER = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+TERRACE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+FRAME_PREFIX = 'File "'
+
+
+def is_user_file(path: str) -> bool:
+    """Whether `path` is neither PyTorch's nor the Python package that exports for us."""
+    return path.endswith(".py") and not path.startswith((TORCH_FOLDER, TERRACE_FOLDER, "torch/"))
+
+
+def innermost_user_frame(stack_trace: str | None) -> str | None:
+    """The last frame line, `File "...", line N, in f`, of `stack_trace` that is in the user's code."""
+    lines = (line.strip() for line in (stack_trace or "").splitlines())
+    frames = [line for line in lines if line.startswith(FRAME_PREFIX)]
+    user = [frame for frame in frames if is_user_file(frame[len(FRAME_PREFIX) :].partition('"')[0])]
+    return user[-1] if user else None
+
+
+def describe_frame(frame: str) -> str:
+    """`path:line` of a frame line."""
+    path, _, rest = frame[len(FRAME_PREFIX) :].partition('"')
+    return f"{path}:{rest.removeprefix(', line ').partition(',')[0]}"
+
+
+def user_line_of_exception(trace: TracebackType | None) -> str | None:
+    """`path:line` of the innermost user frame that an exception passed, or None."""
+    frames = [frame for frame in traceback.extract_tb(trace) if is_user_file(frame.filename)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
+
+
+def keep_user_lines(graph: torch.fx.Graph) -> None:
+    """Reduce each node's stack trace to its innermost user frame, from which the importer makes its location.
+
+    A node that PyTorch made itself takes the line of the node before it.
+    """
+    nodes = list(graph.nodes)
+    frames = [innermost_user_frame(node.meta.get("stack_trace")) for node in nodes]
+    current = next((frame for frame in frames if frame is not None), None)
+    for node, frame in zip(nodes, frames, strict=True):
+        current = frame or current
+        if current is None:
+            node.meta.pop("stack_trace", None)
+        else:
+            node.meta["stack_trace"] = current
