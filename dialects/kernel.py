@@ -1,18 +1,16 @@
 """The kernel dialect: HOW IT IS CUT. One kernel is one dispatch: a fused group of graph ops with its schedule.
 
+A kernel is a private `func.func` that begins with `kernel.schedule`; `func.call` launches it.
+
 A schedule is a dictionary attribute, so that a cost model can choose it, a test can read it and a person can edit it.
 `SCHEDULE_KEYS` says what each entry means; `lowering/schedule/schedule.py` holds it as a dataclass.
 """
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
-from collections.abc import Sequence
 from typing import Any
 
 from terrace.dialects.base import ShapeError, attributes_of, verify
 from terrace.mlir import DYNAMIC, ext, ir
-
-Operand = ext.Operand
-Result = ext.Result
 
 ITERATION_KEYS = {
     "names": "the dimensions of the iteration space, outermost first",
@@ -23,7 +21,7 @@ SCHEDULE_KEYS = {
     "tile_sizes": "for each dimension, the size of the tile held in registers; 1 where the dimension is not tiled",
     "block_sizes": "for each dimension, the part that one workgroup takes, a multiple of the tile; 0 is all of it",
     "parallel": "names of the dimensions whose blocks are spread over workgroups",
-    "layouts": "for each argument, {} for row-major or the attributes of the graph.pack that makes its layout",
+    "layouts": "for each tensor argument, {} for row-major or the attributes of the graph.pack that makes its layout",
     "staged": "names of the arguments that a workgroup first copies into local memory",
     "order": "names of the tiled dimensions in the order of the loops over tiles, outermost first",
 }
@@ -70,18 +68,18 @@ def _check_schedule(schedule: dict[str, Any], space: dict[str, Any], arguments: 
         raise ShapeError(f"schedule layouts must have {arguments} elements, one for each argument")
 
 
-class FuncOp(Kernel.Operation, name="func", traits=[ir.IsIsolatedFromAboveTrait]):
-    """A kernel: a symbol at module level whose body holds graph ops on its arguments and ends in `kernel.return`.
+class ScheduleOp(Kernel.Operation, name="schedule"):
+    """Makes the private function that it stands in a kernel, and says how the kernel is cut. It is its first op.
 
-    `generator` names the generator that turns it into loops, `iteration_space` says what is iterated (keys:
-    `ITERATION_KEYS`), and `schedule` how it is cut (keys: `SCHEDULE_KEYS`; empty before `schedule-kernels`).
+    The rest of the body is graph ops on the function's arguments; an op named after the generator's family comes
+    first, elementwise ops follow. Trailing `index` arguments are the `?` sizes of the results, in order. `generator`
+    names the generator that makes the loops, `iteration_space` says what is iterated (keys: `ITERATION_KEYS`), and
+    `schedule` how it is cut (keys: `SCHEDULE_KEYS`; empty before `schedule-kernels`).
     """
 
-    sym_name: ir.StringAttr
     generator: ir.StringAttr
     iteration_space: ir.DictAttr
     schedule: ir.DictAttr
-    body: ext.Region
 
     def verify_invariants(self) -> bool:
         operation = self.operation
@@ -94,26 +92,9 @@ class FuncOp(Kernel.Operation, name="func", traits=[ir.IsIsolatedFromAboveTrait]
         if not isinstance(space, dict) or not isinstance(schedule, dict):
             return  # the bindings' own check names the attribute
         _check_iteration_space(space)
-        blocks = list(operation.regions[0].blocks) if len(operation.regions) else []
-        if len(blocks) != 1:
-            raise ShapeError("must have one block")
+        parent = operation.parent
+        if parent is None or parent.operation.name != "func.func":
+            raise ShapeError("must stand in a func.func")
         if schedule:
-            _check_schedule(schedule, space, len(blocks[0].arguments))
-
-
-class ReturnOp(Kernel.Operation, name="return", traits=[ext.Pure, ir.IsTerminatorTrait]):
-    """Ends a kernel and gives its results."""
-
-    values: Sequence[Operand[Any]]
-
-
-class LaunchOp(Kernel.Operation, name="launch", traits=[ext.Pure]):
-    """Runs the kernel `callee` on tensors and makes new ones. Pure: a launch whose results nobody uses is dead.
-
-    `sizes` gives the `?` sizes of the results, in order.
-    """
-
-    inputs: Sequence[Operand[Any]]
-    sizes: Sequence[Operand[ir.IndexType]]
-    callee: ir.FlatSymbolRefAttr
-    results_: Sequence[Result[Any]]
+            arguments = [a.type for a in parent.operation.regions[0].blocks[0].arguments]
+            _check_schedule(schedule, space, sum(not isinstance(t, ir.IndexType) for t in arguments))

@@ -55,6 +55,19 @@ def _check_access(operation: ir.Operation, tile: ir.Type, memory: ir.Type, indic
     )
 
 
+def _check_same_type(op: ir.Operation) -> None:
+    if len(op.operands) != 1 or len(op.results) != 1:
+        return  # the bindings' own check names the count
+    kinds = (ir.RankedTensorType, Memref)
+    if not (isinstance(op.operands[0].type, kinds) and isinstance(op.results[0].type, kinds)):
+        return
+    left, right = ir.ShapedType(op.operands[0].type), ir.ShapedType(op.results[0].type)
+    require(
+        list(left.shape) == list(right.shape) and left.element_type == right.element_type,
+        f"must keep shape and element type: {op.operands[0].type} and {op.results[0].type}",
+    )
+
+
 class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
     """Reads a tile: element (i0, i1, ...) comes from memory at `indices`, moved by it*strides[t] in dimension dims[t].
 
@@ -159,6 +172,29 @@ class YieldOp(Loop.Operation, name="yield", traits=[ext.Pure, ir.IsTerminatorTra
     values: Sequence[Operand[Any]]
 
 
+class ToBufferOp(Loop.Operation, name="to_buffer"):
+    """The memory of a tensor argument of a loop function, read only.
+
+    Unlike `bufferization.to_buffer`, upstream canonicalisation does not fold loads of it back into tensor accesses.
+    """
+
+    tensor: Operand[ir.RankedTensorType]
+    memory: Result[Memref]
+
+    def verify_invariants(self) -> bool:
+        return verify(self.operation, lambda: _check_same_type(self.operation))
+
+
+class ToTensorOp(Loop.Operation, name="to_tensor"):
+    """The tensor that a loop function returns: what its loops wrote to `memory`, an allocation of its own."""
+
+    memory: Operand[Memref]
+    tensor: Result[ir.RankedTensorType]
+
+    def verify_invariants(self) -> bool:
+        return verify(self.operation, lambda: _check_same_type(self.operation))
+
+
 class AllocOp(Loop.Operation, name="alloc"):
     """Scratch memory of static shape in the "local" space, shared by one workgroup, alive in the enclosing body."""
 
@@ -189,5 +225,7 @@ __all__ = [
     "Loop",
     "ParallelOp",
     "StoreTileOp",
+    "ToBufferOp",
+    "ToTensorOp",
     "YieldOp",
 ]

@@ -1,0 +1,95 @@
+"""`convert-kernel-to-loop`: every scheduled kernel becomes a function of loops over memrefs, made by its generator.
+
+The layouts that the schedule asks of arguments are made where the kernel is launched, by `graph.pack`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from terrace.dialects import graph, loop
+from terrace.dialects.base import shape_of, to_python
+from terrace.lowering.conversion.kernel_to_loop import GENERATORS, find_generator
+from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
+from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel
+from terrace.lowering.schedule.schedule import Layout
+from terrace.mlir import DYNAMIC, func, ir, memref, walk
+from terrace.passes import Pass, fail
+
+
+def packed_shape(shape: list[int], layout: Layout | None) -> list[int]:
+    """The shape of an argument in memory."""
+    if layout is None:
+        return shape
+    result = graph.PackOp.infer([shape], graph.Attributes(dataclasses.asdict(layout)))
+    assert result is not None
+    return result
+
+
+def _memref_type(shape: list[int], like: ir.Value) -> ir.Type:
+    return ir.MemRefType.get(shape, ir.ShapedType(like.type).element_type)
+
+
+def _convert(function: Any) -> KernelView:
+    """Make the loop function of a kernel beside it, named the same; the caller erases the kernel."""
+    kernel = KernelView.of(function)
+    if kernel.generator not in GENERATORS:
+        raise fail(function, f"names no generator '{kernel.generator}'; known are {', '.join(GENERATORS)}")
+    layouts = dict(zip(range(len(kernel.arguments)), kernel.schedule.layouts, strict=True))
+    shapes = [packed_shape(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]
+    tensors = [
+        ir.RankedTensorType.get(shape, ir.ShapedType(v.type).element_type)
+        for shape, v in zip(shapes, kernel.arguments, strict=True)
+    ]
+    sizes = [a.type for a in kernel.block.arguments][len(tensors) :]
+    results = [v.type for v in kernel.returned]
+    with ir.InsertionPoint(function.operation), function.operation.location:
+        new = func.FuncOp(kernel.name, ([*tensors, *sizes], results), visibility="private")
+        new.attributes["loop.kernel"] = ir.UnitAttr.get()
+        entry = new.add_entry_block()
+        with ir.InsertionPoint(entry):
+            _body(kernel, entry, len(tensors))
+    return kernel
+
+
+def _body(kernel: KernelView, entry: ir.Block, tensors: int) -> None:
+    """Buffers of arguments and results around the generator's loops."""
+    sizes = list(entry.arguments)[tensors:]
+    inputs = list(entry.arguments)[:tensors]
+    memory = [loop.ToBufferOp(a, _memref_type(shape_of(a), a)).operation.results[0] for a in inputs]
+    for value in kernel.returned:
+        own = [sizes.pop(0) for size in shape_of(value) if size == DYNAMIC]
+        memory.append(memref.alloc(_memref_type(shape_of(value), value), own, []))
+    find_generator(kernel.generator)(LoopBuilder(entry), dataclasses.replace(kernel, memory=tuple(memory)))
+    outputs = memory[tensors:]
+    func.ReturnOp(
+        [
+            loop.ToTensorOp(buffer, value.type).operation.results[0]
+            for value, buffer in zip(kernel.returned, outputs, strict=True)
+        ]
+    )
+
+
+def _pack_arguments(call: ir.Operation, kernel: KernelView) -> None:
+    with ir.InsertionPoint(call), call.location:
+        for i, layout in enumerate(kernel.schedule.layouts):
+            if layout is not None:
+                attributes = {key: list(value) for key, value in dataclasses.asdict(layout).items()}
+                call.operands[i] = graph.PackOp.build(call.operands[i], **attributes)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertKernelToLoop(Pass):
+    """Turn kernels into loops over memrefs around tile ops, as their schedules say."""
+
+    name = "convert-kernel-to-loop"
+
+    def run(self, module: ir.Operation) -> None:
+        functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
+        kernels = {function.name.value: _convert(function) for function in functions}
+        for operation in list(walk(module)):
+            if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
+                _pack_arguments(operation, kernels[to_python(operation.attributes["callee"])])
+        for function in functions:
+            function.operation.erase()

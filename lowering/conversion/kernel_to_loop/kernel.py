@@ -1,0 +1,145 @@
+"""Reading a kernel, and the two things every generator does with one: epilogues and its loop-level function."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_python
+from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.errors import PassError
+from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
+from terrace.lowering.conversion.payload import emit
+from terrace.lowering.schedule.schedule import IterationSpace, Schedule
+from terrace.mlir import ir
+from terrace.passes import fail
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelView:
+    """What a generator reads of a kernel, a `func.func` that begins with `kernel.schedule`.
+
+    `memory` holds the loop-level memref of each tensor argument, then of each result.
+    """
+
+    function: Any
+    generator: str
+    space: IterationSpace
+    schedule: Schedule
+    memory: tuple[ir.Value, ...] = ()
+
+    @staticmethod
+    def of(function: Any) -> KernelView:
+        """Read a kernel; refuses one without a schedule."""
+        op = function.entry_block.operations[0]
+        if not attributes_of(op).schedule:
+            raise fail(function, f"@{function.name.value} has no schedule yet; run schedule-kernels first")
+        space = IterationSpace.from_attribute(op.iteration_space)
+        return KernelView(function, to_python(op.generator), space, Schedule.from_attribute(op.schedule, space))
+
+    @property
+    def name(self) -> str:
+        return str(self.function.name.value)
+
+    @property
+    def block(self) -> ir.Block:
+        return self.function.entry_block
+
+    @property
+    def arguments(self) -> list[ir.Value]:
+        """The tensor arguments."""
+        return [a for a in self.block.arguments if isinstance(a.type, ir.RankedTensorType)]
+
+    @property
+    def operations(self) -> list[ir.Operation]:
+        """The body without the schedule and the terminator."""
+        return [op.operation for op in self.block.operations][1:-1]
+
+    @property
+    def returned(self) -> list[ir.Value]:
+        return list(self.block.operations[-1].operation.operands)
+
+    @property
+    def root(self) -> ir.Operation:
+        """The op that the generator is named after: the first that is neither a constant nor elementwise."""
+        for operation in self.operations:
+            if operation.name != "arith.constant" and operation.name not in ELEMENTWISE_OPS:
+                return operation
+        raise fail(self.function, "has no root op; use the elementwise generator")
+
+    @property
+    def results_memory(self) -> tuple[ir.Value, ...]:
+        return self.memory[len(self.arguments) :]
+
+    def memory_of(self, value: ir.Value) -> ir.Value:
+        """The memref of an argument; the root's operands must be arguments."""
+        for argument, memory in zip(self.arguments, self.memory, strict=False):
+            if argument == value:
+                return memory
+        raise fail(self.function, "the operands of the root op must be arguments of the kernel")
+
+    def layout_of(self, value: ir.Value) -> Any:
+        for argument, layout in zip(self.arguments, self.schedule.layouts, strict=True):
+            if argument == value:
+                return layout
+        return None
+
+    def refuse(self, message: str) -> PassError:
+        return fail(self.function, f"@{self.name}: {message}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TilePlace:
+    """Where a tile of the result stands: an offset per result axis, and the result axis of each tile dimension."""
+
+    offsets: tuple[Index, ...]
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+    valid: tuple[Index | None, ...]
+
+
+def load_operand(b: LoopBuilder, memory: ir.Value, shape: Sequence[int], place: TilePlace) -> ir.Value:
+    """The tile at `place` of an operand of this (logical) shape, repeated where it broadcasts to the result."""
+    skipped = len(place.offsets) - len(shape)
+    indices = [0 if size == 1 else place.offsets[skipped + axis] for axis, size in enumerate(shape)]
+    dims = [axis - skipped if axis >= skipped and shape[axis - skipped] != 1 else -1 for axis in place.axes]
+    return b.load(memory, indices, place.shape, dims, valid=place.valid)
+
+
+def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, ir.Value], place: TilePlace) -> None:
+    """Run the elementwise ops of the kernel on tiles at `place`, starting from `computed`, and store the results."""
+    tiles = dict(computed)
+
+    def tile_of(value: ir.Value) -> ir.Value:
+        if value not in tiles:
+            tiles[value] = load_operand(b, kernel.memory_of(value), shape_of(value), place)
+        return tiles[value]
+
+    for operation in kernel.operations:
+        result = operation.results[0]
+        if result in tiles:
+            continue
+        element_type = element_type_of(result)
+        if operation.name == "arith.constant":
+            tiles[result] = _splat(b, kernel, operation, place)
+            continue
+        operands = [tile_of(v) for v in operation.operands]
+        with operation.location:
+            tiles[result] = emit(operation.name, attributes_of(operation), operands, element_type)
+    for value, memory in zip(kernel.returned, kernel.results_memory, strict=True):
+        b.store(tile_of(value), memory, place.offsets, place.axes, valid=place.valid)
+
+
+def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: TilePlace) -> ir.Value:
+    value = operation.attributes["value"]
+    if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
+        raise fail(operation, f"must be a splat inside kernel @{kernel.name}; pass other constants as arguments")
+    return b.splat(place.shape, element_type_of(operation.results[0]), value.get_splat_value().value)
+
+
+def is_kernel(operation: Any) -> bool:
+    """Whether an op is a kernel function."""
+    if operation.operation.name != "func.func" or not len(operation.operation.regions[0].blocks):
+        return False
+    return bool(operation.operation.regions[0].blocks[0].operations[0].operation.name == "kernel.schedule")

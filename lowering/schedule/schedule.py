@@ -1,0 +1,80 @@
+"""The schedule of a kernel as a dataclass; the same content as the `schedule` attribute of `kernel.func`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from terrace.dialects.base import to_attribute, to_python
+from terrace.mlir import ir
+
+
+@dataclasses.dataclass(frozen=True)
+class IterationSpace:
+    """What a kernel iterates over: for each dimension its name, kind ("parallel", "reduction") and size or DYNAMIC."""
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def size(self, name: str) -> int:
+        return self.sizes[self.names.index(name)]
+
+    def to_attribute(self) -> ir.Attribute:
+        return to_attribute({"names": list(self.names), "kinds": list(self.kinds), "sizes": list(self.sizes)})
+
+    @staticmethod
+    def from_attribute(attribute: ir.Attribute) -> IterationSpace:
+        value = to_python(attribute)
+        return IterationSpace(tuple(value["names"]), tuple(value["kinds"]), tuple(value["sizes"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A blocked layout, with the meaning of `graph.pack`'s attributes."""
+
+    outer_permutation: tuple[int, ...]
+    inner_dims: tuple[int, ...]
+    inner_tiles: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How a kernel is cut; the fields are those of `terrace.dialects.kernel.SCHEDULE_KEYS`."""
+
+    tile_sizes: dict[str, int]
+    block_sizes: dict[str, int]
+    parallel: tuple[str, ...]
+    layouts: tuple[Layout | None, ...]
+    staged: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+
+    def tile(self, name: str) -> int:
+        return self.tile_sizes.get(name, 1)
+
+    def block(self, name: str) -> int:
+        return self.block_sizes.get(name, 0)
+
+    def to_attribute(self, space: IterationSpace) -> ir.Attribute:
+        return to_attribute(
+            {
+                "tile_sizes": [self.tile(name) for name in space.names],
+                "block_sizes": [self.block(name) for name in space.names],
+                "parallel": list(self.parallel) or ir.ArrayAttr.get([]),
+                "layouts": [{k: list(v) for k, v in dataclasses.asdict(x).items()} if x else {} for x in self.layouts],
+                "staged": list(self.staged) or ir.ArrayAttr.get([]),
+                "order": list(self.order) or ir.ArrayAttr.get([]),
+            }
+        )
+
+    @staticmethod
+    def from_attribute(attribute: ir.Attribute, space: IterationSpace) -> Schedule:
+        value: dict[str, Any] = to_python(attribute)
+        return Schedule(
+            tile_sizes=dict(zip(space.names, value["tile_sizes"], strict=True)),
+            block_sizes=dict(zip(space.names, value["block_sizes"], strict=True)),
+            parallel=tuple(value["parallel"]),
+            layouts=tuple(Layout(**{k: tuple(v) for k, v in x.items()}) if x else None for x in value["layouts"]),
+            staged=tuple(value["staged"]),
+            order=tuple(value["order"]),
+        )

@@ -1,0 +1,78 @@
+"""A tile as a CPU holds it: rows of pieces, each piece a native vector."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math as pymath
+
+from terrace.mlir import ir, vector
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Part of a row: `count` elements from `offset` on, in a vector of `lanes` (lanes > count: the rest is masked)."""
+
+    offset: int
+    count: int
+    lanes: int
+
+    def type_of(self, element_type: ir.Type) -> ir.Type:
+        """The piece's type: a vector, or the element type itself for one lane."""
+        return element_type if self.lanes == 1 else ir.VectorType.get([self.lanes], element_type)
+
+
+@functools.cache
+def cut(size: int, lanes: int) -> tuple[Piece, ...]:
+    """Cut a row of `size` elements into pieces of `lanes`; the rest into one narrower, or masked, vector."""
+    full = size - size % lanes
+    pieces = [Piece(offset, lanes, lanes) for offset in range(0, full, lanes)]
+    rest = size - full
+    if rest == 1 and not pieces:
+        pieces.append(Piece(0, 1, 1))
+    elif rest:
+        narrow = rest if rest >= 4 and rest & (rest - 1) == 0 else min(lanes, 1 << rest.bit_length())
+        pieces.append(Piece(full, rest, narrow))
+    return tuple(pieces)
+
+
+@dataclasses.dataclass(frozen=True)
+class TileType:
+    """The shape of a tile, and the lanes of the machine's vectors."""
+
+    shape: tuple[int, ...]
+    element_type: ir.Type
+    lanes: int
+
+    @property
+    def rows(self) -> int:
+        return pymath.prod(self.shape[:-1])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return cut(self.shape[-1], self.lanes)
+
+    def row_index(self, row: int) -> tuple[int, ...]:
+        """The position of a row along the leading dimensions."""
+        index = []
+        for size in reversed(self.shape[:-1]):
+            index.append(row % size)
+            row //= size
+        return tuple(reversed(index))
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """The pieces of a tile, row by row."""
+
+    type: TileType
+    values: list[ir.Value]
+
+    def scalar(self, row: int, column: int) -> ir.Value:
+        """One element; an extract when the tile is not held as scalars."""
+        pieces = self.type.pieces
+        index = next(i for i, p in enumerate(pieces) if p.offset <= column < p.offset + p.count)
+        value = self.values[row * len(pieces) + index]
+        if pieces[index].lanes == 1:
+            return value
+        return vector.extract(value, [], [column - pieces[index].offset])

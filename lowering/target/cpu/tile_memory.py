@@ -1,0 +1,202 @@
+"""How a CPU moves tiles between memory and vectors: plain, masked, repeated and strided accesses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from terrace.dialects.base import attributes_of
+from terrace.lowering.target.cpu.tile import Piece, Tile, TileType
+from terrace.mlir import arith, ir, memref, scf, vector
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """One tile access: the memref, the indices of its first element, and how tile dimensions move in memory."""
+
+    memory: ir.Value
+    indices: list[ir.Value]
+    sizes: list[ir.Value]
+    dims: list[int]
+    strides: list[int]
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether a row of the tile is a run of memory."""
+        return self.dims[-1] == len(self.indices) - 1 and self.strides[-1] == 1
+
+    @property
+    def repeated(self) -> bool:
+        """Whether all elements of a row are the same."""
+        return self.dims[-1] == -1
+
+
+def _constant(value: int) -> ir.Value:
+    return arith.constant(ir.IndexType.get(), value)
+
+
+def _constant_of(value: ir.Value) -> int | None:
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return None
+    return int(owner.operation.attributes["value"].value)
+
+
+class TileMemory:
+    """Emits the loads and stores of tiles at the current insertion point."""
+
+    def access(self, op: Any, lookup: Callable[[ir.Value], ir.Value]) -> Access:
+        """Read a load_tile or store_tile op, its operands mapped by `lookup`."""
+        attrs = attributes_of(op)
+        is_load = op.operation.name == "loop.load_tile"
+        return Access(
+            memory=lookup(op.source if is_load else op.destination),
+            indices=[lookup(v) for v in op.indices],
+            sizes=[lookup(v) for v in op.sizes],
+            dims=attrs.dims,
+            strides=attrs.strides,
+        )
+
+    # -- addresses ------------------------------------------------------------------------------------------------
+
+    def _position(self, access: Access, position: tuple[int, ...], shape: tuple[int, ...], clamp: bool) -> list[ir.Value]:
+        """The indices of the element at `position` of the tile; clamped into bounds where the tile may be partial."""
+        indices = list(access.indices)
+        for t, (at, dim, stride) in enumerate(zip(position, access.dims, access.strides, strict=True)):
+            if dim < 0 or at == 0:
+                continue
+            offset = _constant(at * stride)
+            if clamp and access.sizes and _constant_of(access.sizes[t]) != shape[t]:
+                last = arith.subi(access.sizes[t], _constant(1))
+                clamped = arith.minsi(_constant(at), last)
+                offset = clamped if stride == 1 else arith.muli(clamped, _constant(stride))
+            indices[dim] = arith.addi(indices[dim], offset)
+        return indices
+
+    def _mask(self, access: Access, piece: Piece, size: int) -> ir.Value | None:
+        """The mask of a piece, or None if all its lanes are in bounds."""
+        mask_type = ir.VectorType.get([piece.lanes], ir.IntegerType.get_signless(1))
+        if access.sizes and _constant_of(access.sizes[-1]) != size:
+            count = arith.subi(access.sizes[-1], _constant(piece.offset)) if piece.offset else access.sizes[-1]
+            return vector.create_mask(mask_type, [count])
+        if piece.count == piece.lanes:
+            return None
+        return vector.create_mask(mask_type, [_constant(piece.count)])
+
+    # -- loads ----------------------------------------------------------------------------------------------------
+
+    def load(self, access: Access, type_: TileType) -> Tile:
+        values: list[ir.Value] = []
+        rows: dict[tuple[int, ...], list[ir.Value]] = {}
+        for row in range(type_.rows):
+            index = type_.row_index(row)
+            moving = tuple(at for at, dim in zip(index, access.dims, strict=False) if dim >= 0)
+            if moving not in rows:
+                rows[moving] = self._load_row(access, type_, index)
+            values += rows[moving]
+        return Tile(type_, values)
+
+    def _load_row(self, access: Access, type_: TileType, index: tuple[int, ...]) -> list[ir.Value]:
+        row: list[ir.Value] = []
+        for piece in type_.pieces:
+            piece_type = piece.type_of(type_.element_type)
+            if piece.lanes == 1:
+                row.append(self._scalar(access, type_, (*index, piece.offset)))
+            elif access.repeated:
+                scalar = self._scalar(access, type_, (*index, 0))
+                row.append(vector.broadcast(piece_type, scalar))
+            elif access.contiguous:
+                row.append(self._load_run(access, type_, index, piece, piece_type))
+            else:
+                elements = [
+                    self._scalar(access, type_, (*index, piece.offset + min(i, piece.count - 1)))
+                    for i in range(piece.lanes)
+                ]
+                row.append(vector.from_elements(piece_type, elements))
+        return row
+
+    def _scalar(self, access: Access, type_: TileType, position: tuple[int, ...]) -> ir.Value:
+        return memref.load(access.memory, self._position(access, position, type_.shape, clamp=True))
+
+    def _load_run(
+        self, access: Access, type_: TileType, index: tuple[int, ...], piece: Piece, piece_type: ir.Type
+    ) -> ir.Value:
+        start = self._row_start(access, type_, index, piece)
+        mask = self._mask(access, piece, type_.shape[-1])
+        if mask is None:
+            return vector.load(piece_type, access.memory, start)
+        zero = self._zero(piece_type, type_.element_type)
+        return vector.maskedload(piece_type, access.memory, start, mask, zero)
+
+    def _row_start(self, access: Access, type_: TileType, index: tuple[int, ...], piece: Piece) -> list[ir.Value]:
+        start = self._position(access, (*index, 0), type_.shape, clamp=True)
+        if piece.offset:
+            start[access.dims[-1]] = arith.addi(start[access.dims[-1]], _constant(piece.offset))
+        return start
+
+    def _zero(self, piece_type: ir.Type, element_type: ir.Type) -> ir.Value:
+        is_float = isinstance(element_type, ir.FloatType)
+        zero = ir.FloatAttr.get(element_type, 0.0) if is_float else ir.IntegerAttr.get(element_type, 0)
+        return arith.constant(piece_type, ir.DenseElementsAttr.get_splat(piece_type, zero))
+
+    # -- stores ---------------------------------------------------------------------------------------------------
+
+    def store(self, access: Access, tile: Tile) -> None:
+        pieces = tile.type.pieces
+        for row in range(tile.type.rows):
+            index = tile.type.row_index(row)
+            values = tile.values[row * len(pieces) : (row + 1) * len(pieces)]
+            condition = self._row_in_bounds(access, tile.type, index)
+            if condition is None:
+                self._store_row(access, tile.type, index, values)
+                continue
+            branch = scf.IfOp(condition)
+            with ir.InsertionPoint(branch.then_block):
+                self._store_row(access, tile.type, index, values)
+                scf.YieldOp([])
+
+    def _row_in_bounds(self, access: Access, type_: TileType, index: tuple[int, ...]) -> ir.Value | None:
+        """Whether a row of a partial tile is in bounds; None if it always is (the first row is)."""
+        condition = None
+        for t, at in enumerate(index):
+            if at == 0 or not access.sizes or _constant_of(access.sizes[t]) == type_.shape[t]:
+                continue
+            inside = arith.cmpi(arith.CmpIPredicate.slt, _constant(at), access.sizes[t])
+            condition = inside if condition is None else arith.andi(condition, inside)
+        return condition
+
+    def _store_row(self, access: Access, type_: TileType, index: tuple[int, ...], values: list[ir.Value]) -> None:
+        for piece, value in zip(type_.pieces, values, strict=True):
+            if piece.lanes == 1 and self._mask_free(access, type_):
+                memref.store(value, access.memory, self._position(access, (*index, piece.offset), type_.shape, False))
+            elif access.contiguous and piece.lanes > 1:
+                start = self._position(access, (*index, 0), type_.shape, clamp=False)
+                if piece.offset:
+                    start[-1] = arith.addi(start[-1], _constant(piece.offset))
+                mask = self._mask(access, piece, type_.shape[-1])
+                if mask is None:
+                    vector.store(value, access.memory, start)
+                else:
+                    vector.maskedstore(access.memory, start, mask, value)
+            else:
+                self._store_elements(access, type_, index, piece, value)
+
+    def _mask_free(self, access: Access, type_: TileType) -> bool:
+        return not access.sizes or _constant_of(access.sizes[-1]) == type_.shape[-1]
+
+    def _store_elements(
+        self, access: Access, type_: TileType, index: tuple[int, ...], piece: Piece, value: ir.Value
+    ) -> None:
+        """Element by element: memory is strided along the row."""
+        for i in range(piece.count):
+            element = value if piece.lanes == 1 else vector.extract(value, [], [i])
+            at = piece.offset + i
+            position = self._position(access, (*index, at), type_.shape, clamp=False)
+            if self._mask_free(access, type_) or at == 0:
+                memref.store(element, access.memory, position)
+                continue
+            branch = scf.IfOp(arith.cmpi(arith.CmpIPredicate.slt, _constant(at), access.sizes[-1]))
+            with ir.InsertionPoint(branch.then_block):
+                memref.store(element, access.memory, position)
+                scf.YieldOp([])

@@ -1,0 +1,245 @@
+"""`convert-loop-to-iree`: the loop level becomes a program of IREE.
+
+Each loop function becomes the body of an executable, each launch a dispatch, parameters and states become globals.
+What is linalg stays so and is compiled by IREE's own code generation. Loop functions must already be in the form that
+the target runs (for a CPU: after `lower-tiles-to-vector`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from terrace.dialects.base import to_python
+from terrace.lowering.target.iree import syntax
+from terrace.mlir import DYNAMIC, func, ir, walk
+from terrace.passes import Pass, fail
+
+
+def _operations(module: ir.Operation) -> list[ir.Operation]:
+    return [view.operation for view in module.regions[0].blocks[0].operations]
+
+
+def _name(operation: ir.Operation, attribute: str = "sym_name") -> str:
+    return str(to_python(operation.attributes[attribute]))
+
+
+# -- executables ------------------------------------------------------------------------------------------------------
+
+
+def _dynamic_axes(arguments: list[ir.Value]) -> list[tuple[int, int]]:
+    """(argument, axis) of every `?` among the arguments, in order: the order in which sizes are passed."""
+    return [
+        (number, axis)
+        for number, argument in enumerate(arguments)
+        for axis, size in enumerate(ir.ShapedType(argument.type).shape)
+        if size == DYNAMIC
+    ]
+
+
+_BOUNDARY = ("loop.to_buffer", "loop.to_tensor", "memref.alloc", "func.return")
+"""The ops of a loop function that stand for its bindings."""
+
+
+class _Executable:
+    """Moves one loop function into a stream.executable."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.entry = function.entry_block
+        self.arguments = self._buffers()
+        self.axes = _dynamic_axes(self.arguments)
+        self.parallel = self._find_parallel()
+
+    def _buffers(self) -> list[ir.Value]:
+        """The memrefs of the arguments, then of the results."""
+        operations = [view.operation for view in self.entry.operations]
+        inputs = [op.results[0] for op in operations if op.name == "loop.to_buffer"]
+        outputs = [op.operands[0] for op in operations if op.name == "loop.to_tensor"]
+        return inputs + outputs
+
+    def _find_parallel(self) -> ir.Operation:
+        found = [o.operation for o in self.entry.operations if o.operation.name == "loop.parallel"]
+        if len(found) != 1:
+            raise fail(self.function, f"must have exactly one loop.parallel, has {len(found)}")
+        return found[0]
+
+    def emit(self) -> None:
+        name = self.function.name.value
+        count, body = syntax.executable(name, len(self.axes))
+        with ir.InsertionPoint(count):
+            self._workgroup_count(list(count.arguments))
+        with ir.InsertionPoint(body):
+            entry = syntax.dispatch_function(name, len(self.arguments), len(self.axes))
+        with ir.InsertionPoint(entry):
+            self._body(list(entry.arguments))
+
+    def _workgroup_count(self, sizes: list[ir.Value]) -> None:
+        """Copy the ops that compute the bounds; sizes of arguments come from the workload."""
+        values: dict[ir.Value, ir.Value] = {}
+        bounds = [self._copy(bound, sizes, values) for bound in self.parallel.operands]
+        one = syntax.index_constant(1)
+        # Workgroup x varies fastest: the innermost dimension.
+        syntax.stream_return((list(reversed(bounds)) + [one, one, one])[:3])
+
+    def _copy(self, value: ir.Value, sizes: list[ir.Value], values: dict[ir.Value, ir.Value]) -> ir.Value:
+        if value in values:
+            return values[value]
+        owner = value.owner
+        if isinstance(owner, ir.Block):
+            raise fail(self.parallel, "bounds must be computed from constants and sizes of the arguments")
+        operation = owner.operation
+        if operation.name == "memref.dim":
+            values[value] = sizes[self._size_index(operation)]
+        else:
+            operands = [self._copy(operand, sizes, values) for operand in operation.operands]
+            attributes = dict(operation.attributes.items())
+            clone = ir.Operation.create(operation.name, [r.type for r in operation.results], operands, attributes)
+            values[value] = clone.results[0]
+        return values[value]
+
+    def _size_index(self, dim: ir.Operation) -> int:
+        """The number of the size that a memref.dim of an argument reads."""
+        axis_owner = dim.operands[1].owner
+        if dim.operands[0] not in self.arguments or isinstance(axis_owner, ir.Block):
+            raise fail(dim, "must read a size of an argument, along a constant axis")
+        axis = to_python(axis_owner.operation.attributes["value"])
+        return self.axes.index((self.arguments.index(dim.operands[0]), axis))
+
+    def _body(self, new: list[ir.Value]) -> None:
+        bindings, sizes = new[: len(self.arguments)], new[len(self.arguments) :]
+        ids = [syntax.workgroup_id(i) for i in range(len(self.parallel.operands))]
+        self._replace_sizes(sizes)
+        for number, (binding, argument) in enumerate(zip(bindings, self.arguments, strict=True)):
+            own = [size for size, (owner, _) in zip(sizes, self.axes, strict=True) if owner == number]
+            argument.replace_all_uses_with(syntax.binding_subspan(binding, argument.type, own))
+        inner = self.parallel.regions[0].blocks[0]
+        for index, id_ in zip(inner.arguments, reversed(ids), strict=True):
+            index.replace_all_uses_with(id_)
+        end = ir.Operation.create("func.return")
+        self._replace_scratch()
+        for view in [*self.entry.operations]:
+            if view.operation.name == "loop.parallel":
+                for child in list(inner.operations)[:-1]:
+                    child.operation.move_before(end)
+            elif view.operation.name not in _BOUNDARY:
+                view.operation.move_before(end)
+
+    def _replace_sizes(self, sizes: list[ir.Value]) -> None:
+        for operation in [op for op in walk(self.function.operation) if op.name == "memref.dim"]:
+            operation.results[0].replace_all_uses_with(sizes[self._size_index(operation)])
+            operation.erase()
+
+    def _replace_scratch(self) -> None:
+        for operation in [op for op in walk(self.function.operation) if op.name == "loop.alloc"]:
+            with ir.InsertionPoint(operation), operation.location:
+                local = syntax.workgroup_memory(operation.results[0].type)
+            operation.results[0].replace_all_uses_with(local)
+            operation.erase()
+
+
+# -- globals and calls ------------------------------------------------------------------------------------------------
+
+
+def _convert_symbols(module: ir.Operation) -> dict[str, ir.Type]:
+    """Parameters, constants and states become globals; returns the type of each state."""
+    states: dict[str, ir.Type] = {}
+    for operation in _operations(module):
+        if operation.name not in ("graph.parameter", "graph.constant", "graph.state"):
+            continue
+        name, type_ = _name(operation), to_python(operation.attributes["type"])
+        with ir.InsertionPoint(operation), operation.location:
+            if operation.name == "graph.state":
+                states[name] = type_
+                _emit_state(name, type_, _name(operation, "initial"))
+            else:
+                syntax.parameter_global(name, name, type_)
+        operation.erase()
+    return states
+
+
+def _emit_state(name: str, type_: ir.Type, initial: str) -> None:
+    syntax.mutable_global(name, type_)
+    with ir.InsertionPoint(syntax.initializer()):
+        syntax.store_global(syntax.clone_tensor(syntax.load_global(initial, type_)), name)
+        syntax.util_return()
+
+
+def _emit_state_functions(module: ir.Operation, initial: dict[str, str], states: dict[str, ir.Type]) -> None:
+    """`state.get.NAME`, `state.set.NAME` and `state.reset`, which the runtime calls."""
+    with ir.InsertionPoint(module.regions[0].blocks[0]):
+        for name, type_ in states.items():
+            getter = func.FuncOp(f"state.get.{name}", ([], [type_]))
+            with ir.InsertionPoint(getter.add_entry_block()):
+                func.ReturnOp([syntax.clone_tensor(syntax.load_global(name, type_))])
+            setter = func.FuncOp(f"state.set.{name}", ([type_], []))
+            with ir.InsertionPoint(setter.add_entry_block()):
+                syntax.store_global(syntax.clone_tensor(setter.arguments[0]), name)
+                func.ReturnOp([])
+        if states:
+            reset = func.FuncOp("state.reset", ([], []))
+            with ir.InsertionPoint(reset.add_entry_block()):
+                for name, type_ in states.items():
+                    syntax.store_global(syntax.clone_tensor(syntax.load_global(initial[name], type_)), name)
+                func.ReturnOp([])
+
+
+def _convert_calls(module: ir.Operation, kernels: set[str]) -> None:
+    """Loads, stores and launches in the host functions."""
+    for operation in list(walk(module)):
+        convert = _CALLS.get(operation.name)
+        is_launch = operation.name == "func.call"
+        if convert is None or (is_launch and _name(operation, "callee") not in kernels):
+            continue
+        with ir.InsertionPoint(operation), operation.location:
+            values = convert(operation)
+        for result, value in zip(operation.results, values, strict=True):
+            result.replace_all_uses_with(value)
+        operation.erase()
+
+
+def _convert_load(operation: ir.Operation) -> list[ir.Value]:
+    return [syntax.load_global(_name(operation, "symbol"), operation.results[0].type)]
+
+
+def _convert_store(operation: ir.Operation) -> list[ir.Value]:
+    syntax.store_global(operation.operands[0], _name(operation, "symbol"))
+    return []
+
+
+def _convert_launch(operation: ir.Operation) -> list[ir.Value]:
+    inputs = [v for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
+    result_sizes = list(operation.operands)[len(inputs) :]
+    sizes = [s for v in inputs for s in syntax.dynamic_sizes(v)] + result_sizes
+    types = [r.type for r in operation.results]
+    return syntax.dispatch(_name(operation, "callee"), sizes, [*inputs, *sizes], types, result_sizes)
+
+
+_CALLS = {
+    "graph.load": _convert_load,
+    "graph.load_state": _convert_load,
+    "graph.store_state": _convert_store,
+    "func.call": _convert_launch,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertLoopToIree(Pass):
+    """Turn loop functions, launches, parameters and states into a program that iree-compile takes."""
+
+    name = "convert-loop-to-iree"
+
+    def run(self, module: ir.Operation) -> None:
+        module.context.allow_unregistered_dialects = True
+        initial = {
+            _name(op): _name(op, "initial") for op in _operations(module) if op.name == "graph.state"
+        }
+        kernels = [op.opview for op in _operations(module) if "loop.kernel" in op.attributes]
+        _convert_calls(module, {function.name.value for function in kernels})
+        states = _convert_symbols(module)
+        for function in kernels:
+            with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
+                _Executable(function).emit()
+            function.operation.erase()
+        _emit_state_functions(module, initial, states)
+        module.attributes["sym_name"] = ir.StringAttr.get("model")

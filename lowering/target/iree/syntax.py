@@ -1,0 +1,178 @@
+"""The words of IREE 3.13's dialects. IREE's ops are built here as unregistered ops, and nowhere else.
+
+They print in generic form, which iree-compile parses; the attribute names and segments below are those that
+`iree-opt --mlir-print-op-generic` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.mlir import DYNAMIC, ext, ir, memref, tensor
+
+PARAMETER_SCOPE = "model"
+
+
+class IreeCodegen(ext.Dialect, name="iree_codegen"):
+    """The part of IREE's dialect that a memref type needs: an unregistered attribute is no memory space."""
+
+
+class WorkgroupLocal(IreeCodegen.Attribute, name="workgroup_local"):
+    """`#iree_codegen.workgroup_local`: memory of one worker."""
+
+
+def load_dialect() -> None:
+    if not ir.Context.current.is_dialect_loaded("iree_codegen"):
+        IreeCodegen.load()
+
+
+def _symbol(*names: str) -> ir.Attribute:
+    return ir.SymbolRefAttr.get(list(names)) if len(names) > 1 else ir.FlatSymbolRefAttr.get(names[0])
+
+
+def _segments(*counts: int) -> ir.Attribute:
+    return ir.DenseI32ArrayAttr.get(list(counts))
+
+
+def _index_attribute(value: int) -> ir.Attribute:
+    return ir.IntegerAttr.get(ir.IndexType.get(), value)
+
+
+def binding_type() -> ir.Type:
+    return ir.Type.parse("!stream.binding")
+
+
+def dynamic_sizes(value: ir.Value) -> list[ir.Value]:
+    """`tensor.dim` or `memref.dim` of each `?` of a value, in order."""
+    shape = list(ir.ShapedType(value.type).shape)
+    dim = tensor.dim if isinstance(value.type, ir.RankedTensorType) else memref.dim
+    return [dim(value, index_constant(axis)) for axis, size in enumerate(shape) if size == DYNAMIC]
+
+
+def index_constant(value: int) -> ir.Value:
+    return ir.Operation.create(
+        "arith.constant", [ir.IndexType.get()], attributes={"value": _index_attribute(value)}
+    ).results[0]
+
+
+# -- globals ----------------------------------------------------------------------------------------------------------
+
+
+def parameter_global(name: str, key: str, type_: ir.Type) -> None:
+    """`util.global private @name = #flow.parameter.named<"model"::"key">`."""
+    initial = ir.OpaqueAttr.get("flow", f'parameter.named<"{PARAMETER_SCOPE}"::"{key}">'.encode(), type_)
+    _global(name, type_, {"initial_value": initial})
+
+
+def mutable_global(name: str, type_: ir.Type) -> None:
+    _global(name, type_, {"is_mutable": ir.UnitAttr.get()})
+
+
+def _global(name: str, type_: ir.Type, extra: dict[str, ir.Attribute]) -> None:
+    attributes = {
+        "sym_name": ir.StringAttr.get(name),
+        "sym_visibility": ir.StringAttr.get("private"),
+        "type": ir.TypeAttr.get(type_),
+        **extra,
+    }
+    ir.Operation.create("util.global", attributes=attributes)
+
+
+def load_global(name: str, type_: ir.Type) -> ir.Value:
+    return ir.Operation.create("util.global.load", [type_], attributes={"global": _symbol(name)}).results[0]
+
+
+def store_global(value: ir.Value, name: str) -> None:
+    ir.Operation.create("util.global.store", operands=[value], attributes={"global": _symbol(name)})
+
+
+def clone_tensor(value: ir.Value) -> ir.Value:
+    """A copy in memory of its own: a mapped parameter must not be updated in place."""
+    sizes = dynamic_sizes(value)
+    return ir.Operation.create("flow.tensor.clone", [value.type], [value, *sizes]).results[0]
+
+
+def initializer() -> ir.Block:
+    """The body of a `util.initializer`, which runs when the program is loaded; end it with `util_return`."""
+    operation = ir.Operation.create(
+        "util.initializer", attributes={"function_type": ir.TypeAttr.get(ir.FunctionType.get([], []))}, regions=1
+    )
+    return operation.regions[0].blocks.append()
+
+
+def util_return() -> None:
+    ir.Operation.create("util.return")
+
+
+# -- executables ------------------------------------------------------------------------------------------------------
+
+
+def executable(name: str, workload: int) -> tuple[ir.Block, ir.Block]:
+    """`stream.executable` with one export of the same name: the blocks of its workgroup count and of its module."""
+    attributes = {"sym_name": ir.StringAttr.get(name), "sym_visibility": ir.StringAttr.get("private")}
+    outer = ir.Operation.create("stream.executable", attributes=attributes, regions=1)
+    with ir.InsertionPoint(outer.regions[0].blocks.append()):
+        export = ir.Operation.create(
+            "stream.executable.export",
+            attributes={
+                "sym_name": ir.StringAttr.get(name),
+                "sym_visibility": ir.StringAttr.get("public"),
+                "function_ref": _symbol(name),
+            },
+            regions=1,
+        )
+        count = export.regions[0].blocks.append(*[ir.IndexType.get()] * workload)
+        module = ir.Operation.create("builtin.module", regions=1)
+        body = module.regions[0].blocks.append()
+        ir.Operation.create("stream.executable.end")
+    return count, body
+
+
+def stream_return(values: Sequence[ir.Value]) -> None:
+    ir.Operation.create("stream.return", operands=list(values))
+
+
+def dispatch_function(name: str, bindings: int, sizes: int) -> ir.Block:
+    """The entry function of an executable: storage bindings, then sizes; compiled as it stands (`no_pipeline`)."""
+    inputs = [binding_type()] * bindings + [ir.IndexType.get()] * sizes
+    pipeline = b"translation_info<pipeline = #iree_codegen.no_pipeline>"
+    attributes = {
+        "sym_name": ir.StringAttr.get(name),
+        "function_type": ir.TypeAttr.get(ir.FunctionType.get(inputs, [])),
+        "translation_info": ir.OpaqueAttr.get("iree_codegen", pipeline, ir.NoneType.get()),
+    }
+    operation = ir.Operation.create("func.func", attributes=attributes, regions=1)
+    return operation.regions[0].blocks.append(*inputs)
+
+
+def binding_subspan(binding: ir.Value, type_: ir.Type, sizes: Sequence[ir.Value]) -> ir.Value:
+    operands = [binding, index_constant(0), *sizes]
+    return ir.Operation.create("stream.binding.subspan", [type_], operands).results[0]
+
+
+def workgroup_id(dimension: int) -> ir.Value:
+    attributes = {"dimension": _index_attribute(dimension)}
+    return ir.Operation.create("stream.dispatch.workgroup.id", [ir.IndexType.get()], attributes=attributes).results[0]
+
+
+def workgroup_memory(type_: ir.Type) -> ir.Value:
+    """Scratch memory of one worker."""
+    load_dialect()
+    source = ir.MemRefType(type_)
+    local = ir.MemRefType.get(source.shape, source.element_type, memory_space=WorkgroupLocal.get())
+    return memref.alloc(local, [], [])
+
+
+def dispatch(
+    name: str, workload: Sequence[ir.Value], operands: Sequence[ir.Value], results: Sequence[ir.Type],
+    result_sizes: Sequence[ir.Value],
+) -> list[ir.Value]:
+    """`flow.dispatch @name::@name[workload](operands) -> results`."""
+    operand_sizes = [s for v in operands if isinstance(v.type, ir.RankedTensorType) for s in dynamic_sizes(v)]
+    attributes = {
+        "entry_points": ir.ArrayAttr.get([_symbol(name, name)]),
+        "operandSegmentSizes": _segments(len(workload), len(operands), len(operand_sizes), len(result_sizes)),
+        "tied_operands": ir.ArrayAttr.get([_index_attribute(-1)] * len(results)),
+    }
+    every = [*workload, *operands, *operand_sizes, *result_sizes]
+    return list(ir.Operation.create("flow.dispatch", list(results), every, attributes).results)
