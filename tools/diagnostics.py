@@ -74,7 +74,7 @@ class Expectation:
 
     def accepts(self, report: Report, input_name: str) -> bool:
         """Whether `report` is what this comment expects."""
-        known = report.position is not None and report.position[0] == input_name
+        known = report.position is not None and report.position[0] == input_name and report.position[1] > 0
         line = report.position[1] if report.position is not None and known else None
         return self.severity == report.severity and self.target == line and self.text in report.message
 
