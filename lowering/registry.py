@@ -12,7 +12,15 @@ from terrace.lowering.upstream_passes import UPSTREAM_PASSES
 from terrace.passes import Pass
 
 # Sorted, one line each: "pass-name": "terrace.lowering.package.pass_name:PassName".
-PASSES: dict[str, str] = {}
+PASSES: dict[str, str] = {
+    "choose-layout": "terrace.lowering.transforms.choose_layout:ChooseLayout",
+    "decompose-attention": "terrace.lowering.transforms.decompose_attention:DecomposeAttention",
+    "fold-batch-norm": "terrace.lowering.transforms.fold_batch_norm:FoldBatchNorm",
+    "fuse-elementwise": "terrace.lowering.transforms.fuse_elementwise:FuseElementwise",
+    "fuse-epilogue": "terrace.lowering.transforms.fuse_epilogue:FuseEpilogue",
+    "hoist-constants": "terrace.lowering.transforms.hoist_constants:HoistConstants",
+    "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
+}
 
 
 def find_pass(name: str) -> type[Pass]:

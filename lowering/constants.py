@@ -1,0 +1,48 @@
+"""Which values are constant expressions: computed from parameters and constants only, by ops that can be evaluated."""
+
+from __future__ import annotations
+
+from terrace.lowering.evaluate import KNOWN_OPS, has_known_type, is_known_constant
+from terrace.mlir import ir, operation_of, walk
+
+
+def is_constant_expression(value: ir.Value) -> bool:
+    """Whether `value` derives from `graph.load` and `arith.constant` alone, by ops that the evaluator knows.
+
+    Sizes are static in such an expression: a parameter has no `?`, and an op that reads one at run time is not known.
+    """
+    seen: set[ir.Operation] = set()
+    pending = [value]
+    while pending:
+        operation = operation_of(pending.pop())
+        if operation is None:
+            return False
+        if operation in seen:
+            continue
+        seen.add(operation)
+        if not _may_be_constant(operation):
+            return False
+        pending.extend(operation.operands)
+    return True
+
+
+def constant_operations(root: ir.Operation) -> set[ir.Operation]:
+    """All ops in `root` whose result is a constant expression; one walk, where many values are to be asked about."""
+    found: set[ir.Operation] = set()
+    for operation in walk(root):
+        if _may_be_constant(operation) and all(operation_of(v) in found for v in operation.operands):
+            found.add(operation)
+    return found
+
+
+def is_leaf(operation: ir.Operation) -> bool:
+    """Whether `operation` is where a constant expression starts: a load, or a constant."""
+    return operation.name in ("graph.load", "arith.constant")
+
+
+def _may_be_constant(operation: ir.Operation) -> bool:
+    if operation.name == "arith.constant":
+        return is_known_constant(operation)
+    if operation.name != "graph.load" and operation.name not in KNOWN_OPS:
+        return False
+    return has_known_type(operation.results[0])

@@ -1,0 +1,38 @@
+"""The pipelines: named lists of passes, each with the reason why it stands where it stands."""
+
+from __future__ import annotations
+
+from terrace.lowering.transforms.choose_layout import ChooseLayout
+from terrace.lowering.transforms.decompose_attention import DecomposeAttention
+from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
+from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
+from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
+from terrace.lowering.transforms.hoist_constants import HoistConstants
+from terrace.lowering.transforms.simplify_graph import SimplifyGraph
+from terrace.passes import Pass, UpstreamPass
+
+
+def graph_pipeline() -> list[Pass]:
+    """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take."""
+    return [
+        # The importer leaves unused and repeated ops, which would count as users in the passes below.
+        UpstreamPass("canonicalize"),
+        UpstreamPass("cse"),
+        # Identities between a convolution and its batch norm would hide the one from the other.
+        SimplifyGraph(),
+        # Before the layout changes: fewer ops for permutes to sink through.
+        FoldBatchNorm(),
+        # Before fusion: scale and mask become the epilogue of the first product.
+        DecomposeAttention(),
+        ChooseLayout(),
+        # Again: NHWC convolutions by 1x1 windows are matmuls now, and the permutes of constants merge.
+        SimplifyGraph(),
+        # Merges what decomposition repeated (causal masks, scales), so that fused groups share operands.
+        UpstreamPass("cse"),
+        # Contractions choose first, as an elementwise op costs least in their epilogues; the rest groups among itself.
+        FuseEpilogue(),
+        FuseElementwise(),
+        # Last, when all rewriting of weights is done: each becomes one expression.
+        HoistConstants(),
+        UpstreamPass("canonicalize"),
+    ]

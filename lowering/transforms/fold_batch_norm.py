@@ -1,0 +1,165 @@
+"""Batch normalisation at inference is one multiply and one add per channel: fold it into what is before it.
+
+    batch_norm(x) = x * k + (shift - mean * k),   k = scale * rsqrt(variance + epsilon)
+
+After a convolution or matmul whose weight is constant, k scales the weight's output channels and the rest becomes the
+bias. Anywhere else the two elementwise ops stay, with k and the shift computed from the statistics alone. All of it is
+graph ops over loads, which `hoist-constants` makes constant expressions; the evaluator rounds them once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.graph import (
+    AddOp,
+    CastOp,
+    Conv2dOp,
+    MatmulOp,
+    MulOp,
+    RsqrtOp,
+    SubOp,
+    image_axes,
+)
+from terrace.lowering.building import along_axis, reshape, splat, users_of
+from terrace.lowering.constants import is_constant_expression
+from terrace.mlir import ir, operation_of
+from terrace.passes import Pass
+from terrace.rewriting import Pattern, apply_patterns, replace
+
+
+class FoldIntoConv2d(Pattern):
+    """batch_norm(conv2d(x, w) + b) becomes conv2d(x, w * k) + ((b - mean) * k + shift)."""
+
+    op_name = "graph.batch_norm"
+
+    def rewrite(self, op: Any) -> bool:
+        matched = _match_producer(op, "graph.conv2d")
+        if matched is None:
+            return False
+        conv, bias = matched
+        axis = attributes_of(op).axis
+        attrs = attributes_of(conv)
+        if axis != image_axes(attrs.layout)[0]:
+            return False
+        factor, shift = _factor_and_shift(op, bias)
+        value = Conv2dOp.build(
+            conv.operands[0],
+            _scale_weight(conv.operands[1], factor, 0),
+            result_type=conv.results[0].type,
+            strides=attrs.strides,
+            padding=attrs.padding,
+            dilations=attrs.dilations,
+            groups=attrs.groups,
+            layout=attrs.layout,
+        )
+        return replace(op, _add_channels(value, shift, op))
+
+
+class FoldIntoMatmul(Pattern):
+    """batch_norm(matmul(x, w) + b), along the last dimension, becomes matmul(x, w * k) + ((b - mean) * k + shift)."""
+
+    op_name = "graph.batch_norm"
+
+    def rewrite(self, op: Any) -> bool:
+        matched = _match_producer(op, "graph.matmul")
+        if matched is None or attributes_of(op).axis != len(shape_of(op.result)) - 1:
+            return False
+        matmul, bias = matched
+        transposed = attributes_of(matmul).transpose_rhs
+        factor, shift = _factor_and_shift(op, bias)
+        weight = _scale_weight(matmul.operands[1], factor, 0 if transposed else 1)
+        result_type = matmul.results[0].type
+        value = MatmulOp.build(matmul.operands[0], weight, transpose_rhs=transposed, result_type=result_type)
+        return replace(op, _add_channels(value, shift, op))
+
+
+class DecomposeBatchNorm(Pattern):
+    """Any other batch_norm(x) becomes x * k + (shift - mean * k)."""
+
+    op_name = "graph.batch_norm"
+
+    def rewrite(self, op: Any) -> bool:
+        factor, shift = _factor_and_shift(op, None)
+        factor = _cast(factor, element_type_of(op.input))
+        channels = along_axis(factor, attributes_of(op).axis, len(shape_of(op.input)))
+        scaled = MulOp.build(op.input, channels, result_type=op.result.type)
+        return replace(op, _add_channels(scaled, shift, op))
+
+
+def _match_producer(op: Any, name: str) -> tuple[ir.Operation, ir.Value | None] | None:
+    """The `name` op of constant weight that alone feeds `op`, and the constant bias added in between, if any."""
+    if not all(is_constant_expression(v) for v in (op.mean, op.variance, op.scale, op.shift)):
+        return None
+    producer, bias = _single_use_producer(op.input), None
+    if producer is not None and producer.name == "graph.add":
+        # Addition commutes: the bias may stand on either side.
+        sides = [(producer.operands[0], producer.operands[1]), (producer.operands[1], producer.operands[0])]
+        value, bias = next(
+            (side for side in sides if _is_channel_constant(op, side[1])),
+            (op.input, None),
+        )
+        producer = _single_use_producer(value)
+    # Equal shapes, so that the addition of the bias did not stretch the producer's result.
+    if producer is None or producer.name != name or shape_of(producer.results[0]) != shape_of(op.input):
+        return None
+    return (producer, bias) if is_constant_expression(producer.operands[1]) else None
+
+
+def _single_use_producer(value: ir.Value) -> ir.Operation | None:
+    return operation_of(value) if len(users_of(value)) == 1 else None
+
+
+def _bias_axis(op: Any, bias: ir.Value) -> int:
+    """The dimension of `bias` that is broadcast along the channels of `op`; negative when it has none such."""
+    return attributes_of(op).axis - (len(shape_of(op.input)) - len(shape_of(bias)))
+
+
+def _is_channel_constant(op: Any, bias: ir.Value) -> bool:
+    """Whether `bias` is constant and varies along the channels of `op` only."""
+    axis = _bias_axis(op, bias)
+    return is_constant_expression(bias) and all(size == 1 for i, size in enumerate(shape_of(bias)) if i != axis)
+
+
+def _factor_and_shift(op: Any, bias: ir.Value | None) -> tuple[ir.Value, ir.Value]:
+    """k and (bias - mean) * k + shift, one element per channel, in the element type of the statistics."""
+    statistics = element_type_of(op.variance)
+    mean, scale, shift = (_cast(v, statistics) for v in (op.mean, op.scale, op.shift))
+    epsilon = splat(attributes_of(op).epsilon, statistics)
+    factor = MulOp.build(scale, RsqrtOp.build(AddOp.build(op.variance, epsilon)))
+    if bias is None:
+        return factor, SubOp.build(shift, MulOp.build(mean, factor))
+    axis = _bias_axis(op, bias)
+    channels = _cast(reshape(bias, [axis if axis >= 0 else None]), statistics)
+    return factor, AddOp.build(MulOp.build(SubOp.build(channels, mean), factor), shift)
+
+
+def _scale_weight(weight: ir.Value, factor: ir.Value, axis: int) -> ir.Value:
+    """`weight` times `factor` along `axis`; in the type of `factor`, so that a narrow weight is rounded once."""
+    product = MulOp.build(_cast(weight, element_type_of(factor)), along_axis(factor, axis, len(shape_of(weight))))
+    return _cast(product, element_type_of(weight))
+
+
+def _add_channels(value: ir.Value, shift: ir.Value, op: Any) -> ir.Value:
+    """`value` + `shift`, the latter along the channels of `op`."""
+    channels = along_axis(_cast(shift, element_type_of(value)), attributes_of(op).axis, len(shape_of(value)))
+    return AddOp.build(value, channels, result_type=op.result.type)
+
+
+def _cast(value: ir.Value, element_type: ir.Type) -> ir.Value:
+    if element_type_of(value) == element_type:
+        return value
+    return CastOp.build(value, result_type=ir.RankedTensorType.get(shape_of(value), element_type))
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldBatchNorm(Pass):
+    """Fold batch normalisation into constant weights and biases, or into one multiply and one add."""
+
+    name = "fold-batch-norm"
+
+    def run(self, module: ir.Operation) -> None:
+        # In order: the patterns for an op are tried from the first.
+        apply_patterns(module, [FoldIntoConv2d(), FoldIntoMatmul(), DecomposeBatchNorm()])

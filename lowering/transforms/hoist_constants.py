@@ -1,0 +1,127 @@
+"""Takes what is computed from parameters alone out of the program: it is evaluated once, into the artefact's archive.
+
+Every maximal expression of pure ops over `graph.load` and `arith.constant` becomes a `graph.constant` symbol, and the
+function loads that. Equal expressions share one symbol. Expressions over constants alone stay: they are small, and an
+archive entry would gain nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+
+from terrace.lowering.building import erase_dead_ops, users_of
+from terrace.lowering.constants import constant_operations, is_leaf
+from terrace.mlir import ir, operation_of, walk
+from terrace.passes import Pass
+
+
+def slice_of(root: ir.Operation) -> list[ir.Operation]:
+    """The ops that compute `root`, itself last, in an order in which operands come first."""
+    ordered: dict[ir.Operation, None] = {}
+
+    def visit(operation: ir.Operation) -> None:
+        if operation in ordered:
+            return
+        for value in operation.operands:
+            producer = operation_of(value)
+            assert producer is not None, "a constant expression has no block arguments"
+            visit(producer)
+        ordered[operation] = None
+
+    visit(root)
+    return list(ordered)
+
+
+def structure_of(operations: list[ir.Operation]) -> Hashable:
+    """What `operations` (as from `slice_of`) compute, as a key: equal for equal expressions over equal symbols."""
+    number = {op: i for i, op in enumerate(operations)}
+    return tuple(
+        (
+            op.name,
+            tuple(number[operation_of(value)] for value in op.operands),
+            tuple(sorted((name, str(value)) for name, value in op.attributes.items())),
+            str(op.results[0].type),
+        )
+        for op in operations
+    )
+
+
+class Hoister:
+    """Makes the `graph.constant` symbols of one module."""
+
+    def __init__(self, module: ir.Operation) -> None:
+        self._body = module.regions[0].blocks[0]
+        self._names = {
+            op.operation.attributes["sym_name"].value
+            for op in self._body.operations
+            if "sym_name" in op.operation.attributes
+        }
+        self._symbols: dict[Hashable, str] = {}
+
+    def hoist(self, root: ir.Operation) -> None:
+        """Replace the result of `root` by the load of a constant that computes it, if it uses a parameter at all."""
+        operations = slice_of(root)
+        loads = [op for op in operations if op.name == "graph.load"]
+        if not loads:
+            return
+        key = structure_of(operations)
+        if key not in self._symbols:
+            parameter = loads[0].attributes["symbol"].value
+            self._symbols[key] = self._fresh_name(f"{parameter}.{root.name.removeprefix('graph.')}")
+            self._create(self._symbols[key], operations)
+        symbol = ir.FlatSymbolRefAttr.get(self._symbols[key])
+        result = root.results[0]
+        with root.location, ir.InsertionPoint(root):
+            load = ir.Operation.create("graph.load", results=[result.type], attributes={"symbol": symbol})
+        result.replace_all_uses_with(load.results[0])
+        root.erase()
+
+    def _create(self, name: str, operations: list[ir.Operation]) -> None:
+        """A `graph.constant` called `name` with copies of `operations`, after the symbols that they load."""
+        root = operations[-1]
+        first_function = next(op for op in self._body.operations if op.operation.name == "func.func")
+        with root.location, ir.InsertionPoint(first_function):
+            constant = ir.Operation.create(
+                "graph.constant",
+                attributes={
+                    "sym_name": ir.StringAttr.get(name),
+                    "type": ir.TypeAttr.get(root.results[0].type),
+                },
+                regions=1,
+            )
+        copies: dict[ir.Value, ir.Value] = {}
+        with ir.InsertionPoint(constant.regions[0].blocks.append()):
+            for op in operations:
+                copy = op.clone()
+                for i, value in enumerate(op.operands):
+                    copy.operands[i] = copies[value]
+                copies[op.results[0]] = copy.results[0]
+            with root.location:
+                ir.Operation.create("graph.yield", operands=[copies[root.results[0]]])
+
+    def _fresh_name(self, stem: str) -> str:
+        name, count = stem, 0
+        while name in self._names:
+            count += 1
+            name = f"{stem}_{count}"
+        self._names.add(name)
+        return name
+
+
+@dataclasses.dataclass(frozen=True)
+class HoistConstants(Pass):
+    """Turn expressions over parameters into module-level constants, evaluated when the artefact is written."""
+
+    name = "hoist-constants"
+
+    def run(self, module: ir.Operation) -> None:
+        functions = [op.operation for op in module.regions[0].blocks[0].operations]
+        hoister = Hoister(module)
+        for function in [op for op in functions if op.name == "func.func"]:
+            constant = constant_operations(function)
+            # In program order: an expression inside a later one has become a load by then.
+            for root in [op for op in walk(function) if op in constant and not is_leaf(op)]:
+                if any(user not in constant for user in users_of(root.results[0])):
+                    hoister.hoist(root)
+        erase_dead_ops(module)
