@@ -7,9 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-
 import terrace
+import torch
 
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-4, 1e-5
 

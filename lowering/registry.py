@@ -14,6 +14,7 @@ from terrace.passes import Pass
 # Sorted, one line each: "pass-name": "terrace.lowering.package.pass_name:PassName".
 PASSES: dict[str, str] = {
     "choose-layout": "terrace.lowering.transforms.choose_layout:ChooseLayout",
+    "convert-graph-to-linalg": "terrace.lowering.conversion.convert_graph_to_linalg:ConvertGraphToLinalg",
     "decompose-attention": "terrace.lowering.transforms.decompose_attention:DecomposeAttention",
     "fold-batch-norm": "terrace.lowering.transforms.fold_batch_norm:FoldBatchNorm",
     "fuse-elementwise": "terrace.lowering.transforms.fuse_elementwise:FuseElementwise",

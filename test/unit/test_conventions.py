@@ -1,0 +1,294 @@
+"""The conventions of the code base, held by reading it: names, layers, who may import what, sizes, what ships."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from terrace.dialects import graph, kernel, loop
+from terrace.lowering.registry import PASSES, find_pass
+from terrace.mlir import ext
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGE_DIRS = {name: ROOT / folder for name, folder in PROJECT["tool"]["setuptools"]["package-dir"].items()}
+
+# A module belongs to the first layer whose prefix it has, and may import its own layer and those below it.
+LAYERS = (
+    ("terrace.tools", "terrace.testing"),
+    ("terrace.compiler",),
+    ("terrace.frontend", "terrace.runtime"),
+    ("terrace.lowering",),
+    ("terrace.dialects",),
+    (
+        *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature"),
+        *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip"),
+    ),
+    ("terrace.mlir", "terrace.errors"),
+)
+
+# The importing file, the imported package, and why it may.
+TORCH_MLIR_IMPORTS = {
+    "python/terrace/mlir.py": "the one file through which all others see the bindings",
+    "python/terrace/frontend": "torch-mlir's FX importer",
+}
+TORCH_IMPORTS = {
+    "python/terrace/frontend": "exports the model",
+    "python/terrace/compiler.py": "decides by the model's type what to import, inside functions",
+    "python/terrace/runtime": "torch tensors in, torch tensors out; inside functions, so that load() needs no torch",
+}
+LONG_FILES = {"dialects": "declarations of ops", "lowering/upstream_passes.py": "a table"}
+MAX_LINES = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """An import of `module` in the file of `importer`; `nested` means inside a function."""
+
+    importer: str
+    path: Path
+    module: str
+    line: int
+    nested: bool
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}: {self.importer} imports {self.module}"
+
+
+@cache
+def sources() -> dict[str, Path]:
+    """Every module of the package, by its full name."""
+    found: dict[str, Path] = {}
+    for package, folder in PACKAGE_DIRS.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            name = ".".join([package, *parts]).removesuffix(".__init__")
+            found[name] = path
+    return found
+
+
+def imports_of(importer: str, path: Path) -> Iterator[Import]:
+    """All imports of a file, those for type checkers only excluded."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while nodes:
+        node, nested = nodes.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            nodes.extend((child, nested) for child in node.orelse)
+            continue
+        nested = nested or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(importer, path, alias.name, node.lineno, nested)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            assert node.module is not None
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield Import(importer, path, full if full in sources() else node.module, node.lineno, nested)
+        nodes.extend((child, nested) for child in ast.iter_child_nodes(node))
+
+
+@cache
+def all_imports() -> tuple[Import, ...]:
+    """All imports of the package."""
+    return tuple(item for name, path in sources().items() for item in imports_of(name, path))
+
+
+def layer_of(module: str) -> int | None:
+    """The height of a module's layer, from the bottom; None for the package itself and for foreign modules."""
+    for depth, prefixes in enumerate(LAYERS):
+        if any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes):
+            return len(LAYERS) - depth
+    return None
+
+
+def is_within(path: Path, places: dict[str, str]) -> bool:
+    """Whether `path` is one of `places`, or in a folder of them."""
+    return any(path.is_relative_to(ROOT / place) for place in places)
+
+
+def test_every_module_has_a_layer() -> None:
+    homeless = [name for name in sources() if layer_of(name) is None and name != "terrace"]
+    assert not homeless, f"say in LAYERS where these stand: {homeless}"
+
+
+def test_imports_go_downwards() -> None:
+    upward = []
+    for item in all_imports():
+        above, below = layer_of(item.importer), layer_of(item.module)
+        # create_context in mlir.py loads our dialects: the one call upwards, inside a function.
+        loads_dialects = (item.importer, item.module) == ("terrace.mlir", "terrace.dialects") and item.nested
+        if above is not None and below is not None and below > above and not loads_dialects:
+            upward.append(str(item))
+    assert not upward, "\n".join(upward)
+
+
+def test_frontend_and_runtime_do_not_import_each_other() -> None:
+    """They stand side by side in a layer: a saved program loads without what imports models."""
+    sideways = [
+        str(item)
+        for item in all_imports()
+        for here, there in (("terrace.frontend", "terrace.runtime"), ("terrace.runtime", "terrace.frontend"))
+        if item.importer.startswith(here) and item.module.startswith(there)
+    ]
+    assert not sideways, "\n".join(sideways)
+
+
+@pytest.mark.parametrize(("package", "allowed"), [("torch_mlir", TORCH_MLIR_IMPORTS), ("torch", TORCH_IMPORTS)])
+def test_heavy_packages_are_imported_where_it_was_agreed(package: str, allowed: dict[str, str]) -> None:
+    strays = [
+        str(item)
+        for item in all_imports()
+        if item.module.partition(".")[0] == package and not is_within(item.path, allowed)
+    ]
+    assert not strays, "\n".join(strays)
+
+
+def test_only_the_frontend_imports_torch_at_its_top() -> None:
+    eager = [
+        str(item)
+        for item in all_imports()
+        if item.module.partition(".")[0] == "torch"
+        and not item.nested
+        and not item.path.is_relative_to(ROOT / "python/terrace/frontend")
+    ]
+    assert not eager, "\n".join(eager)
+
+
+@pytest.mark.parametrize("dialect", [graph, kernel, loop])
+def test_op_classes_end_in_op_and_are_documented(dialect: object) -> None:
+    classes = [
+        item
+        for item in vars(dialect).values()
+        if inspect.isclass(item) and hasattr(item, "OPERATION_NAME") and item.__module__ == dialect.__name__
+    ]
+    assert classes
+    for item in classes:
+        assert item.__name__.endswith("Op"), item
+        assert inspect.getdoc(item), f"{item} has no docstring"
+        words = item.OPERATION_NAME.partition(".")[2].split("_")
+        assert item.__name__.lower() == "".join(words) + "op", item
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_a_pass_is_named_alike_everywhere(name: str) -> None:
+    module, _, class_name = PASSES[name].partition(":")
+    found = find_pass(name)
+    words = name.split("-")
+    assert module.rpartition(".")[2] == "_".join(words)
+    assert class_name.lower() == "".join(words), f"{class_name} is not {name} in CamelCase"
+    assert class_name[0].isupper() and "_" not in class_name
+    assert found.name == name
+    assert found.__doc__ and not found.__doc__.startswith(f"{class_name}("), f"{class_name} has no docstring"
+    assert dataclasses.is_dataclass(found)
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_a_pass_has_a_lit_test_of_its_name(name: str) -> None:
+    stem = name.replace("-", "_")
+    tests = [path for suffix in (".mlir", ".test", "/*.mlir") for path in (ROOT / "test").rglob(f"{stem}{suffix}")]
+    assert tests, f"no test/**/{stem}.mlir"
+
+
+def test_the_registry_is_sorted() -> None:
+    assert list(PASSES) == sorted(PASSES)
+
+
+def test_every_lit_test_is_run_and_checked() -> None:
+    for path in (ROOT / "test").rglob("*.mlir"):
+        if "Inputs" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            assert "RUN:" in text, f"{path} has no RUN line"
+            assert any(word in text for word in ("CHECK", "filecheck", "-verify-diagnostics", "%python")), (
+                f"{path} checks nothing"
+            )
+
+
+def test_files_are_short() -> None:
+    folders = [*PACKAGE_DIRS.values(), ROOT / "test", ROOT / "examples"]
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in folders
+        for path in folder.rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES and not is_within(path, LONG_FILES)
+    }
+    assert not long
+
+
+def test_a_broad_except_raises_again() -> None:
+    swallowing = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+        and not isinstance(node.body[-1], ast.Raise)
+    ]
+    assert not swallowing, f"catch what is expected, not everything: {swallowing}"
+
+
+def packages_on_disk() -> set[str]:
+    """The packages that the folders make up."""
+    return {name for name, path in sources().items() if path.name == "__init__.py"}
+
+
+def test_declared_packages_equal_the_folders() -> None:
+    namespace_folders = {
+        str(path.parent.relative_to(ROOT)) for path in sources().values() if not (path.parent / "__init__.py").exists()
+    }
+    assert not namespace_folders, "these folders lack an __init__.py"
+    declared = PROJECT["tool"]["setuptools"]["packages"]
+    assert declared == sorted(declared)
+    assert set(declared) == packages_on_disk()
+
+
+def test_the_wheel_holds_every_module(tmp_path: Path) -> None:
+    # Built from a copy: setuptools would reuse what an earlier build left in build/.
+    copy = tmp_path / "source"
+    copy.mkdir()
+    for name in ["pyproject.toml", "README.md", "python", "dialects", "lowering", "tools"]:
+        if (ROOT / name).exists():
+            subprocess.run(["cp", "-r", str(ROOT / name), str(copy)], check=True)
+    (copy / "README.md").touch()
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            str(tmp_path),
+            str(copy),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
+    expected = {
+        f"{name.replace('.', '/')}/__init__.py" if path.name == "__init__.py" else f"{name.replace('.', '/')}.py"
+        for name, path in sources().items()
+    }
+    assert shipped == expected | {"terrace/py.typed"}
+
+
+def test_the_bindings_extension_api_is_the_one_we_read() -> None:
+    """OPERATION_NAME is how `ext` marks op classes; the check of names above relies on it."""
+    assert issubclass(graph.MatmulOp, graph.Graph.Operation)
+    assert issubclass(graph.Graph, ext.Dialect)
+    assert graph.MatmulOp.OPERATION_NAME == "graph.matmul"
