@@ -1,0 +1,114 @@
+"""matmul, batch_matmul and attention as contractions, in linalg.generic form, accumulated in f32 for half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.lowering.conversion import payload
+from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.conversion.graph_to_linalg.normalization import softmax
+from terrace.mlir import arith, ir, linalg
+from terrace.rewriting import Pattern
+
+
+def multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
+    """accumulator + left * right, in the accumulator's type."""
+    type_ = accumulator.type
+    left, right = payload.cast(left, type_), payload.cast(right, type_)
+    if payload.is_float(type_):
+        return arith.addf(accumulator, arith.mulf(left, right))
+    return arith.addi(accumulator, arith.muli(left, right))
+
+
+def contract(lhs: ir.Value, rhs: ir.Value, transpose_rhs: bool, element_type: ir.Type) -> ir.Value:
+    """lhs[b..., m, k] * rhs[b..., k, n] (or [b..., n, k]) summed over k, as `element_type`, with 0 or 1 batch sizes."""
+    rank = len(shape_of(lhs)) + 1
+    *batch, m, n, k = b.dims(rank)
+    *batch_sizes, rows, _ = b.sizes_of(lhs)
+    columns = b.size_of(rhs, rank - 3 if transpose_rhs else rank - 2)
+    output = b.filled([*batch_sizes, rows, columns], element_type, 0)
+    maps = [[*batch, m, k], [*batch, n, k] if transpose_rhs else [*batch, k, n], [*batch, m, n]]
+    return b.generic([lhs, rhs], output, maps, ["parallel"] * (rank - 1) + ["reduction"], multiply_add)
+
+
+def contract_batches(lhs: ir.Value, rhs: ir.Value, transpose_rhs: bool, element_type: ir.Type) -> ir.Value:
+    """`contract` for any number of batch sizes; several become one and come back, as IREE tunes only that form."""
+    rank = len(shape_of(lhs))
+    groups = b.groups_with(rank, 0, rank - 2)
+    # A batch size that one operand knows is the other's, too; else the merged types could disagree.
+    batch = b.known_sizes(shape_of(rhs)[: rank - 2], b.sizes_of(lhs)[: rank - 2])
+    product = contract(b.collapse(lhs, groups), b.collapse(rhs, groups), transpose_rhs, element_type)
+    return b.expand(product, groups, [*batch, *b.sizes_of(product)[1:]])
+
+
+class ConvertMatmul(Pattern):
+    """Merges the leading sizes of lhs into the rows of one matmul."""
+
+    op_name = "graph.matmul"
+
+    def rewrite(self, op: Any) -> bool:
+        lhs, rhs = op.operation.operands
+        element_type = element_type_of(op.operation.results[0])
+        accumulator = b.accumulator_type(element_type)
+        rank = len(shape_of(lhs))
+        groups = b.groups_with(rank, 0, rank - 1)
+        product = contract(b.collapse(lhs, groups), rhs, attributes_of(op).transpose_rhs, accumulator)
+        product = b.convert_elements(product, element_type)
+        sizes = [*b.sizes_of(lhs)[:-1], b.size_of(product, 1)]
+        return b.finish(op, b.expand(product, groups, sizes))
+
+
+class ConvertBatchMatmul(Pattern):
+    """Converts a matmul for each batch."""
+
+    op_name = "graph.batch_matmul"
+
+    def rewrite(self, op: Any) -> bool:
+        lhs, rhs = op.operation.operands
+        element_type = element_type_of(op.operation.results[0])
+        accumulator = b.accumulator_type(element_type)
+        product = contract_batches(lhs, rhs, attributes_of(op).transpose_rhs, accumulator)
+        return b.finish(op, b.convert_elements(product, element_type))
+
+
+def mask_scores(scores: ir.Value, masks: Sequence[ir.Value], scale: float, is_causal: bool) -> ir.Value:
+    """scores * scale + mask, and -inf above the diagonal if `is_causal`."""
+    element_type = element_type_of(scores)
+    sizes = b.sizes_of(scores)
+    rank = len(sizes)
+
+    def body(score: ir.Value, *mask: ir.Value) -> ir.Value:
+        result = arith.mulf(score, payload.constant(element_type, scale))
+        for item in mask:
+            result = arith.addf(result, payload.cast(item, element_type))
+        if not is_causal:
+            return result
+        hidden = arith.cmpi(arith.CmpIPredicate.ugt, linalg.index(rank - 1), linalg.index(rank - 2))
+        return arith.select(hidden, payload.constant(element_type, float("-inf")), result)
+
+    maps = [b.dims(rank), *(b.broadcast_map(mask, sizes) for mask in masks)]
+    return b.elementwise([scores, *masks], maps, sizes, element_type, body)
+
+
+class ConvertAttention(Pattern):
+    """The three steps of the definition; the scores stay in the accumulator's type until the end."""
+
+    op_name = "graph.attention"
+
+    def rewrite(self, op: Any) -> bool:
+        query, key, value, *masks = op.operation.operands
+        attrs = attributes_of(op)
+        element_type = element_type_of(op.operation.results[0])
+        accumulator = b.accumulator_type(element_type)
+        scores = contract_batches(query, key, True, accumulator)
+        scores = mask_scores(scores, masks, attrs.scale, attrs.is_causal)
+        weights = softmax(scores, len(shape_of(scores)) - 1)
+        result = contract_batches(weights, value, False, accumulator)
+        return b.finish(op, b.convert_elements(result, element_type))
+
+
+def patterns() -> list[Pattern]:
+    """The patterns of this family."""
+    return [ConvertAttention(), ConvertBatchMatmul(), ConvertMatmul()]

@@ -1,0 +1,150 @@
+"""Ops that move elements: reshape, permute, broadcast, slice, concat, pad, pack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.mlir import DYNAMIC, ir
+from terrace.rewriting import Pattern
+
+
+def declared_sizes(op: Any) -> list[b.Size]:
+    """The sizes of the result of an op with operands `sizes`, which stand for the result's `?` in order."""
+    operands = iter(list(op.operation.operands)[1:])
+    shape = shape_of(op.operation.results[0])
+    return [next(operands) if size == DYNAMIC else size for size in shape]
+
+
+class ConvertReshape(Pattern):
+    """Merges all dimensions into one and splits that again; a `?` on either side makes the middle `?`."""
+
+    op_name = "graph.reshape"
+
+    def rewrite(self, op: Any) -> bool:
+        value = op.operation.operands[0]
+        rank = len(shape_of(value))
+        sizes = declared_sizes(op)
+        flat = b.collapse(value, [list(range(rank))]) if rank else b.expand(value, [], [1])
+        if sizes:
+            return b.finish(op, b.expand(flat, [list(range(len(sizes)))], sizes))
+        one = b.cast_type(flat, ir.RankedTensorType.get([1], element_type_of(value)))
+        return b.finish(op, b.collapse(one, []))
+
+
+class ConvertPermute(Pattern):
+    """A parallel copy with a permuted map."""
+
+    op_name = "graph.permute"
+
+    def rewrite(self, op: Any) -> bool:
+        return b.finish(op, b.transpose(op.operation.operands[0], attributes_of(op).permutation))
+
+
+class ConvertBroadcast(Pattern):
+    """A parallel copy that reads stretched dimensions at 0."""
+
+    op_name = "graph.broadcast"
+
+    def rewrite(self, op: Any) -> bool:
+        value = op.operation.operands[0]
+        sizes = declared_sizes(op)
+        maps = [b.broadcast_map(value, sizes)]
+        return b.finish(op, b.elementwise([value], maps, sizes, element_type_of(value), lambda x: x))
+
+
+class ConvertSlice(Pattern):
+    """tensor.extract_slice; where the size is `?` the count of elements is computed, at least 0."""
+
+    op_name = "graph.slice"
+
+    def rewrite(self, op: Any) -> bool:
+        (value,) = op.operation.operands
+        attrs = attributes_of(op)
+        offsets: list[b.Size] = []
+        counts: list[b.Size] = []
+        for axis, (start, stop, step) in enumerate(zip(attrs.starts, attrs.stops, attrs.steps, strict=True)):
+            size = b.size_of(value, axis)
+            # A dynamic size may be smaller than `start`, where the slice is empty, as in Python.
+            offset = start if start == 0 else b.minimum(start, size)
+            end = size if stop == -1 else stop
+            offsets.append(offset)
+            counts.append(b.ceildiv(b.sub(end, offset), step))
+        return b.finish(op, b.extract_slice(value, offsets, counts, attrs.steps))
+
+
+class ConvertConcat(Pattern):
+    """Writes the inputs one after another into an empty tensor."""
+
+    op_name = "graph.concat"
+
+    def rewrite(self, op: Any) -> bool:
+        operands = list(op.operation.operands)
+        axis = attributes_of(op).axis
+        rank = len(shape_of(operands[0]))
+        places: list[b.Size] = []
+        total: b.Size = 0
+        for operand in operands:
+            places.append(total)
+            total = b.add(total, b.size_of(operand, axis))
+        sizes = b.sizes_of(operands[0])
+        sizes[axis] = total
+        result = b.empty(b.known_sizes(shape_of(op.operation.results[0]), sizes), element_type_of(operands[0]))
+        for operand, place in zip(operands, places, strict=True):
+            offsets: list[b.Size] = [0] * rank
+            offsets[axis] = place
+            result = b.insert_slice(operand, result, offsets, [1] * rank)
+        return b.finish(op, result)
+
+
+class ConvertPad(Pattern):
+    """tensor.pad."""
+
+    op_name = "graph.pad"
+
+    def rewrite(self, op: Any) -> bool:
+        attrs = attributes_of(op)
+        return b.finish(op, b.pad(op.operation.operands[0], attrs.low, attrs.high, attrs.value))
+
+
+class ConvertPack(Pattern):
+    """Pads to whole blocks, splits them off, and moves them last."""
+
+    op_name = "graph.pack"
+
+    def rewrite(self, op: Any) -> bool:
+        (value,) = op.operation.operands
+        attrs = attributes_of(op)
+        sizes = b.sizes_of(value)
+        tiles = dict(zip(attrs.inner_dims, attrs.inner_tiles, strict=True))
+        high: list[b.Size] = [0] * len(sizes)
+        split: list[b.Size] = []
+        groups: b.Groups = []
+        for axis, size in enumerate(sizes):
+            tile = tiles.get(axis)
+            if tile is None:
+                groups.append([len(split)])
+                split.append(size)
+                continue
+            blocks = b.ceildiv(size, tile)
+            high[axis] = b.sub(b.mul(blocks, tile), size)
+            groups.append([len(split), len(split) + 1])
+            split += [blocks, tile]
+        padded = b.pad(value, [0] * len(sizes), high, 0.0)
+        order = [groups[axis][0] for axis in attrs.outer_permutation]
+        order += [groups[axis][1] for axis in attrs.inner_dims]
+        return b.finish(op, b.transpose(b.expand(padded, groups, split), order))
+
+
+def patterns() -> list[Pattern]:
+    """The patterns of this family."""
+    return [
+        ConvertBroadcast(),
+        ConvertConcat(),
+        ConvertPack(),
+        ConvertPad(),
+        ConvertPermute(),
+        ConvertReshape(),
+        ConvertSlice(),
+    ]
