@@ -60,22 +60,29 @@ def build_addmm(op: TorchOp) -> ir.Value | None:
 
 
 def matmul(lhs: ir.Value, rhs: ir.Value) -> ir.Value | None:
-    """torch.matmul where both have rank 2 or more; a transposed `rhs` is folded into the product."""
-    ranks = len(shape_of(lhs)), len(shape_of(rhs))
-    if min(ranks) < 2 or element_type_of(lhs) != element_type_of(rhs):
+    """torch.matmul: a vector is a matrix of one row on the left, of one column on the right."""
+    if element_type_of(lhs) != element_type_of(rhs):
         return None
+    is_row, is_column = len(shape_of(lhs)) == 1, len(shape_of(rhs)) == 1
+    product = matrix_product(insert_axis(lhs, 0) if is_row else lhs, insert_axis(rhs, 1) if is_column else rhs)
+    if product is None or not (is_row or is_column):
+        return product
+    rank = len(shape_of(product))
+    return drop_axes(product, [rank - 2] * is_row + [rank - 1] * is_column)
+
+
+def matrix_product(lhs: ir.Value, rhs: ir.Value) -> ir.Value | None:
+    """torch.matmul where both have rank 2 or more; a transposed `rhs` is folded into the product."""
     source = transposed_source(rhs)
     rhs, transpose_rhs = (rhs, False) if source is None else (source, True)
-    if ranks[1] == 2:
+    if len(shape_of(rhs)) == 2:
         return graph.MatmulOp.build(lhs, rhs, transpose_rhs=transpose_rhs)
     batches = shape_of(lhs)[:-2], shape_of(rhs)[:-2]
-    batch = broadcast_shapes(batches)
-    if any(list(own) != batch and not compatible(own, batch) for own in batches):
+    if not compatible(*batches):
+        batch = broadcast_shapes(batches)
         if DYNAMIC in batch:
             return None
         lhs, rhs = (broadcast_batch(value, batch) for value in (lhs, rhs))
-    if len(shape_of(lhs)) != len(shape_of(rhs)):
-        return None
     return graph.BatchMatmulOp.build(lhs, rhs, transpose_rhs=transpose_rhs)
 
 

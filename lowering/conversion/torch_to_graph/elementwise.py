@@ -100,8 +100,33 @@ def build_reciprocal(op: TorchOp) -> ir.Value | None:
 
 @converts("torch.aten.isnan")
 def build_isnan(op: TorchOp) -> ir.Value | None:
+    """Only NaN differs from itself."""
     value = op.tensor(0)
     return graph.CompareOp.build(value, value, predicate="ne")
+
+
+@converts("torch.aten.isfinite", "torch.aten.isinf")
+def build_isfinite(op: TorchOp) -> ir.Value | None:
+    value = op.tensor(0)
+    if not is_float(element_type_of(value)):
+        return None
+    predicate = "lt" if op.name == "torch.aten.isfinite" else "eq"
+    infinity = scalar(math.inf, element_type_of(value))
+    return graph.CompareOp.build(graph.AbsOp.build(value), infinity, predicate=predicate)
+
+
+@converts("torch.aten.sgn", "torch.aten.sign")
+def build_sign(op: TorchOp) -> ir.Value | None:
+    """1, -1, or 0 for all that is neither above nor below 0 (NaN too, as in PyTorch)."""
+    value = op.tensor(0)
+    element_type = element_type_of(value)
+    if is_bool(element_type):
+        return None
+    zero = scalar(0, element_type)
+    is_negative = graph.CompareOp.build(value, zero, predicate="lt")
+    is_positive = graph.CompareOp.build(value, zero, predicate="gt")
+    below = graph.SelectOp.build(is_negative, scalar(-1, element_type), zero)
+    return graph.SelectOp.build(is_positive, scalar(1, element_type), below)
 
 
 @converts("torch.aten.logical_not", "torch.aten.bitwise_not")

@@ -34,26 +34,38 @@ def legalize(module: ir.Module) -> None:
     try:
         run_passes(import_pipeline(), module.operation)
     except PassError as error:
-        raise ModelImportError(unsupported_ops(module.operation) or str(error)) from error
+        refuse(blamed_ops(module.operation, error))
+        raise ModelImportError(str(error)) from error
     with module.context:
         erase_assertions(module.operation)
         wrap_scalars(main_function(module))
-    module.operation.verify()
-    message = unsupported_ops(module.operation)
-    if message:
-        raise ModelImportError(message)
+        module.operation.verify()
+    refuse(illegal_ops(module.operation))
 
 
-def unsupported_ops(module: ir.Operation) -> str:
-    """A message about the ops of other dialects than the legal ones, or an empty one."""
-    lines: dict[str, None] = {}
-    for operation in walk(module):
-        if operation.name.partition(".")[0] not in LEGAL_DIALECTS and is_computation(operation):
-            lines[f"{describe_location(operation.location)}: {described_name(operation)}"] = None
-    if not lines:
-        return ""
-    advice = "Write them with other PyTorch ops."
-    return "\n".join(["these ops of the model are not supported:", *(f"  {line}" for line in lines), advice])
+def refuse(operations: Sequence[ir.Operation]) -> None:
+    """Raise `ModelImportError` if there are any ops, naming each with the user's line."""
+    lines = [f"  {describe_location(op.location)}: {described_name(op)}" for op in operations]
+    if lines:
+        text = "\n".join(dict.fromkeys(lines))
+        raise ModelImportError(f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops.")
+
+
+def blamed_ops(module: ir.Operation, error: PassError) -> list[ir.Operation]:
+    """The ops that the diagnostics of a failed pass name and locate; all that are not legal if they name none."""
+    illegal = illegal_ops(module)
+    diagnostics = error.__cause__.error_diagnostics if isinstance(error.__cause__, ir.MLIRError) else []
+    blamed = [
+        op
+        for op in illegal
+        if any(f"'{op.name}'" in found.message and found.location == op.location for found in diagnostics)
+    ]
+    return blamed or illegal
+
+
+def illegal_ops(module: ir.Operation) -> list[ir.Operation]:
+    """The ops of other dialects than the legal ones that are to blame for that."""
+    return [op for op in walk(module) if op.name.partition(".")[0] not in LEGAL_DIALECTS and is_computation(op)]
 
 
 def is_computation(operation: ir.Operation) -> bool:

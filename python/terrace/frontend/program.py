@@ -62,8 +62,8 @@ def read_program(exported: ExportedProgram) -> Program:
     aliases = set_outputs(graph, exported, list(states))
     keys = Keys(exported, set(states.values()))
     symbols: list[Symbol | None] = []
-    for spec in exported.graph_signature.input_specs:
-        node = next(node for node in graph.nodes if node.op == "placeholder" and node.name == spec.arg.name)
+    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    for spec, node in zip(exported.graph_signature.input_specs, placeholders, strict=True):
         if spec.kind == InputKind.USER_INPUT:
             if isinstance(spec.arg, ConstantArgument):
                 graph.erase_node(node)

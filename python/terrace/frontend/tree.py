@@ -81,6 +81,9 @@ def container_of(spec: TreeSpec) -> tuple[Any, list[Any], str]:
     if spec.type in kinds:
         is_dict = spec.type in (dict, OrderedDict)
         return kinds[spec.type], list(spec.context) if is_dict else [], ""
+    if isinstance(spec.type, type) and spec.type.__module__ == "torch.return_types":
+        # PyTorch's own result pairs, such as those of torch.max, come back as plain tuples.
+        return "tuple", [], ""
     named = spec.context if isinstance(spec.context, type) else spec.type
     if isinstance(named, type) and issubclass(named, tuple) and hasattr(named, "_fields"):
         return "namedtuple", list(named._fields), class_name(named)
