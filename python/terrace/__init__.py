@@ -42,7 +42,22 @@ _HOME = {
 }
 """The module that defines each name of the API."""
 
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = [
+    "ArtifactError",
+    "CompileError",
+    "CompiledModel",
+    "InputError",
+    "ModelImportError",
+    "PassError",
+    "PipelineError",
+    "Target",
+    "TargetError",
+    "TerraceError",
+    "compile",
+    "compile_mlir",
+    "load",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

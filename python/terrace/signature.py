@@ -457,9 +457,8 @@ def _rebuild_namedtuple(tree: Tree, values: list[Any]) -> Any:
 def _rebuild_dataclass(tree: Tree, values: list[Any]) -> Any:
     """The dataclass by its constructor, so that `__post_init__` runs, as it did in eager."""
     named = dict(zip(map(str, tree.keys), values, strict=True))
-    cls = _imported_class(tree.type_name)
+    cls = constructor = _imported_class(tree.type_name)
     if cls is not None and dataclasses.is_dataclass(cls):
-        constructor: Callable[..., Any] = cls
         fields = dataclasses.fields(cls)
         if [field.name for field in fields] == tree.keys and all(field.init for field in fields):
             return constructor(**named)

@@ -1,0 +1,1 @@
+"""Loading and running compiled models. Nothing here imports torch or a compiler."""

@@ -1,0 +1,116 @@
+"""NumPy memory as IREE buffers and back, without copies where memory allows.
+
+Ownership. An imported array is borrowed for one call: `Imported` keeps it alive, and nothing of it is left in IREE
+afterwards, because `to_array` copies every result that shares memory with it. A result owns its buffer: the array keeps
+the buffer and the device alive, in that order, since IREE's buffers outlive neither their device nor say so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import iree.runtime as rt
+import numpy as np
+
+from terrace.parameter_archive import Array, numpy_dtype
+from terrace.signature import dtype_name
+
+ALIGNMENT = 64
+"""What IREE's CPU kernels assume of every buffer."""
+
+_ELEMENT_TYPES = {
+    "float32": rt.HalElementType.FLOAT_32,
+    "float64": rt.HalElementType.FLOAT_64,
+    "float16": rt.HalElementType.FLOAT_16,
+    "bfloat16": rt.HalElementType.BFLOAT_16,
+    "bool": rt.HalElementType.BOOL_8,
+    "int8": rt.HalElementType.INT_8,
+    "int16": rt.HalElementType.INT_16,
+    "int32": rt.HalElementType.INT_32,
+    "int64": rt.HalElementType.INT_64,
+    "uint8": rt.HalElementType.UINT_8,
+    "uint16": rt.HalElementType.UINT_16,
+    "uint32": rt.HalElementType.UINT_32,
+    "uint64": rt.HalElementType.UINT_64,
+}
+_MEMORY = int(rt.MemoryType.DEVICE_LOCAL) | int(rt.MemoryType.HOST_VISIBLE)
+_USAGE = int(rt.BufferUsage.TRANSFER) | int(rt.BufferUsage.DISPATCH_STORAGE) | int(rt.BufferUsage.MAPPING)
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """An input for IREE. `buffer` must live until the call is over: IREE does not keep imported memory alive."""
+
+    view: Any
+    buffer: Any
+    addresses: range
+    is_copy: bool
+
+
+class _MemoryOwner:
+    """Memory at an address as NumPy sees it, with what keeps it valid."""
+
+    def __init__(self, address: int, length: int, *owners: Any) -> None:
+        self.__array_interface__ = {"data": (address, False), "shape": (length,), "typestr": "|u1", "version": 3}
+        self._owners = list(owners)
+
+    def __del__(self) -> None:
+        # In order: a buffer released after its device is a crash, and the garbage collector knows no order.
+        while self._owners:
+            del self._owners[0]
+
+
+def addresses_of(value: Array) -> range:
+    """The addresses of a contiguous array."""
+    start = value.__array_interface__["data"][0]
+    return range(start, start + value.nbytes)
+
+
+def overlaps(left: range, right: range) -> bool:
+    """Whether two address ranges share a byte."""
+    return left.start < right.stop and right.start < left.stop and len(left) > 0 and len(right) > 0
+
+
+def import_array(device: Any, value: Array) -> Imported:
+    """`value` as an IREE buffer view: its own memory if that is contiguous and aligned, else a copy.
+
+    Read-only memory is borrowed too: a program writes to no input. Any shape; empty and 0-d arrays are copied.
+    """
+    is_borrowable = value.flags.c_contiguous and value.nbytes > 0 and addresses_of(value).start % ALIGNMENT == 0
+    if not is_borrowable:
+        return copy_array(device, value)
+    # IREE asks for writable memory; an alias of a read-only array stands in for it and keeps the array alive.
+    span = addresses_of(value)
+    alias = np.asarray(_MemoryOwner(span.start, value.nbytes, value))
+    buffer = device.allocator.import_host_allocation(alias, memory_type=_MEMORY, allowed_usage=_USAGE)
+    return Imported(_view(buffer, value), buffer, span, is_copy=False)
+
+
+def copy_array(device: Any, value: Array) -> Imported:
+    """A copy of `value` in memory that IREE owns: it may stay in the program after the call."""
+    # IREE cannot allocate nothing: an empty array gets a byte that no one reads.
+    contents = np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.size else np.zeros(1, np.uint8)
+    buffer = device.allocator.allocate_buffer_copy(
+        memory_type=_MEMORY, allowed_usage=_USAGE, device=device, buffer=contents
+    )
+    return Imported(_view(buffer, value), buffer, range(0), is_copy=True)
+
+
+def to_array(device: Any, view: Any, dtype: str, foreign: Sequence[range]) -> Array:
+    """A result as a NumPy array that owns its buffer, or as a copy if its memory lies in one of `foreign`."""
+    length = view.byte_length
+    shape = tuple(view.shape)
+    if length == 0:
+        return np.empty(shape, numpy_dtype(dtype))
+    mapped = view.map()
+    # The array that IREE makes is only asked for its address: our owner keeps view and device in the right order.
+    span = addresses_of(mapped.asarray([length], np.dtype(np.uint8)))
+    memory = np.asarray(_MemoryOwner(span.start, length, mapped, view, device))
+    value = memory.view(numpy_dtype(dtype)).reshape(shape)
+    return value.copy() if any(overlaps(span, other) for other in foreign) else value
+
+
+def _view(buffer: Any, value: Array) -> Any:
+    return rt.HalBufferView(buffer, value.shape, _ELEMENT_TYPES[dtype_name(value)])

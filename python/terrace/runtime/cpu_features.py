@@ -1,0 +1,105 @@
+"""What this machine's CPU can do, in LLVM's names, from /proc/cpuinfo."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+from terrace.errors import TargetError
+
+_RENAMED = {
+    "lm": ("64bit",),
+    "pni": ("sse3",),
+    "sse4_1": ("sse4.1",),
+    "sse4_2": ("sse4.2", "crc32"),
+    "abm": ("lzcnt",),
+    "bmi1": ("bmi",),
+    "lahf_lm": ("sahf",),
+    "pclmulqdq": ("pclmul",),
+    "sha_ni": ("sha",),
+    "rdrand": ("rdrnd",),
+    "3dnowprefetch": ("prfchw",),
+    "ospke": ("pku",),
+    "user_shstk": ("shstk",),
+    "avx_vnni": ("avxvnni",),
+    "avx_ifma": ("avxifma",),
+    "avx_vnni_int8": ("avxvnniint8",),
+    "avx_ne_convert": ("avxneconvert",),
+    "avx512_vnni": ("avx512vnni",),
+    "avx512_bf16": ("avx512bf16",),
+    "avx512_fp16": ("avx512fp16",),
+    "avx512_vbmi2": ("avx512vbmi2",),
+    "avx512_bitalg": ("avx512bitalg",),
+    "avx512_vpopcntdq": ("avx512vpopcntdq",),
+    "avx512_vp2intersect": ("avx512vp2intersect",),
+    "amx_tile": ("amx-tile",),
+    "amx_int8": ("amx-int8",),
+    "amx_bf16": ("amx-bf16",),
+    "amx_fp16": ("amx-fp16",),
+    "asimd": ("neon", "fp-armv8"),
+    "asimddp": ("dotprod",),
+    "asimdhp": ("fullfp16",),
+    "atomics": ("lse",),
+    "lrcpc": ("rcpc",),
+}
+"""Linux's flags whose LLVM names differ; the others are the same (avx2, fma, f16c, avx512f, avx512vbmi, sve, ...)."""
+
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+_ARCH_PRCTL = 158
+_ARCH_REQ_XCOMP_PERM = 0x1023
+_XFEATURE_XTILEDATA = 18
+
+
+@functools.cache
+def host_features() -> frozenset[str]:
+    """The features of this CPU; empty where /proc/cpuinfo does not exist or lists none."""
+    path = Path("/proc/cpuinfo")
+    return parse_cpuinfo(path.read_text()) if path.exists() else frozenset()
+
+
+def parse_cpuinfo(text: str) -> frozenset[str]:
+    """The features that all CPUs listed in `text` have."""
+    common: set[str] | None = None
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            names = {name for flag in value.split() for name in _RENAMED.get(flag, (flag,))}
+            common = names if common is None else common & names
+    return frozenset(common or ())
+
+
+def host_architecture() -> str:
+    """The architecture of this machine as LLVM calls it: "x86_64", "aarch64"."""
+    machine = platform.machine().lower()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def missing_features(required: Iterable[str]) -> list[str]:
+    """Those of `required` (a leading + is ignored) that this CPU lacks, or that Linux does not report."""
+    names = (name.removeprefix("+") for name in required)
+    return sorted({name for name in names if name not in host_features()})
+
+
+def check_host(architecture: str | None, required: Iterable[str]) -> None:
+    """Raise `TargetError` if a program for that architecture and those features would die on this machine."""
+    if architecture is not None and architecture != host_architecture():
+        raise TargetError(
+            f"the model was compiled for {architecture}, this machine is {host_architecture()}; "
+            f"compile it for this machine"
+        )
+    missing = missing_features(required)
+    if missing:
+        raise TargetError(
+            f"the model was compiled for CPU features that this machine lacks: {', '.join(missing)}; "
+            f"compile it here, or for a target without them"
+        )
+
+
+@functools.cache
+def allow_amx() -> None:
+    """Ask Linux to let this process use AMX tiles, which a thread started earlier cannot. Harmless without AMX."""
+    if "amx-tile" in host_features() and host_architecture() == "x86_64":
+        ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA)

@@ -1,0 +1,193 @@
+"""The callable that compiling gives and loading gives back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from terrace.artifact import LEVELS, Artifact, read_artifact, write_artifact
+from terrace.errors import InputError, TerraceError
+from terrace.parameter_archive import Array, numpy_dtype
+from terrace.runtime.buffers import Imported, addresses_of, copy_array, import_array, to_array
+from terrace.runtime.program import Program
+from terrace.runtime.report import Report
+from terrace.signature import Leaf, Signature, dtype_name
+
+
+def load(path: str | os.PathLike[str], *, threads: int | None = None) -> CompiledModel:
+    """Load a `.terrace` file. Its parameters are mapped, not copied; nothing in it but the program is executed.
+
+    `threads`: the number of worker threads; None takes what the model was compiled for, which is all cores by default.
+    Raises `ArtifactError` for a truncated, damaged or foreign file, `TargetError` for a program that this machine
+    cannot run, OSError if the file cannot be opened.
+    """
+    return CompiledModel(read_artifact(path), threads=threads)
+
+
+class CompiledModel:
+    """A compiled model: call it like the model it was made from.
+
+    - Torch tensors in, torch tensors out; NumPy arrays in, NumPy arrays out; with both, torch. A call without any
+      tensor gives torch tensors if the process has imported torch, else NumPy arrays.
+    - Tensors must be on the CPU. Those that require a gradient are detached: a compiled model has no backward.
+    - Calls from several threads are safe and take turns; other Python threads run meanwhile.
+
+    Who owns which memory, until when:
+
+    - An input belongs to the caller. A contiguous, 64-byte aligned one is read in place until the call returns, and
+      must not be written to by another thread before that; any other is copied first. No input is ever written to, and
+      after the call nothing refers to it.
+    - A result belongs to the caller. It stays valid when the model is deleted, and no later call changes it. Results
+      share memory with no input, parameter or state, and with each other only where eager returns one tensor twice.
+    - Parameters belong to the file's mapping, which lives as long as the model.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
+        self._artifact = artifact
+        self._program = Program(artifact, threads)
+        self._states = {state.name: state for state in artifact.states}
+
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives."""
+        return self._artifact.signature
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """What the program was compiled for."""
+        return dict(self._artifact.target)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model. Raises `InputError`, before anything runs, if the arguments do not fit `signature`."""
+        leaves = self.signature.flatten(args, kwargs)
+        paths = self.signature.input_paths()
+        wants_torch = _wants_torch(leaves)
+        arguments: list[Imported | int | float] = []
+        for leaf, value, path in zip(self.signature.input_leaves, leaves, paths, strict=True):
+            if leaf.kind == "tensor":
+                arguments.append(import_array(self._program.device, _to_numpy(value, path)))
+            elif leaf.kind == "scalar":
+                arguments.append(float(value) if leaf.dtype == "float64" else int(value))
+        returned = [leaf for leaf in self.signature.output_leaves if leaf.kind != "constant" and leaf.alias is None]
+        results = self._program.invoke(self._artifact.entry, arguments, len(returned))
+        borrowed = [argument.addresses for argument in arguments if isinstance(argument, Imported)]
+        values = self._take_results(returned, results, borrowed)
+        if wants_torch:
+            values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
+        return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values))
+
+    def _take_results(self, leaves: Sequence[Leaf], results: Sequence[Any], borrowed: list[range]) -> list[Any]:
+        """Results as arrays and Python numbers, none of which shares memory with an input or another result."""
+        taken: list[Any] = []
+        for leaf, result in zip(leaves, results, strict=True):
+            if leaf.kind == "scalar":
+                taken.append(_SCALARS[leaf.dtype](result))
+                continue
+            value = to_array(self._program.device, result, leaf.dtype, borrowed)
+            if self._states and value.base is not None:
+                # Whether a result is the state's own buffer cannot be seen from outside, and state changes in place.
+                value = value.copy()
+            borrowed = [*borrowed, addresses_of(value)]
+            taken.append(value)
+        return taken
+
+    def ir(self, level: str) -> str:
+        """The model's text at a level: "graph", "kernel", "loop" or "iree"."""
+        if level not in self._artifact.ir:
+            known = ", ".join(name for name in LEVELS if name in self._artifact.ir) or "none"
+            raise TerraceError(f"no IR of level {level!r} in this model; it has: {known}")
+        return self._artifact.ir[level]
+
+    def report(self) -> Report:
+        """A row per kernel; prints as a table."""
+        return Report(self._artifact.report)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to `path` as a `.terrace` file, all of it or nothing. State is saved as it was initially."""
+        write_artifact(path, self._artifact)
+
+    def state(self) -> dict[str, Array]:
+        """Copies of the mutable buffers, by name."""
+        values = {}
+        for name, state in self._states.items():
+            (view,) = self._program.invoke(f"state.get.{name}", [], 1)
+            values[name] = to_array(self._program.device, view, state.dtype, []).copy()
+        return values
+
+    def load_state(self, values: Mapping[str, Any]) -> None:
+        """Set mutable buffers to copies of `values`, arrays or torch tensors by name; the others keep theirs.
+
+        All are checked before any is set. Raises `InputError` for an unknown name or a wrong shape or dtype.
+        """
+        arrays: dict[str, Array] = {}
+        for name, value in values.items():
+            if name not in self._states:
+                raise InputError(f"no state named {name!r}; the model's state: {', '.join(self._states) or 'none'}")
+            state = self._states[name]
+            arrays[name] = array = _to_numpy(value, f"state[{name!r}]")
+            if array.shape != state.shape or dtype_name(array) != state.dtype:
+                expected = f"{state.dtype}{list(state.shape)}"
+                raise InputError(
+                    f"state[{name!r}]: expected {expected}, found {dtype_name(array)}{list(array.shape)}; convert it"
+                )
+        for name, array in arrays.items():
+            # A copy that IREE owns: the program keeps it.
+            self._program.invoke(f"state.set.{name}", [copy_array(self._program.device, array)], 0)
+
+    def reset(self) -> None:
+        """Set all mutable buffers to what they were when the model was loaded."""
+        if self._states:
+            self._program.invoke("state.reset", [], 0)
+
+
+_SCALARS = {"int64": int, "float64": float, "bool": bool}
+
+
+def _fill_outputs(leaves: Sequence[Leaf], values: Sequence[Any]) -> list[Any]:
+    """All output leaves: what the program gave, constants, and aliases of earlier leaves."""
+    given = iter(values)
+    filled: list[Any] = []
+    for leaf in leaves:
+        if leaf.kind == "constant":
+            filled.append(leaf.value)
+        else:
+            filled.append(next(given) if leaf.alias is None else filled[leaf.alias])
+    return filled
+
+
+def _torch_tensor_type() -> Any:
+    """torch.Tensor if the process has imported torch; an empty tuple, which nothing is an instance of, if not."""
+    return getattr(sys.modules.get("torch"), "Tensor", ())
+
+
+def _wants_torch(leaves: Sequence[Any]) -> bool:
+    tensor_type = _torch_tensor_type()
+    if any(isinstance(leaf, tensor_type) for leaf in leaves):
+        return True
+    return bool(tensor_type) and not any(isinstance(leaf, (np.ndarray, np.generic)) for leaf in leaves)
+
+
+def _to_numpy(value: Any, path: str) -> Array:
+    """A tensor as an array on the same memory. Raises `InputError` for one that NumPy cannot see."""
+    if not isinstance(value, _torch_tensor_type()):
+        return np.asarray(value)
+    if value.device.type != "cpu":
+        raise InputError(f"{path}: expected a tensor on the CPU, found one on {value.device}; call .cpu() on it")
+    torch = sys.modules["torch"]
+    if value.layout != torch.strided:
+        raise InputError(f"{path}: expected a dense tensor, found {value.layout}; call .to_dense() on it")
+    value = value.detach()
+    if value.dtype == torch.bfloat16:
+        return np.asarray(value.view(torch.int16).numpy()).view(numpy_dtype("bfloat16"))
+    return np.asarray(value.numpy())
+
+
+def _to_torch(value: Array) -> Any:
+    torch = sys.modules["torch"]
+    if value.dtype == numpy_dtype("bfloat16"):
+        return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(value)
