@@ -26,12 +26,15 @@ def is_constant_expression(value: ir.Value) -> bool:
     return True
 
 
-def constant_operations(root: ir.Operation) -> set[ir.Operation]:
-    """All ops in `root` whose result is a constant expression; one walk, where many values are to be asked about."""
-    found: set[ir.Operation] = set()
+def constant_values(root: ir.Operation) -> set[ir.Value]:
+    """All constant expressions in `root`; one walk, where many values are to be asked about.
+
+    Values and not operations, as the bindings hash an operation by its operands, which rewriting changes.
+    """
+    found: set[ir.Value] = set()
     for operation in walk(root):
-        if _may_be_constant(operation) and all(operation_of(v) in found for v in operation.operands):
-            found.add(operation)
+        if _may_be_constant(operation) and all(value in found for value in operation.operands):
+            found.add(operation.results[0])
     return found
 
 

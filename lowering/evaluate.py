@@ -17,6 +17,7 @@ import numpy as np
 from terrace.dialects.base import Attributes, attributes_of
 from terrace.errors import CompileError
 from terrace.mlir import ir
+from terrace.passes import fail
 
 Array = np.ndarray
 Lookup = Callable[[str], Array]
@@ -51,7 +52,9 @@ def evaluate(module: Any, symbol: str, lookup: Lookup) -> Array:
         if op.operation.name in ("graph.constant", "graph.parameter")
     }
     with np.errstate(all="ignore"):
-        return _evaluate_symbol(symbols, symbol, lookup, ())
+        value = _evaluate_symbol(symbols, symbol, lookup, ())
+        declared = ir.ShapedType(symbols[symbol].attributes["type"].value)
+        return np.asarray(value.astype(NUMPY_TYPES[str(declared.element_type)], copy=False), order="C")
 
 
 def has_known_type(value: ir.Value) -> bool:
@@ -83,19 +86,21 @@ def dense_array(attribute: Any) -> Array:
 
 
 def _evaluate_symbol(symbols: dict[str, ir.Operation], symbol: str, lookup: Lookup, active: tuple[str, ...]) -> Array:
+    """The value of `symbol`, not rounded yet, so that constants made of constants are rounded once, too."""
     if symbol not in symbols:
-        raise CompileError(f"constant expression loads unknown symbol @{symbol}")
+        raise CompileError(f"a constant expression loads @{symbol}, which the module does not declare")
     if symbol in active:
-        raise CompileError(f"constant @{symbol} loads itself: {' -> '.join(active)}")
+        raise CompileError(f"constant @{symbol} loads itself: {' -> '.join((*active, symbol))}")
     operation = symbols[symbol]
-    declared = ir.ShapedType(operation.attributes["type"].value)
     if operation.name == "graph.parameter":
         value = lookup(symbol)
     else:
-        value = _evaluate_body(operation, lambda name: _evaluate_symbol(symbols, name, lookup, (*active, symbol)))
-    if value.shape != tuple(declared.shape):
-        raise CompileError(f"@{symbol} has shape {value.shape}, expected {tuple(declared.shape)}")
-    return np.ascontiguousarray(value.astype(NUMPY_TYPES[str(declared.element_type)], copy=False)).reshape(value.shape)
+        inside = (*active, symbol)
+        value = _evaluate_body(operation, lambda name: _evaluate_symbol(symbols, name, lookup, inside))
+    shape = tuple(ir.ShapedType(operation.attributes["type"].value).shape)
+    if value.shape != shape:
+        raise CompileError(f"@{symbol} has shape {value.shape}, but its declaration says {shape}")
+    return value
 
 
 def _evaluate_body(constant: ir.Operation, load: Lookup) -> Array:
@@ -117,8 +122,8 @@ def _evaluate_body(constant: ir.Operation, load: Lookup) -> Array:
         elif op.name in _RULES:
             values[op.results[0]] = _RULES[op.name](op, attributes_of(op), operands)
         else:
-            raise CompileError(f"'{op.name}' op cannot be evaluated inside constant expression {constant.name}")
-    raise CompileError("the body of graph.constant must end in graph.yield")
+            raise fail(op, "cannot be evaluated; keep it out of graph.constant")
+    raise fail(constant, "must end in graph.yield")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -94,9 +94,7 @@ class SinkPermute(Pattern):
             return operation.operands[0]
         if _is_scalar(value):
             return value
-        rank = len(shape_of(value))
-        full = reshape(value, [None] * (len(self._permutation) - rank) + list(range(rank)))
-        return PermuteOp.build(full, permutation=inverse(self._permutation))
+        return _permute_constant(value, inverse(self._permutation))
 
 
 class SinkThroughElementwise(SinkPermute):
@@ -162,6 +160,18 @@ def rebuild(operation: ir.Operation, operands: list[ir.Value], shape: list[int],
     op_class = type(operation.opview)
     result_type = ir.RankedTensorType.get(shape, element_type_of(operation.results[0]))
     return op_class.build(*operands, result_type=result_type, **{**attributes, **changed})
+
+
+def _permute_constant(value: ir.Value, permutation: list[int]) -> ir.Value:
+    """`value`, which broadcasts into a tensor of the permutation's rank, permuted; without leading dimensions of 1."""
+    shape = shape_of(value)
+    own = [None] * (len(permutation) - len(shape)) + list(range(len(shape)))
+    axes = [None if axis is None or shape[axis] == 1 else axis for axis in (own[i] for i in permutation)]
+    named = [axis for axis in axes if axis is not None]
+    if named == sorted(named):
+        first = next(i for i, axis in enumerate(axes) if axis is not None)
+        return reshape(value, axes[first:])
+    return PermuteOp.build(reshape(value, own), permutation=permutation)
 
 
 def _is_scalar(value: ir.Value) -> bool:

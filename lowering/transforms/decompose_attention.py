@@ -24,7 +24,7 @@ class DecomposeAttentionOp(Pattern):
     op_name = "graph.attention"
 
     def rewrite(self, op: Any) -> bool:
-        query, key, value = op.query, op.key, op.value
+        query, key, value, *masks = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(query)
         scale = splat(attrs.scale, element_type)
@@ -34,24 +34,24 @@ class DecomposeAttentionOp(Pattern):
         scores = BatchMatmulOp.build(query, key, transpose_rhs=True)
         if attrs.scale != 1.0 and not scale_query:
             scores = MulOp.build(scores, scale)
-        for mask in op.mask:
+        for mask in masks:
             scores = AddOp.build(scores, mask, result_type=scores.type)
         if attrs.is_causal:
-            scores = AddOp.build(scores, _causal_mask(scores), result_type=scores.type)
+            scores = AddOp.build(scores, _causal_mask(query, key), result_type=scores.type)
         weights = SoftmaxOp.build(scores, axis=len(shape_of(scores)) - 1)
         result = BatchMatmulOp.build(weights, value, transpose_rhs=False, result_type=op.result.type)
         return replace(op, result)
 
 
-def _causal_mask(scores: ir.Value) -> ir.Value:
+def _causal_mask(query: ir.Value, key: ir.Value) -> ir.Value:
     """The [l, s] tensor that is 0 at columns up to the row's number and -inf after.
 
     Computed by a linalg op from its indices, for any size; as a constant it would take l * s elements in the text.
     """
-    element_type = element_type_of(scores)
-    rank = len(shape_of(scores))
-    shape = shape_of(scores)[-2:]
-    sizes = [size_of(scores, rank - 2 + i) if size == DYNAMIC else size for i, size in enumerate(shape)]
+    element_type = element_type_of(query)
+    # From the operands, not from the scores: the mask has to be there before them to fuse into their epilogue.
+    sizes = [_length(value) for value in (query, key)]
+    shape = [size if isinstance(size, int) else DYNAMIC for size in sizes]
     identity = ir.AffineMap.get_identity(2)
     parallel = ir.Attribute.parse("#linalg.iterator_type<parallel>")
     mask = linalg.GenericOp(
@@ -70,6 +70,13 @@ def _causal_mask(scores: ir.Value) -> ir.Value:
         visible = arith.CmpIOp(arith.CmpIPredicate.ule, column, row).result
         linalg.YieldOp([arith.SelectOp(visible, zero, minus_infinity).result])
     return mask.results[0]
+
+
+def _length(value: ir.Value) -> ir.Value | int:
+    """The size of the last dimension but one."""
+    axis = len(shape_of(value)) - 2
+    size = shape_of(value)[axis]
+    return size_of(value, axis) if size == DYNAMIC else size
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,35 +12,36 @@ import heapq
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.building import users_of
-from terrace.lowering.constants import constant_operations
+from terrace.lowering.constants import constant_values
 from terrace.lowering.fusion import fuse, gives_booleans, is_fusible
 from terrace.mlir import ir, operation_of, walk
 from terrace.passes import Pass
 
 
-def find_group(
-    last: ir.Operation, position: dict[ir.Operation, int], excluded: set[ir.Operation]
-) -> list[ir.Operation]:
+def find_group(last: ir.Operation, position: dict[ir.Value, int], constant: set[ir.Value]) -> list[ir.Operation]:
     """`last` and all elementwise ops before it that only this group uses, in program order.
 
     Producers are tried from the last to the first, so that all users of one are decided on before itself.
     """
     shape = shape_of(last.results[0])
-    group = {last}
-    seen = {last}
-    pending = [(0, last)]
+    group: dict[int, ir.Operation] = {}
+    found = {position[last.results[0]]: last}
+    pending = [-position[last.results[0]]]
     while pending:
-        _, candidate = heapq.heappop(pending)
-        if candidate != last and not all(user in group for user in users_of(candidate.results[0])):
+        number = -heapq.heappop(pending)
+        candidate = found[number]
+        members = list(group.values())
+        if group and not all(user in members for user in users_of(candidate.results[0])):
             continue
-        group.add(candidate)
-        for producer in filter(None, map(operation_of, candidate.operands)):
-            if producer in seen or producer in excluded or producer.block != last.block:
+        group[number] = candidate
+        for value in candidate.operands:
+            producer = operation_of(value)
+            if producer is None or value in constant or position.get(value) in found:
                 continue
-            seen.add(producer)
-            if is_fusible(producer, shape):
-                heapq.heappush(pending, (-position[producer], producer))
-    return sorted(group, key=lambda op: position[op])
+            if producer.block == last.block and is_fusible(producer, shape):
+                found[position[value]] = producer
+                heapq.heappush(pending, -position[value])
+    return [group[number] for number in sorted(group)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +51,13 @@ class FuseElementwise(Pass):
     name = "fuse-elementwise"
 
     def run(self, module: ir.Operation) -> None:
-        taken = constant_operations(module)
-        position = {op: number for number, op in enumerate(walk(module))}
-        for last in reversed(position):
-            if last in taken or last.name not in ELEMENTWISE_OPS or gives_booleans(last):
+        constant = constant_values(module)
+        operations = list(walk(module))
+        position = {op.results[0]: number for number, op in enumerate(operations) if len(op.results) == 1}
+        for last in reversed([op for op in operations if op.name in ELEMENTWISE_OPS]):
+            # A group is found from its end; what it took lies in a fusion by then.
+            if last.parent.name == "graph.fusion" or last.results[0] in constant or gives_booleans(last):
                 continue
-            if last.parent.name == "graph.fusion":
-                continue
-            group = find_group(last, position, taken)
+            group = find_group(last, position, constant)
             if len(group) > 1:
                 fuse(group)

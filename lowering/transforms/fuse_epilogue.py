@@ -10,7 +10,7 @@ import heapq
 
 from terrace.dialects.base import shape_of
 from terrace.lowering.building import users_of
-from terrace.lowering.constants import constant_operations
+from terrace.lowering.constants import constant_values
 from terrace.lowering.fusion import fuse, gives_booleans, is_fusible
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
@@ -19,34 +19,35 @@ ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
 """The contractions whose generators take an epilogue."""
 
 
-def find_epilogue(root: ir.Operation, position: dict[ir.Operation, int]) -> list[ir.Operation]:
+def find_epilogue(root: ir.Operation, position: dict[ir.Value, int]) -> list[ir.Operation]:
     """`root` and the elementwise ops after it that one kernel can compute, its last one the only one used outside.
 
-    `position` numbers ops in program order. Users are taken in program order, so that branches that meet again
+    `position` numbers results in program order. Users are taken in that order, so that branches that meet again
     (x * sigmoid(x)) are fused whole, and the group is good wherever only its latest value is still in use.
     """
     shape = shape_of(root.results[0])
     group, good = [root], 1
+    found: dict[int, ir.Operation] = {}
     pending: list[int] = []
-    operations = {position[root]: root}
     while True:
         for user in users_of(group[-1].results[0]):
             # A user in another block is part of another group, or under control flow.
-            if user.block == root.block and is_fusible(user, shape) and position[user] not in operations:
-                operations[position[user]] = user
-                heapq.heappush(pending, position[user])
+            if user.block != root.block or not is_fusible(user, shape):
+                continue
+            number = position[user.results[0]]
+            if number not in found:
+                found[number] = user
+                heapq.heappush(pending, number)
         if not pending:
-            break
-        group.append(operations[heapq.heappop(pending)])
+            return group[:good]
+        group.append(found[heapq.heappop(pending)])
         if _is_closed(group) and not gives_booleans(group[-1]):
             good = len(group)
-    return group[:good]
 
 
 def _is_closed(group: list[ir.Operation]) -> bool:
     """Whether nothing outside `group` uses any of its values but the last."""
-    members = set(group)
-    return all(user in members for op in group[:-1] for user in users_of(op.results[0]))
+    return all(user in group for op in group[:-1] for user in users_of(op.results[0]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +57,11 @@ class FuseEpilogue(Pass):
     name = "fuse-epilogue"
 
     def run(self, module: ir.Operation) -> None:
-        constant = constant_operations(module)
-        position = {op: number for number, op in enumerate(walk(module))}
-        for root in position:
-            if root.name not in ROOTS or root in constant or root.parent.name == "graph.fusion":
+        constant = constant_values(module)
+        operations = list(walk(module))
+        position = {op.results[0]: number for number, op in enumerate(operations) if len(op.results) == 1}
+        for root in [op for op in operations if op.name in ROOTS]:
+            if root.results[0] in constant or root.parent.name == "graph.fusion":
                 continue
             group = find_epilogue(root, position)
             if len(group) > 1:

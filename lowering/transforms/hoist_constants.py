@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Hashable
 
 from terrace.lowering.building import erase_dead_ops, users_of
-from terrace.lowering.constants import constant_operations, is_leaf
+from terrace.lowering.constants import constant_values, is_leaf
 from terrace.mlir import ir, operation_of, walk
 from terrace.passes import Pass
 
@@ -45,6 +45,13 @@ def structure_of(operations: list[ir.Operation]) -> Hashable:
         )
         for op in operations
     )
+
+
+def is_maximal(operation: ir.Operation, constant: set[ir.Value]) -> bool:
+    """Whether `operation` is a constant expression that something else than such an expression uses."""
+    if len(operation.results) != 1 or operation.results[0] not in constant:
+        return False
+    return any(len(user.results) != 1 or user.results[0] not in constant for user in users_of(operation.results[0]))
 
 
 class Hoister:
@@ -119,9 +126,9 @@ class HoistConstants(Pass):
         functions = [op.operation for op in module.regions[0].blocks[0].operations]
         hoister = Hoister(module)
         for function in [op for op in functions if op.name == "func.func"]:
-            constant = constant_operations(function)
+            constant = constant_values(function)
             # In program order: an expression inside a later one has become a load by then.
-            for root in [op for op in walk(function) if op in constant and not is_leaf(op)]:
-                if any(user not in constant for user in users_of(root.results[0])):
-                    hoister.hoist(root)
+            for op in list(walk(function)):
+                if is_maximal(op, constant) and not is_leaf(op):
+                    hoister.hoist(op)
         erase_dead_ops(module)

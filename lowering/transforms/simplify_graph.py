@@ -24,13 +24,14 @@ class MergeReshapes(Pattern):
     op_name = "graph.reshape"
 
     def rewrite(self, op: Any) -> bool:
-        if _is_same_shape(op.input, op.result):
-            return replace(op, op.input)
-        inner = operation_of(op.input)
+        # By position: the bindings' accessors of ops with variadic operands want an attribute that ours do without.
+        value, *sizes = op.operation.operands
+        if _is_same_shape(value, op.result):
+            return replace(op, value)
+        inner = operation_of(value)
         if inner is None or inner.name != "graph.reshape":
             return False
-        merged = ReshapeOp.build(inner.operands[0], *op.sizes, result_type=op.result.type)
-        return replace(op, merged)
+        return replace(op, ReshapeOp.build(inner.operands[0], *sizes, result_type=op.result.type))
 
 
 class MergePermutes(Pattern):
@@ -57,9 +58,10 @@ class DropBroadcast(Pattern):
     op_name = "graph.broadcast"
 
     def rewrite(self, op: Any) -> bool:
-        if op.input.type != op.result.type or DYNAMIC in shape_of(op.input):
+        value = op.operation.operands[0]
+        if value.type != op.result.type or DYNAMIC in shape_of(value):
             return False
-        return replace(op, op.input)
+        return replace(op, value)
 
 
 class DropCast(Pattern):

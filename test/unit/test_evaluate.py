@@ -1,0 +1,253 @@
+"""The evaluator of constant expressions, against torch in float64 and by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from terrace.errors import CompileError
+from terrace.lowering.evaluate import evaluate
+from terrace.mlir import create_context, parse_module
+
+RNG = np.random.default_rng(0)
+X = RNG.uniform(0.1, 2.0, (2, 3, 4))
+Y = RNG.uniform(-2.0, 2.0, (3, 1))
+
+
+def run(body: str, type_: str, **parameters: Any) -> np.ndarray:
+    """Evaluate the constant of `body`, in which `%name` is the parameter `name`; a parameter is (array, type)."""
+    declared = "".join(
+        f'"graph.parameter"() {{sym_name = "{name}", type = {kind}}} : () -> ()\n'
+        for name, (_, kind) in parameters.items()
+    )
+    loads = "".join(
+        f'%{name} = "graph.load"() {{symbol = @{name}}} : () -> {kind}\n' for name, (_, kind) in parameters.items()
+    )
+    text = f"""{declared}
+    "graph.constant"() ({{
+      {loads}
+      {body}
+      "graph.yield"(%result) : ({type_}) -> ()
+    }}) {{sym_name = "c", type = {type_}}} : () -> ()"""
+    return evaluate(parse_module(text, create_context()), "c", lambda name: parameters[name][0])
+
+
+UNARY = {
+    "abs": torch.abs,
+    "ceil": torch.ceil,
+    "cos": torch.cos,
+    "erf": torch.erf,
+    "exp": torch.exp,
+    "floor": torch.floor,
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "log": torch.log,
+    "neg": torch.neg,
+    "relu": torch.relu,
+    "rsqrt": torch.rsqrt,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "sin": torch.sin,
+    "sqrt": torch.sqrt,
+    "tanh": torch.tanh,
+}
+
+
+@pytest.mark.parametrize("name", sorted(UNARY))
+def test_unary(name: str) -> None:
+    x = X if name in ("log", "rsqrt", "sqrt") else 4 * X - 4
+    kind = "tensor<2x3x4xf64>"
+    found = run(f'%result = "graph.{name}"(%x) : ({kind}) -> {kind}', kind, x=(x, kind))
+    np.testing.assert_allclose(found, UNARY[name](torch.from_numpy(x)).numpy(), rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu(approximate: str) -> None:
+    kind = "tensor<2x3x4xf64>"
+    op = f'%result = "graph.gelu"(%x) {{approximate = "{approximate}"}} : ({kind}) -> {kind}'
+    expected = F.gelu(torch.from_numpy(4 * X - 4), approximate=approximate).numpy()
+    np.testing.assert_allclose(run(op, kind, x=(4 * X - 4, kind)), expected, rtol=1e-12, atol=1e-15)
+
+
+BINARY = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "pow": torch.pow,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+}
+
+
+@pytest.mark.parametrize("name", sorted(BINARY))
+def test_binary_broadcasts(name: str) -> None:
+    x, y = "tensor<2x3x4xf64>", "tensor<3x1xf64>"
+    found = run(f'%result = "graph.{name}"(%x, %y) : ({x}, {y}) -> {x}', x, x=(X, x), y=(Y, y))
+    expected = BINARY[name](torch.from_numpy(X), torch.from_numpy(Y)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("predicate", "function"), [("lt", np.less), ("ge", np.greater_equal), ("ne", np.not_equal)])
+def test_compare_and_select(predicate: str, function: Any) -> None:
+    x = "tensor<3x1xf64>"
+    found = run(
+        f"""%zero = arith.constant dense<0.0> : tensor<f64>
+        %mask = "graph.compare"(%x, %zero) {{predicate = "{predicate}"}} : ({x}, tensor<f64>) -> tensor<3x1xi1>
+        %result = "graph.select"(%mask, %x, %zero) : (tensor<3x1xi1>, {x}, tensor<f64>) -> {x}""",
+        x,
+        x=(Y, x),
+    )
+    np.testing.assert_array_equal(found, np.where(function(Y, 0), Y, 0))
+
+
+@pytest.mark.parametrize("kind", ["sum", "mean", "max", "min", "prod"])
+def test_reduce(kind: str) -> None:
+    op = f'%result = "graph.reduce"(%x) {{kind = "{kind}", axes = array<i64: 0, 2>, keepdims = true}}'
+    found = run(f"{op} : (tensor<2x3x4xf64>) -> tensor<1x3x1xf64>", "tensor<1x3x1xf64>", x=(X, "tensor<2x3x4xf64>"))
+    np.testing.assert_allclose(found, getattr(np, kind)(X, axis=(0, 2), keepdims=True), rtol=1e-14)
+
+
+def test_contractions() -> None:
+    """Both ways round of the right-hand side."""
+    found = run(
+        """%p = "graph.batch_matmul"(%x, %x) {transpose_rhs = true}
+          : (tensor<2x3x4xf64>, tensor<2x3x4xf64>) -> tensor<2x3x3xf64>
+        %result = "graph.matmul"(%p, %y) {transpose_rhs = false}
+          : (tensor<2x3x3xf64>, tensor<3x1xf64>) -> tensor<2x3x1xf64>""",
+        "tensor<2x3x1xf64>",
+        x=(X, "tensor<2x3x4xf64>"),
+        y=(Y, "tensor<3x1xf64>"),
+    )
+    np.testing.assert_allclose(found, X @ X.transpose(0, 2, 1) @ Y, rtol=1e-14)
+
+
+def test_layout_ops_keep_elements() -> None:
+    """Every element of a chain of layout ops comes out as it went in, in a type that numpy does not know."""
+    x = np.arange(24).reshape(2, 3, 4).astype(ml_dtypes.bfloat16)
+    found = run(
+        """%0 = "graph.permute"(%x) {permutation = array<i64: 2, 0, 1>} : (tensor<2x3x4xbf16>) -> tensor<4x2x3xbf16>
+        %1 = "graph.reshape"(%0) : (tensor<4x2x3xbf16>) -> tensor<4x6xbf16>
+        %2 = "graph.slice"(%1) {starts = array<i64: 0, 1>, stops = array<i64: -1, 6>, steps = array<i64: 2, 1>}
+          : (tensor<4x6xbf16>) -> tensor<2x5xbf16>
+        %3 = "graph.concat"(%2, %2) {axis = 0 : i64} : (tensor<2x5xbf16>, tensor<2x5xbf16>) -> tensor<4x5xbf16>
+        %4 = "graph.pad"(%3) {low = array<i64: 0, 1>, high = array<i64: 1, 0>, value = 7.0 : f64}
+          : (tensor<4x5xbf16>) -> tensor<5x6xbf16>
+        %result = "graph.broadcast"(%4) : (tensor<5x6xbf16>) -> tensor<2x5x6xbf16>""",
+        "tensor<2x5x6xbf16>",
+        x=(x, "tensor<2x3x4xbf16>"),
+    )
+    part = x.transpose(2, 0, 1).reshape(4, 6)[::2, 1:]
+    expected = np.full((5, 6), 7, ml_dtypes.bfloat16)
+    expected[:4, 1:] = np.concatenate([part, part])
+    assert found.dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(found, np.broadcast_to(expected, (2, 5, 6)))
+
+
+def test_pack_pads_and_blocks() -> None:
+    """The example of the op's docstring, with 5 channels in blocks of 4."""
+    x = RNG.standard_normal((5, 2, 3, 3)).astype(np.float32)
+    found = run(
+        """%result = "graph.pack"(%x) {outer_permutation = array<i64: 0, 2, 3, 1>, inner_dims = array<i64: 0>,
+          inner_tiles = array<i64: 4>} : (tensor<5x2x3x3xf32>) -> tensor<2x3x3x2x4xf32>""",
+        "tensor<2x3x3x2x4xf32>",
+        x=(x, "tensor<5x2x3x3xf32>"),
+    )
+    for o in range(8):
+        expected = x[o].transpose(1, 2, 0) if o < 5 else 0
+        np.testing.assert_array_equal(found[o // 4, ..., o % 4], np.broadcast_to(expected, (3, 3, 2)))
+
+
+def test_embedding() -> None:
+    table = RNG.standard_normal((5, 2)).astype(np.float32)
+    found = run(
+        '%result = "graph.embedding"(%t, %i) : (tensor<5x2xf32>, tensor<3xi64>) -> tensor<3x2xf32>',
+        "tensor<3x2xf32>",
+        t=(table, "tensor<5x2xf32>"),
+        i=(np.array([4, 0, 4]), "tensor<3xi64>"),
+    )
+    np.testing.assert_array_equal(found, table[[4, 0, 4]])
+
+
+def test_integers_are_exact_and_wrap() -> None:
+    """Neither beyond 2^53, where float64 rounds, nor at the end of the type."""
+    x = np.array([2**60 + 1, 2**63 - 1])
+    found = run(
+        """%one = arith.constant dense<[0, 1]> : tensor<2xi64>
+        %result = "graph.add"(%x, %one) : (tensor<2xi64>, tensor<2xi64>) -> tensor<2xi64>""",
+        "tensor<2xi64>",
+        x=(x, "tensor<2xi64>"),
+    )
+    assert found.tolist() == [2**60 + 1, -(2**63)]
+
+
+def test_rounds_once() -> None:
+    """(x + 2^-30) - x in f32 is what float64 says, not 0."""
+    x = np.ones(3, np.float32)
+    found = run(
+        """%tiny = arith.constant dense<9.31322574615478515625e-10> : tensor<f32>
+        %0 = "graph.add"(%x, %tiny) : (tensor<3xf32>, tensor<f32>) -> tensor<3xf32>
+        %result = "graph.sub"(%0, %x) : (tensor<3xf32>, tensor<3xf32>) -> tensor<3xf32>""",
+        "tensor<3xf32>",
+        x=(x, "tensor<3xf32>"),
+    )
+    np.testing.assert_array_equal(found, np.full(3, 2.0**-30, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("bf16", [1.00390625, 2.7], [1.0, 2.703125]),
+        ("i32", [-1.9, 2.7], [-1, 2]),
+        ("i1", [0.0, 0.3], [False, True]),
+    ],
+)
+def test_cast(kind: str, values: list[float], expected: list[Any]) -> None:
+    """A cast to a narrower type rounds to the nearest, to an integer truncates, to a boolean asks for zero."""
+    op = f'"graph.cast"(%x) : (tensor<2xf32>) -> tensor<2x{kind}>'
+    back = f'"graph.cast"(%0) : (tensor<2x{kind}>) -> tensor<2xf64>'
+    found = run(f"%0 = {op}\n%result = {back}", "tensor<2xf64>", x=(np.array(values, np.float32), "tensor<2xf32>"))
+    assert found.tolist() == [float(value) for value in expected]
+
+
+NESTED = """
+"graph.parameter"() {sym_name = "p", type = tensor<2xf32>} : () -> ()
+"graph.constant"() ({
+  %0 = "graph.load"() {symbol = @p} : () -> tensor<2xf32>
+  %1 = "graph.exp"(%0) : (tensor<2xf32>) -> tensor<2xf32>
+  "graph.yield"(%1) : (tensor<2xf32>) -> ()
+}) {sym_name = "inner", type = tensor<2xf32>} : () -> ()
+"graph.constant"() ({
+  %0 = "graph.load"() {symbol = @inner} : () -> tensor<2xf32>
+  %1 = "graph.log"(%0) : (tensor<2xf32>) -> tensor<2xf32>
+  "graph.yield"(%1) : (tensor<2xf32>) -> ()
+}) {sym_name = "outer", type = tensor<2xf32>} : () -> ()
+"""
+
+
+def test_constants_of_constants_round_once() -> None:
+    module = parse_module(NESTED, create_context())
+    p = np.array([1e-9, 20.3], np.float32)
+    found = evaluate(module, "outer", {"p": p}.__getitem__)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.log(np.exp(p.astype(np.float64))).astype(np.float32), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol", "message"),
+    [
+        (NESTED, "nowhere", "loads @nowhere"),
+        (NESTED.replace("symbol = @p", "symbol = @outer"), "outer", "outer -> inner -> outer"),
+        (NESTED.replace('sym_name = "p", type = tensor<2x', 'sym_name = "p", type = tensor<3x'), "p", "says \\(3,\\)"),
+        (NESTED.replace("graph.exp", "math.exp"), "inner", "'math.exp' op cannot be evaluated"),
+    ],
+    ids=["unknown", "cycle", "shape", "op"],
+)
+def test_refuses(text: str, symbol: str, message: str) -> None:
+    module = parse_module(text, create_context())
+    with pytest.raises(CompileError, match=message):
+        evaluate(module, symbol, lambda name: np.ones(2, np.float32))
