@@ -5,7 +5,6 @@ Reads MLIR text, runs passes over it, prints the result. Exit codes: 0 done, 1 f
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 import tempfile
@@ -53,7 +52,9 @@ def _information(settings: Settings) -> str:
         return help_text()
     if settings.list_passes:
         return list_passes()
-    versions = {name: importlib.metadata.version(name) for name in ("mlir-terrace", "torch-mlir")}
+    from importlib import metadata  # Slow to import, and needed here only.
+
+    versions = {name: metadata.version(name) for name in ("mlir-terrace", "torch-mlir")}
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 

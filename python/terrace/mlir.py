@@ -6,33 +6,37 @@ same bindings can be swapped in at one place.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch_mlir import ir, rewrite
 from torch_mlir._mlir_libs import _torchMlir  # importing it registers torch-mlir's passes
-from torch_mlir.dialects import arith, ext, func, linalg, math, memref, scf, tensor, vector
+from torch_mlir.dialects import ext
 from torch_mlir.passmanager import PassManager
 
 __all__ = [
     "PassManager",
-    "arith",
     "create_context",
     "ext",
-    "func",
     "ir",
-    "linalg",
     "load_torch_dialects",
-    "math",
-    "memref",
     "operation_of",
     "parse_module",
     "rewrite",
-    "scf",
-    "tensor",
-    "vector",
     "walk",
 ]
+
+# Imported when first asked for: together they cost a tool a third of its start-up time, linalg most of it.
+UPSTREAM_DIALECTS = ("arith", "func", "linalg", "math", "memref", "scf", "tensor", "vector")
+
+
+def __getattr__(name: str) -> Any:
+    """The Python module of an upstream dialect, for `from terrace.mlir import arith`."""
+    if name in UPSTREAM_DIALECTS:
+        return importlib.import_module(f"torch_mlir.dialects.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 DYNAMIC = ir.ShapedType.get_dynamic_size()
 """The number that stands for `?` in shapes read from types."""
