@@ -215,6 +215,17 @@ class Signature:
             raise ValueError(f"{len(leaves)} output leaves for {len(self.output_leaves)}")
         return _unflatten(self.outputs, iter(leaves))
 
+    def unflatten_arguments(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The inverse of `flatten`: args and kwargs from one value for each of `input_leaves`."""
+        args, kwargs = _unflatten(self.inputs, iter(leaves))
+        return args, kwargs
+
+    def flatten_result(self, result: Any) -> list[Any]:
+        """The inverse of `unflatten`: the leaves of a result, unchecked but for its structure."""
+        leaves: list[tuple[Any, str]] = []
+        _flatten(self.outputs, result, "result", leaves)
+        return [value for value, _ in leaves]
+
     def _bind_sizes(self, leaf: Leaf, value: Any, path: str, symbols: dict[str, tuple[int, str]]) -> None:
         """Check the sizes of a tensor of the right rank against `leaf`, and bind its symbols."""
         for axis, (want, size) in enumerate(zip(leaf.shape, map(int, value.shape), strict=True)):

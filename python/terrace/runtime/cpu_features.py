@@ -47,6 +47,14 @@ _RENAMED = {
 }
 """Linux's flags whose LLVM names differ; the others are the same (avx2, fma, f16c, avx512f, avx512vbmi, sve, ...)."""
 
+_SYSTEM_FEATURES = frozenset({
+    "cldemote", "clflushopt", "clwb", "clzero", "cmov", "cx16", "cx8", "enqcmd", "fsgsbase", "fxsr", "hreset",
+    "invpcid", "kl", "lwp", "mwaitx", "pku", "prfchw", "ptwrite", "rdpid", "rdpru", "rtm", "sahf", "serialize",
+    "sgx", "shstk", "tsxldtrk", "uintr", "waitpkg", "wbnoinvd", "widekl", "x87", "xsave", "xsavec", "xsaveopt",
+    "xsaves",
+})  # fmt: skip
+"""Features that LLVM finds by itself where Linux may hide them (in a virtual machine), and no kernel uses."""
+
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 _ARCH_PRCTL = 158
 _ARCH_REQ_XCOMP_PERM = 0x1023
@@ -78,9 +86,12 @@ def host_architecture() -> str:
 
 
 def missing_features(required: Iterable[str]) -> list[str]:
-    """Those of `required` (a leading + is ignored) that this CPU lacks, or that Linux does not report."""
-    names = (name.removeprefix("+") for name in required)
-    return sorted({name for name in names if name not in host_features()})
+    """Those of `required` (a leading + is ignored) that Linux does not report for this CPU.
+
+    Features of the operating system's concern, which compute code does not use, are taken for granted.
+    """
+    names = {name.removeprefix("+") for name in required}
+    return sorted(names - _SYSTEM_FEATURES - host_features())
 
 
 def check_host(architecture: str | None, required: Iterable[str]) -> None:
