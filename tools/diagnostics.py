@@ -15,7 +15,7 @@ DESIGNATOR = re.compile(
     r"expected-(?P<severity>error|warning|note|remark)\s*"
     r"(?:@(?P<where>[+-]\d+|above|below|unknown))?\s*\{\{(?P<text>.*?)\}\}"
 )
-LOOKS_LIKE_DESIGNATOR = re.compile(r"//.*expected-(error|warning|note|remark)")
+LOOKS_LIKE_DESIGNATOR = re.compile(r"//.*expected-(error|warning|note|remark).*\{")
 SEE_CURRENT = "see current operation"
 
 

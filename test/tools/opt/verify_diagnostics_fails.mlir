@@ -8,7 +8,7 @@
 
 // CHECK: verify_diagnostics_fails.mlir:10: error: malformed expectation
 // expected-error {missing brace}
-func.func @malformed() { return }
+func.func @malformed() { return } // a comment on expected-error is none
 
 // -----
 

@@ -1,0 +1,82 @@
+"""Running passes: verification after each, the observer, and where a location says it is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from terrace.errors import PassError
+from terrace.mlir import create_context, ir, parse_module
+from terrace.passes import Pass, UpstreamPass, describe_location, run_passes, source_position
+
+MODULE = """
+func.func @f(%x: i32) -> i32 {
+  %0 = arith.addi %x, %x : i32
+  return %0 : i32
+}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class BreakTypes(Pass):
+    """Leaves IR that does not verify: the function returns another type than it says."""
+
+    name = "break-types"
+
+    def run(self, module: ir.Operation) -> None:
+        """Give the function a type that its body does not have."""
+        function = next(iter(module.regions[0].blocks[0]))
+        function.attributes["function_type"] = ir.TypeAttr.parse("(i32) -> i64")
+
+
+@dataclasses.dataclass(frozen=True)
+class Refuse(Pass):
+    """Refuses every module, without a location."""
+
+    name = "refuse"
+
+    def run(self, module: ir.Operation) -> None:
+        """Refuse."""
+        raise PassError("nothing will do")
+
+
+def test_invalid_ir_is_found_after_the_pass_that_made_it() -> None:
+    module = parse_module(MODULE, create_context())
+    with pytest.raises(PassError, match="type of return operand 0") as caught:
+        run_passes([UpstreamPass("cse"), BreakTypes(), UpstreamPass("canonicalize")], module.operation)
+    assert "note: pass 'break-types' failed; --pass-pipeline='builtin.module(cse,break-types,canonicalize)'" in str(
+        caught.value
+    )
+
+
+def test_verification_can_be_left_out() -> None:
+    module = parse_module(MODULE, create_context())
+    run_passes([BreakTypes()], module.operation, verify=False)
+
+
+def test_an_error_without_a_place_still_names_the_pass() -> None:
+    module = parse_module(MODULE, create_context())
+    with pytest.raises(PassError, match=r"nothing will do\nnote: pass 'refuse' failed"):
+        run_passes([Refuse()], module.operation)
+
+
+def test_the_observer_sees_each_pass_after_it_ran() -> None:
+    module = parse_module(MODULE, create_context())
+    seen: list[str] = []
+    run_passes(
+        [UpstreamPass("cse"), UpstreamPass("canonicalize")], module.operation, lambda pass_, _: seen.append(str(pass_))
+    )
+    assert seen == ["cse", "canonicalize"]
+
+
+def test_the_innermost_source_line_of_a_location() -> None:
+    with create_context():
+        file = ir.Location.file("model.py", 3, 4)
+        named = ir.Location.name("relu", file)
+        caller = ir.Location.file("train.py", 9, 1)
+        unknown = ir.Location.unknown()
+        assert source_position(file) == source_position(named) == ("model.py", 3, 4)
+        assert describe_location(ir.Location.callsite(named, [caller])) == "model.py:3:4"
+        assert describe_location(ir.Location.fused([unknown, named])) == "model.py:3:4"
+        assert source_position(unknown) is None
+        assert describe_location(unknown) == "-"
