@@ -14,12 +14,18 @@ from terrace.passes import Pass
 # Sorted, one line each: "pass-name": "terrace.lowering.package.pass_name:PassName".
 PASSES: dict[str, str] = {
     "choose-layout": "terrace.lowering.transforms.choose_layout:ChooseLayout",
+    "convert-graph-to-kernel": "terrace.lowering.conversion.convert_graph_to_kernel:ConvertGraphToKernel",
     "convert-graph-to-linalg": "terrace.lowering.conversion.convert_graph_to_linalg:ConvertGraphToLinalg",
+    "convert-kernel-to-loop": "terrace.lowering.conversion.convert_kernel_to_loop:ConvertKernelToLoop",
+    "convert-loop-to-iree": "terrace.lowering.target.iree.convert_loop_to_iree:ConvertLoopToIree",
+    "convert-torch-to-graph": "terrace.lowering.conversion.convert_torch_to_graph:ConvertTorchToGraph",
     "decompose-attention": "terrace.lowering.transforms.decompose_attention:DecomposeAttention",
     "fold-batch-norm": "terrace.lowering.transforms.fold_batch_norm:FoldBatchNorm",
     "fuse-elementwise": "terrace.lowering.transforms.fuse_elementwise:FuseElementwise",
     "fuse-epilogue": "terrace.lowering.transforms.fuse_epilogue:FuseEpilogue",
     "hoist-constants": "terrace.lowering.transforms.hoist_constants:HoistConstants",
+    "lower-tiles-to-vector": "terrace.lowering.target.cpu.lower_tiles_to_vector:LowerTilesToVector",
+    "schedule-kernels": "terrace.lowering.schedule.schedule_kernels:ScheduleKernels",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
 }
 

@@ -205,10 +205,26 @@ def build_stack(op: TorchOp) -> ir.Value | None:
 
 @converts("torch.aten.constant_pad_nd")
 def build_pad(op: TorchOp) -> ir.Value | None:
-    """PyTorch gives (low, high) pairs from the last dimension on; negative ones, which cut, are left."""
+    """PyTorch gives (low, high) pairs from the last dimension on; a negative amount cuts."""
     value, amounts, filling = op.tensor(0), op.integers(1), op.number(2)
-    if amounts is None or filling is None or min(amounts, default=0) < 0 or not is_float(element_type_of(value)):
+    is_cutting = min(amounts or [], default=0) < 0
+    if amounts is None or filling is None or not is_float(element_type_of(value)):
+        if is_cutting:
+            raise op.refuse("cannot cut a tensor of integers by negative padding: slice it instead")
         return None
     missing = [0] * (len(shape_of(value)) - len(amounts) // 2)
     low, high = ([*missing, *amounts[side::2][::-1]] for side in (0, 1))
-    return value if not any(amounts) else graph.PadOp.build(value, low=low, high=high, value=float(filling))
+    if is_cutting:
+        value = cut(op, value, low, high)
+    low, high = ([max(amount, 0) for amount in side] for side in (low, high))
+    return graph.PadOp.build(value, low=low, high=high, value=float(filling)) if any(low + high) else value
+
+
+def cut(op: TorchOp, value: ir.Value, low: Sequence[int], high: Sequence[int]) -> ir.Value:
+    """`value` without as many elements before and after each dimension as the negative amounts say."""
+    shape = shape_of(value)
+    if any(size == DYNAMIC and amount < 0 for size, amount in zip(shape, high, strict=True)):
+        raise op.refuse("cannot cut the end of a dynamic dimension by negative padding: slice it instead")
+    stops = [-1 if size == DYNAMIC else size + min(amount, 0) for size, amount in zip(shape, high, strict=True)]
+    starts = [max(-amount, 0) for amount in low]
+    return graph.SliceOp.build(value, starts=starts, stops=stops, steps=[1] * len(shape))

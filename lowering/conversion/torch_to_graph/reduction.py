@@ -16,7 +16,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     is_bool,
     is_float,
 )
-from terrace.mlir import DYNAMIC, ir
+from terrace.mlir import ir
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Reductions
@@ -117,29 +117,3 @@ def build_avg_pool2d(op: TorchOp) -> ir.Value | None:
     if not op.is_none(6):
         return None
     return build_pool(op, graph.AvgPool2dOp, [1, 1], ceil_mode=op.flag(4), count_include_pad=op.flag(5))
-
-
-@converts("torch.aten.adaptive_avg_pool2d", "torch.aten._adaptive_avg_pool2d")
-def build_adaptive_avg_pool2d(op: TorchOp) -> ir.Value | None:
-    """A mean of the whole image, or a pool where the output's sizes divide the image's."""
-    value, target = op.tensor(0), op.integers(1)
-    shape = shape_of(value)
-    if target is None or len(shape) not in (3, 4):
-        return None
-    if target == [1, 1]:
-        axes = [len(shape) - 2, len(shape) - 1]
-        return graph.ReduceOp.build(value, kind="mean", axes=axes, keepdims=True)
-    image = shape[-2:]
-    if len(shape) != 4 or DYNAMIC in image or any(size % out for size, out in zip(image, target, strict=True)):
-        return None
-    kernel = [size // out for size, out in zip(image, target, strict=True)]
-    return graph.AvgPool2dOp.build(
-        value,
-        kernel=kernel,
-        strides=kernel,
-        padding=[0, 0, 0, 0],
-        dilations=[1, 1],
-        ceil_mode=False,
-        count_include_pad=True,
-        layout="NCHW",
-    )

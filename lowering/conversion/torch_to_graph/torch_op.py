@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, shape_of, to_attribute
+from terrace.errors import PassError
 from terrace.mlir import DYNAMIC, PassManager, arith, ir, operation_of, tensor, walk
+from terrace.passes import fail
 
 Number = bool | int | float
 
@@ -55,10 +57,15 @@ class TorchOp:
     """A torch op as its builder reads it; operands are counted from 0."""
 
     def __init__(self, operation: ir.Operation, types: TypeTable) -> None:
+        self._operation = operation
         self.name = operation.name
         self._operands = list(operation.operands)
         self._types = types
         self.result_type = types.builtin(operation.results[0].type)
+
+    def refuse(self, message: str) -> PassError:
+        """The error to raise for an op that torch-mlir's own conversion would get wrong."""
+        return fail(self._operation, message)
 
     @property
     def result_shape(self) -> list[int]:

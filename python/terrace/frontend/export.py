@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.errors import ModelImportError
-from terrace.frontend.source import user_line_of_exception
+from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 
 aten = torch.ops.aten
 
@@ -18,7 +18,6 @@ KEPT_WHOLE = {
     # The graph dialect has these; decomposed, nobody could tell what they were.
     aten._native_batch_norm_legit_no_training,
     aten._softmax,
-    aten.adaptive_avg_pool2d,
     aten.avg_pool2d,
     aten.elu,
     aten.embedding,
@@ -65,7 +64,7 @@ def export_program(
     if not isinstance(model, torch.nn.Module):
         raise ModelImportError(f"expected an nn.Module or an ExportedProgram, got {type(model).__name__}")
     try:
-        with torch.no_grad():
+        with torch.no_grad(), whole_stack_traces():
             return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:

@@ -8,7 +8,7 @@ from terrace.errors import ModelImportError, PassError
 from terrace.frontend.symbols import main_function, set_function_type
 from terrace.lowering.conversion.convert_torch_to_graph import ConvertTorchToGraph
 from terrace.mlir import ir, tensor, walk
-from terrace.passes import Pass, UpstreamPass, describe_location, run_passes
+from terrace.passes import LocatedPassError, Pass, UpstreamPass, describe_location, run_passes
 
 LEGAL_DIALECTS = {"arith", "builtin", "func", "graph", "linalg", "math", "scf", "tensor", "tm_tensor"}
 """The dialects of an imported module."""
@@ -33,6 +33,8 @@ def legalize(module: ir.Module) -> None:
     """Convert `module`, from the torch dialect, in place; raises `ModelImportError` naming an op that resists."""
     try:
         run_passes(import_pipeline(), module.operation)
+    except LocatedPassError as error:
+        raise ModelImportError(str(error)) from error
     except PassError as error:
         refuse(blamed_ops(module.operation, error))
         raise ModelImportError(str(error)) from error
@@ -48,7 +50,9 @@ def refuse(operations: Sequence[ir.Operation]) -> None:
     lines = [f"  {describe_location(op.location)}: {described_name(op)}" for op in operations]
     if lines:
         text = "\n".join(dict.fromkeys(lines))
-        raise ModelImportError(f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops.")
+        raise ModelImportError(
+            f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops."
+        )
 
 
 def blamed_ops(module: ir.Operation, error: PassError) -> list[ir.Operation]:

@@ -86,16 +86,34 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
             raise ModelImportError(
                 f"the model holds {spec.target or spec.arg.name}, which is no tensor: move it out of the model"
             )
+    for node in exported.graph.nodes:
+        if is_random(node):
+            raise ModelImportError(
+                f"the model draws random numbers by {node.target}{at_line(node)}, and a compiled program is "
+                "deterministic: call `model.eval()` before compiling, or pass the random tensor as an input"
+            )
     mutations = {OutputKind.USER_INPUT_MUTATION: "its input", OutputKind.PARAMETER_MUTATION: "its parameter"}
     for spec in exported.graph_signature.output_specs:
         if spec.kind in mutations:
             made = next(node for node in exported.graph.nodes if node.name == spec.arg.name)
-            frame = innermost_user_frame(made.meta.get("stack_trace"))
             raise ModelImportError(
-                f"the model writes to {mutations[spec.kind]} '{spec.target}'"
-                f"{f' at {describe_frame(frame)}' if frame else ''}: a compiled program never changes what it is "
-                "given. Write to a clone, and return it if the caller needs it, or keep it in a buffer."
+                f"the model writes to {mutations[spec.kind]} '{spec.target}'{at_line(made)}: a compiled program never "
+                "changes what it is given. Write to a clone, and return it if the caller needs it, or keep it in a "
+                "buffer."
             )
+
+
+def is_random(node: torch.fx.Node) -> bool:
+    """Whether a node draws random numbers. Attention is marked so too, but does only with dropout."""
+    if node.target == aten.scaled_dot_product_attention.default:
+        return bool(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0))
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+
+
+def at_line(node: torch.fx.Node) -> str:
+    """` at path:line` for the user's line of a node, or nothing."""
+    frame = innermost_user_frame(node.meta.get("stack_trace"))
+    return f" at {describe_frame(frame)}" if frame else ""
 
 
 class Keys:

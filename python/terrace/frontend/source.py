@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
+from unittest import mock
 
 import torch
+from torch.fx.experimental.proxy_tensor import PythonKeyTracer
 
 TORCH_FOLDER = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 TERRACE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -16,6 +20,17 @@ FRAME_PREFIX = 'File "'
 def is_user_file(path: str) -> bool:
     """Whether `path` is neither PyTorch's nor the Python package that exports for us."""
     return path.endswith(".py") and not path.startswith((TORCH_FOLDER, TERRACE_FOLDER, "torch/"))
+
+
+@contextlib.contextmanager
+def whole_stack_traces() -> Iterator[None]:
+    """Let torch.export keep all user frames of a node. It keeps those of functions called `forward` alone otherwise."""
+
+    def keep_user_frames(tracer: PythonKeyTracer, stack: traceback.StackSummary) -> traceback.StackSummary:
+        return traceback.StackSummary.from_list([frame for frame in stack if is_user_file(frame.filename)])
+
+    with mock.patch.object(PythonKeyTracer, "_filter_traceback_frames", keep_user_frames):
+        yield
 
 
 def innermost_user_frame(stack_trace: str | None) -> str | None:

@@ -1,0 +1,108 @@
+// RUN: terrace-opt --convert-torch-to-graph --canonicalize --split-input-file %s | filecheck %s
+
+// The weight keeps its layout, the bias is an addition of its own.
+// CHECK-LABEL: func.func @linear
+// CHECK:         %[[PRODUCT:.*]] = "graph.matmul"({{.*}}) {transpose_rhs = true} : (tensor<?x4xf32>, tensor<8x4xf32>) -> tensor<?x8xf32>
+// CHECK:         "graph.add"(%[[PRODUCT]], {{.*}}) : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+func.func @linear(%x: !torch.vtensor<[?,4],f32>, %w: !torch.vtensor<[8,4],f32>, %b: !torch.vtensor<[8],f32>)
+    -> !torch.vtensor<[?,8],f32> {
+  %0 = torch.aten.linear %x, %w, %b : !torch.vtensor<[?,4],f32>, !torch.vtensor<[8,4],f32>, !torch.vtensor<[8],f32>
+      -> !torch.vtensor<[?,8],f32>
+  return %0 : !torch.vtensor<[?,8],f32>
+}
+
+// -----
+
+// A 1-D convolution is a 2-D one of height 1.
+// CHECK-LABEL: func.func @conv1d
+// CHECK:         "graph.conv2d"({{.*}}) {{{.*}}padding = array<i64: 0, 0, 1, 1>, strides = array<i64: 1, 2>} : (tensor<2x3x1x9xf32>, tensor<4x3x1x3xf32>) -> tensor<2x4x1x5xf32>
+// CHECK-NEXT:    "graph.reshape"({{.*}}) : (tensor<2x4x1x5xf32>) -> tensor<2x4x5xf32>
+func.func @conv1d(%x: !torch.vtensor<[2,3,9],f32>, %w: !torch.vtensor<[4,3,3],f32>) -> !torch.vtensor<[2,4,5],f32> {
+  %none = torch.constant.none
+  %false = torch.constant.bool false
+  %one = torch.constant.int 1
+  %two = torch.constant.int 2
+  %ones = torch.prim.ListConstruct %one : (!torch.int) -> !torch.list<int>
+  %twos = torch.prim.ListConstruct %two : (!torch.int) -> !torch.list<int>
+  %empty = torch.prim.ListConstruct : () -> !torch.list<int>
+  %0 = torch.aten.convolution %x, %w, %none, %twos, %ones, %ones, %false, %empty, %one
+      : !torch.vtensor<[2,3,9],f32>, !torch.vtensor<[4,3,3],f32>, !torch.none, !torch.list<int>, !torch.list<int>,
+        !torch.list<int>, !torch.bool, !torch.list<int>, !torch.int -> !torch.vtensor<[2,4,5],f32>
+  return %0 : !torch.vtensor<[2,4,5],f32>
+}
+
+// -----
+
+// Integers meet floats in the type of the result; the scalar is a constant of rank 0, scaled by alpha.
+// CHECK-LABEL: func.func @promotion
+// CHECK-DAG:     %[[TWO:.*]] = arith.constant dense<2.000000e+00> : tensor<f32>
+// CHECK-DAG:     %[[CAST:.*]] = "graph.cast"({{.*}}) : (tensor<4xi64>) -> tensor<4xf32>
+// CHECK:         %[[SCALED:.*]] = "graph.mul"({{.*}}, %[[TWO]])
+// CHECK-NEXT:    "graph.add"(%[[CAST]], %[[SCALED]]) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+func.func @promotion(%x: !torch.vtensor<[4],si64>, %y: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %two = torch.constant.int 2
+  %0 = torch.aten.add.Tensor %x, %y, %two : !torch.vtensor<[4],si64>, !torch.vtensor<[4],f32>, !torch.int
+      -> !torch.vtensor<[4],f32>
+  return %0 : !torch.vtensor<[4],f32>
+}
+
+// -----
+
+// Truth values become an additive mask.
+// CHECK-LABEL: func.func @attention
+// CHECK-DAG:     %[[ZERO:.*]] = arith.constant dense<0.000000e+00> : tensor<f32>
+// CHECK-DAG:     %[[LOWEST:.*]] = arith.constant dense<0xFF800000> : tensor<f32>
+// CHECK:         %[[MASK:.*]] = "graph.select"({{.*}}, %[[ZERO]], %[[LOWEST]]) : (tensor<5x5xi1>, tensor<f32>, tensor<f32>) -> tensor<5x5xf32>
+// CHECK-NEXT:    "graph.attention"({{.*}}, %[[MASK]]) {is_causal = false, scale = 5.000000e-01 : f64}
+func.func @attention(%q: !torch.vtensor<[2,3,5,4],f32>, %mask: !torch.vtensor<[5,5],i1>) -> !torch.vtensor<[2,3,5,4],f32> {
+  %none = torch.constant.none
+  %false = torch.constant.bool false
+  %zero = torch.constant.float 0.0
+  %0 = torch.aten.scaled_dot_product_attention %q, %q, %q, %mask, %zero, %false, %none, %false
+      : !torch.vtensor<[2,3,5,4],f32>, !torch.vtensor<[2,3,5,4],f32>, !torch.vtensor<[2,3,5,4],f32>,
+        !torch.vtensor<[5,5],i1>, !torch.float, !torch.bool, !torch.none, !torch.bool -> !torch.vtensor<[2,3,5,4],f32>
+  return %0 : !torch.vtensor<[2,3,5,4],f32>
+}
+
+// -----
+
+// A view to -1 divides the element count by the other sizes.
+// CHECK-LABEL: func.func @view
+// CHECK:         %[[SIZE:.*]] = arith.divui
+// CHECK:         "graph.reshape"({{.*}}, %[[SIZE]]) : (tensor<?x4xf32>, index) -> tensor<2x?xf32>
+func.func @view(%x: !torch.vtensor<[?,4],f32>) -> !torch.vtensor<[2,?],f32> {
+  %two = torch.constant.int 2
+  %rest = torch.constant.int -1
+  %sizes = torch.prim.ListConstruct %two, %rest : (!torch.int, !torch.int) -> !torch.list<int>
+  %0 = torch.aten.view %x, %sizes : !torch.vtensor<[?,4],f32>, !torch.list<int> -> !torch.vtensor<[2,?],f32>
+  return %0 : !torch.vtensor<[2,?],f32>
+}
+
+// -----
+
+// Unsigned integers are left: graph ops on i8 would read them as signed. So is what graph has no op for.
+// CHECK-LABEL: func.func @left
+// CHECK:         torch.prims.convert_element_type
+// CHECK:         torch.aten.atan
+// CHECK-NOT:     graph.
+func.func @left(%x: !torch.vtensor<[4],ui8>, %y: !torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>, !torch.vtensor<[4],f32>) {
+  %f32 = torch.constant.int 6
+  %0 = torch.prims.convert_element_type %x, %f32 : !torch.vtensor<[4],ui8>, !torch.int -> !torch.vtensor<[4],f32>
+  %1 = torch.aten.atan %y : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
+  return %0, %1 : !torch.vtensor<[4],f32>, !torch.vtensor<[4],f32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @cut_and_pad
+// CHECK:         %[[CUT:.*]] = "graph.slice"({{.*}}) {starts = array<i64: 1>, steps = array<i64: 1>, stops = array<i64: 4>} : (tensor<4xf32>) -> tensor<3xf32>
+// CHECK-NEXT:    "graph.pad"(%[[CUT]]) {high = array<i64: 2>, low = array<i64: 0>, value = 0.000000e+00 : f64} : (tensor<3xf32>) -> tensor<5xf32>
+func.func @cut_and_pad(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[5],f32> {
+  %low = torch.constant.int -1
+  %high = torch.constant.int 2
+  %zero = torch.constant.float 0.0
+  %amounts = torch.prim.ListConstruct %low, %high : (!torch.int, !torch.int) -> !torch.list<int>
+  %0 = torch.aten.constant_pad_nd %x, %amounts, %zero : !torch.vtensor<[4],f32>, !torch.list<int>, !torch.float
+      -> !torch.vtensor<[5],f32>
+  return %0 : !torch.vtensor<[5],f32>
+}
