@@ -107,7 +107,9 @@ def require(condition: bool, message: str) -> None:
 def verify(operation: ir.Operation, check: Any) -> bool:
     """Run `check`; turn a ShapeError into a located diagnostic on `operation` and False."""
     try:
-        check()
+        # Printing verifies as well, with no context around it, and a rule may make types.
+        with operation.context:
+            check()
     except ShapeError as error:
         operation.location.emit_error(f"'{operation.name}' op {error}")
         return False
