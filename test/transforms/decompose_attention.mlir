@@ -1,0 +1,59 @@
+// RUN: terrace-opt --decompose-attention --split-input-file %s | filecheck %s
+
+// The scale and the mask follow the first product, where they fuse into its epilogue.
+// CHECK-LABEL: func.func @masked
+// CHECK:         %[[SCALE:.*]] = arith.constant dense<1.250000e-01> : tensor<f32>
+// CHECK:         %[[SCORES:.*]] = "graph.batch_matmul"(%arg0, %arg1) {transpose_rhs = true}
+// CHECK-SAME:      -> tensor<2x4x5x?xf32>
+// CHECK-NEXT:    %[[SCALED:.*]] = "graph.mul"(%[[SCORES]], %[[SCALE]])
+// CHECK-NEXT:    %[[MASKED:.*]] = "graph.add"(%[[SCALED]], %arg3) : (tensor<2x4x5x?xf32>, tensor<2x1x1x?xf32>)
+// CHECK-NEXT:    %[[WEIGHTS:.*]] = "graph.softmax"(%[[MASKED]]) {axis = 3 : i64}
+// CHECK-NEXT:    "graph.batch_matmul"(%[[WEIGHTS]], %arg2) {transpose_rhs = false}
+func.func @masked(%q: tensor<2x4x5x64xf32>, %k: tensor<2x4x?x64xf32>, %v: tensor<2x4x?x8xf32>,
+                  %mask: tensor<2x1x1x?xf32>) -> tensor<2x4x5x8xf32> {
+  %0 = "graph.attention"(%q, %k, %v, %mask) {scale = 0.125 : f64, is_causal = false}
+    : (tensor<2x4x5x64xf32>, tensor<2x4x?x64xf32>, tensor<2x4x?x8xf32>, tensor<2x1x1x?xf32>) -> tensor<2x4x5x8xf32>
+  return %0 : tensor<2x4x5x8xf32>
+}
+
+// -----
+
+// The causal mask is made from indices, before the product; a scale of one is left out.
+// CHECK-LABEL: func.func @causal
+// CHECK:         %[[ROWS:.*]] = tensor.dim %arg0
+// CHECK:         %[[COLUMNS:.*]] = tensor.dim %arg1
+// CHECK:         %[[EMPTY:.*]] = tensor.empty(%[[ROWS]], %[[COLUMNS]]) : tensor<?x?xf32>
+// CHECK:         %[[MASK:.*]] = linalg.generic {{.*}} outs(%[[EMPTY]]
+// CHECK:           arith.constant 0xFF800000 : f32
+// CHECK:           arith.cmpi ule
+// CHECK-NOT:     graph.mul
+// CHECK:         "graph.add"(%{{.*}}, %[[MASK]]) : (tensor<3x?x?xf32>, tensor<?x?xf32>)
+func.func @causal(%q: tensor<3x?x16xf32>, %k: tensor<3x?x16xf32>) -> tensor<3x?x16xf32> {
+  %0 = "graph.attention"(%q, %k, %k) {scale = 1.0 : f64, is_causal = true}
+    : (tensor<3x?x16xf32>, tensor<3x?x16xf32>, tensor<3x?x16xf32>) -> tensor<3x?x16xf32>
+  return %0 : tensor<3x?x16xf32>
+}
+
+// -----
+
+// In f16 the query is scaled, so that the scores stay in range.
+// CHECK-LABEL: func.func @half
+// CHECK:         %[[Q:.*]] = "graph.mul"(%arg0, %{{.*}}) : (tensor<3x5x16xf16>, tensor<f16>)
+// CHECK-NEXT:    %[[SCORES:.*]] = "graph.batch_matmul"(%[[Q]], %arg0) {transpose_rhs = true}
+// CHECK-NEXT:    "graph.softmax"(%[[SCORES]])
+func.func @half(%q: tensor<3x5x16xf16>) -> tensor<3x5x16xf16> {
+  %0 = "graph.attention"(%q, %q, %q) {scale = 0.25 : f64, is_causal = false}
+    : (tensor<3x5x16xf16>, tensor<3x5x16xf16>, tensor<3x5x16xf16>) -> tensor<3x5x16xf16>
+  return %0 : tensor<3x5x16xf16>
+}
+
+// -----
+
+// Without attention nothing changes.
+// CHECK-LABEL: func.func @no_attention
+// CHECK-NEXT:    "graph.softmax"(%arg0) {axis = 1 : i64}
+// CHECK-NEXT:    return
+func.func @no_attention(%x: tensor<3x?xf32>) -> tensor<3x?xf32> {
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<3x?xf32>) -> tensor<3x?xf32>
+  return %0 : tensor<3x?xf32>
+}
