@@ -130,7 +130,7 @@ def require_axis(axis: int, rank: int) -> None:
 
 def window_size(size: int, kernel: int, stride: int, low: int, high: int, dilation: int, ceil: bool = False) -> int:
     """How many windows of `kernel` elements fit along a padded dimension (PyTorch's formula); `?` stays `?`."""
-    if size == DYNAMIC:
+    if DYNAMIC in (size, kernel):
         return DYNAMIC
     if stride < 1 or dilation < 1:
         raise ShapeError("strides and dilations must be positive")
@@ -585,7 +585,7 @@ class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
         require_equal("input channels", image[c], weight[0])
         sizes = [
             DYNAMIC
-            if image[axis] == DYNAMIC
+            if DYNAMIC in (image[axis], weight[2 + i])
             else (image[axis] - 1) * attrs.strides[i]
             - 2 * attrs.padding[i]
             + attrs.dilations[i] * (weight[2 + i] - 1)
@@ -593,7 +593,8 @@ class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
             + 1
             for i, axis in enumerate((h, w))
         ]
-        return image_shape(attrs.layout, image[0], weight[1] * attrs.groups, sizes[0], sizes[1])
+        channels = DYNAMIC if weight[1] == DYNAMIC else weight[1] * attrs.groups
+        return image_shape(attrs.layout, image[0], channels, sizes[0], sizes[1])
 
 
 class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
@@ -878,11 +879,24 @@ class SliceOp(TensorOp, name="slice", traits=[ext.Pure]):
 
 
 class ConcatOp(TensorOp, name="concat", traits=[ext.Pure]):
-    """The inputs one after another along `axis`."""
+    """`lhs`, then `rhs`, along `axis`. `build` takes any number of tensors and chains them.
 
-    inputs: Sequence[Operand[Tensor]]
+    Two operands, not a variadic: the bindings demand one type of all values of a variadic operand.
+    """
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
     axis: ir.IntegerAttr
     result: Result[Tensor]
+
+    @classmethod
+    def build(cls, *operands: ir.Value, result_type: ir.Type | None = None, **attributes: Any) -> ir.Value:
+        """The concatenation of one or more tensors; `result_type` is the type of the whole."""
+        result, *others = operands
+        for i, operand in enumerate(others, start=1):
+            declared = result_type if i == len(others) else None
+            result = super().build(result, operand, result_type=declared, **attributes)
+        return result
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:

@@ -207,6 +207,22 @@ def _gelu(attrs: Attributes, values: Values) -> ir.Value:
     return arith.mulf(half, arith.addf(inner, constant(x.type, 1.0)))
 
 
+def _pow(attrs: Attributes, values: Values) -> ir.Value:
+    """C's pow. IREE expands powf as exp(y * log(x)), which is NaN for x < 0, 0^0 and 1^inf: those are mended here."""
+    x, y = values
+    zero, one, infinity = (constant(x.type, value) for value in (0.0, 1.0, pymath.inf))
+    size = math.absf(x)
+    is_one = arith.ori(compare("eq", y, zero), compare("eq", size, one))
+    magnitude = arith.select(is_one, one, math.powf(size, y))
+    is_integer = compare("eq", math.floor(y), y)
+    half = arith.mulf(y, constant(x.type, 0.5))
+    is_odd = arith.andi(is_integer, compare("ne", math.floor(half), half))
+    result = arith.select(is_odd, math.copysign(magnitude, x), magnitude)
+    is_finite_negative = arith.andi(compare("lt", x, zero), compare("lt", size, infinity))
+    is_fraction = compare("ne", math.floor(y), y)
+    return arith.select(arith.andi(is_finite_negative, is_fraction), constant(x.type, pymath.nan), result)
+
+
 def _direct(builder: Callable[..., ir.Value]) -> Emitter:
     """The emitter of an op that is one upstream op on the same operands."""
     return lambda attrs, values: builder(*values)
@@ -229,7 +245,7 @@ FLOAT: dict[str, Emitter] = {
     "minimum": _direct(arith.minimumf),
     "mul": _direct(arith.mulf),
     "neg": _direct(arith.negf),
-    "pow": _direct(math.powf),
+    "pow": _pow,
     "relu": _relu,
     "rsqrt": _direct(math.rsqrt),
     "sigmoid": _sigmoid,

@@ -85,7 +85,7 @@ def mask_scores(scores: ir.Value, masks: Sequence[ir.Value], scale: float, is_ca
             result = arith.addf(result, payload.cast(item, element_type))
         if not is_causal:
             return result
-        hidden = arith.cmpi(arith.CmpIPredicate.ugt, linalg.index(rank - 1), linalg.index(rank - 2))
+        hidden = arith.cmpi(arith.CmpIPredicate.ugt, linalg.IndexOp(rank - 1).result, linalg.IndexOp(rank - 2).result)
         return arith.select(hidden, payload.constant(element_type, float("-inf")), result)
 
     maps = [b.dims(rank), *(b.broadcast_map(mask, sizes) for mask in masks)]

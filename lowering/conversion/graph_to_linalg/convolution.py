@@ -117,7 +117,7 @@ def flip_weight(weight: ir.Value, groups: int) -> ir.Value:
     sizes = [groups, outputs, per_group, height, width]
 
     def body() -> ir.Value:
-        g, f, c, kh, kw = (linalg.index(i) for i in range(5))
+        g, f, c, kh, kw = (linalg.IndexOp(i).result for i in range(5))
         channel = arith.addi(arith.muli(g, b.index_value(per_group)), c)
         row = arith.subi(b.index_value(b.sub(height, 1)), kh)
         column = arith.subi(b.index_value(b.sub(width, 1)), kw)

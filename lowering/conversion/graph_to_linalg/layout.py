@@ -71,11 +71,14 @@ class ConvertSlice(Pattern):
             end = size if stop == -1 else stop
             offsets.append(offset)
             counts.append(b.ceildiv(b.sub(end, offset), step))
+        if 0 in counts:
+            # tensor.extract_slice refuses an offset at the very end, even for no elements.
+            return b.finish(op, b.empty(counts, element_type_of(value)))
         return b.finish(op, b.extract_slice(value, offsets, counts, attrs.steps))
 
 
 class ConvertConcat(Pattern):
-    """Writes the inputs one after another into an empty tensor."""
+    """Writes both inputs into an empty tensor."""
 
     op_name = "graph.concat"
 
@@ -92,6 +95,8 @@ class ConvertConcat(Pattern):
         sizes[axis] = total
         result = b.empty(b.known_sizes(shape_of(op.operation.results[0]), sizes), element_type_of(operands[0]))
         for operand, place in zip(operands, places, strict=True):
+            if 0 in shape_of(operand):
+                continue  # tensor.insert_slice refuses an offset at the very end, even for no elements
             offsets: list[b.Size] = [0] * rank
             offsets[axis] = place
             result = b.insert_slice(operand, result, offsets, [1] * rank)

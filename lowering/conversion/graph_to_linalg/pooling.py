@@ -119,7 +119,7 @@ class ConvertAvgPool2d(Pattern):
         if not clipped and not attrs.ceil_mode:
             return payload.constant(wide, attrs.kernel[0] * attrs.kernel[1])
         height, width = (
-            covered(linalg.index(axis), size, i, attrs)
+            covered(linalg.IndexOp(axis).result, size, i, attrs)
             for i, (axis, size) in enumerate(zip(spatial, image, strict=True))
         )
         count = arith.index_cast(ir.IntegerType.get_signless(64), arith.muli(height, width))

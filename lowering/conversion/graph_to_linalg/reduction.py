@@ -81,7 +81,7 @@ class ConvertEmbedding(Pattern):
 
         def body(index: ir.Value) -> ir.Value:
             row = arith.index_cast(ir.IndexType.get(), index)
-            return tensor.extract(table, [row, linalg.index(last)])
+            return tensor.extract(table, [row, linalg.IndexOp(last).result])
 
         maps = [b.dims(len(sizes))[:last]]
         return b.finish(op, b.elementwise([indices], maps, sizes, element_type_of(table), body))

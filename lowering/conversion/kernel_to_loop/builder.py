@@ -140,6 +140,18 @@ class LoopBuilder:
             yield
             scf.YieldOp([])
 
+    def if_else(self, condition: ir.Value) -> Any:
+        """An scf.if with two empty branches, to be filled and each ended by `end_branch`."""
+        return scf.IfOp(condition, has_else=True)
+
+    def end_branch(self) -> None:
+        scf.YieldOp([])
+
+    def inside(self, index: Index, lower: Index, upper: Index) -> ir.Value:
+        """Whether lower <= index < upper."""
+        above = arith.cmpi(arith.CmpIPredicate.uge, self.value(index), self.value(lower))
+        return arith.andi(above, self.less(index, upper))
+
     def less(self, left: Index, right: Index) -> ir.Value:
         return arith.cmpi(arith.CmpIPredicate.ult, self.value(left), self.value(right))
 

@@ -60,7 +60,9 @@ class TileMemory:
 
     # -- addresses ------------------------------------------------------------------------------------------------
 
-    def _position(self, access: Access, position: tuple[int, ...], shape: tuple[int, ...], clamp: bool) -> list[ir.Value]:
+    def _position(
+        self, access: Access, position: tuple[int, ...], shape: tuple[int, ...], clamp: bool
+    ) -> list[ir.Value]:
         """The indices of the element at `position` of the tile; clamped into bounds where the tile may be partial."""
         indices = list(access.indices)
         for t, (at, dim, stride) in enumerate(zip(position, access.dims, access.strides, strict=True)):

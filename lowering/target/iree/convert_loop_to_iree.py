@@ -231,9 +231,7 @@ class ConvertLoopToIree(Pass):
 
     def run(self, module: ir.Operation) -> None:
         module.context.allow_unregistered_dialects = True
-        initial = {
-            _name(op): _name(op, "initial") for op in _operations(module) if op.name == "graph.state"
-        }
+        initial = {_name(op): _name(op, "initial") for op in _operations(module) if op.name == "graph.state"}
         kernels = [op.opview for op in _operations(module) if "loop.kernel" in op.attributes]
         _convert_calls(module, {function.name.value for function in kernels})
         states = _convert_symbols(module)

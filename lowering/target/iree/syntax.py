@@ -164,7 +164,10 @@ def workgroup_memory(type_: ir.Type) -> ir.Value:
 
 
 def dispatch(
-    name: str, workload: Sequence[ir.Value], operands: Sequence[ir.Value], results: Sequence[ir.Type],
+    name: str,
+    workload: Sequence[ir.Value],
+    operands: Sequence[ir.Value],
+    results: Sequence[ir.Type],
     result_sizes: Sequence[ir.Value],
 ) -> list[ir.Value]:
     """`flow.dispatch @name::@name[workload](operands) -> results`."""

@@ -1,0 +1,237 @@
+"""`convert-graph-to-kernel`: every group that a generator takes becomes a kernel, launched where the group stood.
+
+A kernel is a private function of its own; equal groups share one. Dimensions that all operands treat alike are
+collapsed on the way, by reshapes that move no data. What no generator takes stays for IREE, and `terrace.why` on it
+says why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from terrace.dialects import graph
+from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_attribute
+from terrace.dialects.graph import ELEMENTWISE_OPS, broadcast_shapes
+from terrace.lowering.building import splat, splat_value
+from terrace.lowering.constants import constant_values
+from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, collapse_shape, product
+from terrace.lowering.conversion.graph_to_kernel.families import (
+    family_of,
+    iteration_space,
+    partition_of,
+    refusal,
+)
+from terrace.lowering.conversion.graph_to_kernel.group import ROOTS, Group
+from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
+from terrace.mlir import DYNAMIC, arith, func, ir, operation_of, walk
+from terrace.passes import Pass
+
+WHY = "why"
+"""The attribute that says, on an op left for IREE, why no generator took it."""
+
+
+class _Outliner:
+    """Makes the kernels of one module; equal bodies share a function."""
+
+    def __init__(self, module: ir.Operation) -> None:
+        self.body = module.regions[0].blocks[0]
+        self.constants = constant_values(module)
+        self.kernels: dict[tuple[str, tuple[bool, ...]], str] = {}
+        self.names: set[str] = set()
+
+    def outline(self, group: Group) -> None:
+        """Replace `group` by a call of its kernel."""
+        result_shape, partition = shape_of(group.result), partition_of(group)
+        with ir.InsertionPoint(group.outer), group.outer.location:
+            sizes = group.sizes(group.result)
+            operands = [self._collapsed(group, v, sizes, result_shape, partition) for v in group.inputs]
+            constant = tuple(v in self.constants for v in group.inputs)
+            collapsed_sizes = [_multiply([sizes[axis] for axis in run]) for run in partition]
+            dynamic = [size for size in collapsed_sizes if not isinstance(size, int)]
+            kernel = self._kernel(
+                group, operands, len(dynamic), constant, [product([result_shape[a] for a in run]) for run in partition]
+            )
+            type_ = self._result_type(kernel)
+            call = func.CallOp([type_], ir.FlatSymbolRefAttr.get(kernel), [*operands, *dynamic])
+            value = _reshape(call.results[0], result_shape, sizes)
+        group.outer.results[0].replace_all_uses_with(value)
+        group.outer.erase()
+
+    def _result_type(self, kernel: str) -> ir.Type:
+        for view in self.body.operations:
+            if isinstance(view, func.FuncOp) and view.name.value == kernel:
+                return view.type.results[0]
+        raise AssertionError(kernel)
+
+    def _collapsed(
+        self, group: Group, value: ir.Value, sizes: list[ir.Value | int], result: list[int], partition: Partition
+    ) -> ir.Value:
+        """An input in the kernel's shape."""
+        shape, root = shape_of(value), group.root
+        if root is not None and value in list(root.operands):
+            return _collapse_root_operand(root, value, group)
+        target = collapse_shape(shape, result, partition)
+        if target is None:
+            # Rare: a mask that varies along one of two collapsed dimensions only. It is made as large as the result.
+            dynamic = [size for size in sizes if not isinstance(size, int)]
+            type_ = ir.RankedTensorType.get(result, element_type_of(value))
+            value = graph.BroadcastOp.build(value, *dynamic, result_type=type_)
+            target = [product([result[axis] for axis in run]) for run in partition]
+        values = (
+            [
+                _multiply([sizes[axis] for axis in run]) if size == DYNAMIC else size
+                for size, run in zip(target, partition, strict=True)
+            ]
+            if target
+            else []
+        )
+        return _reshape(value, target, values)
+
+    def _kernel(
+        self, group: Group, operands: Sequence[ir.Value], sizes: int, constant: tuple[bool, ...], result: list[int]
+    ) -> str:
+        """The name of the kernel of this group, made if there is none yet."""
+        types = [v.type for v in operands] + [ir.IndexType.get()] * sizes
+        with ir.InsertionPoint.at_block_begin(self.body):
+            function = func.FuncOp("kernel", (types, []), visibility="private")
+        entry = function.add_entry_block()
+        with ir.InsertionPoint(entry):
+            value = _clone_body(group, dict(zip(group.inputs, entry.arguments, strict=False)), result)
+            func.ReturnOp([value])
+        function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(types, [value.type]))
+        key = (function.operation.get_asm(assume_verified=True), constant)
+        if key in self.kernels:
+            function.operation.erase()
+            return self.kernels[key]
+        name = self._unique(_name_of(group, value))
+        function.attributes["sym_name"] = ir.StringAttr.get(name)
+        self.kernels[key] = name
+        return name
+
+    def _unique(self, name: str) -> str:
+        unique, number = name, 1
+        while unique in self.names:
+            number += 1
+            unique = f"{name}_{number}"
+        self.names.add(unique)
+        return unique
+
+
+def _multiply(sizes: Sequence[ir.Value | int]) -> ir.Value | int:
+    static = product([size for size in sizes if isinstance(size, int)])
+    values = [size for size in sizes if not isinstance(size, int)]
+    if not values:
+        return static
+    total = values[0]
+    for value in values[1:]:
+        total = arith.muli(total, value)
+    return total if static == 1 else arith.muli(total, arith.constant(ir.IndexType.get(), static))
+
+
+def _reshape(value: ir.Value, shape: Sequence[int], sizes: Sequence[ir.Value | int]) -> ir.Value:
+    if shape_of(value) == list(shape):
+        return value
+    dynamic = [size for size in sizes if not isinstance(size, int)]
+    type_ = ir.RankedTensorType.get(list(shape), element_type_of(value))
+    return graph.ReshapeOp.build(value, *dynamic, result_type=type_)
+
+
+def _collapse_root_operand(root: ir.Operation, value: ir.Value, group: Group) -> ir.Value:
+    """lhs of a matmul as [m, k]; both operands of a batch_matmul as [b, ., .]; others as they are."""
+    shape = shape_of(value)
+    kept = {"graph.matmul": 1, "graph.batch_matmul": 2}.get(root.name, len(shape))
+    if root.name == "graph.matmul" and value == root.operands[1]:
+        return value
+    lead = len(shape) - kept
+    if lead < 2:
+        return value
+    sizes = group.sizes(value)
+    target = [product(shape[:lead]), *shape[lead:]]
+    return _reshape(value, target, [_multiply(sizes[:lead]), *sizes[lead:]])
+
+
+def _clone_body(group: Group, values: dict[ir.Value, ir.Value], result: list[int]) -> ir.Value:
+    """The group's ops on the kernel's arguments, in the collapsed shape, behind an unfilled schedule."""
+    schedule = ir.Operation.create(
+        "kernel.schedule",
+        attributes={
+            "generator": to_attribute(family_of(group)),
+            "iteration_space": ir.DictAttr.get({}),
+            "schedule": ir.DictAttr.get({}),
+        },
+    )
+    root = None
+    for operation in group.operations:
+        if operation.name == "arith.constant":
+            continue
+        with operation.location:
+            operands = [values[v] if v in values else _constant(v) for v in operation.operands]
+            new = _clone(operation, operands)
+        values[operation.results[0]] = new.results[0]
+        if operation.name in ROOTS:
+            root = new
+    value = values[group.result]
+    assert shape_of(value) == result or product(shape_of(value)) == product(result)
+    schedule.attributes["iteration_space"] = iteration_space(root, shape_of(value)).to_attribute()
+    return value
+
+
+def _constant(value: ir.Value) -> ir.Value:
+    number = splat_value(value)
+    assert number is not None, "an operand from outside is an argument or a splat"
+    return splat(number, element_type_of(value))
+
+
+def _clone(operation: ir.Operation, operands: Sequence[ir.Value]) -> ir.Operation:
+    """The op on other operands; elementwise ops keep their element type, contractions infer theirs."""
+    cls = type(operation.opview)
+    shapes = [shape_of(v) for v in operands]
+    if operation.name in ELEMENTWISE_OPS:
+        shape: list[int] | None = broadcast_shapes(shapes)
+    else:
+        shape = cls.infer(shapes, attributes_of(operation))
+    type_ = ir.RankedTensorType.get(shape, element_type_of(operation.results[0]))
+    attributes = {name: value for name, value in operation.attributes.items() if name != WHY}
+    return ir.Operation.create(operation.name, [type_], list(operands), attributes)
+
+
+def _name_of(group: Group, value: ir.Value) -> str:
+    """`matmul_add_gelu_128x3072`: the ops and the result's sizes."""
+    ops = [op.name.removeprefix("graph.") for op in group.operations if op.name != "arith.constant"]
+    shown = ops if len(ops) <= 4 else [*ops[:3], str(len(ops))]
+    sizes = "x".join("d" if size == DYNAMIC else str(size) for size in shape_of(value))
+    return "_".join([*shown, sizes])
+
+
+def _candidates(module: ir.Operation) -> list[ir.Operation]:
+    """Fusions and single ops of functions that are not kernels yet, outermost only."""
+    found = []
+    for view in module.regions[0].blocks[0].operations:
+        if not isinstance(view, func.FuncOp) or is_kernel(view) or "loop.kernel" in view.attributes:
+            continue
+        for op in walk(view.operation):
+            if op.parent.name != "graph.fusion" and op.name.startswith("graph."):
+                found.append(op)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertGraphToKernel(Pass):
+    """Outline the groups that a generator takes as kernels; mark the others with the reason why not."""
+
+    name = "convert-graph-to-kernel"
+
+    def run(self, module: ir.Operation) -> None:
+        outliner = _Outliner(module)
+        for operation in _candidates(module):
+            if operation.name != "graph.fusion" and operation.name not in (*ROOTS, *ELEMENTWISE_OPS):
+                continue
+            if operation.results[0] in outliner.constants:
+                continue
+            group = Group.of(operation)
+            reason = refusal(group)
+            if reason is None:
+                outliner.outline(group)
+            else:
+                operation.attributes[WHY] = ir.StringAttr.get(reason)

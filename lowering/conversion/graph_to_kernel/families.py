@@ -1,0 +1,89 @@
+"""The kernel families: for each, the iteration space of a group and which of its dimensions may be collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, widest_partition
+from terrace.lowering.conversion.graph_to_kernel.group import Group
+from terrace.lowering.schedule.schedule import IterationSpace
+from terrace.mlir import DYNAMIC, ir
+
+CONV2D_DIMS = ("n", "g", "oh", "ow", "oc", "kh", "kw", "ic")
+
+
+def family_of(group: Group) -> str:
+    """The name of the generator for a group that has no refusal of its own."""
+    root = group.root
+    if root is None:
+        return "elementwise"
+    return "conv2d" if root.name == "graph.conv2d" else "matmul"
+
+
+def refusal(group: Group) -> str | None:
+    """Why no generator takes the group, or None."""
+    reason = group.refusal()
+    if reason is not None or group.root is None:
+        return reason
+    root = group.root
+    if any(str(element_type_of(v)) != "f32" for v in [*root.operands, *root.results]):
+        return f"contractions of {element_type_of(root.results[0])}"
+    if list(root.operands) != group.inputs[: len(root.operands)]:
+        return "the operands of the contraction are not distinct tensors from outside"
+    return _conv2d_refusal(root) if root.name == "graph.conv2d" else None
+
+
+def _conv2d_refusal(root: ir.Operation) -> str | None:
+    attrs = attributes_of(root)
+    if attrs.layout != "NHWC":
+        return "layout NCHW; choose-layout makes it NHWC"
+    image, weight = shape_of(root.operands[0]), shape_of(root.operands[1])
+    if DYNAMIC in weight:
+        return "weights of dynamic shape"
+    if any(attrs.padding) and DYNAMIC in (*image[1:], *shape_of(root.results[0])[1:]):
+        return "padding of an image of dynamic size"
+    return None
+
+
+def partition_of(group: Group) -> Partition:
+    """The runs of the result's axes that become one dimension of the kernel each."""
+    shape = shape_of(group.result)
+    rank = len(shape)
+    root = group.root
+    if root is None:
+        return widest_partition(shape, [shape_of(v) for v in group.inputs]) if rank else ()
+    if root.name == "graph.matmul":
+        return (tuple(range(rank - 1)), (rank - 1,))
+    if root.name == "graph.batch_matmul":
+        return (tuple(range(rank - 2)), (rank - 2,), (rank - 1,))
+    return tuple((axis,) for axis in range(rank))
+
+
+def iteration_space(root: ir.Operation | None, result: list[int]) -> IterationSpace:
+    """The iteration space of a kernel with this root op (collapsed), whose result has this shape."""
+    if root is None:
+        names = tuple(f"d{i}" for i in range(len(result)))
+        return IterationSpace(names, ("parallel",) * len(names), tuple(result))
+    return _SPACES[root.name](root, result)
+
+
+def _matmul_space(root: ir.Operation, result: list[int]) -> IterationSpace:
+    k = shape_of(root.operands[0])[-1]
+    names = ("m", "n", "k") if len(result) == 2 else ("b", "m", "n", "k")
+    return IterationSpace(names, ("parallel",) * len(result) + ("reduction",), (*result, k))
+
+
+def _conv2d_space(root: ir.Operation, result: list[int]) -> IterationSpace:
+    groups = attributes_of(root).groups
+    out, depth, kh, kw = shape_of(root.operands[1])
+    n, oh, ow, _ = result
+    sizes = (n, groups, oh, ow, out // groups, kh, kw, depth)
+    return IterationSpace(CONV2D_DIMS, ("parallel",) * 5 + ("reduction",) * 3, sizes)
+
+
+_SPACES: dict[str, Callable[[ir.Operation, list[int]], IterationSpace]] = {
+    "graph.matmul": _matmul_space,
+    "graph.batch_matmul": _matmul_space,
+    "graph.conv2d": _conv2d_space,
+}

@@ -1,0 +1,105 @@
+"""A group of graph ops that may become one kernel: a `graph.fusion`, or a single op."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.graph import ELEMENTWISE_OPS, window_size
+from terrace.lowering.building import splat_value
+from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
+
+ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
+KERNEL_TYPES = ("f32", "f64", "i32", "i64")
+"""The element types that a kernel reads and writes; IREE's code generation takes others."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Ops in program order; `outer` is the op to replace (the fusion, or the only op), `result` the value computed."""
+
+    outer: ir.Operation
+    operations: tuple[ir.Operation, ...]
+    result: ir.Value
+
+    @staticmethod
+    def of(operation: ir.Operation) -> Group:
+        if operation.name != "graph.fusion":
+            return Group(operation, (operation,), operation.results[0])
+        body = [view.operation for view in operation.regions[0].blocks[0].operations]
+        return Group(operation, tuple(body[:-1]), body[-1].operands[0])
+
+    @property
+    def root(self) -> ir.Operation | None:
+        """The contraction of the group, if it has one."""
+        return next((op for op in self.operations if op.name in ROOTS), None)
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        """The values from outside that become arguments of the kernel, each once, the root's operands first."""
+        inside = {op.results[0] for op in self.operations}
+        ordered = list(self.root.operands) if self.root is not None else []
+        ordered += [v for op in self.operations for v in op.operands]
+        inputs: list[ir.Value] = []
+        for value in ordered:
+            if value not in inside and value not in inputs and splat_value(value) is None:
+                inputs.append(value)
+        return inputs
+
+    def refusal(self) -> str | None:
+        """Why no generator takes the group, or None."""
+        for op in self.operations:
+            if op.name not in ROOTS and op.name not in ELEMENTWISE_OPS and op.name != "arith.constant":
+                return f"no generator for {op.name}"
+        for value in [*self.inputs, self.result]:
+            if str(element_type_of(value)) not in KERNEL_TYPES:
+                return f"element type {element_type_of(value)}"
+            if 0 in shape_of(value):
+                return "it has no elements"
+        return None
+
+    def sizes(self, value: ir.Value) -> list[ir.Value | int]:
+        """The sizes of a value of the group, computed from those of its inputs, at the current insertion point."""
+        return [self._size(value, axis) for axis in range(len(shape_of(value)))]
+
+    def _size(self, value: ir.Value, axis: int) -> ir.Value | int:
+        size = shape_of(value)[axis]
+        if size != DYNAMIC:
+            return size
+        operation = operation_of(value)
+        if operation is None or operation not in self.operations:
+            return tensor.dim(value, arith.constant(ir.IndexType.get(), axis))
+        if operation.name in ("graph.matmul", "graph.batch_matmul"):
+            return self._matmul_size(operation, axis)
+        if operation.name == "graph.conv2d":
+            return self._conv2d_size(operation, axis)
+        rank = len(shape_of(value))
+        for operand in operation.operands:
+            own = axis - rank + len(shape_of(operand))
+            if own >= 0 and shape_of(operand)[own] == DYNAMIC:
+                return self._size(operand, own)
+        raise AssertionError(f"no operand of {operation.name} has the dynamic size of its result")
+
+    def _matmul_size(self, operation: ir.Operation, axis: int) -> ir.Value | int:
+        lhs, rhs = operation.operands
+        rank = len(shape_of(operation.results[0]))
+        if axis < rank - 1:
+            return self._size(lhs, axis)
+        transposed = attributes_of(operation).transpose_rhs
+        return self._size(rhs, len(shape_of(rhs)) - (2 if transposed else 1))
+
+    def _conv2d_size(self, operation: ir.Operation, axis: int) -> ir.Value | int:
+        """Output rows and columns by PyTorch's formula; NHWC."""
+        image, weight = operation.operands
+        attrs = attributes_of(operation)
+        if axis in (0, 3):
+            return self._size(image, axis) if axis == 0 else self._size(weight, 0)
+        i = axis - 1
+        low, high = attrs.padding[2 * i : 2 * i + 2]
+        kernel, stride, dilation = shape_of(weight)[2 + i], attrs.strides[i], attrs.dilations[i]
+        size = self._size(image, axis)
+        if isinstance(size, int):
+            return window_size(size, kernel, stride, low, high, dilation)
+        index = ir.IndexType.get()
+        span = arith.addi(size, arith.constant(index, low + high - dilation * (kernel - 1) - 1))
+        return arith.addi(arith.floordivsi(span, arith.constant(index, stride)), arith.constant(index, 1))

@@ -1,0 +1,70 @@
+"""The cost model of a contraction held in registers, shared by matmul and conv2d. Pure functions of sizes and hardware.
+
+A tile of rows x columns costs, per step of the reduction, the larger of its fused multiply-adds and its loads, and at
+least the latency of one accumulation (too few accumulators leave the units idle). Units: cycles of one core.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from terrace.target import CpuDescription
+
+
+@dataclasses.dataclass(frozen=True)
+class RegisterTile:
+    """Rows and columns (in elements) of the tile that stays in registers."""
+
+    rows: int
+    columns: int
+
+
+def vectors(columns: int, cpu: CpuDescription) -> int:
+    """Vector registers that a row of `columns` elements takes."""
+    return -(-columns // cpu.lanes)
+
+
+def fits_registers(tile: RegisterTile, cpu: CpuDescription) -> bool:
+    """Whether accumulators and one row of rhs fit; with 512-bit vectors lhs is broadcast by the multiply-add itself."""
+    width = vectors(tile.columns, cpu)
+    broadcast = 0 if cpu.vector_bits == 512 else 1
+    return tile.rows * width + width + broadcast <= cpu.vector_registers
+
+
+def step_cycles(rows: int, columns: int, cpu: CpuDescription) -> float:
+    """Cycles of one reduction step of a tile."""
+    width = vectors(columns, cpu)
+    multiply_adds = rows * width / cpu.fma_per_cycle
+    loads = (rows + width) / cpu.loads_per_cycle
+    return max(multiply_adds, loads, float(cpu.fma_latency))
+
+
+def cover_cycles(rows: int, columns: int, tile: RegisterTile, cpu: CpuDescription) -> float:
+    """Cycles of one reduction step of all tiles, tails included, that cover rows x columns."""
+    total = 0.0
+    for row_count, height in _cuts(rows, tile.rows):
+        for column_count, width in _cuts(columns, tile.columns):
+            total += row_count * column_count * step_cycles(height, width, cpu)
+    return total
+
+
+def _cuts(size: int, tile: int) -> list[tuple[int, int]]:
+    """(how many, of what size): the full tiles and the tail."""
+    return [(count, part) for count, part in ((size // tile, tile), (1, size % tile)) if count and part]
+
+
+def candidates(rows: Iterable[int], cpu: CpuDescription) -> list[RegisterTile]:
+    """All tiles of these heights, of 1 to 4 vectors, that fit the registers."""
+    tiles = [RegisterTile(r, width * cpu.lanes) for r in rows for width in (1, 2, 3, 4)]
+    return [tile for tile in tiles if fits_registers(tile, cpu)]
+
+
+def best_tile(rows: int, columns: int, heights: Iterable[int], cpu: CpuDescription) -> RegisterTile:
+    """The candidate that covers rows x columns in the fewest cycles; of equals the largest. None exceeds the whole."""
+    widest = vectors(columns, cpu) * cpu.lanes
+    fitting = [t for t in candidates(heights, cpu) if t.rows <= max(rows, 1) and t.columns <= widest]
+    return min(
+        fitting,
+        key=lambda tile: (cover_cycles(rows, columns, tile, cpu), -tile.rows * tile.columns, tile.columns),
+    )

@@ -1,0 +1,83 @@
+"""`schedule-kernels`: the cost model of each kernel family chooses a schedule and writes it into the kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from terrace.dialects.base import attributes_of, shape_of, to_python
+from terrace.lowering.constants import constant_values
+from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
+from terrace.lowering.schedule.conv2d import schedule_conv2d
+from terrace.lowering.schedule.elementwise import schedule_elementwise
+from terrace.lowering.schedule.matmul import schedule_matmul
+from terrace.lowering.schedule.schedule import IterationSpace, Schedule
+from terrace.mlir import ir, operation_of, walk
+from terrace.passes import Pass, fail
+from terrace.target import CpuDescription
+
+
+def _constant_arguments(module: ir.Operation) -> dict[str, list[bool]]:
+    """For each kernel, which tensor arguments are weights wherever it is called."""
+    constants = constant_values(module)
+    found: dict[str, list[bool]] = {}
+    for operation in walk(module):
+        if operation.name != "func.call":
+            continue
+        name = to_python(operation.attributes["callee"])
+        tensors = [v for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
+        flags = [v in constants for v in tensors]
+        found[name] = [a and b for a, b in zip(found.get(name, flags), flags, strict=True)]
+    return found
+
+
+def _schedule(
+    function: Any, generator: str, space: IterationSpace, constant: list[bool], cpu: CpuDescription
+) -> Schedule:
+    if generator == "elementwise":
+        return schedule_elementwise(space, len(constant), cpu)
+    root = next(
+        op.operation
+        for op in function.entry_block.operations
+        if op.operation.name in ("graph.matmul", "graph.batch_matmul", "graph.conv2d")
+    )
+    attrs = attributes_of(root)
+    if generator == "matmul":
+        return schedule_matmul(space, attrs.transpose_rhs, constant, cpu)
+    return schedule_conv2d(space, attrs, shape_of(root.operands[0]), len(constant), constant[1], cpu)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleKernels(Pass):
+    """Choose tile sizes, blocks, layouts and parallel dimensions of kernels that have no schedule yet."""
+
+    name = "schedule-kernels"
+    vector_bits: int = 512
+    vector_registers: int = 32
+    fma_per_cycle: int = 2
+    local_bytes: int = 512 << 10
+    l2_bytes: int = 1 << 20
+    workers: int = 1
+
+    def run(self, module: ir.Operation) -> None:
+        cpu = CpuDescription(
+            vector_bits=self.vector_bits,
+            vector_registers=self.vector_registers,
+            fma_per_cycle=self.fma_per_cycle,
+            local_bytes=self.local_bytes,
+            l2_bytes=self.l2_bytes,
+            workers=self.workers,
+        )
+        constant = _constant_arguments(module)
+        for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
+            op = function.entry_block.operations[0]
+            if attributes_of(op).schedule:
+                continue
+            generator = to_python(op.generator)
+            if generator not in ("conv2d", "elementwise", "matmul"):
+                raise fail(op, f"has no cost model for generator '{generator}'")
+            space = IterationSpace.from_attribute(op.iteration_space)
+            tensors = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]
+            flags = constant.get(function.name.value, [False] * len(tensors))
+            schedule = _schedule(function, generator, space, flags, cpu)
+            op.operation.attributes["schedule"] = schedule.to_attribute(space)

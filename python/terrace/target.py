@@ -1,0 +1,94 @@
+"""What a model is compiled for: the name of a target and the numbers of its hardware.
+
+No pass reads the machine it runs on; `terrace.compile` resolves a target once (`resolve`), and everything that depends
+on hardware is a function of what stands here. Tests pretend to be another machine with `dataclasses.replace`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.errors import TargetError
+
+
+@dataclasses.dataclass(frozen=True)
+class CpuDescription:
+    """The numbers of a CPU core that cost models use, and how many cores share the work."""
+
+    vector_bits: int = 512
+    vector_registers: int = 32
+    fma_per_cycle: int = 2
+    fma_latency: int = 4
+    loads_per_cycle: int = 2
+    l1_bytes: int = 32 << 10
+    l2_bytes: int = 1 << 20
+    local_bytes: int = 512 << 10
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise TargetError(f"{field.name} of a CPU must be positive, got {getattr(self, field.name)}")
+        if self.vector_bits & (self.vector_bits - 1) or self.vector_bits < 32:
+            raise TargetError(f"vector_bits must be a power of two of 32 or more, got {self.vector_bits}")
+
+    @property
+    def lanes(self) -> int:
+        """Elements of 32 bits in a vector register."""
+        return self.vector_bits // 32
+
+    @staticmethod
+    def of_features(features: Sequence[str], workers: int = 1) -> CpuDescription:
+        """The description that a set of LLVM's CPU features implies."""
+        if "avx512f" in features:
+            return CpuDescription(workers=workers)
+        if "avx2" in features and "fma" in features:
+            return CpuDescription(vector_bits=256, vector_registers=16, workers=workers)
+        return CpuDescription(vector_bits=128, vector_registers=16, fma_per_cycle=1, workers=workers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What to compile for.
+
+    `threads` is how many threads run the program (None: all cores of the machine that loads it). `features` are the
+    CPU features, by LLVM's names, that the code may use (None: those of this machine); a machine that lacks one
+    refuses to load the program. `cpu` overrides the numbers that the features imply.
+    """
+
+    name: str = "cpu"
+    threads: int | None = None
+    features: tuple[str, ...] | None = None
+    cpu: CpuDescription | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in TARGETS:
+            raise TargetError(f"unknown target '{self.name}'; known are {', '.join(sorted(TARGETS))}")
+        if self.threads is not None and self.threads < 1:
+            raise TargetError(f"threads must be positive, got {self.threads}")
+        if self.features is not None:
+            object.__setattr__(self, "features", tuple(self.features))
+
+    @staticmethod
+    def of(target: str | Target) -> Target:
+        """A target from its name, or unchanged."""
+        if isinstance(target, Target):
+            return target
+        if not isinstance(target, str):
+            raise TargetError(f"target must be a name or a terrace.Target, got {type(target).__name__}")
+        return Target(target)
+
+    def resolve(self, host_features: Sequence[str], host_cores: int) -> Target:
+        """The same target with nothing left open: features and hardware numbers filled in."""
+        features = self.features if self.features is not None else tuple(host_features)
+        cpu = self.cpu or CpuDescription.of_features(features, self.threads or host_cores)
+        return dataclasses.replace(self, features=features, cpu=cpu)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+TARGETS = {"cpu": "terrace.lowering.target.cpu.backend:CpuBackend"}
+"""Each target's name and the class that lowers for it."""
