@@ -16,4 +16,4 @@ if ! cmp -s pyproject.toml "$stamp"; then
     "$venv/bin/python" -m pip install --quiet --editable '.[test]'
     cp pyproject.toml "$stamp"
 fi
-export PATH="$venv/bin:$PATH"
+export PATH="$venv/bin:$PATH" PYTHON="$venv/bin/python"
