@@ -67,7 +67,7 @@ def import_graph(graph: torch.fx.Graph, context: ir.Context) -> ir.Module:
     keep_user_lines(graph)
     try:
         importer.import_stateless_graph(graph, func_name="main")
-    except (NotImplementedError, TypeError, KeyError, AssertionError) as error:
+    except (NotImplementedError, TypeError, ValueError, KeyError, AssertionError) as error:
         raise ModelImportError(
             f"torch-mlir's importer does not support this model: {error}. Rewrite the model without this construct."
         ) from error
