@@ -443,7 +443,10 @@ def _describe(value: Any) -> str:
         return f"{dtype_name(value)}[{', '.join(map(str, value.shape))}]"
     if isinstance(value, (list, tuple, dict)):
         return f"a {type(value).__name__} of {len(value)}"
-    return "None" if value is None else f"{type(value).__name__} {str(value)[:60]}"
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return f"{kind} {value!r:.60}" if isinstance(value, (bool, int, float, str)) else f"an object of type {kind}"
 
 
 def _refuse(path: str, expected: str, found: str, advice: str) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,7 +149,8 @@ def compile_program(text: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder, "program.mlir"), Path(folder, "program.vmfb")
         source.write_text(text)
-        subprocess.run(["iree-compile", str(source), "-o", str(program), *FLAGS], check=True, capture_output=True)
+        compiler = str(Path(sys.executable).with_name("iree-compile"))
+        subprocess.run([compiler, str(source), "-o", str(program), *FLAGS], check=True, capture_output=True)
         return program.read_bytes()
 
 
