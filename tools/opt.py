@@ -27,20 +27,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsageError, PipelineError) as error:
         print(f"terrace-opt: {error}\nrun 'terrace-opt --help' for all flags and passes", file=sys.stderr)
         return 2
-    if settings.help or settings.list_passes or settings.version:
-        print(_information(settings))
-        return 0
     if settings.dump_pipeline:
         print(f"Pass Manager with {len(settings.passes)} passes:", file=sys.stderr)
         print(print_pipeline(settings.passes), file=sys.stderr)
     try:
+        if settings.help or settings.list_passes or settings.version:
+            print(_information(settings), flush=True)
+            return 0
         text = sys.stdin.read() if settings.input == "-" else Path(settings.input).read_text(encoding="utf-8")
         run = OptRun(settings, text)
         succeeded = run.run()
         if settings.output == "-":
-            sys.stdout.write(run.output)
+            print(run.output, end="", flush=True)
         elif succeeded:
             write_atomically(Path(settings.output), run.output)
+    except BrokenPipeError:  # The reader has seen enough, as `head` has; Python must not flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         print(f"terrace-opt: error: cannot open '{error.filename}': {error.strerror}", file=sys.stderr)
         return 1

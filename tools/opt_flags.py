@@ -152,7 +152,7 @@ def list_passes() -> str:
 def help_text() -> str:
     """The text of `--help`."""
     width = max(map(len, FLAGS)) + 2
-    flags = [f"  {'-' if len(name) == 1 else '--'}{name:{width}}{flag.help}" for name, flag in FLAGS.items()]
+    flags = [f"  {'-' if len(name) == 1 else '--'}{name}".ljust(width + 4) + flag.help for name, flag in FLAGS.items()]
     passes = []
     for name, summary in summaries().items():
         passes.append(f"  --{name}")
