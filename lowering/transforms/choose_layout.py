@@ -112,7 +112,7 @@ class SinkThroughAxis(SinkPermute):
 
 
 class SinkThroughConcat(SinkThroughAxis):
-    """As `SinkThroughAxis`, over any number of images."""
+    """As `SinkThroughAxis`, over two images."""
 
     def image_operands(self, operation: ir.Operation) -> int:
         return len(operation.operands)

@@ -73,18 +73,6 @@ class DropCast(Pattern):
         return op.input.type == op.result.type and replace(op, op.input)
 
 
-class DropConcat(Pattern):
-    """A concatenation of one tensor is that tensor."""
-
-    op_name = "graph.concat"
-
-    def rewrite(self, op: Any) -> bool:
-        operands = list(op.operation.operands)
-        if len(operands) != 1 or operands[0].type != op.result.type:
-            return False
-        return replace(op, operands[0])
-
-
 class DropSlice(Pattern):
     """A slice that takes all of its input is its input."""
 
@@ -222,7 +210,6 @@ PATTERNS: tuple[Pattern, ...] = (
     MergePermutes(),
     DropBroadcast(),
     DropCast(),
-    DropConcat(),
     DropSlice(),
     DropPad(),
     DropMul(),
