@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -176,12 +175,13 @@ def split(text: str, marker: str | None) -> list[str]:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` to `path` so that a reader sees the old file or the new one, never a part."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-        file.write(text)
+    # Not `tempfile`: its files are for the owner's eyes only, and would stay so.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        os.replace(file.name, path)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
     except OSError:
-        os.unlink(file.name)
+        temporary.unlink(missing_ok=True)
         raise
 
 
