@@ -63,10 +63,6 @@ class Program:
         while owned:
             del owned[0]
 
-    def has(self, name: str) -> bool:
-        """Whether the program exports a function of that name."""
-        return self._function(name) is not None
-
     def invoke(self, name: str, arguments: Sequence[Imported | int | float], result_count: int) -> list[Any]:
         """Call a function, waiting for its end with the GIL released. Results are buffer views, ints and floats.
 
