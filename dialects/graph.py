@@ -128,6 +128,13 @@ def require_axis(axis: int, rank: int) -> None:
         raise ShapeError(f"axis {axis} is out of range for rank {rank}")
 
 
+def require_same_type(types: Sequence[ir.Type]) -> ir.Type:
+    for type_ in types[1:]:
+        if type_ != types[0]:
+            raise ShapeError(f"operands have different element types: {types[0]} and {type_}")
+    return types[0]
+
+
 def window_size(size: int, kernel: int, stride: int, low: int, high: int, dilation: int, ceil: bool = False) -> int:
     """How many windows of `kernel` elements fit along a padded dimension (PyTorch's formula); `?` stays `?`."""
     if DYNAMIC in (size, kernel):
@@ -251,6 +258,10 @@ class Elementwise(TensorOp):
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
         return broadcast_shapes(shapes)
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return require_same_type(types)
 
 
 class AbsOp(Elementwise, name="abs", traits=[ext.Pure]):
@@ -448,6 +459,7 @@ class CompareOp(Elementwise, name="compare", traits=[ext.Pure]):
     def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
         if attrs.predicate not in ("eq", "ne", "lt", "le", "gt", "ge"):
             raise ShapeError(f"unknown predicate '{attrs.predicate}'")
+        require_same_type(types)
         return ir.IntegerType.get_signless(1)
 
 
@@ -461,7 +473,9 @@ class SelectOp(Elementwise, name="select", traits=[ext.Pure]):
 
     @staticmethod
     def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return types[1]
+        if types[0] != ir.IntegerType.get_signless(1):
+            raise ShapeError(f"condition must have element type i1, got {types[0]}")
+        return require_same_type(types[1:3])
 
 
 class CastOp(Elementwise, name="cast", traits=[ext.Pure]):
@@ -951,6 +965,8 @@ class PackOp(TensorOp, name="pack", traits=[ext.Pure]):
         if sorted(attrs.outer_permutation) != list(range(len(shape))):
             raise ShapeError(f"{attrs.outer_permutation} is not a permutation of rank {len(shape)}")
         require_length("inner_tiles", attrs.inner_tiles, len(attrs.inner_dims))
+        if len(set(attrs.inner_dims)) != len(attrs.inner_dims):
+            raise ShapeError(f"{attrs.inner_dims} names a dimension twice")
         for axis, tile in zip(attrs.inner_dims, attrs.inner_tiles, strict=True):
             require_axis(axis, len(shape))
             if tile < 1:
