@@ -50,6 +50,11 @@ class CompiledModel:
         self._artifact = artifact
         self._program = Program(artifact, threads)
         self._states = {state.name: state for state in artifact.states}
+        # What every call needs of the signature, which never changes.
+        self._input_paths = artifact.signature.input_paths()
+        self._returned = [
+            leaf for leaf in artifact.signature.output_leaves if leaf.kind != "constant" and leaf.alias is None
+        ]
 
     @property
     def signature(self) -> Signature:
@@ -64,18 +69,16 @@ class CompiledModel:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model. Raises `InputError`, before anything runs, if the arguments do not fit `signature`."""
         leaves = self.signature.flatten(args, kwargs)
-        paths = self.signature.input_paths()
         wants_torch = _wants_torch(leaves)
         arguments: list[Imported | int | float] = []
-        for leaf, value, path in zip(self.signature.input_leaves, leaves, paths, strict=True):
+        for leaf, value, path in zip(self.signature.input_leaves, leaves, self._input_paths, strict=True):
             if leaf.kind == "tensor":
                 arguments.append(import_array(self._program.device, _to_numpy(value, path)))
             elif leaf.kind == "scalar":
                 arguments.append(float(value) if leaf.dtype == "float64" else int(value))
-        returned = [leaf for leaf in self.signature.output_leaves if leaf.kind != "constant" and leaf.alias is None]
-        results = self._program.invoke(self._artifact.entry, arguments, len(returned))
+        results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
         borrowed = [argument.addresses for argument in arguments if isinstance(argument, Imported)]
-        values = self._take_results(returned, results, borrowed)
+        values = self._take_results(self._returned, results, borrowed)
         if wants_torch:
             values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
         return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values))
