@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
+from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
+from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
 from terrace.lowering.transforms.choose_layout import ChooseLayout
 from terrace.lowering.transforms.decompose_attention import DecomposeAttention
 from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
@@ -35,4 +38,28 @@ def graph_pipeline() -> list[Pass]:
         # Last, when all rewriting of weights is done: each becomes one expression.
         HoistConstants(),
         UpstreamPass("canonicalize"),
+    ]
+
+
+def kernel_pipeline(schedule: list[Pass]) -> list[Pass]:
+    """From fused groups to scheduled kernels; `schedule` is the target's."""
+    return [
+        ConvertGraphToKernel(),
+        # Reshapes of neighbouring kernels meet now, and most cancel.
+        SimplifyGraph(),
+        UpstreamPass("canonicalize"),
+        UpstreamPass("cse"),
+        *schedule,
+    ]
+
+
+def loop_pipeline() -> list[Pass]:
+    """From scheduled kernels to loops; what is no kernel becomes linalg for IREE."""
+    return [
+        ConvertKernelToLoop(),
+        # Again: packing the weights extends their constant expressions.
+        HoistConstants(),
+        ConvertGraphToLinalg(),
+        UpstreamPass("canonicalize"),
+        UpstreamPass("cse"),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of, to_python
 from terrace.lowering.constants import constant_values
-from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
+from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
 from terrace.lowering.schedule.conv2d import schedule_conv2d
 from terrace.lowering.schedule.elementwise import schedule_elementwise
 from terrace.lowering.schedule.matmul import schedule_matmul
@@ -70,7 +70,7 @@ class ScheduleKernels(Pass):
         )
         constant = _constant_arguments(module)
         for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
-            op = function.entry_block.operations[0]
+            op = schedule_op(function)
             if attributes_of(op).schedule:
                 continue
             generator = to_python(op.generator)

@@ -13,6 +13,15 @@ from typing import Any
 from terrace.errors import TargetError
 
 
+COMPUTE_FEATURES = frozenset({
+    "adx", "aes", "amx-bf16", "amx-int8", "amx-tile", "avx", "avx2", "avx512bf16", "avx512bitalg", "avx512bw", "avx512cd",
+    "avx512dq", "avx512f", "avx512fp16", "avx512ifma", "avx512vbmi", "avx512vbmi2", "avx512vl", "avx512vnni",
+    "avx512vpopcntdq", "avxvnni", "bmi", "bmi2", "crc32", "cx16", "f16c", "fma", "gfni", "lzcnt", "mmx", "movbe",
+    "pclmul", "popcnt", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "sse4a", "ssse3", "vaes", "vpclmulqdq",
+})  # fmt: skip
+"""The features, by LLVM's names, that generated code may use; a machine has others that matter to its system only."""
+
+
 @dataclasses.dataclass(frozen=True)
 class CpuDescription:
     """The numbers of a CPU core that cost models use, and how many cores share the work."""
@@ -82,7 +91,7 @@ class Target:
 
     def resolve(self, host_features: Sequence[str], host_cores: int) -> Target:
         """The same target with nothing left open: features and hardware numbers filled in."""
-        features = self.features if self.features is not None else tuple(host_features)
+        features = self.features if self.features is not None else tuple(sorted(COMPUTE_FEATURES & set(host_features)))
         cpu = self.cpu or CpuDescription.of_features(features, self.threads or host_cores)
         return dataclasses.replace(self, features=features, cpu=cpu)
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math as pymath
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from terrace.dialects.base import element_type_of, shape_of
 from terrace.lowering.conversion import payload
 from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
 from terrace.rewriting import replace
 
-Size = int | ir.Value
-Body = Callable[..., ir.Value]
+Size: TypeAlias = int | ir.Value
+Body: TypeAlias = Callable[..., ir.Value]
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Sizes
@@ -280,7 +280,7 @@ def reduce(
 # Reshapes
 # ---------------------------------------------------------------------------------------------------------------------
 
-Groups = list[list[int]]
+Groups: TypeAlias = list[list[int]]
 
 
 def reassociation(groups: Groups) -> ir.ArrayAttr:

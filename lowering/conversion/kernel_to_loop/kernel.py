@@ -32,7 +32,8 @@ class KernelView:
     @staticmethod
     def of(function: Any) -> KernelView:
         """Read a kernel; refuses one without a schedule."""
-        op = function.entry_block.operations[0]
+        op = schedule_op(function)
+        assert op is not None, "not a kernel"
         if not attributes_of(op).schedule:
             raise fail(function, f"@{function.name.value} has no schedule yet; run schedule-kernels first")
         space = IterationSpace.from_attribute(op.iteration_space)
@@ -54,7 +55,8 @@ class KernelView:
     @property
     def operations(self) -> list[ir.Operation]:
         """The body without the schedule and the terminator."""
-        return [op.operation for op in self.block.operations][1:-1]
+        body = [op.operation for op in self.block.operations][:-1]
+        return [op for op in body if op.name != "kernel.schedule"]
 
     @property
     def returned(self) -> list[ir.Value]:
@@ -138,8 +140,18 @@ def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: T
     return b.splat(place.shape, element_type_of(operation.results[0]), value.get_splat_value().value)
 
 
+def schedule_op(function: Any) -> Any:
+    """The `kernel.schedule` of a function, or None if it is no kernel. Upstream passes move constants before it."""
+    if function.operation.name != "func.func" or not len(function.operation.regions[0].blocks):
+        return None
+    for op in function.entry_block.operations:
+        if op.operation.name == "kernel.schedule":
+            return op
+        if op.operation.name != "arith.constant":
+            return None
+    return None
+
+
 def is_kernel(operation: Any) -> bool:
     """Whether an op is a kernel function."""
-    if operation.operation.name != "func.func" or not len(operation.operation.regions[0].blocks):
-        return False
-    return bool(operation.operation.regions[0].blocks[0].operations[0].operation.name == "kernel.schedule")
+    return schedule_op(operation) is not None

@@ -141,7 +141,18 @@ class _Executable:
 # -- globals and calls ------------------------------------------------------------------------------------------------
 
 
-def _convert_symbols(module: ir.Operation) -> dict[str, ir.Type]:
+def used_symbols(module: ir.Operation) -> set[str]:
+    """The parameters and constants that the program itself reads: by a function, or as the start of a state."""
+    used: set[str] = set()
+    for operation in _operations(module):
+        if operation.name == "graph.state":
+            used.add(_name(operation, "initial"))
+        elif operation.name == "func.func":
+            used.update(_name(op, "symbol") for op in walk(operation) if op.name == "graph.load")
+    return used
+
+
+def _convert_symbols(module: ir.Operation, used: set[str]) -> dict[str, ir.Type]:
     """Parameters, constants and states become globals; returns the type of each state."""
     states: dict[str, ir.Type] = {}
     for operation in _operations(module):
@@ -152,7 +163,7 @@ def _convert_symbols(module: ir.Operation) -> dict[str, ir.Type]:
             if operation.name == "graph.state":
                 states[name] = type_
                 _emit_state(name, type_, _name(operation, "initial"))
-            else:
+            elif name in used:
                 syntax.parameter_global(name, name, type_)
         operation.erase()
     return states
@@ -233,8 +244,9 @@ class ConvertLoopToIree(Pass):
         module.context.allow_unregistered_dialects = True
         initial = {_name(op): _name(op, "initial") for op in _operations(module) if op.name == "graph.state"}
         kernels = [op.opview for op in _operations(module) if "loop.kernel" in op.attributes]
+        used = used_symbols(module)
         _convert_calls(module, {function.name.value for function in kernels})
-        states = _convert_symbols(module)
+        states = _convert_symbols(module, used)
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
                 _Executable(function).emit()
