@@ -68,7 +68,7 @@ class TensorOp(Graph.Operation):
         values = [*operation.operands, *operation.results]
         # The bindings run this verifier before their own check of operand counts and types, which reports these.
         if len(operation.results) != 1 or not all(
-            isinstance(v.type, ir.RankedTensorType) or isinstance(v.type, ir.IndexType) for v in values
+            isinstance(v.type, (ir.RankedTensorType, ir.IndexType)) for v in values
         ):
             return True
         tensors = [v for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
@@ -253,7 +253,10 @@ class YieldOp(Graph.Operation, name="yield", traits=[ext.Pure, ir.IsTerminatorTr
 
 
 class Elementwise(TensorOp):
-    """Computes each element of the result from the elements at the same place of the (broadcast) operands."""
+    """Computes each element of the result from the elements at the same place of the (broadcast) operands.
+
+    Only a size known to be 1 stretches: a `?` is taken to equal the result's size when the program runs.
+    """
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
@@ -642,7 +645,7 @@ class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
 
 
 class MaxPool2dOp(TensorOp, name="max_pool2d", traits=[ext.Pure]):
-    """The maximum of each window; padded elements count as -inf, NaN propagates. `padding` is (top, bottom, left, right)."""
+    """The maximum of each window; NaN propagates. `padding` is (top, bottom, left, right) elements that count as -inf."""
 
     input: Operand[Tensor]
     kernel: I64Array
@@ -698,7 +701,7 @@ class BatchNormOp(TensorOp, name="batch_norm", traits=[ext.Pure]):
 
 
 class LayerNormOp(TensorOp, name="layer_norm", traits=[ext.Pure]):
-    """Normalises over the last dimensions, those of `scale` and `shift`: (x - mean) / sqrt(var + epsilon) * scale + shift.
+    """(x - mean) / sqrt(var + epsilon) * scale + shift over the last dimensions, those of `scale` and `shift`.
 
     The variance is the biased one, computed from centred values (two passes).
     """
@@ -774,7 +777,7 @@ REDUCTIONS = ("sum", "mean", "max", "min", "prod")
 
 
 class ReduceOp(TensorOp, name="reduce", traits=[ext.Pure]):
-    """Reduces `axes` (ascending) by `kind`: sum, mean, max, min (NaN propagates) or prod. With `keepdims` they stay as 1."""
+    """Reduces `axes` (ascending) by `kind`: sum, mean, max, min (NaN propagates) or prod; `keepdims` keeps them as 1."""
 
     input: Operand[Tensor]
     kind: ir.StringAttr
@@ -796,7 +799,7 @@ class ReduceOp(TensorOp, name="reduce", traits=[ext.Pure]):
 
 
 class EmbeddingOp(TensorOp, name="embedding", traits=[ext.Pure]):
-    """Rows of `table` [rows, width] picked by integer `indices` [...]: [..., width]. An index out of range is undefined."""
+    """Rows of `table` [rows, width] picked by integer `indices` [...]: [..., width]. Out of range is undefined."""
 
     table: Operand[Tensor]
     indices: Operand[Tensor]
@@ -848,7 +851,7 @@ class PermuteOp(TensorOp, name="permute", traits=[ext.Pure]):
 
 
 class BroadcastOp(TensorOp, name="broadcast", traits=[ext.Pure]):
-    """Stretches `input` to the result's shape by NumPy's rules, as torch.expand; `sizes` gives its `?` sizes, in order."""
+    """Stretches `input` to the result's shape by NumPy's rules, as torch.expand; `sizes` gives its `?`, in order."""
 
     input: Operand[Tensor]
     sizes: Sequence[Operand[ir.IndexType]]
