@@ -645,7 +645,7 @@ class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
 
 
 class MaxPool2dOp(TensorOp, name="max_pool2d", traits=[ext.Pure]):
-    """The maximum of each window; NaN propagates. `padding` is (top, bottom, left, right) elements that count as -inf."""
+    """The maximum of each window; NaN propagates. `padding` is (top, bottom, left, right) elements equal to -inf."""
 
     input: Operand[Tensor]
     kernel: I64Array
@@ -777,7 +777,7 @@ REDUCTIONS = ("sum", "mean", "max", "min", "prod")
 
 
 class ReduceOp(TensorOp, name="reduce", traits=[ext.Pure]):
-    """Reduces `axes` (ascending) by `kind`: sum, mean, max, min (NaN propagates) or prod; `keepdims` keeps them as 1."""
+    """Reduces `axes` (ascending) by `kind`: sum, mean, max, min (NaN propagates) or prod; `keepdims` leaves a 1."""
 
     input: Operand[Tensor]
     kind: ir.StringAttr

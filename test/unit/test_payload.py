@@ -1,0 +1,69 @@
+"""The scalar payload builds valid IR for scalars and vectors of every element type, or says that it does not."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from terrace.dialects.base import Attributes
+from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.lowering.conversion import payload
+from terrace.mlir import create_context, func, ir
+
+FLOATS = ("f16", "bf16", "f32", "f64")
+INTEGERS = ("i1", "i8", "i32", "i64")
+ATTRIBUTES = Attributes({"approximate": "tanh", "predicate": "lt"})
+FIELDS = {"input": "T", "lhs": "T", "rhs": "T", "condition": "i1", "on_true": "T", "on_false": "T"}
+OPERANDS = {
+    name: [FIELDS[field] for field in op.__annotations__ if field in FIELDS] for name, op in ELEMENTWISE_OPS.items()
+}
+"""The types of every op's operands; `T` is the one under test."""
+
+FLOAT_ONLY = {f"graph.{name}" for name in payload.FLOAT.keys() - payload.INTEGER.keys()}
+NOT_ON_BOOLEANS = {"graph.neg", "graph.sub"}
+
+
+def emit_function(name: str, element: str, wrap: str) -> ir.Module:
+    """A module whose function holds the payload of op `name` on types such as `vector<2x4xf32>`."""
+    with create_context(), ir.Location.unknown():
+        types = [ir.Type.parse(wrap.format(element if kind == "T" else kind)) for kind in OPERANDS[name]]
+        module = ir.Module.create()
+        with ir.InsertionPoint(module.body):
+            block = func.FuncOp("f", (types, [])).add_entry_block()
+        with ir.InsertionPoint(block):
+            result = ir.Type.parse("i1" if name == "graph.compare" else element)
+            value = payload.emit(name, ATTRIBUTES, list(block.arguments), result)
+            assert value.type == ir.Type.parse(wrap.format(result))
+            func.ReturnOp([])
+        module.operation.verify()
+    return module
+
+
+WRAPS = ("{}", "vector<16x{}>", "vector<2x4x{}>", "vector<{}>")
+
+
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE_OPS))
+def test_payload_of_every_type(name: str) -> None:
+    """Scalars and vectors alike; an op without a meaning for a type is refused by name of the type."""
+    for element, wrap in itertools.product(FLOATS + INTEGERS, WRAPS):
+        refused = (element in INTEGERS and name in FLOAT_ONLY) or (element == "i1" and name in NOT_ON_BOOLEANS)
+        if refused:
+            with pytest.raises(payload.PayloadError, match=f"element type {element}"):
+                emit_function(name, element, wrap)
+        else:
+            emit_function(name, element, wrap)
+
+
+def test_relu_is_one_comparison_and_one_select() -> None:
+    """The form that becomes a single maxps and keeps NaN."""
+    text = str(emit_function("graph.relu", "f32", "vector<16x{}>"))
+    assert "arith.cmpf olt" in text
+    assert "arith.select" in text
+    assert "maximumf" not in text
+
+
+def test_half_precision_is_computed_wide_and_rounded_once() -> None:
+    """One widening per operand and one rounding at the end, however many steps the op has."""
+    text = str(emit_function("graph.gelu", "bf16", "vector<16x{}>"))
+    assert text.count("arith.extf") == 1
+    assert text.count("arith.truncf") == 1
