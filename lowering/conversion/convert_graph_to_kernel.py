@@ -24,7 +24,7 @@ from terrace.lowering.conversion.graph_to_kernel.families import (
 )
 from terrace.lowering.conversion.graph_to_kernel.group import ROOTS, Group
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
-from terrace.mlir import DYNAMIC, arith, func, ir, operation_of, walk
+from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
 
 WHY = "why"

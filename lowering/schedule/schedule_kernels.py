@@ -12,7 +12,7 @@ from terrace.lowering.schedule.conv2d import schedule_conv2d
 from terrace.lowering.schedule.elementwise import schedule_elementwise
 from terrace.lowering.schedule.matmul import schedule_matmul
 from terrace.lowering.schedule.schedule import IterationSpace, Schedule
-from terrace.mlir import ir, operation_of, walk
+from terrace.mlir import ir, walk
 from terrace.passes import Pass, fail
 from terrace.target import CpuDescription
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from terrace.errors import TargetError
 
-
 COMPUTE_FEATURES = frozenset({
-    "adx", "aes", "amx-bf16", "amx-int8", "amx-tile", "avx", "avx2", "avx512bf16", "avx512bitalg", "avx512bw", "avx512cd",
-    "avx512dq", "avx512f", "avx512fp16", "avx512ifma", "avx512vbmi", "avx512vbmi2", "avx512vl", "avx512vnni",
+    "adx", "aes", "amx-bf16", "amx-int8", "amx-tile", "avx", "avx2", "avx512bf16", "avx512bitalg", "avx512bw",
+    "avx512cd", "avx512dq", "avx512f", "avx512fp16", "avx512ifma", "avx512vbmi", "avx512vbmi2", "avx512vl",
+    "avx512vnni",
     "avx512vpopcntdq", "avxvnni", "bmi", "bmi2", "crc32", "cx16", "f16c", "fma", "gfni", "lzcnt", "mmx", "movbe",
     "pclmul", "popcnt", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "sse4a", "ssse3", "vaes", "vpclmulqdq",
 })  # fmt: skip

@@ -1,4 +1,4 @@
-"""Collapsing adjacent dimensions of a group's result, so that kernels have few dimensions and more of them are equal."""
+"""Collapsing adjacent dimensions of a group's result: kernels have fewer dimensions, and more kernels are equal."""
 
 from __future__ import annotations
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from terrace.dialects import loop
 from terrace.dialects.base import shape_of, to_attribute
 from terrace.mlir import DYNAMIC, arith, ir, memref, scf
 
-Index = int | ir.Value
-TileBody = Callable[[Index, int, Index | None], None]
+Index: TypeAlias = int | ir.Value
+TileBody: TypeAlias = Callable[[Index, int, Index | None], None]
 """Called with (offset of the tile, its static size, how many of its elements are in bounds or None for all)."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
@@ -20,7 +21,7 @@ from terrace.mlir import ir, math
 WEIGHT_ORDER = (0, 2, 3, 1)
 """The outer permutation of packed weights: blocks of output channels, then kernel rows, columns, input channels."""
 
-Span = tuple[Index, int, Index | None]
+Span: TypeAlias = tuple[Index, int, Index | None]
 """Offset, static size and count in bounds of a tile along one dimension."""
 
 

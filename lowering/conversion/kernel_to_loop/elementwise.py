@@ -6,11 +6,13 @@ spread over workgroups.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from terrace.dialects.base import shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results
 
-Span = tuple[Index, int, Index | None]
+Span: TypeAlias = tuple[Index, int, Index | None]
 
 
 def generate(b: LoopBuilder, kernel: KernelView) -> None:

@@ -8,6 +8,7 @@ stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or `st
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
@@ -145,7 +146,7 @@ def _one_tile(
     element_type = element_type_of(kernel.root.results[0])
     main = k - k % depth if isinstance(k, int) else b.sub(k, b.mod(k, depth))
 
-    def step(size: int) -> object:
+    def step(size: int) -> Callable[[Index, ir.Value], ir.Value]:
         def body(at: Index, accumulator: ir.Value) -> ir.Value:
             left = b.load(lhs, [*lead, i, at], [m, size], [rank, rank + 1], valid=[m_valid, None])
             return b.contract(left, rhs.load(b, at, j, size, n, n_valid), accumulator)
@@ -154,8 +155,8 @@ def _one_tile(
 
     tile = b.splat([m, n], element_type, 0.0)
     if not (isinstance(main, int) and main == 0):
-        tile = b.reduce(0, main, depth, tile, step(depth))  # type: ignore[arg-type]
+        tile = b.reduce(0, main, depth, tile, step(depth))
     if depth > 1 and not (isinstance(k, int) and main == k):
-        tile = b.reduce(main, k, 1, tile, step(1))  # type: ignore[arg-type]
+        tile = b.reduce(main, k, 1, tile, step(1))
     place = TilePlace((*lead, i, j), (rank, rank + 1), (m, n), (m_valid, n_valid))
     store_results(b, kernel, {kernel.root.results[0]: tile}, place)
