@@ -1,0 +1,458 @@
+// RUN: terrace-opt --split-input-file --verify-diagnostics %s
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<4x3xf32>) {
+  // expected-error @+1 {{'graph.add' op cannot broadcast shapes 2x3 and 4x3}}
+  %0 = "graph.add"(%a, %b) : (tensor<2x3xf32>, tensor<4x3xf32>) -> tensor<4x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<2x3xi32>) {
+  // expected-error @+1 {{'graph.add' op operands have different element types: f32 and i32}}
+  %0 = "graph.add"(%a, %b) : (tensor<2x3xf32>, tensor<2x3xi32>) -> tensor<2x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.relu' op result has shape 3x2, expected 2x3}}
+  %0 = "graph.relu"(%a) : (tensor<2x3xf32>) -> tensor<3x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.relu' op result has element type f16, expected f32}}
+  %0 = "graph.relu"(%a) : (tensor<2x3xf32>) -> tensor<2x3xf16>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2xf32>, %b: tensor<2xf32>) {
+  // expected-error @+1 {{'graph.compare' op unknown predicate 'almost'}}
+  %0 = "graph.compare"(%a, %b) {predicate = "almost"} : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xi1>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2xf32>, %b: tensor<2xf32>) {
+  // expected-error @+1 {{'graph.compare' op requires attribute 'predicate'}}
+  %0 = "graph.compare"(%a, %b) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xi1>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2xf32>, %b: tensor<2xf32>, %c: tensor<2xf32>) {
+  // expected-error @+1 {{'graph.select' op condition must have element type i1, got f32}}
+  %0 = "graph.select"(%a, %b, %c) : (tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<4x5xf32>) {
+  // expected-error @+1 {{'graph.matmul' op contracted sizes differ: 3 and 4}}
+  %0 = "graph.matmul"(%a, %b) {transpose_rhs = false} : (tensor<2x3xf32>, tensor<4x5xf32>) -> tensor<2x5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<3xf32>, %b: tensor<3x5xf32>) {
+  // expected-error @+1 {{'graph.matmul' op lhs must have rank 2 or more, got 3}}
+  %0 = "graph.matmul"(%a, %b) {transpose_rhs = false} : (tensor<3xf32>, tensor<3x5xf32>) -> tensor<5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<2x3x5xf32>) {
+  // expected-error @+1 {{'graph.matmul' op rhs must have rank 2, got 2x3x5}}
+  %0 = "graph.matmul"(%a, %b) {transpose_rhs = false}
+    : (tensor<2x3xf32>, tensor<2x3x5xf32>) -> tensor<2x5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<3x4x5xf32>) {
+  // expected-error @+1 {{'graph.batch_matmul' op batch sizes differ: 2x3x4 and 3x4x5}}
+  %0 = "graph.batch_matmul"(%a, %b) {transpose_rhs = false}
+    : (tensor<2x3x4xf32>, tensor<3x4x5xf32>) -> tensor<2x3x5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<4x5x5xf32>, %b: tensor<6x4x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv2d' op input must have rank 4, got 4x5x5}}
+  %0 = "graph.conv2d"(%a, %b) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW"}
+    : (tensor<4x5x5xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x3x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<6x4x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv2d' op attribute 'strides' must have 2 elements, got 1}}
+  %0 = "graph.conv2d"(%a, %b) {strides = array<i64: 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW"}
+    : (tensor<2x4x5x5xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x3x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<6x4x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv2d' op strides and dilations must be positive}}
+  %0 = "graph.conv2d"(%a, %b) {strides = array<i64: 0, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW"}
+    : (tensor<2x4x5x5xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x3x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<6x1x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv2d' op 4 groups do not divide 6 output channels}}
+  %0 = "graph.conv2d"(%a, %b) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 4 : i64, layout = "NCHW"}
+    : (tensor<2x4x5x5xf32>, tensor<6x1x3x3xf32>) -> tensor<2x6x3x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<6x4x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv2d' op channels of the input and of all groups differ: 4 and 8}}
+  %0 = "graph.conv2d"(%a, %b) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 2 : i64, layout = "NCHW"}
+    : (tensor<2x4x5x5xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x3x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<6x4x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv2d' op attribute 'layout' must be NCHW or NHWC, got CHWN}}
+  %0 = "graph.conv2d"(%a, %b) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "CHWN"}
+    : (tensor<2x4x5x5xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x3x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x2x5xf32>, %b: tensor<6x4x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv2d' op the window of 3 elements exceeds the padded size}}
+  %0 = "graph.conv2d"(%a, %b) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW"}
+    : (tensor<2x4x2x5xf32>, tensor<6x4x3x3xf32>) -> tensor<2x6x3x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<3x4x3x3xf32>) {
+  // expected-error @+1 {{'graph.conv_transpose2d' op input channels differ: 4 and 3}}
+  %0 = "graph.conv_transpose2d"(%a, %b) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW", output_padding = array<i64: 0, 0>}
+    : (tensor<2x4x5x5xf32>, tensor<3x4x3x3xf32>) -> tensor<2x4x7x7xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<3x5x4xf32>, %c: tensor<3x5x6xf32>) {
+  // expected-error @+1 {{'graph.attention' op batch sizes differ: 2x3x4, 3x5x4, 3x5x6}}
+  %0 = "graph.attention"(%a, %b, %c) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<2x3x4xf32>, tensor<3x5x4xf32>, tensor<3x5x6xf32>) -> tensor<2x3x6xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<2x5x7xf32>, %c: tensor<2x5x6xf32>) {
+  // expected-error @+1 {{'graph.attention' op widths of query and key differ: 4 and 7}}
+  %0 = "graph.attention"(%a, %b, %c) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<2x3x4xf32>, tensor<2x5x7xf32>, tensor<2x5x6xf32>) -> tensor<2x3x6xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<2x5x4xf32>, %c: tensor<2x7x6xf32>) {
+  // expected-error @+1 {{'graph.attention' op lengths of key and value differ: 5 and 7}}
+  %0 = "graph.attention"(%a, %b, %c) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<2x3x4xf32>, tensor<2x5x4xf32>, tensor<2x7x6xf32>) -> tensor<2x3x6xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>) {
+  // expected-error @+1 {{'graph.max_pool2d' op attribute 'kernel' must have 2 elements, got 1}}
+  %0 = "graph.max_pool2d"(%a) {kernel = array<i64: 2>, strides = array<i64: 2, 2>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, ceil_mode = false, layout = "NCHW"}
+    : (tensor<2x4x5x5xf32>) -> tensor<2x4x2x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>) {
+  // expected-error @+1 {{'graph.avg_pool2d' op the window of 7 elements exceeds the padded size}}
+  %0 = "graph.avg_pool2d"(%a) {kernel = array<i64: 7, 2>, strides = array<i64: 2, 2>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, ceil_mode = false, layout = "NCHW", count_include_pad = true}
+    : (tensor<2x4x5x5xf32>) -> tensor<2x4x2x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>, %d: tensor<4xf32>, %e: tensor<4xf32>) {
+  // expected-error @+1 {{'graph.batch_norm' op axis 4 is out of range for rank 4}}
+  %0 = "graph.batch_norm"(%a, %b, %c, %d, %e) {epsilon = 1.0e-5 : f64, axis = 4 : i64}
+    : (tensor<2x4x5x5xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<2x4x5x5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>, %d: tensor<4xf32>, %e: tensor<5xf32>) {
+  // expected-error @+1 {{'graph.batch_norm' op channels differ: 5 and 4}}
+  %0 = "graph.batch_norm"(%a, %b, %c, %d, %e) {epsilon = 1.0e-5 : f64, axis = 1 : i64}
+    : (tensor<2x4x5x5xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<5xf32>) -> tensor<2x4x5x5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>, %d: tensor<4xf32>, %e: tensor<2x2xf32>) {
+  // expected-error @+1 {{'graph.batch_norm' op a statistic must have rank 1, got 2x2}}
+  %0 = "graph.batch_norm"(%a, %b, %c, %d, %e) {epsilon = 1.0e-5 : f64, axis = 1 : i64}
+    : (tensor<2x4x5x5xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<2x2xf32>) -> tensor<2x4x5x5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x8xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>) {
+  // expected-error @+1 {{'graph.layer_norm' op scale 4 does not end 2x8}}
+  %0 = "graph.layer_norm"(%a, %b, %c) {epsilon = 1.0e-5 : f64}
+    : (tensor<2x8xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<2x8xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x8xf32>, %b: tensor<2xf32>) {
+  // expected-error @+1 {{'graph.rms_norm' op scale 2 does not end 2x8}}
+  %0 = "graph.rms_norm"(%a, %b) {epsilon = 1.0e-5 : f64} : (tensor<2x8xf32>, tensor<2xf32>) -> tensor<2x8xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>) {
+  // expected-error @+1 {{'graph.group_norm' op 3 groups do not divide the channels of 2x4x5x5}}
+  %0 = "graph.group_norm"(%a, %b, %c) {epsilon = 1.0e-5 : f64, groups = 3 : i64}
+    : (tensor<2x4x5x5xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<2x4x5x5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.softmax' op axis 2 is out of range for rank 2}}
+  %0 = "graph.softmax"(%a) {axis = 2 : i64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.reduce' op unknown kind 'median', expected one of sum, mean, max, min, prod}}
+  %0 = "graph.reduce"(%a) {kind = "median", axes = array<i64: 0>, keepdims = false}
+    : (tensor<2x3xf32>) -> tensor<3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.reduce' op attribute 'axes' must be ascending}}
+  %0 = "graph.reduce"(%a) {kind = "sum", axes = array<i64: 1, 0>, keepdims = false}
+    : (tensor<2x3xf32>) -> tensor<f32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<2xi64>) {
+  // expected-error @+1 {{'graph.embedding' op table must have rank 2, got 2x3x4}}
+  %0 = "graph.embedding"(%a, %b) : (tensor<2x3x4xf32>, tensor<2xi64>) -> tensor<2x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.reshape' op element counts differ: 6 and 8}}
+  %0 = "graph.reshape"(%a) : (tensor<2x3xf32>) -> tensor<4x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.reshape' op numbers of sizes and of '?' differ: 0 and 1}}
+  %0 = "graph.reshape"(%a) : (tensor<2x3xf32>) -> tensor<?x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.reshape' op cannot change the element type}}
+  %0 = "graph.reshape"(%a) : (tensor<2x3xf32>) -> tensor<6xi32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.permute' op [0, 0] is not a permutation of rank 2}}
+  %0 = "graph.permute"(%a) {permutation = array<i64: 0, 0>} : (tensor<2x3xf32>) -> tensor<3x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.broadcast' op cannot broadcast shapes 2x3 and 4x3}}
+  %0 = "graph.broadcast"(%a) : (tensor<2x3xf32>) -> tensor<4x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>) {
+  // expected-error @+1 {{'graph.broadcast' op cannot broadcast 4x3 to 1x3}}
+  %0 = "graph.broadcast"(%a) : (tensor<4x3xf32>) -> tensor<1x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<?xf32>) {
+  // expected-error @+1 {{'graph.slice' op cannot stop a slice inside a dynamic dimension}}
+  %0 = "graph.slice"(%a) {starts = array<i64: 0>, stops = array<i64: 1>, steps = array<i64: 1>}
+    : (tensor<?xf32>) -> tensor<1xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<8xf32>) {
+  // expected-error @+1 {{'graph.slice' op slice 3:9:1 is out of range for size 8}}
+  %0 = "graph.slice"(%a) {starts = array<i64: 3>, stops = array<i64: 9>, steps = array<i64: 1>}
+    : (tensor<8xf32>) -> tensor<5xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<2x4xf32>) {
+  // expected-error @+1 {{'graph.concat' op shapes 2x3 and 2x4 differ off the axis}}
+  %0 = "graph.concat"(%a, %b) {axis = 0 : i64} : (tensor<2x3xf32>, tensor<2x4xf32>) -> tensor<4x3xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<3xf32>) {
+  // expected-error @+1 {{'graph.pad' op padding must not be negative}}
+  %0 = "graph.pad"(%a) {low = array<i64: -1>, high = array<i64: 0>, value = 0.0 : f64}
+    : (tensor<3xf32>) -> tensor<2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>) {
+  // expected-error @+1 {{'graph.pack' op [1, 1] is not a permutation of rank 2}}
+  %0 = "graph.pack"(%a) {outer_permutation = array<i64: 1, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 2>}
+    : (tensor<4x3xf32>) -> tensor<2x3x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>) {
+  // expected-error @+1 {{'graph.pack' op inner tiles must be positive}}
+  %0 = "graph.pack"(%a) {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 0>}
+    : (tensor<4x3xf32>) -> tensor<2x3x2xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>) {
+  // expected-error @+1 {{'graph.pack' op [0, 0] names a dimension twice}}
+  %0 = "graph.pack"(%a) {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 0>, inner_tiles = array<i64: 2, 2>}
+    : (tensor<4x3xf32>) -> tensor<1x3x2x2xf32>
+  return
+}
