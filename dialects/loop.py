@@ -137,6 +137,60 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
         require(op.operands[2].type == op.results[0].type, "result and accumulator differ in type")
 
 
+REDUCTIONS = ("sum", "max")
+
+
+class ReduceTileOp(Loop.Operation, name="reduce_tile"):
+    """Reduces a tile along its last dimension, which becomes 1, by `kind`: sum, or max (NaN propagates).
+
+    With `sizes`, one per dimension as for `load_tile`, elements out of bounds do not count. The order of additions is
+    the target's.
+    """
+
+    tile: Operand[Tile]
+    sizes: Sequence[Operand[Index]]
+    kind: ir.StringAttr
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if len(op.operands) == 0 or not all(isinstance(v.type, Tile) for v in [op.operands[0], *op.results]):
+            return True
+        return verify(op, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        shape = shape_of(op.operands[0])
+        kind = attributes_of(op).kind
+        require(kind in REDUCTIONS, f"unknown kind '{kind}', expected one of {', '.join(REDUCTIONS)}")
+        require(len(op.operands) - 1 in (0, len(shape)), f"needs no sizes or {len(shape)}, got {len(op.operands) - 1}")
+        require(
+            shape_of(op.results[0]) == [*shape[:-1], 1],
+            f"result must be {format_shape([*shape[:-1], 1])}, got {format_shape(shape_of(op.results[0]))}",
+        )
+
+
+class BroadcastTileOp(Loop.Operation, name="broadcast_tile", traits=[ext.Pure]):
+    """Repeats a tile whose last dimension is 1 along that dimension."""
+
+    tile: Operand[Tile]
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if len(op.operands) != 1 or not all(isinstance(v.type, Tile) for v in [*op.operands, *op.results]):
+            return True
+        return verify(op, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        source, result = shape_of(op.operands[0]), shape_of(op.results[0])
+        require(
+            source[-1:] == [1] and source[:-1] == result[:-1],
+            f"cannot repeat {format_shape(source)} along the last dimension of {format_shape(result)}",
+        )
+
+
 class ParallelOp(Loop.Operation, name="parallel"):
     """Runs its body for every index in [0, bounds[0]) x [0, bounds[1]) x ..., in any order, at once if it likes.
 
@@ -220,10 +274,12 @@ class AllocOp(Loop.Operation, name="alloc"):
 __all__ = [
     "LOCAL",
     "AllocOp",
+    "BroadcastTileOp",
     "ContractTileOp",
     "LoadTileOp",
     "Loop",
     "ParallelOp",
+    "ReduceTileOp",
     "StoreTileOp",
     "ToBufferOp",
     "ToTensorOp",

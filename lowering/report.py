@@ -10,7 +10,7 @@ from terrace.dialects.base import attributes_of, shape_of, to_python
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.lowering.conversion.graph_to_kernel.families import iteration_space
-from terrace.lowering.conversion.graph_to_kernel.group import ROOTS
+from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
 from terrace.lowering.schedule.schedule import IterationSpace
 from terrace.mlir import DYNAMIC, func, ir, walk
@@ -60,7 +60,7 @@ def _kernel_row(function: Any) -> Row:
         "op": "+".join(ops),
         "shape": _shape(returned[0]),
         "calls": 1,
-        "macs": _product(space.sizes) if generator != "elementwise" else 0,
+        "macs": _product(space.sizes) if generator in ("conv2d", "matmul") else 0,
         "bytes": _bytes([*values, *returned]),
         "by": "terrace",
         "why": f"generator {generator}",
@@ -84,7 +84,7 @@ def _other_row(operation: ir.Operation) -> Row:
 
 def _macs(operation: ir.Operation) -> int | None:
     """Multiply-accumulates of an op that no generator took."""
-    if operation.name in ROOTS:
+    if operation.name in CONTRACTIONS:
         if operation.name == "graph.conv2d":
             weight, attrs = shape_of(operation.operands[1]), attributes_of(operation)
             return _product([*shape_of(operation.results[0]), *weight[1:]]) if attrs.groups else 0

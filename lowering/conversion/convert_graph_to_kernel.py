@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_attribute
+from terrace.dialects.base import Attributes, element_type_of, shape_of, to_attribute, to_python
 from terrace.dialects.graph import ELEMENTWISE_OPS, broadcast_shapes
 from terrace.lowering.building import splat, splat_value
 from terrace.lowering.constants import constant_values
@@ -22,7 +22,7 @@ from terrace.lowering.conversion.graph_to_kernel.families import (
     partition_of,
     refusal,
 )
-from terrace.lowering.conversion.graph_to_kernel.group import ROOTS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS, ROOTS, Group
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
@@ -69,9 +69,11 @@ class _Outliner:
     ) -> ir.Value:
         """An input in the kernel's shape."""
         shape, root = shape_of(value), group.root
-        if root is not None and value in list(root.operands):
+        if root is not None and root.name in CONTRACTIONS and value in list(root.operands):
             return _collapse_root_operand(root, value, group)
         target = collapse_shape(shape, result, partition)
+        if target is not None and root is not None and value in list(root.operands)[1:]:
+            target, partition = target[1:], partition[1:]  # scale and shift are vectors along a row
         if target is None:
             # Rare: a mask that varies along one of two collapsed dimensions only. It is made as large as the result.
             dynamic = [size for size in sizes if not isinstance(size, int)]
@@ -187,12 +189,14 @@ def _clone(operation: ir.Operation, operands: Sequence[ir.Value]) -> ir.Operatio
     """The op on other operands; elementwise ops keep their element type, contractions infer theirs."""
     cls = type(operation.opview)
     shapes = [shape_of(v) for v in operands]
+    attributes = {name: value for name, value in operation.attributes.items() if name != WHY}
+    if operation.name == "graph.softmax":  # its kernel has rows and columns, and reduces the columns
+        attributes["axis"] = to_attribute(len(shapes[0]) - 1)
     if operation.name in ELEMENTWISE_OPS:
         shape: list[int] | None = broadcast_shapes(shapes)
     else:
-        shape = cls.infer(shapes, attributes_of(operation))
+        shape = cls.infer(shapes, Attributes({name: to_python(value) for name, value in attributes.items()}))
     type_ = ir.RankedTensorType.get(shape, element_type_of(operation.results[0]))
-    attributes = {name: value for name, value in operation.attributes.items() if name != WHY}
     return ir.Operation.create(operation.name, [type_], list(operands), attributes)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of, to_python
 from terrace.lowering.constants import constant_values
+from terrace.lowering.conversion.kernel_to_loop import GENERATORS
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
 from terrace.lowering.schedule.conv2d import schedule_conv2d
 from terrace.lowering.schedule.elementwise import schedule_elementwise
 from terrace.lowering.schedule.matmul import schedule_matmul
+from terrace.lowering.schedule.row_reduction import schedule_row_reduction
 from terrace.lowering.schedule.schedule import IterationSpace, Schedule
 from terrace.mlir import ir, walk
 from terrace.passes import Pass, fail
@@ -36,6 +38,8 @@ def _schedule(
 ) -> Schedule:
     if generator == "elementwise":
         return schedule_elementwise(space, len(constant), cpu)
+    if generator == "row_reduction":
+        return schedule_row_reduction(space, len(constant), cpu)
     root = next(
         op.operation
         for op in function.entry_block.operations
@@ -74,7 +78,7 @@ class ScheduleKernels(Pass):
             if attributes_of(op).schedule:
                 continue
             generator = to_python(op.generator)
-            if generator not in ("conv2d", "elementwise", "matmul"):
+            if generator not in GENERATORS:
                 raise fail(op, f"has no cost model for generator '{generator}'")
             space = IterationSpace.from_attribute(op.iteration_space)
             tensors = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]

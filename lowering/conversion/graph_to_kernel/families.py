@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, widest_partition
-from terrace.lowering.conversion.graph_to_kernel.group import Group
+from terrace.lowering.conversion.graph_to_kernel.group import ROW_REDUCTIONS, Group
 from terrace.lowering.schedule.schedule import IterationSpace
 from terrace.mlir import DYNAMIC, ir
 
@@ -18,6 +18,8 @@ def family_of(group: Group) -> str:
     root = group.root
     if root is None:
         return "elementwise"
+    if root.name in ROW_REDUCTIONS:
+        return "row_reduction"
     return "conv2d" if root.name == "graph.conv2d" else "matmul"
 
 
@@ -28,10 +30,19 @@ def refusal(group: Group) -> str | None:
         return reason
     root = group.root
     if any(str(element_type_of(v)) != "f32" for v in [*root.operands, *root.results]):
-        return f"contractions of {element_type_of(root.results[0])}"
+        return f"element type {element_type_of(root.results[0])} of {root.name}"
+    if root.name in ROW_REDUCTIONS:
+        return _row_reduction_refusal(root)
     if list(root.operands) != group.inputs[: len(root.operands)]:
         return "the operands of the contraction are not distinct tensors from outside"
     return _conv2d_refusal(root) if root.name == "graph.conv2d" else None
+
+
+def _row_reduction_refusal(root: ir.Operation) -> str | None:
+    rank = len(shape_of(root.results[0]))
+    if root.name == "graph.softmax" and attributes_of(root).axis != rank - 1:
+        return "softmax along another dimension than the last"
+    return None
 
 
 def _conv2d_refusal(root: ir.Operation) -> str | None:
@@ -57,6 +68,9 @@ def partition_of(group: Group) -> Partition:
         return (tuple(range(rank - 1)), (rank - 1,))
     if root.name == "graph.batch_matmul":
         return (tuple(range(rank - 2)), (rank - 2,), (rank - 1,))
+    if root.name in ROW_REDUCTIONS:
+        columns = 1 if root.name == "graph.softmax" else len(shape_of(root.operands[1]))
+        return (tuple(range(rank - columns)), tuple(range(rank - columns, rank)))
     return tuple((axis,) for axis in range(rank))
 
 
@@ -82,8 +96,16 @@ def _conv2d_space(root: ir.Operation, result: list[int]) -> IterationSpace:
     return IterationSpace(CONV2D_DIMS, ("parallel",) * 5 + ("reduction",) * 3, sizes)
 
 
+def _row_space(root: ir.Operation, result: list[int]) -> IterationSpace:
+    """The columns are reduced, and then written."""
+    return IterationSpace(("m", "n"), ("parallel", "reduction"), tuple(result))
+
+
 _SPACES: dict[str, Callable[[ir.Operation, list[int]], IterationSpace]] = {
     "graph.matmul": _matmul_space,
     "graph.batch_matmul": _matmul_space,
     "graph.conv2d": _conv2d_space,
+    "graph.layer_norm": _row_space,
+    "graph.rms_norm": _row_space,
+    "graph.softmax": _row_space,
 }

@@ -9,7 +9,9 @@ from terrace.dialects.graph import ELEMENTWISE_OPS, window_size
 from terrace.lowering.building import splat_value
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 
-ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
+CONTRACTIONS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
+ROW_REDUCTIONS = ("graph.layer_norm", "graph.rms_norm", "graph.softmax")
+ROOTS = CONTRACTIONS + ROW_REDUCTIONS
 KERNEL_TYPES = ("f32", "f64", "i32", "i64")
 """The element types that a kernel reads and writes; IREE's code generation takes others."""
 
@@ -31,7 +33,7 @@ class Group:
 
     @property
     def root(self) -> ir.Operation | None:
-        """The contraction of the group, if it has one."""
+        """The op that the group's generator is for; None for an elementwise group."""
         return next((op for op in self.operations if op.name in ROOTS), None)
 
     @property

@@ -10,6 +10,7 @@ GENERATORS = {
     "conv2d": "terrace.lowering.conversion.kernel_to_loop.conv2d",
     "elementwise": "terrace.lowering.conversion.kernel_to_loop.elementwise",
     "matmul": "terrace.lowering.conversion.kernel_to_loop.matmul",
+    "row_reduction": "terrace.lowering.conversion.kernel_to_loop.row_reduction",
 }
 """Generator name to module; the module's `generate(builder, kernel)` emits the loops."""
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from terrace.dialects import loop
 from terrace.dialects.base import shape_of, to_attribute
-from terrace.mlir import DYNAMIC, arith, ir, memref, scf
+from terrace.mlir import DYNAMIC, arith, ir, memref, scf, vector
 
 Index: TypeAlias = int | ir.Value
 TileBody: TypeAlias = Callable[[Index, int, Index | None], None]
@@ -231,12 +231,28 @@ class LoopBuilder:
     def contract(self, lhs: ir.Value, rhs: ir.Value, accumulator: ir.Value) -> ir.Value:
         return loop.ContractTileOp(lhs, rhs, accumulator, accumulator.type).operation.results[0]
 
+    def reduce_tile(self, tile: ir.Value, kind: str, valid: Sequence[Index | None] | None = None) -> ir.Value:
+        """Reduce the last dimension of a tile to 1, by "sum" or "max"."""
+        shape = shape_of(tile)
+        type_ = ir.VectorType.get([*shape[:-1], 1], ir.VectorType(tile.type).element_type)
+        sizes = self._sizes(shape, valid)
+        return loop.ReduceTileOp(tile, sizes, to_attribute(kind), type_).operation.results[0]
+
+    def broadcast_tile(self, tile: ir.Value, size: int) -> ir.Value:
+        """Repeat a tile [..., 1] to [..., size]."""
+        type_ = ir.VectorType.get([*shape_of(tile)[:-1], size], ir.VectorType(tile.type).element_type)
+        return loop.BroadcastTileOp(tile, type_).operation.results[0]
+
     def splat(self, shape: Sequence[int], element_type: ir.Type, value: Any) -> ir.Value:
         """A tile with the same number everywhere."""
         type_ = ir.VectorType.get(list(shape), element_type)
         is_float = isinstance(element_type, ir.FloatType)
         number = ir.FloatAttr.get(element_type, value) if is_float else ir.IntegerAttr.get(element_type, value)
         return arith.constant(type_, ir.DenseElementsAttr.get_splat(type_, number))
+
+    def spread(self, shape: Sequence[int], number: ir.Value) -> ir.Value:
+        """A tile that holds a number known at run time everywhere."""
+        return vector.broadcast(ir.VectorType.get(list(shape), number.type), number)
 
     def alloc(self, shape: Sequence[int], element_type: ir.Type) -> ir.Value:
         """Scratch memory in the local space."""

@@ -15,6 +15,7 @@ from typing import Any
 from terrace.dialects.base import shape_of
 from terrace.lowering.target.cpu.tile import Piece, Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
+from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.mlir import arith, func, ir, math, scf, vector
 from terrace.passes import Pass, fail
 
@@ -30,6 +31,9 @@ class _Lowering:
             "loop.load_tile": self.load_tile,
             "loop.store_tile": self.store_tile,
             "loop.contract_tile": self.contract_tile,
+            "loop.reduce_tile": self.reduce_tile,
+            "loop.broadcast_tile": self.broadcast_tile,
+            "vector.broadcast": self.spread,
             "scf.for": self.for_,
         }
 
@@ -180,6 +184,39 @@ class _Lowering:
                         broadcast[piece_type] = vector.broadcast(piece_type, scalar) if is_vector else scalar
                     at = row * columns + column
                     values[at] = math.fma(broadcast[piece_type], rhs.values[k * columns + column], values[at])
+        self.values[operation.results[0]] = Tile(type_, values)
+
+    def reduce_tile(self, operation: ir.Operation) -> None:
+        """Pieces of a row are combined pairwise, then across the lanes of one vector."""
+        tile = self.tile(operation.operands[0])
+        kind = operation.attributes["kind"].value
+        count = self.plain(list(operation.operands)[-1]) if len(operation.operands) > 1 else None
+        result = self.tile_type(operation.results[0].type)
+        columns = len(tile.type.pieces)
+        rows = [
+            reduce_row(tile.type, tile.values[row * columns : (row + 1) * columns], kind, count)
+            for row in range(tile.type.rows)
+        ]
+        self.values[operation.results[0]] = Tile(result, rows)
+
+    def spread(self, operation: ir.Operation) -> None:
+        """A tile made of one number."""
+        type_ = self.tile_type(operation.results[0].type)
+        number = self.plain(operation.operands[0])
+        made = {
+            piece: vector.broadcast(piece.type_of(type_.element_type), number) if piece.lanes > 1 else number
+            for piece in type_.pieces
+        }
+        self.values[operation.results[0]] = Tile(type_, [made[p] for _ in range(type_.rows) for p in type_.pieces])
+
+    def broadcast_tile(self, operation: ir.Operation) -> None:
+        tile, type_ = self.tile(operation.operands[0]), self.tile_type(operation.results[0].type)
+        values = []
+        for row in range(type_.rows):
+            for piece in type_.pieces:
+                piece_type = piece.type_of(type_.element_type)
+                scalar = tile.scalar(row, 0)
+                values.append(vector.broadcast(piece_type, scalar) if piece.lanes > 1 else scalar)
         self.values[operation.results[0]] = Tile(type_, values)
 
 
