@@ -1,0 +1,69 @@
+"""Which ops are legal at each level. Checked at every boundary, so that a pass that leaves something behind is found
+there and not in a crash further down."""
+
+from __future__ import annotations
+
+from terrace.mlir import ir
+from terrace.passes import fail
+
+_UPSTREAM = ("arith.", "builtin.", "func.", "linalg.", "math.", "scf.", "tensor.", "tm_tensor.")
+"""What the importer and the reference conversion leave beside our own ops, at every level."""
+
+_SYMBOLS = tuple(f"graph.{name}" for name in ("constant", "load", "load_state", "parameter", "state", "store_state"))
+
+LEGAL: dict[str, tuple[str, ...]] = {
+    "graph": (*_UPSTREAM, "graph."),
+    "kernel": (*_UPSTREAM, "graph.", "kernel."),
+    # Inside loop functions; the program around them is linalg.
+    "loop": (*_UPSTREAM, *_SYMBOLS, "loop.", "memref.", "vector."),
+    "iree": (*_UPSTREAM, "flow.", "memref.", "stream.", "util.", "vector.", "gpu."),
+}
+"""For each level, the names of legal ops, or the prefixes of their names up to the dot."""
+
+UNKNOWN_TO_IREE = frozenset(
+    f"linalg.{name}"
+    for name in [
+        "abs",
+        "add",
+        "ceil",
+        "div",
+        "div_unsigned",
+        "erf",
+        "exp",
+        "floor",
+        "log",
+        "max",
+        "min",
+        "mul",
+        "negf",
+        "powf",
+        "reciprocal",
+        "round",
+        "rsqrt",
+        "select",
+        "sqrt",
+        "square",
+        "sub",
+        "tanh",
+    ]
+)
+"""The named ops of our MLIR's linalg that IREE 3.13's MLIR lacks."""
+
+
+def check_level(module: ir.Operation, level: str) -> None:
+    """Raise PassError, naming the op and its place, if `module` holds an op that is not legal at `level`."""
+    for view in module.regions[0].blocks[0].operations:
+        _check(view.operation, level)
+
+
+def _check(operation: ir.Operation, level: str) -> None:
+    if not operation.name.startswith(LEGAL[level]):
+        raise fail(operation, f"is not legal at the level '{level}'; no pass converted it")
+    if level in ("loop", "iree") and operation.name in UNKNOWN_TO_IREE:
+        raise fail(operation, "is not known to IREE's linalg; emit a linalg.generic instead")
+    if operation.name == "graph.constant":
+        return  # an expression that is evaluated when the artefact is written: graph ops at every level
+    for region in operation.regions:
+        for block in region.blocks:
+            for child in block.operations:
+                _check(child.operation, level)
