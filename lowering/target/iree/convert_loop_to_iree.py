@@ -12,7 +12,7 @@ from typing import Any
 
 from terrace.dialects.base import to_python
 from terrace.lowering.target.iree import syntax
-from terrace.mlir import DYNAMIC, func, ir, walk
+from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
 from terrace.passes import Pass, fail
 
 
@@ -49,6 +49,7 @@ class _Executable:
         self.entry = function.entry_block
         self.arguments = self._buffers()
         self.axes = _dynamic_axes(self.arguments)
+        self.result_sizes = self._result_sizes()
         self.parallel = self._find_parallel()
 
     def _buffers(self) -> list[ir.Value]:
@@ -57,6 +58,16 @@ class _Executable:
         inputs = [op.results[0] for op in operations if op.name == "loop.to_buffer"]
         outputs = [op.operands[0] for op in operations if op.name == "loop.to_tensor"]
         return inputs + outputs
+
+    def _result_sizes(self) -> dict[ir.Value, int]:
+        """The arguments that are sizes of results, which upstream folds memref.dim to, and the number of each size."""
+        found: dict[ir.Value, int] = {}
+        for number, buffer in enumerate(self.arguments):
+            owner = operation_of(buffer)
+            if owner is not None and owner.name == "memref.alloc":
+                own = [i for i, (owner, _) in enumerate(self.axes) if owner == number]
+                found.update(zip(owner.operands, own, strict=True))
+        return found
 
     def _find_parallel(self) -> ir.Operation:
         found = [o.operation for o in self.entry.operations if o.operation.name == "loop.parallel"]
@@ -85,6 +96,8 @@ class _Executable:
     def _copy(self, value: ir.Value, sizes: list[ir.Value], values: dict[ir.Value, ir.Value]) -> ir.Value:
         if value in values:
             return values[value]
+        if value in self.result_sizes:
+            return sizes[self.result_sizes[value]]
         owner = value.owner
         if isinstance(owner, ir.Block):
             raise fail(self.parallel, "bounds must be computed from constants and sizes of the arguments")
@@ -129,6 +142,8 @@ class _Executable:
         for operation in [op for op in walk(self.function.operation) if op.name == "memref.dim"]:
             operation.results[0].replace_all_uses_with(sizes[self._size_index(operation)])
             operation.erase()
+        for argument, number in self.result_sizes.items():
+            argument.replace_all_uses_with(sizes[number])
 
     def _replace_scratch(self) -> None:
         for operation in [op for op in walk(self.function.operation) if op.name == "loop.alloc"]:
