@@ -20,33 +20,14 @@ LEGAL: dict[str, tuple[str, ...]] = {
 }
 """For each level, the names of legal ops, or the prefixes of their names up to the dot."""
 
-UNKNOWN_TO_IREE = frozenset(
-    f"linalg.{name}"
-    for name in [
-        "abs",
-        "add",
-        "ceil",
-        "div",
-        "div_unsigned",
-        "erf",
-        "exp",
-        "floor",
-        "log",
-        "max",
-        "min",
-        "mul",
-        "negf",
-        "powf",
-        "reciprocal",
-        "round",
-        "rsqrt",
-        "select",
-        "sqrt",
-        "square",
-        "sub",
-        "tanh",
-    ]
-)
+# fmt: off
+UNKNOWN_TO_IREE = frozenset({
+    "linalg.abs", "linalg.add", "linalg.ceil", "linalg.div", "linalg.div_unsigned", "linalg.erf", "linalg.exp",
+    "linalg.floor", "linalg.log", "linalg.max", "linalg.min", "linalg.mul", "linalg.negf", "linalg.powf",
+    "linalg.reciprocal", "linalg.round", "linalg.rsqrt", "linalg.select", "linalg.sqrt", "linalg.square", "linalg.sub",
+    "linalg.tanh",
+})
+# fmt: on
 """The named ops of our MLIR's linalg that IREE 3.13's MLIR lacks."""
 
 

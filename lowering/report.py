@@ -32,7 +32,7 @@ def compile_report(module: ir.Operation) -> list[Row]:
         for operation in walk(function.operation):
             if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
                 row = _kernel_row(kernels[to_python(operation.attributes["callee"])])
-            elif operation.name.startswith(("graph.", "linalg.", "tm_tensor.")) and operation.name not in _FREE:
+            elif _is_left(operation):
                 row = _other_row(operation)
             else:
                 continue
@@ -40,6 +40,13 @@ def compile_report(module: ir.Operation) -> list[Row]:
             if known is not row:
                 _add(known, row)
     return list(rows.values())
+
+
+def _is_left(operation: ir.Operation) -> bool:
+    """Whether IREE's code generation runs the op as work of its own."""
+    makes_tensors = any(isinstance(v.type, ir.RankedTensorType) for v in operation.results)
+    ours_or_linalg = operation.name.startswith(("graph.", "linalg.", "tm_tensor."))
+    return ours_or_linalg and makes_tensors and operation.name not in _FREE
 
 
 def _add(total: Row, row: Row) -> None:
