@@ -25,7 +25,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from terrace.errors import ArtifactError
-from terrace.parameter_archive import MappedParameters, ParameterInfo, ParameterSource, write_archive
+from terrace.parameter_archive import (
+    ARCHIVE_MAGIC,
+    MappedParameters,
+    ParameterInfo,
+    ParameterSource,
+    read_declared,
+    write_archive,
+)
 from terrace.signature import DTYPES, Signature
 from terrace.stored_zip import Member, StoredZipWriter, read_members
 
@@ -121,6 +128,25 @@ def verify_parameters(path: str | os.PathLike[str]) -> None:
         member = read_members(file, mapped).get("parameters.irpa")
     if member is None or zlib.crc32(_view(memoryview(mapped), member)) != member.crc:
         raise ArtifactError(f"{os.fspath(path)}: the parameters are damaged; get the file again, or compile again")
+
+
+def read_parameters(
+    path: str | os.PathLike[str], declared: Mapping[str, ParameterInfo]
+) -> Mapping[str, ParameterSource]:
+    """The parameters in a `.terrace` file or in an IREE parameter archive, mapped.
+
+    An archive knows bytes only: shape and dtype of each of its entries are what `declared` says, and entries that it
+    does not name are left out. Raises `ArtifactError`; OSError if the file cannot be opened.
+    """
+    with open(path, "rb") as file:
+        is_archive = file.read(len(ARCHIVE_MAGIC)) == ARCHIVE_MAGIC
+        view = memoryview(_map(file)) if is_archive else None
+    if view is None:
+        return read_artifact(path).parameters
+    try:
+        return read_declared(view, declared)
+    except ArtifactError as error:
+        raise ArtifactError(f"{os.fspath(path)}: {error}") from error
 
 
 @contextlib.contextmanager

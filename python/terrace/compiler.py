@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrace.artifact import Artifact, State
+from terrace.artifact import LEVELS, Artifact, State, read_parameters
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
@@ -25,7 +25,7 @@ from terrace.lowering.report import compile_report
 from terrace.lowering.target.iree.compiler import compile_program, program_text
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
-from terrace.parameter_archive import MappedParameters
+from terrace.parameter_archive import ParameterInfo
 from terrace.passes import Pass, run_passes
 from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
@@ -46,6 +46,7 @@ OPTIONS = {"iree_flags": "more flags for iree-compile, a list of str"}
 
 Lookup = Callable[[str], np.ndarray]
 ParameterMap = Mapping[str, Any]
+Source = Callable[[], np.ndarray]
 
 
 def compile(
@@ -66,17 +67,10 @@ def compile(
 
     Raises CompileError (ModelImportError, PassError) or TargetError.
     """
-    from terrace.frontend import import_model
-
-    resolved, checked = _resolve(target), _check_options(options)
-    _check_precision(precision)
-    context = create_context()
-    imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=context)
-    with context, ir.Location.unknown():
-        main = _main(imported.module.operation)
-        main.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(imported.signature.to_json()))
-    parameters = imported.parameters
-    return _compile_module(imported.module, lambda key: _to_numpy(parameters[key]), resolved, checked)
+    lowered = lower(
+        model, args, kwargs, target=target, precision=precision, dynamic_shapes=dynamic_shapes, options=options
+    )
+    return CompiledModel(lowered.artifact())
 
 
 def compile_mlir(
@@ -89,8 +83,46 @@ def compile_mlir(
     """Compile the text of any level, such as `CompiledModel.ir` gives.
 
     `parameters` maps the keys of its `graph.parameter` symbols to arrays or tensors (a state_dict fits), or is the
-    path of an IREE parameter archive that holds them. Text of the level "iree" wants its evaluated constants, too.
+    path of an IREE parameter archive or a `.terrace` file that holds them. Text of the level "iree" wants its evaluated
+    constants, too.
     """
+    return CompiledModel(lower_mlir(text, parameters, target=target, options=options).artifact())
+
+
+def lower(
+    model: torch.nn.Module | torch.export.ExportedProgram,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    target: str | Target = "cpu",
+    precision: str | None = None,
+    dynamic_shapes: Any = None,
+    options: Mapping[str, Any] | None = None,
+    until: str = "iree",
+) -> Lowered:
+    """`compile` without its last step, iree-compile, and down to the level `until` only."""
+    from terrace.frontend import import_model
+
+    resolved, checked = _resolve(target), _check_options(options)
+    _check_precision(precision)
+    context = create_context()
+    imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=context)
+    with context, ir.Location.unknown():
+        main = _main(imported.module.operation)
+        main.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(imported.signature.to_json()))
+    parameters = imported.parameters
+    return _lower(imported.module, lambda key: _to_numpy(parameters[key]), resolved, checked, until)
+
+
+def lower_mlir(
+    text: str,
+    parameters: ParameterMap | str | os.PathLike[str] | None = None,
+    *,
+    target: str | Target = "cpu",
+    options: Mapping[str, Any] | None = None,
+    until: str = "iree",
+) -> Lowered:
+    """`compile_mlir` without its last step, iree-compile, and down to the level `until` only."""
     resolved, checked = _resolve(target), _check_options(options)
     context = create_context()
     context.allow_unregistered_dialects = True
@@ -98,7 +130,7 @@ def compile_mlir(
         module = parse_module(text, context)
     except ir.MLIRError as error:
         raise CompileError(f"the text is not valid at any level:\n{error}") from error
-    return _compile_module(module, _lookup(parameters), resolved, checked)
+    return _lower(module, _lookup(parameters, _declared(module.operation)), resolved, checked, until)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -136,15 +168,22 @@ def _to_numpy(value: Any) -> np.ndarray:
     return np.asarray(value.numpy())
 
 
-def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None) -> Lookup:
+def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None, declared: Mapping[str, ParameterInfo]) -> Lookup:
+    """What finds a parameter by its key and checks it against its declaration."""
     source: Any = {} if parameters is None else parameters
     if isinstance(source, (str, os.PathLike)):
-        source = MappedParameters.open(source)
+        source = read_parameters(source, declared)
 
     def find(key: str) -> np.ndarray:
         if key not in source:
             raise CompileError(f"no parameter '{key}' was given; pass it in `parameters` (--parameters)")
-        return _to_numpy(source[key])
+        value, expected = _to_numpy(source[key]), declared[key]
+        if value.dtype == np.uint8 and expected.dtype == "int8":  # MLIR's i8 has no sign of its own.
+            value = value.view(np.int8)
+        if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):
+            found = f"{value.dtype.name}{list(value.shape)}"
+            raise CompileError(f"parameter '{key}' is {found}, but declared as {expected.dtype}{list(expected.shape)}")
+        return value
 
     return find
 
@@ -171,54 +210,74 @@ def level_of(module: ir.Operation) -> str:
     return "kernel" if any(is_kernel(op) for op in operations) else "graph"
 
 
-@dataclasses.dataclass
-class _Lowered:
-    """A module on its way down: the text of each level it has passed, and the report."""
+@dataclasses.dataclass(frozen=True)
+class Lowered:
+    """A model at every level, down to the program that iree-compile has not seen yet.
 
-    module: ir.Module
-    ir: dict[str, str] = dataclasses.field(default_factory=dict)
-    report: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    `parameters` is all that the program reads, `symbols` all that the texts of `ir` read beside: the
+    `graph.parameter` symbols, as they were given. Both are functions, which compute or find a value when it is asked
+    for. Of `ir`, the levels above the one that lowering began at are missing.
+    """
 
-    def run(self, passes: list[Pass]) -> None:
-        run_passes(passes, self.module.operation)
+    target: Target
+    ir: Mapping[str, str]
+    report: list[dict[str, Any]]
+    signature: Signature
+    states: list[State]
+    parameters: Mapping[str, Source]
+    symbols: Mapping[str, Source]
+    flags: Sequence[str]
 
-    def keep(self, level: str) -> None:
-        self.ir[level] = self.module.operation.get_asm(assume_verified=True)
+    def artifact(self) -> Artifact:
+        """Run iree-compile on the program, which must be there: lower until "iree". Raises CompileError."""
+        return Artifact(
+            signature=self.signature,
+            program=compile_program(self.ir["iree"], self.flags),
+            parameters=self.parameters,
+            ir=self.ir,
+            target={**self.target.to_json(), "cpu_features": list(self.target.features or ())},
+            report=self.report,
+            states=self.states,
+        )
 
 
-def _compile_module(module: ir.Module, lookup: Lookup, target: Target, options: Mapping[str, Any]) -> CompiledModel:
+def _lower(module: ir.Module, lookup: Lookup, target: Target, options: Mapping[str, Any], until: str) -> Lowered:
+    if until not in LEVELS:
+        raise CompileError(f"unknown level {until!r}; known are {', '.join(LEVELS)}")
+    first, last = LEVELS.index(level_of(module.operation)), LEVELS.index(until)
+    if first > last:
+        raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
     backend = _backend(target)
-    lowered = _Lowered(module)
-    level = level_of(module.operation)
+    texts: dict[str, str] = {}
+    report: list[dict[str, Any]] = []
+    symbols: set[str] = set()
+    operation = module.operation
     with module.context, ir.Location.unknown():
-        if level == "graph":
-            lowered.run(graph_pipeline())
-            lowered.keep("graph")
-        if level in ("graph", "kernel"):
-            lowered.run(kernel_pipeline(backend.schedule()))
-            lowered.keep("kernel")
-            lowered.report = compile_report(module.operation)
-        if level != "iree":
-            lowered.run(loop_pipeline())
-            lowered.keep("loop")
-        signature = _signature(module.operation)
-        parameters, states = _parameters(module, lookup), _states(module.operation)
-        if level != "iree":
-            lowered.module = ir.Module.parse(lowered.ir["loop"])
-            lowered.run(backend.lower())
-        text = program_text(lowered.module.operation)
-    lowered.ir["iree"] = text
-    program = compile_program(text, [*backend.iree_flags(), *options["iree_flags"]])
-    artifact = Artifact(
-        signature=signature,
-        program=program,
-        parameters=parameters,
-        ir=lowered.ir,
-        target={**target.to_json(), "cpu_features": list(target.features or ())},
-        report=lowered.report,
-        states=states,
-    )
-    return CompiledModel(artifact)
+        for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
+            run_passes(_pipeline(level, backend), operation)
+            texts[level] = operation.get_asm(assume_verified=True)
+            symbols.update(_symbols(operation, "graph.parameter"))
+            if level == "kernel":
+                report = compile_report(operation)
+        signature, states = _signature(operation), _states(operation)
+        parameters = _parameters(module, lookup)
+        if until == "iree":
+            # Of a copy: the constant expressions in the module are still to be evaluated.
+            program = operation.clone().operation
+            run_passes(_pipeline("iree", backend) if LEVELS[first] != "iree" else [], program)
+            texts["iree"] = program_text(program)
+    found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
+    flags = [*backend.iree_flags(), *options["iree_flags"]]
+    return Lowered(target, texts, report, signature, states, parameters, found, flags)
+
+
+def _pipeline(level: str, backend: Any) -> list[Pass]:
+    """What makes the text of a level from that of the level above, or from its own, which stays as it is."""
+    if level == "graph":
+        return graph_pipeline()
+    if level == "kernel":
+        return kernel_pipeline(backend.schedule())
+    return loop_pipeline() if level == "loop" else backend.lower()
 
 
 def _backend(target: Target) -> Any:
@@ -234,7 +293,7 @@ def _symbols(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
     }
 
 
-def _parameters(module: ir.Module, lookup: Lookup) -> dict[str, Callable[[], np.ndarray]]:
+def _parameters(module: ir.Module, lookup: Lookup) -> dict[str, Source]:
     """What the program reads, each as the function that computes it: the module stays alive for them."""
     names = sorted(used_symbols(module.operation)) or [
         name for name, op in _symbols(module.operation, "util.global").items() if "initial_value" in op.attributes
@@ -244,12 +303,25 @@ def _parameters(module: ir.Module, lookup: Lookup) -> dict[str, Callable[[], np.
     return {name: functools.partial(evaluate, module, name, lookup) for name in names}
 
 
+def _declared(module: ir.Operation) -> dict[str, ParameterInfo]:
+    """Shape and dtype of all that the text may read from outside."""
+    symbols = {**_symbols(module, "graph.parameter"), **_symbols(module, "util.global")}
+    return {name: ParameterInfo(*_described(to_python(op.attributes["type"]))) for name, op in symbols.items()}
+
+
+def _described(type_: ir.Type) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of a tensor type."""
+    tensor = ir.RankedTensorType(type_)
+    return tuple(tensor.shape), np.dtype(NUMPY_TYPES[str(tensor.element_type)]).name
+
+
 def _states(module: ir.Operation) -> list[State]:
-    states = []
-    for name, op in _symbols(module, "graph.state").items():
-        type_ = ir.RankedTensorType(to_python(op.attributes["type"]))
-        states.append(State(name, tuple(type_.shape), np.dtype(NUMPY_TYPES[str(type_.element_type)]).name))
-    return states
+    """The mutable buffers; at the level "iree" they are the functions that read them."""
+    types = {name: to_python(op.attributes["type"]) for name, op in _symbols(module, "graph.state").items()}
+    for name, op in _symbols(module, "func.func").items():
+        if name.startswith("state.get."):
+            types[name.removeprefix("state.get.")] = func.FuncOp(op).type.results[0]
+    return [State(name, *_described(type_)) for name, type_ in types.items()]
 
 
 def _signature(module: ir.Operation) -> Signature:

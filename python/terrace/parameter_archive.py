@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 ParameterSource = Array | Callable[[], Array]
 """A parameter, or the function that computes it when its turn to be written comes."""
 
+ARCHIVE_MAGIC = b"IRPA"
 _HEADER = struct.Struct("<4sHHQQQQQQQQQQ")
 _ENTRY = struct.Struct("<QIQQQQQQQQ")
 _ENTRY_STRIDE = 80
@@ -66,11 +67,7 @@ class MappedParameters(Mapping[str, Array]):
             )
 
     def __getitem__(self, name: str) -> Array:
-        info = self._infos[name]
-        offset, length = self._offsets[name]
-        dtype = numpy_dtype(info.dtype)
-        count = length // dtype.itemsize
-        return np.frombuffer(self.archive, dtype, count, offset).reshape(info.shape)
+        return _array_at(self.archive, self._offsets[name], self._infos[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._infos)
@@ -81,6 +78,31 @@ class MappedParameters(Mapping[str, Array]):
     def info(self, name: str) -> ParameterInfo:
         """Shape and dtype of a parameter, without touching it."""
         return self._infos[name]
+
+
+def read_declared(archive: memoryview, declared: Mapping[str, ParameterInfo]) -> dict[str, Array]:
+    """Those entries of an archive, which knows bytes only, that `declared` describes, as arrays on its memory.
+
+    Raises `ArtifactError` if the archive is malformed, or an entry has another length than its declaration.
+    """
+    arrays: dict[str, Array] = {}
+    for name, place in _read_table(archive):
+        info = declared.get(name)
+        if info is None:
+            continue
+        if place[1] != info.byte_length:
+            raise ArtifactError(
+                f"parameter '{name}' has {place[1]} bytes in the archive, but {info.byte_length} by its declaration; "
+                "give the archive that belongs to the text"
+            )
+        arrays[name] = _array_at(archive, place, info)
+    return arrays
+
+
+def _array_at(archive: memoryview, place: tuple[int, int], info: ParameterInfo) -> Array:
+    offset, length = place
+    dtype = numpy_dtype(info.dtype)
+    return np.frombuffer(archive, dtype, length // dtype.itemsize, offset).reshape(info.shape)
 
 
 def write_archive(file: BinaryIO, parameters: Mapping[str, ParameterSource]) -> dict[str, ParameterInfo]:
@@ -107,7 +129,7 @@ def write_archive(file: BinaryIO, parameters: Mapping[str, ParameterSource]) -> 
     table_length = max(_ENTRY_STRIDE * len(names) - (_ENTRY_STRIDE - _ENTRY.size), 0)
     names_length = sum(map(len, names))
     segments = (table_start, table_length, names_start, names_length, storage_start, end - start - storage_start)
-    head = io.BytesIO(_HEADER.pack(b"IRPA", 0, 0, _HEADER.size, 0, 0, len(names), *segments))
+    head = io.BytesIO(_HEADER.pack(ARCHIVE_MAGIC, 0, 0, _HEADER.size, 0, 0, len(names), *segments))
     name_offset = 0
     for index, (name_bytes, (offset, length)) in enumerate(zip(names, placed, strict=True)):
         head.seek(table_start + index * _ENTRY_STRIDE)
@@ -137,7 +159,7 @@ def _read_table(archive: memoryview) -> Iterator[tuple[str, tuple[int, int]]]:
     try:
         magic, major, _, _, _, _, count, *segments = _HEADER.unpack_from(archive)
         table, _, names, _, storage, _ = segments
-        if magic != b"IRPA" or major != 0:
+        if magic != ARCHIVE_MAGIC or major != 0:
             raise ValueError("no IREE parameter archive of version 0")
         offset = table
         for _ in range(count):

@@ -52,7 +52,8 @@ STATE = """
 module @model {
   util.global private mutable @count = dense<0.0> : tensor<4xf32>
   util.global private mutable @cache = dense<0.0> : tensor<8x4xf32>
-  func.func @main(%a: tensor<4xf32>, %at: i64) -> (tensor<4xf32>, tensor<8x4xf32>) {
+  func.func @main(%a: tensor<4xf32>, %where: tensor<i64>) -> (tensor<4xf32>, tensor<8x4xf32>) {
+    %at = tensor.extract %where[] : tensor<i64>
     %s = util.global.load @count : tensor<4xf32>
     %n = arith.addf %s, %a : tensor<4xf32>
     util.global.store %n, @count : tensor<4xf32>
@@ -90,13 +91,13 @@ module @model {
 
 SCALARS = """
 module @model {
-  func.func @main(%b: i1, %i: i64, %f: f64) -> (i1, i64, f64) {
-    %true = arith.constant true
-    %one = arith.constant 1 : i64
-    %b2 = arith.xori %b, %true : i1
-    %i2 = arith.addi %i, %one : i64
-    %f2 = arith.addf %f, %f : f64
-    return %b2, %i2, %f2 : i1, i64, f64
+  func.func @main(%b: tensor<i1>, %i: tensor<i64>, %f: tensor<f64>) -> (tensor<i1>, tensor<i64>, tensor<f64>) {
+    %true = arith.constant dense<true> : tensor<i1>
+    %one = arith.constant dense<1> : tensor<i64>
+    %b2 = arith.xori %b, %true : tensor<i1>
+    %i2 = arith.addi %i, %one : tensor<i64>
+    %f2 = arith.addf %f, %f : tensor<f64>
+    return %b2, %i2, %f2 : tensor<i1>, tensor<i64>, tensor<f64>
   }
 }
 """
@@ -127,7 +128,8 @@ BIG = 4 * 1024 * 1024
 LOOKUP = f"""
 module @model {{
   util.global private @w = #flow.parameter.named<"model"::"w"> : tensor<{BIG}xf32>
-  func.func @main(%at: i64) -> tensor<4xf32> {{
+  func.func @main(%where: tensor<i64>) -> tensor<4xf32> {{
+    %at = tensor.extract %where[] : tensor<i64>
     %i = arith.index_cast %at : i64 to index
     %w = util.global.load @w : tensor<{BIG}xf32>
     %s = tensor.extract_slice %w[%i] [4] [1] : tensor<{BIG}xf32> to tensor<4xf32>

@@ -15,6 +15,7 @@ from terrace.errors import CompileError
 from terrace.mlir import ir
 
 _SHOWN_LINES = 40
+_CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM)
 
 
 def iree_compile_path() -> str:
@@ -35,10 +36,10 @@ def program_text(module: ir.Operation) -> str:
 def compile_program(text: str, flags: Sequence[str]) -> bytes:
     """Compile a program's text to a .vmfb; raises CompileError with IREE's diagnostics."""
     with tempfile.TemporaryDirectory(prefix="terrace-") as folder:
-        source, output = Path(folder) / "program.mlir", Path(folder) / "program.vmfb"
-        source.write_text(text)
-        command = [iree_compile_path(), str(source), "-o", str(output), *flags]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+        output = Path(folder) / "program.vmfb"
+        # By stdin, as the name of a source file would become a part of the program.
+        command = [iree_compile_path(), "-", "-o", str(output), *flags]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=_environment())
         if done.returncode:
             raise CompileError(_explain(done, flags))
         return output.read_bytes()
@@ -50,10 +51,14 @@ def _environment() -> dict[str, str]:
 
 
 def _explain(done: subprocess.CompletedProcess[str], flags: Sequence[str]) -> str:
-    if done.returncode < 0:
-        what = f"crashed with {signal.Signals(-done.returncode).name}"
-    else:
-        what = f"failed with exit code {done.returncode}"
+    crash = _crash(done.returncode)
+    what = f"crashed with {crash.name}" if crash else f"failed with exit code {done.returncode}"
     lines = done.stderr.strip().splitlines()
     shown = "\n".join(lines[:_SHOWN_LINES]) + ("\n..." if len(lines) > _SHOWN_LINES else "")
     return f"iree-compile {what} (flags: {' '.join(flags)}):\n{shown}"
+
+
+def _crash(code: int) -> signal.Signals | None:
+    """The signal that a process died of. The iree-compile of the wheel is a script, which ends with its low byte."""
+    number = -code if code < 0 else 256 - code
+    return signal.Signals(number) if code < 0 or number in _CRASHES else None

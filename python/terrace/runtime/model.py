@@ -70,14 +70,14 @@ class CompiledModel:
         """Run the model. Raises `InputError`, before anything runs, if the arguments do not fit `signature`."""
         leaves = self.signature.flatten(args, kwargs)
         wants_torch = _wants_torch(leaves)
-        arguments: list[Imported | int | float] = []
+        arguments: list[Imported] = []
         for leaf, value, path in zip(self.signature.input_leaves, leaves, self._input_paths, strict=True):
             if leaf.kind == "tensor":
                 arguments.append(import_array(self._program.device, _to_numpy(value, path)))
             elif leaf.kind == "scalar":
-                arguments.append(float(value) if leaf.dtype == "float64" else int(value))
+                arguments.append(import_array(self._program.device, np.asarray(value, numpy_dtype(leaf.dtype))))
         results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
-        borrowed = [argument.addresses for argument in arguments if isinstance(argument, Imported)]
+        borrowed = [argument.addresses for argument in arguments]
         values = self._take_results(self._returned, results, borrowed)
         if wants_torch:
             values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
@@ -88,7 +88,7 @@ class CompiledModel:
         taken: list[Any] = []
         for leaf, result in zip(leaves, results, strict=True):
             if leaf.kind == "scalar":
-                taken.append(_SCALARS[leaf.dtype](result))
+                taken.append(to_array(self._program.device, result, leaf.dtype, []).item())
                 continue
             value = to_array(self._program.device, result, leaf.dtype, borrowed)
             if self._states and value.base is not None:
@@ -145,9 +145,6 @@ class CompiledModel:
         """Set all mutable buffers to what they were when the model was loaded."""
         if self._states:
             self._program.invoke("state.reset", [], 0)
-
-
-_SCALARS = {"int64": int, "float64": float, "bool": bool}
 
 
 def _fill_outputs(leaves: Sequence[Leaf], values: Sequence[Any]) -> list[Any]:

@@ -63,8 +63,8 @@ class Program:
         while owned:
             del owned[0]
 
-    def invoke(self, name: str, arguments: Sequence[Imported | int | float], result_count: int) -> list[Any]:
-        """Call a function, waiting for its end with the GIL released. Results are buffer views, ints and floats.
+    def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
+        """Call a function, waiting for its end with the GIL released. Results are buffer views.
 
         `arguments` stay alive until the call is over, which is what borrowed memory needs. Raises `TerraceError` if
         the program fails.
@@ -74,12 +74,7 @@ class Program:
             raise TerraceError(f"the program exports no function {name!r}; compile the model again with this version")
         packed = rt.VmVariantList(len(arguments))
         for argument in arguments:
-            if isinstance(argument, Imported):
-                packed.push_ref(argument.view)
-            elif isinstance(argument, float):
-                packed.push_float(argument)
-            else:
-                packed.push_int(int(argument))
+            packed.push_ref(argument.view)
         results = rt.VmVariantList(result_count)
         try:
             with self._lock:
@@ -91,7 +86,7 @@ class Program:
                 f"the program's function {name!r} gave {results.size} results, the signature has {result_count}; "
                 f"compile the model again with this version"
             )
-        return [_result(results, index) for index in range(result_count)]
+        return [results.get_as_object(index, rt.HalBufferView) for index in range(result_count)]
 
     def _function(self, name: str) -> Any:
         if name not in self._functions:
@@ -123,11 +118,6 @@ def _aligned_bytes(value: Array) -> Array:
     aligned = room[start : start + contents.nbytes]
     aligned[:] = contents
     return aligned
-
-
-def _result(results: Any, index: int) -> Any:
-    value = results.get_variant(index)
-    return results.get_as_object(index, rt.HalBufferView) if isinstance(value, rt.VmRef) else value
 
 
 def _first_line(error: Exception) -> str:

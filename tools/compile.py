@@ -1,0 +1,222 @@
+"""`terrace-compile`: compile a PyTorch model, or the text of any level, to a `.terrace` file.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line. A failure leaves the files that were there as they were.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import os
+import secrets
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+from terrace.artifact import LEVELS, write_artifact
+from terrace.compiler import PRECISIONS, Lowered, lower, lower_mlir
+from terrace.errors import CompileError, TerraceError
+from terrace.parameter_archive import write_archive
+from terrace.runtime.report import Report
+from terrace.target import TARGETS, Target
+
+_EPILOG = """\
+INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args) or
+(model, args, kwargs); or a file with the text of any level, which - reads from stdin. A model with dynamic sizes is
+returned as the torch.export.ExportedProgram that torch.export.export(..., dynamic_shapes=...) makes, with args ()."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit code. argparse exits with 2 by itself."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _check(parser, options)
+    try:
+        _run(options)
+    except BrokenPipeError:  # The reader has seen enough, as `head` has; Python must not flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (TerraceError, OSError) as error:
+        print(f"terrace-compile: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="terrace-compile",
+        description="Compile a PyTorch model, or the text of any level, to a .terrace file.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", metavar="INPUT", help="a model factory, an .mlir file, or - for stdin")
+    parser.add_argument(
+        "-o", dest="output", metavar="FILE", help="the .terrace file, or with --emit the text, to write"
+    )
+    parser.add_argument("--target", default="cpu", choices=sorted(TARGETS), help="what to compile for (default: cpu)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads that run the program (default: all cores)")
+    parser.add_argument("--cpu-features", type=_names, metavar="A,B", help="LLVM's names (default: this machine's)")
+    parser.add_argument("--precision", choices=PRECISIONS, help="of matrix products (default: PyTorch's setting)")
+    parser.add_argument("--parameters", metavar="FILE", help="an .irpa or .terrace file with the parameters of a text")
+    parser.add_argument("--emit", choices=LEVELS, help="write the text of that level (to -o, or stdout) instead")
+    parser.add_argument("--dump-dir", type=Path, metavar="DIR", help="write every level, and parameters.irpa for them")
+    parser.add_argument("--report", action="store_true", help="print a row per kernel: whose code runs it, and why")
+    parser.add_argument(
+        "--iree-flag",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="for iree-compile, as --iree-flag=--X; repeatable",
+    )
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """What argparse cannot say: which flags need or exclude each other."""
+    if not (options.output or options.emit or options.dump_dir or options.report):
+        parser.error("nothing to do: give -o FILE, --emit LEVEL, --dump-dir DIR or --report")
+    if options.emit and options.dump_dir:
+        parser.error("--dump-dir writes every level: leave --emit out")
+    if options.emit and options.report and not options.output:
+        parser.error("--emit and --report would both write to stdout: give -o FILE")
+    if _factory(options.input) and options.parameters:
+        parser.error("--parameters is for texts; a model has its own")
+    if not _factory(options.input) and options.precision:
+        parser.error("--precision is for models; in a text it has been decided")
+
+
+def _run(options: argparse.Namespace) -> None:
+    target = Target(options.target, options.threads, options.cpu_features)
+    settings = {"target": target, "options": {"iree_flags": options.iree_flag}, "until": options.emit or LEVELS[-1]}
+    factory = _factory(options.input)
+    if factory:
+        lowered = lower(*_build(*factory), precision=options.precision, **settings)
+    else:
+        lowered = lower_mlir(_read(options.input), options.parameters, **settings)
+    if options.dump_dir:
+        _dump(options.dump_dir, lowered)
+    if options.emit:
+        _write_text(options.output, lowered.ir[options.emit])
+    elif options.output:
+        write_artifact(options.output, lowered.artifact())
+    if options.report:
+        print(Report(lowered.report))
+
+
+# -- input ------------------------------------------------------------------------------------------------------------
+
+
+def _factory(text: str) -> tuple[str, str] | None:
+    """Module and function of FILE.py:FACTORY or package.module:FACTORY; None for the name of a file."""
+    module, separator, function = text.rpartition(":")
+    is_module = module.endswith(".py") or all(part.isidentifier() for part in module.split("."))
+    return (module, function) if separator and is_module and not Path(text).exists() else None
+
+
+def _build(module: str, function: str) -> tuple[Any, ...]:
+    """(model, args) or (model, args, kwargs) from a factory."""
+    factory = _find(module, function)
+    built = _run_user_code(f"{module}:{function}", factory)
+    is_call = isinstance(built, tuple) and 2 <= len(built) <= 3 and isinstance(built[1], (tuple, list))
+    if not is_call or not all(isinstance(kwargs, Mapping) for kwargs in built[2:]):
+        raise CompileError(f"{module}:{function} must return (model, args) or (model, args, kwargs), args a tuple")
+    return built
+
+
+def _find(module: str, function: str) -> Callable[[], Any]:
+    if module.endswith(".py") and not Path(module).is_file():
+        raise CompileError(f"there is no file {module}")
+    load = _load_file if module.endswith(".py") else _load_module
+    found = _run_user_code(module, lambda: load(module))
+    if not callable(getattr(found, function, None)):
+        raise CompileError(f"{module} defines no function {function!r}; name the one that returns (model, args)")
+    factory: Callable[[], Any] = getattr(found, function)
+    return factory
+
+
+def _load_file(name: str) -> ModuleType:
+    """Run a file as Python runs a script: what lies beside it can be imported."""
+    path = Path(name).resolve()
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Before it runs: dataclasses look their module up.
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    sys.path.insert(0, os.getcwd())
+    return importlib.import_module(name)
+
+
+def _run_user_code(name: str, code: Callable[[], Any]) -> Any:
+    """Call what the user wrote; what it raises becomes a `CompileError` that names its line."""
+    try:
+        return code()
+    # It may raise anything at all.
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__)[1:] if not f.filename.startswith("<frozen")]
+        where = f" at {frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else ""
+        raise CompileError(f"{name} failed{where}: {type(error).__name__}: {error}") from error
+
+
+def _read(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CompileError(f"{name} is not a text; give FILE.py:FACTORY or an .mlir file") from error
+
+
+# -- output -----------------------------------------------------------------------------------------------------------
+
+
+def _dump(folder: Path, lowered: Lowered) -> None:
+    """Every level, and all the parameters that any of them needs: the raw ones and the evaluated ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _files(folder) as create:
+        for level, text in lowered.ir.items():
+            create(f"{level}.mlir").write(text.encode())
+        write_archive(create("parameters.irpa"), {**lowered.symbols, **lowered.parameters})
+
+
+def _write_text(output: str | None, text: str) -> None:
+    if output is None:
+        print(text, end="", flush=True)
+        return
+    with _files(Path(output).parent) as create:
+        create(Path(output).name).write(text.encode())
+
+
+@contextlib.contextmanager
+def _files(folder: Path) -> Iterator[Callable[[str], BinaryIO]]:
+    """A function that opens new files in `folder`, which take their names when all are written, or else vanish."""
+    suffix = f".{secrets.token_hex(8)}.tmp"
+    with contextlib.ExitStack() as stack:
+        temporary: dict[Path, Path] = {}
+
+        def create(name: str) -> BinaryIO:
+            hidden = folder / f".{name}{suffix}"
+            file = stack.enter_context(open(hidden, "x+b"))
+            stack.callback(hidden.unlink, missing_ok=True)
+            temporary[folder / name] = hidden
+            return file
+
+        yield create
+        for path, hidden in temporary.items():
+            os.replace(hidden, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
