@@ -44,6 +44,8 @@ TORCH_MLIR_IMPORTS = {
 TORCH_IMPORTS = {
     "python/terrace/frontend": "exports the model",
     "python/terrace/compiler.py": "decides by the model's type what to import, inside functions",
+    "tools/bench.py": "the peer that is measured; inside functions",
+    "tools/bench_cases.py": "the modules that are measured; inside functions",
     "python/terrace/runtime": "torch tensors in, torch tensors out; inside functions, so that load() needs no torch",
 }
 LONG_FILES = {"dialects": "declarations of ops", "lowering/upstream_passes.py": "a table"}

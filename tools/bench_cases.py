@@ -1,0 +1,233 @@
+"""What `terrace-bench` measures: each case is a small module, its inputs, and the peers that compute the same.
+
+Convolutions take and give NHWC tensors, so that the case is the kernel and not a change of layout; their peers get the
+same memory as PyTorch's channels_last. torch is imported where a case is built: `--list` and `--help` need none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from terrace.errors import TerraceError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+MODELS_FOLDER = Path(__file__).resolve().parents[1] / "examples" / "models"
+"""Where the example models lie in a checkout."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """A module to compile, the arguments to call it with, and the peers to compare with."""
+
+    model: nn.Module
+    args: tuple[torch.Tensor, ...]
+    peers: dict[str, Callable[[], Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One line of the benchmark. `flops` and `bytes` are those of one call, 0 where they say nothing."""
+
+    name: str
+    group: str
+    what: str
+    build: Callable[[], Contest]
+    flops: int = 0
+    bytes: int = 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Matrix products
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _matmul(m: int, n: int, k: int) -> Contest:
+    import torch
+    from torch import nn
+
+    class Matmul(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x @ y
+
+    x, y = torch.randn(m, k), torch.randn(k, n)
+    return Contest(Matmul(), (x, y), {"torch": lambda: x @ y})
+
+
+def _linear(m: int, n: int, k: int) -> Contest:
+    import torch
+    from torch import nn
+
+    model, x = nn.Linear(k, n), torch.randn(m, k)
+    return Contest(model, (x,), {"torch": lambda: model(x)})
+
+
+def matmul_case(name: str, m: int, n: int, k: int, *, constant: bool) -> Case:
+    """A product [m, k] x [k, n], by a constant weight (with bias) or of two inputs. Names give m x n x k."""
+    build = _linear if constant else _matmul
+    what = f"linear {m}x{k} -> {m}x{n}, weight constant" if constant else f"matmul {m}x{k} x {k}x{n}, both inputs"
+    return Case(name, "matmul", what, lambda: build(m, n, k), flops=2 * m * n * k)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Convolutions
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv:
+    """A convolution on a square image of `size`, padded to keep the size at stride 1."""
+
+    inputs: int
+    outputs: int
+    size: int
+    kernel: int
+    stride: int = 1
+    groups: int = 1
+
+    @property
+    def flops(self) -> int:
+        rows = -(-self.size // self.stride)
+        return 2 * rows * rows * self.outputs * self.kernel**2 * self.inputs // self.groups
+
+
+def _conv(conv: Conv) -> Contest:
+    import torch
+    from torch import nn
+
+    class ChannelsLast(nn.Module):
+        def __init__(self, conv: nn.Conv2d) -> None:
+            super().__init__()
+            self.conv = conv
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    layer = nn.Conv2d(conv.inputs, conv.outputs, conv.kernel, conv.stride, padding=conv.kernel // 2, groups=conv.groups)
+    image = torch.randn(1, conv.size, conv.size, conv.inputs)
+    view = image.permute(0, 3, 1, 2)
+    padding, stride, dilation = tuple(map(int, layer.padding)), layer.stride, layer.dilation
+    weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
+
+    def torch_conv() -> torch.Tensor:
+        result = torch.nn.functional.conv2d(view, weight, layer.bias, stride, padding, dilation, layer.groups)
+        return result.permute(0, 2, 3, 1)
+
+    peers: dict[str, Callable[[], Any]] = {"torch": torch_conv}
+    if torch.backends.mkldnn.is_available():
+        peers["torch prepacked"] = _prepacked(layer, padding, view)
+    return Contest(ChannelsLast(layer), (image,), peers)
+
+
+def _prepacked(layer: nn.Conv2d, padding: Sequence[int], view: torch.Tensor) -> Callable[[], Any]:
+    """oneDNN with the weights already in the order that it wants, as torch.compile's inductor calls it."""
+    import torch
+
+    reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+    geometry = [list(padding), list(layer.stride), list(layer.dilation), layer.groups]
+    weight = reorder(layer.weight.detach().to_mkldnn(), *geometry, list(view.shape))
+
+    def call() -> Any:
+        run = torch.ops.mkldnn._convolution_pointwise
+        return run(view, weight, layer.bias, *geometry, "none", [], "").permute(0, 2, 3, 1)
+
+    return call
+
+
+def conv_case(name: str, conv: Conv) -> Case:
+    """A convolution with bias, weights constant."""
+    groups = f", groups {conv.groups}" if conv.groups > 1 else ""
+    what = (
+        f"conv {conv.kernel}x{conv.kernel} {conv.inputs}->{conv.outputs}, image {conv.size}x{conv.size}, "
+        f"stride {conv.stride}{groups}, weights constant"
+    )
+    return Case(name, "conv", what, lambda: _conv(conv), flops=conv.flops)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Elementwise
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _gelu(shape: tuple[int, ...]) -> Contest:
+    import torch
+    from torch import nn
+
+    x = torch.randn(shape)
+    return Contest(nn.GELU(), (x,), {"torch": lambda: torch.nn.functional.gelu(x)})
+
+
+def _add_relu(shape: tuple[int, ...]) -> Contest:
+    import torch
+    from torch import nn
+
+    class AddRelu(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x + y)
+
+    x, y = torch.randn(shape), torch.randn(shape)
+    return Contest(AddRelu(), (x, y), {"torch": lambda: torch.relu(x + y)})
+
+
+def elementwise_case(name: str, what: str, shape: tuple[int, ...], tensors: int, build: Callable[..., Contest]) -> Case:
+    """Elementwise work that reads and writes `tensors` tensors of `shape` in all."""
+    text = f"{what}, {'x'.join(map(str, shape))}"
+    return Case(name, "elementwise", text, lambda: build(shape), bytes=4 * tensors * math.prod(shape))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Models
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _model(path: Path) -> Contest:
+    spec = importlib.util.spec_from_file_location(f"terrace_bench_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise TerraceError(f"{path} does not exist; the models lie in a checkout of Terrace, run terrace-bench from it")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model, args = module.build()
+    return Contest(model, args, {"torch": lambda: model(*args)})
+
+
+def model_case(stem: str, what: str) -> Case:
+    """An example model, whole calls, against eager PyTorch."""
+    return Case(stem, "models", what, lambda: _model(MODELS_FOLDER / f"{stem}.py"))
+
+
+CASES = (
+    matmul_case("matmul-512", 512, 512, 512, constant=False),
+    matmul_case("linear-128x3072x768", 128, 3072, 768, constant=True),
+    matmul_case("linear-128x768x3072", 128, 768, 3072, constant=True),
+    conv_case("conv3x3-64-56", Conv(64, 64, 56, 3)),
+    conv_case("conv1x1-64-256-56", Conv(64, 256, 56, 1)),
+    conv_case("conv3x3-256-14", Conv(256, 256, 14, 3)),
+    conv_case("conv7x7-3-64-224", Conv(3, 64, 224, 7, stride=2)),
+    conv_case("depthwise3x3-144-56", Conv(144, 144, 56, 3, groups=144)),
+    conv_case("depthwise3x3-144-56-s2", Conv(144, 144, 56, 3, stride=2, groups=144)),
+    elementwise_case("gelu-128x3072", "gelu", (128, 3072), 2, _gelu),
+    elementwise_case("add-relu-56x56x256", "relu(x + y)", (1, 56, 56, 256), 3, _add_relu),
+    model_case("lenet", "LeNet-5, 32x32"),
+    model_case("mlp", "MLP, batch 8"),
+    model_case("super_resolution", "super-resolution 3x, 224x224"),
+    model_case("mobilenet_v2", "MobileNetV2, 224x224"),
+    model_case("resnet18", "ResNet-18, 224x224"),
+    model_case("bert_base", "BERT-base encoder, 128 tokens"),
+)
+"""All cases, in the order in which they run."""
+
+
+def select(names: Sequence[str]) -> list[Case]:
+    """The cases of these names or groups, all for none; raises TerraceError for an unknown name."""
+    known = {case.name for case in CASES} | {case.group for case in CASES}
+    for name in names:
+        if name not in known:
+            raise TerraceError(f"no case or group {name!r}; known are {', '.join(sorted(known))}")
+    return [case for case in CASES if not names or case.name in names or case.group in names]

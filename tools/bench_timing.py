@@ -1,0 +1,53 @@
+"""Interleaved timing: contestants take turns in one process, so that what disturbs the machine disturbs all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+Call = Callable[[], object]
+
+MINIMUM_SECONDS = 0.02
+"""A turn repeats its call until it takes about this long: far above the clock's resolution."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds per call: the median and the least of the rounds, by the wall clock and by the calling thread's CPU."""
+
+    wall_median: float
+    wall_min: float
+    cpu_median: float
+    cpu_min: float
+    rounds: int
+
+
+def interleave(calls: Mapping[str, Call], rounds: int, minimum_seconds: float = MINIMUM_SECONDS) -> dict[str, Timing]:
+    """Time each of `calls` once in every round, A B A B ..., after an untimed first call of each."""
+    repeats = {name: _repeats(call, minimum_seconds) for name, call in calls.items()}
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            turns[name].append(_turn(call, repeats[name]))
+    return {name: _timing(seconds) for name, seconds in turns.items()}
+
+
+def _repeats(call: Call, minimum_seconds: float) -> int:
+    call()
+    wall, _ = _turn(call, 1)
+    return max(1, round(minimum_seconds / max(wall, 1e-7)))
+
+
+def _turn(call: Call, repeats: int) -> tuple[float, float]:
+    """Wall and CPU seconds per call."""
+    wall, cpu = time.perf_counter(), time.thread_time()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - wall) / repeats, (time.thread_time() - cpu) / repeats
+
+
+def _timing(seconds: list[tuple[float, float]]) -> Timing:
+    walls, cpus = zip(*seconds, strict=True)
+    return Timing(statistics.median(walls), min(walls), statistics.median(cpus), min(cpus), len(seconds))
