@@ -21,10 +21,12 @@ SCHEDULE_KEYS = {
     "tile_sizes": "for each dimension, the size of the tile held in registers; 1 where the dimension is not tiled",
     "block_sizes": "for each dimension, the part that one workgroup takes, a multiple of the tile; 0 is all of it",
     "parallel": "names of the dimensions whose blocks are spread over workgroups",
-    "layouts": "for each tensor argument, {} for row-major or the attributes of the graph.pack that makes its layout",
+    "layouts": "for each tensor argument, {} for row-major or the attributes of the graph.pack or graph.pad to apply",
     "staged": "names of the arguments that a workgroup first copies into local memory",
     "order": "names of the tiled dimensions in the order of the loops over tiles, outermost first",
 }
+LAYOUT_KEYS = ({"outer_permutation", "inner_dims", "inner_tiles"}, {"low", "high"})
+"""The keys of a layout that graph.pack makes, and of one that graph.pad makes (with zeros)."""
 
 
 class Kernel(ext.Dialect, name="kernel"):
@@ -42,13 +44,25 @@ def _check_iteration_space(space: dict[str, Any]) -> None:
         raise ShapeError("iteration_space sizes must not be negative")
 
 
-def _check_schedule(schedule: dict[str, Any], space: dict[str, Any], arguments: int) -> None:
+def _check_keys(schedule: dict[str, Any]) -> None:
     unknown = set(schedule) - set(SCHEDULE_KEYS)
     if unknown:
         raise ShapeError(f"schedule has unknown keys {sorted(unknown)}; known are {', '.join(SCHEDULE_KEYS)}")
     missing = set(SCHEDULE_KEYS) - set(schedule)
     if missing:
         raise ShapeError(f"schedule lacks {', '.join(sorted(missing))}")
+
+
+def _check_layouts(layouts: list[dict[str, Any]], arguments: int) -> None:
+    if len(layouts) != arguments:
+        raise ShapeError(f"schedule layouts must have {arguments} elements, one for each argument")
+    for layout in layouts:
+        if layout and set(layout) not in LAYOUT_KEYS:
+            raise ShapeError(f"schedule layouts must be {{}} or have the keys of graph.pack or graph.pad, got {layout}")
+
+
+def _check_schedule(schedule: dict[str, Any], space: dict[str, Any], arguments: int) -> None:
+    _check_keys(schedule)
     names, rank = space["names"], len(space["names"])
     for key in ("tile_sizes", "block_sizes"):
         if len(schedule[key]) != rank:
@@ -64,8 +78,7 @@ def _check_schedule(schedule: dict[str, Any], space: dict[str, Any], arguments: 
     for name in schedule["parallel"]:
         if space["kinds"][names.index(name)] != "parallel":
             raise ShapeError(f"dimension '{name}' is a reduction and cannot be parallel")
-    if len(schedule["layouts"]) != arguments:
-        raise ShapeError(f"schedule layouts must have {arguments} elements, one for each argument")
+    _check_layouts(schedule["layouts"], arguments)
 
 
 class ScheduleOp(Kernel.Operation, name="schedule"):

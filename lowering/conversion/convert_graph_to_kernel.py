@@ -38,14 +38,14 @@ class _Outliner:
         self.body = module.regions[0].blocks[0]
         self.constants = constant_values(module)
         self.kernels: dict[tuple[str, tuple[bool, ...]], str] = {}
-        self.names: set[str] = set()
+        self.names = {op.name.value for op in self.body.operations if isinstance(op, func.FuncOp)}
 
     def outline(self, group: Group) -> None:
         """Replace `group` by a call of its kernel."""
         result_shape, partition = shape_of(group.result), partition_of(group)
         with ir.InsertionPoint(group.outer), group.outer.location:
             sizes = group.sizes(group.result)
-            operands = [self._collapsed(group, v, sizes, result_shape, partition) for v in group.inputs]
+            operands = [self._collapsed(group, i, sizes, result_shape, partition) for i in range(len(group.inputs))]
             constant = tuple(v in self.constants for v in group.inputs)
             collapsed_sizes = [_multiply([sizes[axis] for axis in run]) for run in partition]
             dynamic = [size for size in collapsed_sizes if not isinstance(size, int)]
@@ -65,14 +65,15 @@ class _Outliner:
         raise AssertionError(kernel)
 
     def _collapsed(
-        self, group: Group, value: ir.Value, sizes: list[ir.Value | int], result: list[int], partition: Partition
+        self, group: Group, number: int, sizes: list[ir.Value | int], result: list[int], partition: Partition
     ) -> ir.Value:
-        """An input in the kernel's shape."""
-        shape, root = shape_of(value), group.root
-        if root is not None and root.name in CONTRACTIONS and value in list(root.operands):
+        """Input `number` of the group in the kernel's shape."""
+        value, root = group.inputs[number], group.root
+        shape, of_root = shape_of(value), number < len(group.root_operands)
+        if root is not None and of_root and root.name in CONTRACTIONS:
             return _collapse_root_operand(root, value, group)
         target = collapse_shape(shape, result, partition)
-        if target is not None and root is not None and value in list(root.operands)[1:]:
+        if target is not None and of_root and number > 0:
             target, partition = target[1:], partition[1:]  # scale and shift are vectors along a row
         if target is None:
             # Rare: a mask that varies along one of two collapsed dimensions only. It is made as large as the result.
@@ -99,7 +100,7 @@ class _Outliner:
             function = func.FuncOp("kernel", (types, []), visibility="private")
         entry = function.add_entry_block()
         with ir.InsertionPoint(entry):
-            value = _clone_body(group, dict(zip(group.inputs, entry.arguments, strict=False)), result)
+            value = _clone_body(group, list(entry.arguments)[: len(operands)], result)
             func.ReturnOp([value])
         function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(types, [value.type]))
         key = (function.operation.get_asm(assume_verified=True), constant)
@@ -153,7 +154,7 @@ def _collapse_root_operand(root: ir.Operation, value: ir.Value, group: Group) ->
     return _reshape(value, target, [_multiply(sizes[:lead]), *sizes[lead:]])
 
 
-def _clone_body(group: Group, values: dict[ir.Value, ir.Value], result: list[int]) -> ir.Value:
+def _clone_body(group: Group, arguments: list[ir.Value], result: list[int]) -> ir.Value:
     """The group's ops on the kernel's arguments, in the collapsed shape, behind an unfilled schedule."""
     schedule = ir.Operation.create(
         "kernel.schedule",
@@ -163,16 +164,17 @@ def _clone_body(group: Group, values: dict[ir.Value, ir.Value], result: list[int
             "schedule": ir.DictAttr.get({}),
         },
     )
-    root = None
+    root, own = None, len(group.root_operands)
+    values = dict(zip(group.inputs[own:], arguments[own:], strict=True))
     for operation in group.operations:
         if operation.name == "arith.constant":
             continue
         with operation.location:
-            operands = [values[v] if v in values else _constant(v) for v in operation.operands]
-            new = _clone(operation, operands)
+            if operation.name in ROOTS:
+                new = root = _clone(operation, arguments[:own])
+            else:
+                new = _clone(operation, [values[v] if v in values else _constant(v) for v in operation.operands])
         values[operation.results[0]] = new.results[0]
-        if operation.name in ROOTS:
-            root = new
     value = values[group.result]
     assert shape_of(value) == result or product(shape_of(value)) == product(result)
     schedule.attributes["iteration_space"] = iteration_space(root, shape_of(value)).to_attribute()

@@ -1,6 +1,6 @@
 """`convert-kernel-to-loop`: every scheduled kernel becomes a function of loops over memrefs, made by its generator.
 
-The layouts that the schedule asks of arguments are made where the kernel is launched, by `graph.pack`.
+The layouts that the schedule asks of arguments are made where the kernel is launched, by `graph.pack` and `graph.pad`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from terrace.dialects.base import shape_of, to_python
 from terrace.lowering.conversion.kernel_to_loop import GENERATORS, find_generator
 from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel
-from terrace.lowering.schedule.schedule import Layout
+from terrace.lowering.schedule.schedule import Layout, Padding
 from terrace.mlir import DYNAMIC, func, ir, memref, walk
 from terrace.passes import Pass, fail
 
 
-def packed_shape(shape: list[int], layout: Layout | None) -> list[int]:
-    """The shape of an argument in memory."""
+def shape_in_memory(shape: list[int], layout: Layout | Padding | None) -> list[int]:
+    """The shape of an argument that is laid out."""
     if layout is None:
         return shape
-    result = graph.PackOp.infer([shape], graph.Attributes(dataclasses.asdict(layout)))
+    op = graph.PadOp if isinstance(layout, Padding) else graph.PackOp
+    result = op.infer([shape], graph.Attributes(dataclasses.asdict(layout)))
     assert result is not None
     return result
 
@@ -37,7 +38,7 @@ def _convert(function: Any) -> KernelView:
     if kernel.generator not in GENERATORS:
         raise fail(function, f"names no generator '{kernel.generator}'; known are {', '.join(GENERATORS)}")
     layouts = dict(zip(range(len(kernel.arguments)), kernel.schedule.layouts, strict=True))
-    shapes = [packed_shape(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]
+    shapes = [shape_in_memory(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]
     tensors = [
         ir.RankedTensorType.get(shape, ir.ShapedType(v.type).element_type)
         for shape, v in zip(shapes, kernel.arguments, strict=True)
@@ -71,12 +72,18 @@ def _body(kernel: KernelView, entry: ir.Block, tensors: int) -> None:
     )
 
 
-def _pack_arguments(call: ir.Operation, kernel: KernelView) -> None:
+def _lay_out(value: ir.Value, layout: Layout | Padding) -> ir.Value:
+    attributes = {key: list(item) for key, item in dataclasses.asdict(layout).items()}
+    if isinstance(layout, Padding):
+        return graph.PadOp.build(value, value=0.0, **attributes)
+    return graph.PackOp.build(value, **attributes)
+
+
+def _lay_out_arguments(call: ir.Operation, kernel: KernelView) -> None:
     with ir.InsertionPoint(call), call.location:
         for i, layout in enumerate(kernel.schedule.layouts):
             if layout is not None:
-                attributes = {key: list(value) for key, value in dataclasses.asdict(layout).items()}
-                call.operands[i] = graph.PackOp.build(call.operands[i], **attributes)
+                call.operands[i] = _lay_out(call.operands[i], layout)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +97,6 @@ class ConvertKernelToLoop(Pass):
         kernels = {function.name.value: _convert(function) for function in functions}
         for operation in list(walk(module)):
             if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
-                _pack_arguments(operation, kernels[to_python(operation.attributes["callee"])])
+                _lay_out_arguments(operation, kernels[to_python(operation.attributes["callee"])])
         for function in functions:
             function.operation.erase()

@@ -8,7 +8,7 @@ from typing import Any
 
 from terrace.lowering.schedule.contraction import RegisterTile, best_tile, cover_cycles
 from terrace.lowering.schedule.parallel import block_size, wanted_workgroups
-from terrace.lowering.schedule.schedule import IterationSpace, Layout, Schedule
+from terrace.lowering.schedule.schedule import IterationSpace, Layout, Padding, Schedule
 from terrace.mlir import DYNAMIC
 from terrace.target import CpuDescription
 
@@ -19,11 +19,10 @@ ASSUMED_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class _Shape:
-    """Sizes by name (unknown ones assumed), the conv's attributes, and the input's columns and channels."""
+    """Sizes by name (unknown ones assumed), the conv's attributes, and the input's channels."""
 
     size: dict[str, int]
     attrs: Any
-    columns: int
     channels: int
 
     @property
@@ -42,19 +41,22 @@ def schedule_conv2d(
 ) -> Schedule:
     """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC."""
     size = {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}
-    columns, channels = (ASSUMED_SIZE if s == DYNAMIC else s for s in image[2:])
-    shape = _Shape(size, attrs, columns, channels)
-    staged = ("input",) if any(attrs.padding) else ()
+    shape = _Shape(size, attrs, image[3])
     tiles = _depthwise_tiles(shape, cpu) if shape.depthwise else _tiles(shape, cpu)
-    blocks = _blocks(shape, tiles, bool(staged), cpu)
+    static = DYNAMIC not in image[1:]
+    stages = any(attrs.padding) and static and shape.staged_bytes(tiles.get("oh", 1)) <= cpu.local_bytes
+    blocks = _blocks(shape, tiles, stages, cpu)
     channel = "g" if shape.depthwise else "oc"
-    layouts: list[Layout | None] = [None] * arguments
+    layouts: list[Layout | Padding | None] = [None] * arguments
+    if any(attrs.padding) and not stages:
+        top, bottom, left, right = attrs.padding
+        layouts[0] = Padding((0, top, left, 0), (0, bottom, right, 0))
     if constant:
         grouped = size["g"] > 1 and not shape.depthwise
         layouts[1] = Layout(WEIGHT_PERMUTATION, (0,), (size["oc"] if grouped else tiles[channel],))
     order = ("oh", "g", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
     parallel = tuple(name for name in ("n", "oh", channel) if blocks.get(name))
-    return Schedule(tiles, blocks, parallel, tuple(layouts), staged, order)
+    return Schedule(tiles, blocks, parallel, tuple(layouts), ("input",) if stages else (), order)
 
 
 def _tiles(shape: _Shape, cpu: CpuDescription) -> dict[str, int]:

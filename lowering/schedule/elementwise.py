@@ -16,8 +16,6 @@ UNROLL = 4
 
 def schedule_elementwise(space: IterationSpace, arguments: int, cpu: CpuDescription) -> Schedule:
     """Vectors along the last dimension, several at once; blocks of the outermost dimension that is long enough."""
-    if not space.names:
-        return Schedule({}, {}, (), (None,) * arguments)
     sizes = [ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes]
     last = space.names[-1]
     tile = min(UNROLL * cpu.lanes, max(1, sizes[-1]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from terrace.lowering.schedule.contraction import best_tile
 from terrace.lowering.schedule.parallel import block_size, wanted_workgroups
-from terrace.lowering.schedule.schedule import IterationSpace, Layout, Schedule
+from terrace.lowering.schedule.schedule import IterationSpace, Layout, Padding, Schedule
 from terrace.mlir import DYNAMIC
 from terrace.target import CpuDescription
 
@@ -32,7 +32,7 @@ def schedule_matmul(
     column_blocks = -(-size["n"] // columns) if columns else 1
     rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
-    layouts: list[Layout | None] = [None] * len(constant)
+    layouts: list[Layout | Padding | None] = [None] * len(constant)
     staged: tuple[str, ...] = ()
     if constant[1] and "b" not in size and static_n and static_k:
         n_axis = 0 if transpose_rhs else 1

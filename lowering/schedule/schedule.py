@@ -39,13 +39,28 @@ class Layout:
 
 
 @dataclasses.dataclass(frozen=True)
+class Padding:
+    """Zeros around an argument, with the meaning of `graph.pad`'s attributes."""
+
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+
+def _layout(value: dict[str, Any]) -> Layout | Padding | None:
+    fields = {key: tuple(item) for key, item in value.items()}
+    if not fields:
+        return None
+    return Padding(**fields) if "low" in fields else Layout(**fields)
+
+
+@dataclasses.dataclass(frozen=True)
 class Schedule:
     """How a kernel is cut; the fields are those of `terrace.dialects.kernel.SCHEDULE_KEYS`."""
 
     tile_sizes: dict[str, int]
     block_sizes: dict[str, int]
     parallel: tuple[str, ...]
-    layouts: tuple[Layout | None, ...]
+    layouts: tuple[Layout | Padding | None, ...]
     staged: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
 
@@ -74,7 +89,7 @@ class Schedule:
             tile_sizes=dict(zip(space.names, value["tile_sizes"], strict=True)),
             block_sizes=dict(zip(space.names, value["block_sizes"], strict=True)),
             parallel=tuple(value["parallel"]),
-            layouts=tuple(Layout(**{k: tuple(v) for k, v in x.items()}) if x else None for x in value["layouts"]),
+            layouts=tuple(map(_layout, value["layouts"])),
             staged=tuple(value["staged"]),
             order=tuple(value["order"]),
         )

@@ -46,9 +46,12 @@ def product(sizes: Sequence[int]) -> int:
 
 
 def collapse_shape(shape: Sequence[int], result: Sequence[int], partition: Partition) -> list[int] | None:
-    """The shape of an operand after collapsing; None if it meets some run in two ways. Scalars stay scalars."""
+    """The shape of an operand after collapsing; None if it meets some run in two ways.
+
+    Scalars stay scalars, unless the result is one, too: kernels have at least one dimension.
+    """
     if not shape:
-        return []
+        return [] if result else [1]
     kinds = alignment(shape, result)
     collapsed = []
     for run in partition:

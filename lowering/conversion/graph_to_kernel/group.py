@@ -38,21 +38,31 @@ class Group:
 
     @property
     def inputs(self) -> list[ir.Value]:
-        """The values from outside that become arguments of the kernel, each once, the root's operands first."""
+        """The values that become arguments of the kernel: the root's operands, then what else is read, each once.
+
+        What the root and its epilogue both read is two arguments: the schedule may lay out the root's.
+        """
         inside = {op.results[0] for op in self.operations}
-        ordered = list(self.root.operands) if self.root is not None else []
-        ordered += [v for op in self.operations for v in op.operands]
         inputs: list[ir.Value] = []
-        for value in ordered:
+        for value in [v for op in self.operations if op.name not in ROOTS for v in op.operands]:
             if value not in inside and value not in inputs and splat_value(value) is None:
                 inputs.append(value)
-        return inputs
+        return self.root_operands + inputs
+
+    @property
+    def root_operands(self) -> list[ir.Value]:
+        return list(self.root.operands) if self.root is not None else []
 
     def refusal(self) -> str | None:
         """Why no generator takes the group, or None."""
         for op in self.operations:
             if op.name not in ROOTS and op.name not in ELEMENTWISE_OPS and op.name != "arith.constant":
                 return f"no generator for {op.name}"
+        if sum(op.name in ROOTS for op in self.operations) > 1:
+            return "more than one op that has a generator of its own"
+        computed = {op.results[0] for op in self.operations}
+        if any(value in computed for value in self.root_operands):
+            return "operands of its root op are computed in the group"
         for value in [*self.inputs, self.result]:
             if str(element_type_of(value)) not in KERNEL_TYPES:
                 return f"element type {element_type_of(value)}"

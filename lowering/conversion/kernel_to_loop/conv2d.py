@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
-from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results
+from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.schedule.schedule import Layout, Padding
 from terrace.mlir import ir, math
 
 WEIGHT_ORDER = (0, 2, 3, 1)
@@ -49,18 +50,20 @@ class _Conv2d:
         out_channels, self.depth, self.kh, self.kw = shape_of(root.operands[1])
         self.groups = self.attrs.groups
         self.width = out_channels // self.groups
-        self.depthwise = self.depth == 1 and self.width == 1
+        self.depthwise = self.depth == 1 and self.width == 1 and self.groups > 1
         self.element_type = element_type_of(root.results[0])
         result = kernel.results_memory[0]
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}
+        tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
+        kernel.check_schedule(tiled, blocked=("n", "g", "oh", "ow", "oc"), staged="input", laid_out=(0, 1))
         self._check_weight_layout()
 
     def _check_weight_layout(self) -> None:
         layout = self.weight_layout
         if layout is None:
             return
-        if layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
+        if not isinstance(layout, Layout) or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
             raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in][w]")
         block, channel = layout.inner_tiles[0], "g" if self.depthwise else "oc"
         tile = self.schedule.tile(channel)
@@ -74,15 +77,25 @@ class _Conv2d:
     # -- blocks ---------------------------------------------------------------------------------------------------
 
     def emit(self) -> None:
-        b, schedule = self.b, self.schedule
-        bounds = [b.ceildiv(self.sizes[d], schedule.block(d)) if schedule.block(d) else 1 for d in schedule.parallel]
-        with b.parallel(bounds) as ids:
-            start = {d: b.mul(i, schedule.block(d)) for d, i in zip(schedule.parallel, ids, strict=True)}
-            with b.for_each(*self._range(start, "n")) as image:
-                if "input" not in schedule.staged and any(self.attrs.padding):
-                    raise self.kernel.refuse("padding needs the input staged in local memory")
-                source = self._stage(image, start) if "input" in schedule.staged else Image(self.input, (image,), 0, 0)
-                self._nest(image, source, start)
+        staged = "input" in self.schedule.staged
+        self._check_padding(staged)
+        with (
+            workgroups(self.b, self.kernel, self.sizes) as start,
+            self.b.for_each(*self._range(start, "n")) as image,
+        ):
+            source = self._stage(image, start) if staged else Image(self.input, (image,), 0, 0)
+            self._nest(image, source, start)
+
+    def _check_padding(self, staged: bool) -> None:
+        """Padding is made on the way into local memory, or by the layout of the input."""
+        (top, bottom, left, right), layout = self.attrs.padding, self.kernel.layout_of(self.kernel.root.operands[0])
+        wanted = Padding((0, top, left, 0), (0, bottom, right, 0))
+        if layout is None and (staged or not any(self.attrs.padding)):
+            return
+        if layout != wanted or staged:
+            raise self.kernel.refuse(
+                f"padding needs the input staged in local memory, or else its layout to be {dataclasses.asdict(wanted)}"
+            )
 
     def _range(self, start: dict[str, Index], dim: str) -> tuple[Index, Index]:
         lower, block = start.get(dim, 0), self.schedule.block(dim)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from terrace.dialects.base import shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
-from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results
+from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
 
 Span: TypeAlias = tuple[Index, int, Index | None]
 
@@ -21,13 +21,14 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     result = kernel.results_memory[0]
     if len(shape_of(result)) != len(names):
         raise kernel.refuse("the iteration space must be the result's shape")
+    if not names:
+        raise kernel.refuse("needs at least one dimension")
+    kernel.check_schedule(tiled=names, blocked=names)
     sizes = {name: b.size(result, axis) for axis, name in enumerate(names)}
-    bounds = [b.ceildiv(sizes[d], schedule.block(d)) if schedule.block(d) else 1 for d in schedule.parallel]
     order = [d for d in schedule.order if d in names] + [d for d in names if d not in schedule.order]
     spans: dict[str, Span] = {}
 
-    with b.parallel(bounds) as ids:
-        start = {d: b.mul(i, schedule.block(d)) for d, i in zip(schedule.parallel, ids, strict=True)}
+    with workgroups(b, kernel, sizes) as start:
 
         def loops(remaining: list[str]) -> None:
             if not remaining:

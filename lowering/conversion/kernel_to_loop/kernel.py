@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_python
@@ -89,6 +90,45 @@ class KernelView:
 
     def refuse(self, message: str) -> PassError:
         return fail(self.function, f"@{self.name}: {message}")
+
+    def check_schedule(
+        self, tiled: Sequence[str], blocked: Sequence[str], staged: str | None = None, laid_out: Sequence[int] = ()
+    ) -> None:
+        """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead."""
+        schedule = self.schedule
+        for what, sizes, able, neutral in (
+            ("tile", schedule.tile_sizes, tiled, 1),
+            ("block", schedule.block_sizes, blocked, 0),
+        ):
+            for name, size in sizes.items():
+                if size != neutral and name not in able:
+                    raise self.refuse(f"{what} size of '{name}' must be {neutral}, as {self.generator} does not cut it")
+        for name in schedule.staged:
+            if name != staged:
+                raise self.refuse(f"{self.generator} cannot stage '{name}'")
+        for number, layout in enumerate(schedule.layouts):
+            if layout is not None and number not in laid_out:
+                raise self.refuse(f"{self.generator} wants argument {number} row-major")
+
+
+@contextlib.contextmanager
+def workgroups(b: LoopBuilder, kernel: KernelView, sizes: Mapping[str, Index]) -> Iterator[dict[str, Index]]:
+    """The body of one workgroup: where its block starts in each dimension of `sizes` that is cut into blocks.
+
+    The blocks of parallel dimensions are spread over workgroups, those of others follow each other.
+    """
+    schedule = kernel.schedule
+    for name in schedule.parallel:
+        if name not in sizes:
+            raise kernel.refuse(f"{kernel.generator} cannot run '{name}' in parallel")
+    bounds = [b.ceildiv(sizes[d], schedule.block(d)) if schedule.block(d) else 1 for d in schedule.parallel]
+    with contextlib.ExitStack() as stack:
+        ids = stack.enter_context(b.parallel(bounds))
+        start = {d: b.mul(i, schedule.block(d)) for d, i in zip(schedule.parallel, ids, strict=True)}
+        for dim, size in sizes.items():
+            if schedule.block(dim) and dim not in schedule.parallel:
+                start[dim] = stack.enter_context(b.for_each(0, size, schedule.block(dim)))
+        yield start
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
-from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results
+from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.schedule.schedule import Layout
 from terrace.mlir import ir
 
 
@@ -40,20 +41,18 @@ class Rhs:
 
 def generate(b: LoopBuilder, kernel: KernelView) -> None:
     """Emit the loops of a matmul or batch_matmul kernel."""
-    root, schedule = kernel.root, kernel.schedule
+    root = kernel.root
+    kernel.check_schedule(tiled=("m", "n", "k"), blocked=("b", "m", "n"), staged="rhs", laid_out=(1,))
     batched = "b" in kernel.space.names
     lhs = kernel.memory_of(root.operands[0])
     rank = 3 if batched else 2
     result = kernel.results_memory[0]
     m, n, k = b.size(result, rank - 2), b.size(result, rank - 1), b.size(lhs, rank - 1)
     sizes = {"m": m, "n": n, **({"b": b.size(result, 0)} if batched else {})}
-    bounds = [b.ceildiv(sizes[d], schedule.block(d)) if schedule.block(d) else 1 for d in schedule.parallel]
-    with b.parallel(bounds) as ids:
-        start = {d: b.mul(i, schedule.block(d)) for d, i in zip(schedule.parallel, ids, strict=True)}
-        with b.for_each(*_batch_range(b, kernel, start, sizes)) as batch:
-            lead = (batch,) if batched else ()
-            rhs = _stage(b, kernel, _rhs(b, kernel, lead), start.get("n", 0), n, k)
-            _tiles(b, kernel, lhs, rhs, lead, start, sizes, k)
+    with workgroups(b, kernel, sizes) as start, b.for_each(*_batch_range(b, kernel, start, sizes)) as batch:
+        lead = (batch,) if batched else ()
+        rhs = _stage(b, kernel, _rhs(b, kernel, lead), start.get("n", 0), n, k)
+        _tiles(b, kernel, lhs, rhs, lead, start, sizes, k)
 
 
 def _batch_range(
@@ -74,7 +73,12 @@ def _rhs(b: LoopBuilder, kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
         axes = (len(lead) + 1, len(lead)) if transposed else (len(lead), len(lead) + 1)
         return Rhs(memory, lead, *axes)
     n_axis = 0 if transposed else 1
-    if lead or layout.inner_dims != (n_axis,) or layout.outer_permutation != (n_axis, 1 - n_axis):
+    if (
+        lead
+        or not isinstance(layout, Layout)
+        or layout.inner_dims != (n_axis,)
+        or layout.outer_permutation != (n_axis, 1 - n_axis)
+    ):
         raise kernel.refuse("the layout of rhs must be blocks of columns, [n/w][k][w], without a batch")
     width = layout.inner_tiles[0]
     if width % kernel.schedule.tile("n"):

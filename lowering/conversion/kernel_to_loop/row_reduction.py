@@ -10,7 +10,13 @@ from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
-from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, load_operand, store_results
+from terrace.lowering.conversion.kernel_to_loop.kernel import (
+    KernelView,
+    TilePlace,
+    load_operand,
+    store_results,
+    workgroups,
+)
 from terrace.mlir import arith, ir, math
 
 Element = Callable[[ir.Value], ir.Value]
@@ -138,9 +144,9 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     if emit_row is None:
         raise kernel.refuse(f"row_reduction has no form of {kernel.root.name}; it has {', '.join(_ROOTS)}")
     rows, block = b.size(kernel.results_memory[0], 0), kernel.schedule.block("m")
-    bounds = [b.ceildiv(rows, block) if block else 1 for _ in kernel.schedule.parallel]
-    with b.parallel(bounds) as ids:
-        first = b.mul(ids[0], block) if ids else 0
+    kernel.check_schedule(tiled=("n",), blocked=("m",))
+    with workgroups(b, kernel, {"m": rows}) as start:
+        first = start.get("m", 0)
         last = b.min(b.add(first, block), rows) if block else rows
         with b.for_each(first, last) as row:
             emit_row(_Row(b, kernel, row))
