@@ -14,6 +14,7 @@ from terrace.dialects.base import shape_of
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
+from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import func, ir, math, vector
 from terrace.passes import Pass, fail
@@ -55,12 +56,12 @@ class _Lowering(TileRebuilder[Tile]):
         uses = [(use.owner.operation.name, use.operand_number) for use in result.uses]
         if all(use == ("loop.contract_tile", 0) for use in uses):
             type_ = dataclasses.replace(type_, lanes=1)  # lhs is read as scalars, which FMAs broadcast from memory
-        access = self.memory.access(operation.opview, self.plain)
+        access = Access.of(operation.opview, self.plain)
         self.tiles[result] = self.memory.load(access, type_)
 
     def store_tile(self, operation: ir.Operation) -> None:
         tile = self.tile(operation.operands[0])
-        self.memory.store(self.memory.access(operation.opview, self.plain), tile)
+        self.memory.store(Access.of(operation.opview, self.plain), tile)
 
     def contract_tile(self, operation: ir.Operation) -> None:
         lhs, rhs, accumulator = (self.tile(v) for v in operation.operands)

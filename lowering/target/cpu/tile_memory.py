@@ -2,61 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
-
-from terrace.dialects.base import attributes_of
 from terrace.lowering.target.cpu.tile import Piece, Tile, TileType
+from terrace.lowering.target.tile_access import Access, index_constant
 from terrace.mlir import arith, ir, memref, scf, vector
-
-
-@dataclasses.dataclass(frozen=True)
-class Access:
-    """One tile access: the memref, the indices of its first element, and how tile dimensions move in memory."""
-
-    memory: ir.Value
-    indices: list[ir.Value]
-    sizes: list[ir.Value]
-    dims: list[int]
-    strides: list[int]
-
-    @property
-    def contiguous(self) -> bool:
-        """Whether a row of the tile is a run of memory."""
-        return self.dims[-1] == len(self.indices) - 1 and self.strides[-1] == 1
-
-    @property
-    def repeated(self) -> bool:
-        """Whether all elements of a row are the same."""
-        return self.dims[-1] == -1
-
-
-def _constant(value: int) -> ir.Value:
-    return arith.constant(ir.IndexType.get(), value)
-
-
-def _constant_of(value: ir.Value) -> int | None:
-    owner = value.owner
-    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
-        return None
-    return int(owner.operation.attributes["value"].value)
 
 
 class TileMemory:
     """Emits the loads and stores of tiles at the current insertion point."""
-
-    def access(self, op: Any, lookup: Callable[[ir.Value], ir.Value]) -> Access:
-        """Read a load_tile or store_tile op, its operands mapped by `lookup`."""
-        attrs = attributes_of(op)
-        is_load = op.operation.name == "loop.load_tile"
-        return Access(
-            memory=lookup(op.source if is_load else op.destination),
-            indices=[lookup(v) for v in op.indices],
-            sizes=[lookup(v) for v in op.sizes],
-            dims=attrs.dims,
-            strides=attrs.strides,
-        )
 
     # -- addresses ------------------------------------------------------------------------------------------------
 
@@ -68,23 +20,23 @@ class TileMemory:
         for t, (at, dim, stride) in enumerate(zip(position, access.dims, access.strides, strict=True)):
             if dim < 0 or at == 0:
                 continue
-            offset = _constant(at * stride)
-            if clamp and access.sizes and _constant_of(access.sizes[t]) != shape[t]:
-                last = arith.subi(access.sizes[t], _constant(1))
-                clamped = arith.minsi(_constant(at), last)
-                offset = clamped if stride == 1 else arith.muli(clamped, _constant(stride))
+            offset = index_constant(at * stride)
+            if clamp and access.may_be_partial(t, shape[t]):
+                last = arith.subi(access.sizes[t], index_constant(1))
+                clamped = arith.minsi(index_constant(at), last)
+                offset = clamped if stride == 1 else arith.muli(clamped, index_constant(stride))
             indices[dim] = arith.addi(indices[dim], offset)
         return indices
 
     def _mask(self, access: Access, piece: Piece, size: int) -> ir.Value | None:
         """The mask of a piece, or None if all its lanes are in bounds."""
         mask_type = ir.VectorType.get([piece.lanes], ir.IntegerType.get_signless(1))
-        if access.sizes and _constant_of(access.sizes[-1]) != size:
-            count = arith.subi(access.sizes[-1], _constant(piece.offset)) if piece.offset else access.sizes[-1]
+        if access.may_be_partial(-1, size):
+            count = arith.subi(access.sizes[-1], index_constant(piece.offset)) if piece.offset else access.sizes[-1]
             return vector.create_mask(mask_type, [count])
         if piece.count == piece.lanes:
             return None
-        return vector.create_mask(mask_type, [_constant(piece.count)])
+        return vector.create_mask(mask_type, [index_constant(piece.count)])
 
     # -- loads ----------------------------------------------------------------------------------------------------
 
@@ -134,7 +86,7 @@ class TileMemory:
     def _row_start(self, access: Access, type_: TileType, index: tuple[int, ...], piece: Piece) -> list[ir.Value]:
         start = self._position(access, (*index, 0), type_.shape, clamp=True)
         if piece.offset:
-            start[access.dims[-1]] = arith.addi(start[access.dims[-1]], _constant(piece.offset))
+            start[access.dims[-1]] = arith.addi(start[access.dims[-1]], index_constant(piece.offset))
         return start
 
     def _zero(self, piece_type: ir.Type, element_type: ir.Type) -> ir.Value:
@@ -162,9 +114,9 @@ class TileMemory:
         """Whether a row of a partial tile is in bounds; None if it always is (the first row is)."""
         condition = None
         for t, at in enumerate(index):
-            if at == 0 or not access.sizes or _constant_of(access.sizes[t]) == type_.shape[t]:
+            if at == 0 or not access.may_be_partial(t, type_.shape[t]):
                 continue
-            inside = arith.cmpi(arith.CmpIPredicate.slt, _constant(at), access.sizes[t])
+            inside = arith.cmpi(arith.CmpIPredicate.slt, index_constant(at), access.sizes[t])
             condition = inside if condition is None else arith.andi(condition, inside)
         return condition
 
@@ -175,7 +127,7 @@ class TileMemory:
             elif access.contiguous and piece.lanes > 1:
                 start = self._position(access, (*index, 0), type_.shape, clamp=False)
                 if piece.offset:
-                    start[-1] = arith.addi(start[-1], _constant(piece.offset))
+                    start[-1] = arith.addi(start[-1], index_constant(piece.offset))
                 mask = self._mask(access, piece, type_.shape[-1])
                 if mask is None:
                     vector.store(value, access.memory, start)
@@ -185,7 +137,7 @@ class TileMemory:
                 self._store_elements(access, type_, index, piece, value)
 
     def _mask_free(self, access: Access, type_: TileType) -> bool:
-        return not access.sizes or _constant_of(access.sizes[-1]) == type_.shape[-1]
+        return not access.may_be_partial(-1, type_.shape[-1])
 
     def _store_elements(
         self, access: Access, type_: TileType, index: tuple[int, ...], piece: Piece, value: ir.Value
@@ -198,7 +150,7 @@ class TileMemory:
             if self._mask_free(access, type_) or at == 0:
                 memref.store(element, access.memory, position)
                 continue
-            branch = scf.IfOp(arith.cmpi(arith.CmpIPredicate.slt, _constant(at), access.sizes[-1]))
+            branch = scf.IfOp(arith.cmpi(arith.CmpIPredicate.slt, index_constant(at), access.sizes[-1]))
             with ir.InsertionPoint(branch.then_block):
                 memref.store(element, access.memory, position)
                 scf.YieldOp([])

@@ -1,0 +1,59 @@
+"""What a `loop.load_tile` or `loop.store_tile` op says, for the targets that lower it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from terrace.dialects.base import attributes_of
+from terrace.mlir import arith, ir
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """One tile access: the memref, the indices of its first element, and how tile dimensions move in memory."""
+
+    memory: ir.Value
+    indices: list[ir.Value]
+    sizes: list[ir.Value]
+    dims: list[int]
+    strides: list[int]
+
+    @staticmethod
+    def of(op: ir.OpView, lookup: Callable[[ir.Value], ir.Value]) -> Access:
+        """Read the op, its operands mapped by `lookup`."""
+        attrs = attributes_of(op)
+        is_load = op.operation.name == "loop.load_tile"
+        return Access(
+            memory=lookup(op.source if is_load else op.destination),
+            indices=[lookup(v) for v in op.indices],
+            sizes=[lookup(v) for v in op.sizes],
+            dims=attrs.dims,
+            strides=attrs.strides,
+        )
+
+    def may_be_partial(self, dimension: int, size: int) -> bool:
+        """Whether fewer than `size` elements along a tile dimension may be in bounds."""
+        return bool(self.sizes) and constant_of(self.sizes[dimension]) != size
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether a row of the tile is a run of memory."""
+        return self.dims[-1] == len(self.indices) - 1 and self.strides[-1] == 1
+
+    @property
+    def repeated(self) -> bool:
+        """Whether all elements of a row are the same."""
+        return self.dims[-1] == -1
+
+
+def index_constant(value: int) -> ir.Value:
+    return arith.constant(ir.IndexType.get(), value)
+
+
+def constant_of(value: ir.Value) -> int | None:
+    """The value of a constant index, None if it is none."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "arith.constant":
+        return None
+    return int(owner.operation.attributes["value"].value)
