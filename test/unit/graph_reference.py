@@ -135,8 +135,10 @@ _TORCH_OPS: dict[str, Any] = {
     "graph.conv_transpose2d": _in_layout(
         lambda a, x, w: F.conv_transpose2d(x, w, None, a.strides, a.padding, a.output_padding, a.groups, a.dilations)
     ),
+    "graph.layer_norm": lambda a, x, scale, shift: F.layer_norm(x, scale.shape, scale, shift, a.epsilon),
     "graph.max_pool2d": _in_layout(
         lambda a, x: F.max_pool2d(_padded(a, x, -torch.inf), a.kernel, a.strides, 0, a.dilations, a.ceil_mode)
     ),
+    "graph.rms_norm": lambda a, x, scale: F.rms_norm(x, scale.shape, scale, a.epsilon),
     "graph.softmax": lambda a, x: F.softmax(x, a.axis),
 }
