@@ -60,10 +60,19 @@ def candidates(rows: Iterable[int], cpu: CpuDescription) -> list[RegisterTile]:
     return [tile for tile in tiles if fits_registers(tile, cpu)]
 
 
-def best_tile(rows: int, columns: int, heights: Iterable[int], cpu: CpuDescription) -> RegisterTile:
-    """The candidate that covers rows x columns in the fewest cycles; of equals the largest. None exceeds the whole."""
+def best_tile(rows: int, columns: int, heights: Iterable[int], cpu: CpuDescription, stacked: int = 1) -> RegisterTile:
+    """The candidate that covers rows x columns in the fewest cycles; of equals the largest. None exceeds the whole.
+
+    Registers hold `stacked` such tiles at once.
+    """
     widest = vectors(columns, cpu) * cpu.lanes
-    fitting = [t for t in candidates(heights, cpu) if t.rows <= max(rows, 1) and t.columns <= widest]
+    fitting = [
+        tile
+        for tile in candidates(heights, cpu)
+        if tile.rows <= max(rows, 1)
+        and tile.columns <= widest
+        and fits_registers(RegisterTile(stacked * tile.rows, tile.columns), cpu)
+    ]
     return min(
         fitting,
         key=lambda tile: (cover_cycles(rows, columns, tile, cpu), -tile.rows * tile.columns, tile.columns),

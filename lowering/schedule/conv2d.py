@@ -64,7 +64,7 @@ def _tiles(shape: _Shape, cpu: CpuDescription) -> dict[str, int]:
     size = shape.size
     best: tuple[float, dict[str, int]] | None = None
     for rows in (1, 2) if size["ow"] <= 8 and size["oh"] > 1 else (1,):
-        tile = best_tile(size["ow"], size["oc"], range(1, 1 + 14 // rows), cpu)
+        tile = best_tile(size["ow"], size["oc"], range(1, 1 + 14 // rows), cpu, stacked=rows)
         tall = RegisterTile(rows * tile.rows, tile.columns)
         cycles = cover_cycles(size["ow"] * rows, size["oc"], tall, cpu) / rows
         choice = {"oh": rows, "ow": tile.rows, "oc": tile.columns, "kw": 1, "ic": 1}

@@ -1,0 +1,213 @@
+"""The cost models as functions: what they choose fits the hardware that the description tells of."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import pytest
+from terrace.dialects.base import Attributes
+from terrace.lowering.conversion.graph_to_kernel.families import CONV2D_DIMS
+from terrace.lowering.schedule.contraction import (
+    RegisterTile,
+    best_tile,
+    candidates,
+    cover_cycles,
+    fits_registers,
+    step_cycles,
+)
+from terrace.lowering.schedule.conv2d import schedule_conv2d
+from terrace.lowering.schedule.elementwise import schedule_elementwise
+from terrace.lowering.schedule.matmul import schedule_matmul
+from terrace.lowering.schedule.parallel import WORKGROUPS_PER_WORKER, block_size, wanted_workgroups
+from terrace.lowering.schedule.schedule import IterationSpace, Layout, Padding, Schedule
+from terrace.mlir import DYNAMIC, create_context, ir
+from terrace.target import CpuDescription
+
+CPUS = [
+    CpuDescription(),
+    CpuDescription(workers=8),
+    CpuDescription(vector_bits=256, vector_registers=16, workers=4),
+    CpuDescription(vector_bits=128, vector_registers=16, fma_per_cycle=1, local_bytes=48 << 10),
+]
+SIZES = (1, 3, 8, 33, 64, 384, 3072, DYNAMIC)
+
+
+def matmul_space(m: int, n: int, k: int, batch: int | None = None) -> IterationSpace:
+    sizes = (m, n, k) if batch is None else (batch, m, n, k)
+    names = ("m", "n", "k") if batch is None else ("b", "m", "n", "k")
+    return IterationSpace(names, ("parallel",) * (len(names) - 1) + ("reduction",), sizes)
+
+
+def conv(image: list[int], weight: list[int], cpu: CpuDescription, constant: bool = True, **attrs: Any) -> Schedule:
+    """The schedule of a convolution of this NHWC image; all attributes not given are neutral."""
+    given = {"strides": [1, 1], "padding": [0, 0, 0, 0], "dilations": [1, 1], "groups": 1, **attrs}
+    out, depth, kh, kw = weight
+    top, bottom, left, right = given["padding"]
+    rows, columns = (
+        DYNAMIC if size == DYNAMIC else (size + pad - d * (k - 1) - 1) // s + 1
+        for size, pad, k, s, d in zip(
+            image[1:3], (top + bottom, left + right), (kh, kw), given["strides"], given["dilations"], strict=True
+        )
+    )
+    groups = given["groups"]
+    sizes = (image[0], groups, rows, columns, out // groups, kh, kw, depth)
+    space = IterationSpace(CONV2D_DIMS, ("parallel",) * 5 + ("reduction",) * 3, sizes)
+    return schedule_conv2d(space, Attributes(given), image, 2, constant, cpu)
+
+
+def check(schedule: Schedule, cpu: CpuDescription) -> None:
+    """What holds for any schedule: blocks of whole tiles, and no more parallel dimensions than workgroups have."""
+    for name, block in schedule.block_sizes.items():
+        assert block > 0 and block % schedule.tile(name) == 0, name
+    assert set(schedule.parallel) == set(schedule.block_sizes) and len(schedule.parallel) <= 3
+
+
+# -- tiles ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_candidates_are_all_tiles_that_fit(cpu: CpuDescription) -> None:
+    tiles = candidates(range(1, 40), cpu)
+    assert all(fits_registers(tile, cpu) for tile in tiles)
+    assert RegisterTile(1, cpu.lanes) in tiles
+    assert not fits_registers(RegisterTile(cpu.vector_registers, cpu.lanes), cpu)
+
+
+def test_the_tile_of_a_large_product_hides_the_latency() -> None:
+    cpu = CpuDescription()
+    tile = best_tile(4096, 4096, range(1, 15), cpu)
+    accumulators = tile.rows * tile.columns // cpu.lanes
+    assert accumulators >= cpu.fma_latency * cpu.fma_per_cycle
+    assert step_cycles(tile.rows, tile.columns, cpu) == accumulators / cpu.fma_per_cycle
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize(("rows", "columns"), list(itertools.product((1, 2, 7, 56), (1, 5, 17, 64))))
+def test_no_candidate_covers_in_fewer_cycles(cpu: CpuDescription, rows: int, columns: int) -> None:
+    chosen = best_tile(rows, columns, range(1, 15), cpu)
+    assert chosen.rows <= rows and fits_registers(chosen, cpu)
+    fewest = min(cover_cycles(rows, columns, t, cpu) for t in candidates(range(1, rows + 1), cpu) if t.rows <= 14)
+    assert cover_cycles(rows, columns, chosen, cpu) == fewest
+
+
+# -- work -------------------------------------------------------------------------------------------------------------
+
+
+def test_workgroups() -> None:
+    assert wanted_workgroups(10**9, workers=1) == 1
+    assert wanted_workgroups(10, workers=8) == 1
+    assert wanted_workgroups(10**12, workers=8) == 8 * WORKGROUPS_PER_WORKER
+
+
+def test_block_size_cuts_whole_tiles() -> None:
+    assert block_size(100, 8, 1) == 0
+    assert block_size(7, 8, 4) == 0
+    for size, tile, parts in itertools.product((9, 64, 1000), (1, 7, 8), (2, 3, 100)):
+        block = block_size(size, tile, parts)
+        assert block % tile == 0 and math.ceil(size / block) <= parts
+
+
+# -- families ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_matmul(cpu: CpuDescription, transposed: bool) -> None:
+    for m, n, k, batch, weight in itertools.product(SIZES, SIZES, (1, 64, 5000, DYNAMIC), (None, 12), (True, False)):
+        schedule = schedule_matmul(matmul_space(m, n, k, batch), transposed, [False, weight], cpu)
+        check(schedule, cpu)
+        tile = RegisterTile(schedule.tile("m"), schedule.tile("n"))
+        assert fits_registers(tile, cpu)
+        if schedule.staged:
+            assert k != DYNAMIC and 4 * k * schedule.block("n") <= cpu.local_bytes
+        if schedule.layouts[1] is not None:
+            assert weight and batch is None and DYNAMIC not in (n, k)
+            assert isinstance(schedule.layouts[1], Layout) and schedule.layouts[1].inner_tiles == (tile.columns,)
+
+
+CONVS: list[tuple[list[int], list[int], dict[str, Any]]] = [
+    ([1, 56, 56, 64], [64, 64, 3, 3], {"padding": [1, 1, 1, 1]}),
+    ([8, 224, 224, 3], [64, 3, 7, 7], {"padding": [3, 3, 3, 3], "strides": [2, 2]}),
+    ([1, 7, 7, 512], [512, 512, 3, 3], {"padding": [1, 1, 1, 1]}),
+    ([1, 512, 512, 64], [64, 64, 3, 3], {"padding": [1, 1, 1, 1]}),
+    ([1, 512, 512, 256], [8, 256, 5, 5], {"padding": [2, 2, 2, 2]}),
+    ([1, 112, 112, 96], [96, 1, 3, 3], {"padding": [1, 1, 1, 1], "groups": 96}),
+    ([1, 7, 7, 2048], [2048, 1, 31, 31], {"padding": [15, 15, 15, 15], "groups": 2048}),
+    ([1, 28, 28, 64], [128, 16, 3, 3], {"groups": 4}),
+    ([DYNAMIC, 56, 56, 64], [64, 64, 3, 3], {"padding": [1, 1, 1, 1]}),
+    ([1, DYNAMIC, DYNAMIC, 16], [16, 16, 3, 3], {"padding": [1, 1, 1, 1]}),
+    ([1, 8, 1, 16], [1, 16, 1, 1], {}),
+]
+
+
+def staged_bytes(schedule: Schedule, image: list[int], weight: list[int], attrs: dict[str, Any]) -> int:
+    """What the generator allocates: the rows of a block and all columns that the windows span, 32 bits each."""
+    strides, (top, bottom, left, right) = attrs.get("strides", [1, 1]), attrs["padding"]
+    rows = schedule.block("oh") or (image[1] + top + bottom - weight[2]) // strides[0] + 1
+    columns = (image[2] + left + right - weight[3]) // strides[1] + 1
+    return 4 * ((rows - 1) * strides[0] + weight[2]) * ((columns - 1) * strides[1] + weight[3]) * image[3]
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize(("image", "weight", "attrs"), CONVS)
+def test_conv2d(cpu: CpuDescription, image: list[int], weight: list[int], attrs: dict[str, Any]) -> None:
+    schedule = conv(image, weight, cpu, **attrs)
+    check(schedule, cpu)
+    if "groups" not in attrs or weight[1] > 1:
+        rows = schedule.tile("oh") * schedule.tile("ow")
+        assert fits_registers(RegisterTile(rows, schedule.tile("oc")), cpu)
+    if schedule.staged:
+        assert staged_bytes(schedule, image, weight, attrs) <= cpu.local_bytes
+    top, bottom, left, right = attrs.get("padding", [0, 0, 0, 0])
+    padding = Padding((0, top, left, 0), (0, bottom, right, 0))
+    needs_padding = any(attrs.get("padding", []))
+    assert bool(schedule.staged) + (schedule.layouts[0] == padding) == needs_padding
+
+
+def test_padding_is_staged_where_it_fits() -> None:
+    cpu = CpuDescription()
+    assert conv([1, 56, 56, 64], [64, 64, 3, 3], cpu, padding=[1, 1, 1, 1]).staged == ("input",)
+    assert conv([1, 512, 512, 256], [8, 256, 3, 3], cpu, padding=[1, 1, 1, 1]).staged == ()
+    assert conv([1, DYNAMIC, 56, 8], [8, 8, 3, 3], cpu, padding=[1, 1, 1, 1]).staged == ()
+
+
+def test_large_weights_are_split_by_channels() -> None:
+    cpu = CpuDescription(workers=8)
+    schedule = conv([1, 7, 7, 512], [512, 512, 3, 3], cpu, padding=[1, 1, 1, 1])
+    assert "oc" in schedule.parallel and "oh" not in schedule.parallel
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_elementwise(cpu: CpuDescription) -> None:
+    for sizes in itertools.product((1, 3, 1000, DYNAMIC), (1, 17, 4096, DYNAMIC)):
+        space = IterationSpace(("d0", "d1"), ("parallel",) * 2, sizes)
+        schedule = schedule_elementwise(space, 2, cpu)
+        check(schedule, cpu)
+        assert set(schedule.tile_sizes) == {"d1"}
+        assert sizes[1] == DYNAMIC or schedule.tile("d1") <= sizes[1]
+
+
+def test_more_workers_mean_more_blocks() -> None:
+    space = IterationSpace(("d0",), ("parallel",), (1 << 22,))
+    blocks = [schedule_elementwise(space, 1, CpuDescription(workers=w)).block("d0") for w in (1, 2, 8)]
+    assert blocks[0] == 0 and blocks[1] > blocks[2] > 0
+
+
+def test_schedules_survive_the_attribute() -> None:
+    space = matmul_space(3, DYNAMIC, 5)
+    schedule = Schedule(
+        {"m": 3, "n": 16, "k": 1},
+        {"m": 0, "n": 32, "k": 0},
+        ("n",),
+        (None, Layout((1, 0), (1,), (16,)), Padding((0, 1), (2, 0))),
+        ("rhs",),
+        ("n", "m"),
+    )
+    with create_context(), ir.Location.unknown():
+        assert Schedule.from_attribute(schedule.to_attribute(space), space) == schedule
+        assert IterationSpace.from_attribute(space.to_attribute()) == space
+        empty = dataclasses.replace(schedule, parallel=(), staged=(), order=(), layouts=(None,))
+        assert Schedule.from_attribute(empty.to_attribute(space), space) == empty
