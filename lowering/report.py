@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from terrace.dialects.base import attributes_of, shape_of, to_python
+from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.lowering.conversion.graph_to_kernel.families import iteration_space
 from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
 from terrace.lowering.schedule.schedule import IterationSpace
-from terrace.mlir import DYNAMIC, func, ir, walk
+from terrace.mlir import DYNAMIC, func, ir, linalg, walk
 
 # Ops that move no data or do no work of a kernel's kind.
 _FREE = ("graph.load", "graph.load_state", "graph.store_state", "graph.reshape", "graph.yield", "graph.fusion")
@@ -93,24 +93,33 @@ def _macs(operation: ir.Operation) -> int | None:
     """Multiply-accumulates of an op that no generator took."""
     if operation.name in CONTRACTIONS:
         if operation.name == "graph.conv2d":
-            weight, attrs = shape_of(operation.operands[1]), attributes_of(operation)
-            return _product([*shape_of(operation.results[0]), *weight[1:]]) if attrs.groups else 0
+            return _product([*shape_of(operation.results[0]), *shape_of(operation.operands[1])[1:]])
         return _product(iteration_space(operation, shape_of(operation.results[0])).sizes)
     if operation.name == "graph.conv_transpose2d":
         return _product([*shape_of(operation.operands[0]), *shape_of(operation.operands[1])[1:]])
     if operation.name == "graph.attention":
         query, _, value = (shape_of(v) for v in list(operation.operands)[:3])
-        return _product([*query, value[-2]])
+        both = _product([*query, value[-2]]), _product([*query[:-1], *value[-2:]])
+        return None if None in both else sum(size for size in both if size is not None)
     if operation.name in ELEMENTWISE_OPS or operation.name.startswith("graph."):
         return 0
     return _linalg_macs(operation)
 
 
 def _linalg_macs(operation: ir.Operation) -> int | None:
-    """A linalg op counts when it multiplies and adds: its iteration space is its result times its reductions."""
-    if "matmul" in operation.name or "conv" in operation.name or "contract" in operation.name:
-        return None
-    return 0
+    """A linalg op counts, each point of its iteration space, when its body multiplies and adds to a result."""
+    body = {op.name for op in walk(operation)}
+    contracts = body & {"arith.mulf", "arith.muli"} and body & {"arith.addf", "arith.addi"}
+    if not contracts or not operation.name.startswith("linalg."):
+        return 0
+    maps = [map_.value for map_ in linalg.get_indexing_maps(operation)]
+    sizes: dict[int, int] = {}
+    for map_, value in zip(maps, operation.operands, strict=True):
+        for expression, size in zip(map_.results, shape_of(value) if map_.results else [], strict=True):
+            if isinstance(expression, ir.AffineDimExpr):
+                sizes[expression.position] = size
+    reduces = len(maps[-1].results) < maps[-1].n_dims
+    return _product(list(sizes.values())) if reduces else 0
 
 
 def _shape(value: ir.Value) -> list[Any]:

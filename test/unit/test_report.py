@@ -1,0 +1,94 @@
+"""The numbers of the compile report: multiply-accumulates and bytes of known shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
+from terrace.lowering.report import compile_report
+from terrace.mlir import create_context, ir, parse_module
+from terrace.passes import run_passes
+
+CONV = """{strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>,
+          groups = %d : i64, layout = "%s"}"""
+
+MATMUL = '"graph.matmul"(%0, %1) {transpose_rhs = false}'
+
+# name: arguments, op, result, MACs, bytes, whose code runs it
+CASES: dict[str, tuple[list[str], str, str, int | None, int | None, str]] = {
+    "matmul": (["5x7xf32", "7x3xf32"], MATMUL, "5x3xf32", 105, 284, "terrace"),
+    "leading dimensions": (
+        ["2x5x7xf32", "3x7xf32"], '"graph.matmul"(%0, %1) {transpose_rhs = true}', "2x5x3xf32", 210, 484, "terrace",
+    ),
+    "dynamic": (["?x7xf32", "7x3xf32"], MATMUL, "?x3xf32", None, None, "terrace"),
+    "float64": (["5x7xf64", "7x3xf64"], MATMUL, "5x3xf64", 105, 568, "iree"),
+    "grouped conv2d": (
+        ["1x6x6x8xf32", "12x4x3x3xf32"], f'"graph.conv2d"(%0, %1) {CONV % (2, "NHWC")}', "1x4x4x12xf32",
+        4 * 4 * 12 * 4 * 9, 4 * (288 + 432 + 192), "terrace",
+    ),
+    "grouped conv2d, NCHW": (
+        ["1x8x6x6xf32", "12x4x3x3xf32"], f'"graph.conv2d"(%0, %1) {CONV % (2, "NCHW")}', "1x12x4x4xf32",
+        4 * 4 * 12 * 4 * 9, 4 * (288 + 432 + 192), "iree",
+    ),
+    "conv_transpose2d": (
+        ["1x6x4x4xf32", "6x5x2x2xf32"],
+        '"graph.conv_transpose2d"(%0, %1) {strides = array<i64: 2, 2>, padding = array<i64: 0, 0>,'
+        ' output_padding = array<i64: 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW"}',
+        "1x5x8x8xf32", 6 * 16 * 5 * 4, 4 * (96 + 120 + 320), "iree",
+    ),
+    "attention": (
+        ["2x5x8xf32", "2x7x8xf32", "2x7x3xf32"], '"graph.attention"(%0, %1, %2) {scale = 1.0 : f64, is_causal = false}',
+        "2x5x3xf32", 2 * 5 * 7 * (8 + 3), 4 * (80 + 112 + 42 + 30), "iree",
+    ),
+    "relu": (["5x7xf32"], '"graph.relu"(%0)', "5x7xf32", 0, 280, "terrace"),
+}  # fmt: skip
+
+
+def rows_of(text: str) -> list[dict[str, Any]]:
+    context = create_context()
+    module = parse_module(text, context)
+    with context, ir.Location.unknown():
+        run_passes([ConvertGraphToKernel()], module.operation)
+        return compile_report(module.operation)
+
+
+def function(arguments: list[str], body: str, result: str) -> str:
+    parameters = ", ".join(f"%{i}: tensor<{type_}>" for i, type_ in enumerate(arguments))
+    return f"func.func @main({parameters}) -> tensor<{result}> {{\n{body}\n  return %r : tensor<{result}>\n}}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_work_of_one_op(name: str) -> None:
+    arguments, op, result, macs, size, by = CASES[name]
+    types = ", ".join(f"tensor<{type_}>" for type_ in arguments)
+    (row,) = rows_of(function(arguments, f"  %r = {op} : ({types}) -> tensor<{result}>", result))
+    assert (row["macs"], row["bytes"], row["by"], row["calls"]) == (macs, size, by, 1)
+
+
+LINALG = {
+    "linalg.matmul ins(%0, %1 : tensor<5x7xf32>, tensor<7x3xf32>) outs(%2 : tensor<5x3xf32>) -> tensor<5x3xf32>": 105,
+    "linalg.add ins(%2, %2 : tensor<5x3xf32>, tensor<5x3xf32>) outs(%2 : tensor<5x3xf32>) -> tensor<5x3xf32>": 0,
+}
+
+
+@pytest.mark.parametrize("op", LINALG)
+def test_work_of_linalg(op: str) -> None:
+    (row,) = rows_of(function(["5x7xf32", "7x3xf32", "5x3xf32"], f"  %r = {op}", "5x3xf32"))
+    assert (row["macs"], row["by"]) == (LINALG[op], "iree")
+
+
+def test_work_of_a_linalg_convolution() -> None:
+    op = """  %r = linalg.conv_2d_nhwc_hwcf {strides = dense<2> : tensor<2xi64>, dilations = dense<1> : tensor<2xi64>}
+      ins(%0, %1 : tensor<1x9x9x4xf32>, tensor<3x3x4x6xf32>) outs(%2 : tensor<1x4x4x6xf32>) -> tensor<1x4x4x6xf32>"""
+    (row,) = rows_of(function(["1x9x9x4xf32", "3x3x4x6xf32", "1x4x4x6xf32"], op, "1x4x4x6xf32"))
+    assert row["macs"] == 4 * 4 * 6 * 9 * 4
+
+
+def test_calls_of_one_kernel_are_one_row() -> None:
+    body = """  %a = "graph.relu"(%0) : (tensor<4x4xf32>) -> tensor<4x4xf32>
+  %r = "graph.matmul"(%a, %0) {transpose_rhs = false} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  %b = "graph.relu"(%r) : (tensor<4x4xf32>) -> tensor<4x4xf32>"""
+    relu, matmul = rows_of(function(["4x4xf32"], body, "4x4xf32"))
+    assert (relu["op"], relu["calls"], relu["bytes"]) == ("relu", 2, 256)
+    assert (matmul["op"], matmul["calls"], matmul["macs"]) == ("matmul", 1, 64)
