@@ -5,9 +5,17 @@ venv="$root/.venv"
 cd "$root"
 
 if [[ ! -x "$venv/bin/python" ]]; then
-    python=${PYTHON:-$(command -v python3.11 || command -v python3)}
+    python=${PYTHON:-$(command -v python3.11 || command -v python3 || true)}
+    if [[ -z $python ]]; then
+        echo "Terrace needs Python 3.11 or later: install it, or name it by PYTHON=/path/to/python" >&2
+        exit 1
+    fi
     "$python" -c 'import sys; sys.exit("Terrace needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
-    "$python" -m venv "$venv"
+    if ! "$python" -m venv "$venv"; then
+        rm -rf "$venv" # half made, it would be taken for a whole one by the next run
+        echo "$python cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2
+        exit 1
+    fi
 fi
 
 # The stamp holds what was installed: a change of pyproject.toml installs again, anything else does not.

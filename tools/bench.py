@@ -28,8 +28,8 @@ MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "68719476736"}
 """What makes glibc keep freed memory: without it, both sides spend part of their time in page faults."""
 
 _EPILOG = """\
-Times are microseconds (models: milliseconds) per call: with one thread the CPU time of the calling thread, with more
-the wall clock. `speed` is the peer's median over ours. `less call` is ours without what a call of a model that adds
+Times are microseconds per call, of models milliseconds. Kernels on one thread are timed by the CPU time of that thread,
+models and several threads by the wall clock. `speed` is the peer's median over ours. `less call` is ours without what a call of a model that adds
 two numbers costs. `peak` is the part of the multiply-add peak of one core, measured in the same rounds."""
 
 
@@ -176,7 +176,7 @@ def _describe(options: argparse.Namespace) -> dict[str, str]:
         "date": datetime.date.today().isoformat(),
         "command": " ".join(command + ["--default-malloc"] * options.default_malloc),
         "threads": str(options.threads),
-        "clock": "CPU time of the calling thread" if options.threads == 1 else "wall clock",
+        "clock": "kernels by CPU time of the thread, models by wall clock" if options.threads == 1 else "wall clock",
         "malloc": malloc,
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }

@@ -68,9 +68,9 @@ def test_commands_use_flags_that_exist(page: Path) -> None:
             assert named <= known, f"{page.name}: {line}"
 
 
-def generator() -> ModuleType:
-    """docs/generate_levels.py as a module."""
-    spec = importlib.util.spec_from_file_location("generate_levels", ROOT / "docs" / "generate_levels.py")
+def load(path: Path) -> ModuleType:
+    """The module in a file that no package holds."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -78,7 +78,17 @@ def generator() -> ModuleType:
 
 
 def test_the_levels_page_shows_what_is_printed() -> None:
-    module = generator()
+    module = load(ROOT / "docs" / "generate_levels.py")
     page = module.PAGE.read_text(encoding="utf-8")
     assert page.count(module.FENCE) == 5
     assert module.render(page, module.levels()) == page, "run docs/generate_levels.py"
+
+
+def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an example model for `model` and `x`; every call gives the same."""
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    model, (x,) = load(ROOT / "examples" / "models" / "mlp.py").build()
+    names = {"model": model, "x": x}
+    exec(compile(code, "README.md", "exec"), names)
+    assert (names["y"] - model(x)).abs().max() <= 1e-4 * model(x).abs().max() + 1e-5
