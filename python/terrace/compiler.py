@@ -20,6 +20,7 @@ from terrace.dialects.base import to_python
 from terrace.errors import CompileError
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, evaluate
+from terrace.lowering.legality import check_level
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
 from terrace.lowering.report import compile_report
 from terrace.lowering.target.iree.compiler import compile_program, program_text
@@ -255,6 +256,7 @@ def _lower(module: ir.Module, lookup: Lookup, target: Target, options: Mapping[s
     with module.context, ir.Location.unknown():
         for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
             run_passes(_pipeline(level, backend), operation)
+            check_level(operation, level)
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(_symbols(operation, "graph.parameter"))
             if level == "kernel":
@@ -265,6 +267,7 @@ def _lower(module: ir.Module, lookup: Lookup, target: Target, options: Mapping[s
             # Of a copy: the constant expressions in the module are still to be evaluated.
             program = operation.clone().operation
             run_passes(_pipeline("iree", backend) if LEVELS[first] != "iree" else [], program)
+            check_level(program, "iree")
             texts["iree"] = program_text(program)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
     flags = [*backend.iree_flags(), *options["iree_flags"]]
