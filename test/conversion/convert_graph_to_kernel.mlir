@@ -1,0 +1,124 @@
+// RUN: terrace-opt --convert-graph-to-kernel --split-input-file %s | filecheck %s
+
+// A fused group is one kernel; leading dimensions of all its tensors become one; equal groups share the kernel.
+// CHECK-LABEL: func.func private @matmul_add_relu_10x3
+// CHECK-SAME:    (%arg0: tensor<10x7xf32>, %arg1: tensor<3x7xf32>, %arg2: tensor<1x3xf32>) -> tensor<10x3xf32>
+// CHECK-NEXT:    "kernel.schedule"() {generator = "matmul", iteration_space = {kinds = ["parallel", "parallel",
+// CHECK-SAME:      "reduction"], names = ["m", "n", "k"], sizes = array<i64: 10, 3, 7>}, schedule = {}} : () -> ()
+// CHECK-NEXT:    %[[Y:.*]] = "graph.matmul"(%arg0, %arg1) {transpose_rhs = true}
+// CHECK-NEXT:    %[[Z:.*]] = "graph.add"(%[[Y]], %arg2)
+// CHECK-NEXT:    %[[R:.*]] = "graph.relu"(%[[Z]])
+// CHECK-NEXT:    return %[[R]] : tensor<10x3xf32>
+// CHECK-NOT:   func.func private
+// CHECK-LABEL: func.func @fusion
+// CHECK:         %[[ROWS:.*]] = "graph.reshape"(%arg0) : (tensor<2x5x7xf32>) -> tensor<10x7xf32>
+// CHECK:         %[[CALL:.*]] = call @matmul_add_relu_10x3(%[[ROWS]], %arg1, %[[BIAS:.*]])
+// CHECK-NEXT:    "graph.reshape"(%[[CALL]]) : (tensor<10x3xf32>) -> tensor<2x5x3xf32>
+// CHECK:         call @matmul_add_relu_10x3(%{{.*}}, %arg2, %{{.*}})
+func.func @fusion(%x: tensor<2x5x7xf32>, %w: tensor<3x7xf32>, %v: tensor<3x7xf32>, %b: tensor<3xf32>)
+    -> (tensor<2x5x3xf32>, tensor<2x5x3xf32>) {
+  %0 = "graph.fusion"() ({
+    %2 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<2x5x7xf32>, tensor<3x7xf32>) -> tensor<2x5x3xf32>
+    %3 = "graph.add"(%2, %b) : (tensor<2x5x3xf32>, tensor<3xf32>) -> tensor<2x5x3xf32>
+    %4 = "graph.relu"(%3) : (tensor<2x5x3xf32>) -> tensor<2x5x3xf32>
+    "graph.yield"(%4) : (tensor<2x5x3xf32>) -> ()
+  }) : () -> tensor<2x5x3xf32>
+  %1 = "graph.fusion"() ({
+    %2 = "graph.matmul"(%x, %v) {transpose_rhs = true} : (tensor<2x5x7xf32>, tensor<3x7xf32>) -> tensor<2x5x3xf32>
+    %3 = "graph.add"(%2, %b) : (tensor<2x5x3xf32>, tensor<3xf32>) -> tensor<2x5x3xf32>
+    %4 = "graph.relu"(%3) : (tensor<2x5x3xf32>) -> tensor<2x5x3xf32>
+    "graph.yield"(%4) : (tensor<2x5x3xf32>) -> ()
+  }) : () -> tensor<2x5x3xf32>
+  return %0, %1 : tensor<2x5x3xf32>, tensor<2x5x3xf32>
+}
+
+// -----
+
+// A weight and an activation do not share a kernel: the weight's layout is chosen.
+// CHECK-LABEL: func.func private @matmul_5x3_2(
+// CHECK-LABEL: func.func private @matmul_5x3(
+// CHECK-LABEL: func.func @weight
+// CHECK:         call @matmul_5x3(%arg0, %{{.*}})
+// CHECK:         call @matmul_5x3_2(%arg0, %arg1)
+"graph.parameter"() {sym_name = "w", type = tensor<7x3xf32>} : () -> ()
+func.func @weight(%x: tensor<5x7xf32>, %y: tensor<7x3xf32>) -> (tensor<5x3xf32>, tensor<5x3xf32>) {
+  %w = "graph.load"() {symbol = @w} : () -> tensor<7x3xf32>
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<5x7xf32>, tensor<7x3xf32>) -> tensor<5x3xf32>
+  %1 = "graph.matmul"(%x, %y) {transpose_rhs = false} : (tensor<5x7xf32>, tensor<7x3xf32>) -> tensor<5x3xf32>
+  return %0, %1 : tensor<5x3xf32>, tensor<5x3xf32>
+}
+
+// -----
+
+// Each `?` of a result is an argument, computed by the caller; collapsed ones are multiplied.
+// CHECK-LABEL: func.func private @relu_d(%arg0: tensor<?xf32>, %arg1: index) -> tensor<?xf32>
+// CHECK-LABEL: func.func @dynamic
+// CHECK:         %[[N:.*]] = tensor.dim %arg0, %c0
+// CHECK:         %[[M:.*]] = tensor.dim %arg0, %c2
+// CHECK:         "graph.reshape"
+// CHECK:         %[[NM:.*]] = arith.muli %[[N]], %[[M]]
+// CHECK:         %[[ALL:.*]] = arith.muli %[[NM]], %c4
+// CHECK:         %[[Y:.*]] = call @relu_d(%{{.*}}, %[[ALL]]) : (tensor<?xf32>, index) -> tensor<?xf32>
+// CHECK:         "graph.reshape"(%[[Y]], %[[N]], %[[M]]) : (tensor<?xf32>, index, index) -> tensor<?x4x?xf32>
+func.func @dynamic(%x: tensor<?x4x?xf32>) -> tensor<?x4x?xf32> {
+  %0 = "graph.relu"(%x) : (tensor<?x4x?xf32>) -> tensor<?x4x?xf32>
+  return %0 : tensor<?x4x?xf32>
+}
+
+// -----
+
+// A scalar becomes a vector of one element; what broadcasts in two ways along collapsed dimensions is made large.
+// CHECK-LABEL: func.func private @matmul_add_6x7
+// CHECK-SAME:    %arg2: tensor<6x7xf32>
+// CHECK-LABEL: func.func private @relu_1(%arg0: tensor<1xf32>) -> tensor<1xf32>
+// CHECK-LABEL: func.func @collapse
+// CHECK:         "graph.broadcast"(%arg2) : (tensor<3x7xf32>) -> tensor<2x3x7xf32>
+func.func @collapse(%s: tensor<f32>, %x: tensor<2x3x5xf32>, %m: tensor<3x7xf32>, %w: tensor<5x7xf32>)
+    -> (tensor<f32>, tensor<2x3x7xf32>) {
+  %0 = "graph.relu"(%s) : (tensor<f32>) -> tensor<f32>
+  %1 = "graph.fusion"() ({
+    %2 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<2x3x5xf32>, tensor<5x7xf32>) -> tensor<2x3x7xf32>
+    %3 = "graph.add"(%2, %m) : (tensor<2x3x7xf32>, tensor<3x7xf32>) -> tensor<2x3x7xf32>
+    "graph.yield"(%3) : (tensor<2x3x7xf32>) -> ()
+  }) : () -> tensor<2x3x7xf32>
+  return %0, %1 : tensor<f32>, tensor<2x3x7xf32>
+}
+
+// -----
+
+// What the root and its epilogue both read is two arguments: the root's may be laid out.
+// CHECK-LABEL: func.func private @matmul_add_7x7
+// CHECK-NEXT:    "kernel.schedule"
+// CHECK-NEXT:    %[[Y:.*]] = "graph.matmul"(%arg0, %arg1)
+// CHECK-NEXT:    "graph.add"(%[[Y]], %arg2)
+// CHECK-LABEL: func.func @twice
+// CHECK:         call @matmul_add_7x7(%arg0, %arg0, %arg0)
+func.func @twice(%x: tensor<7x7xf32>) -> tensor<7x7xf32> {
+  %0 = "graph.fusion"() ({
+    %1 = "graph.matmul"(%x, %x) {transpose_rhs = false} : (tensor<7x7xf32>, tensor<7x7xf32>) -> tensor<7x7xf32>
+    %2 = "graph.add"(%1, %x) : (tensor<7x7xf32>, tensor<7x7xf32>) -> tensor<7x7xf32>
+    "graph.yield"(%2) : (tensor<7x7xf32>) -> ()
+  }) : () -> tensor<7x7xf32>
+  return %0 : tensor<7x7xf32>
+}
+
+// -----
+
+// What no generator takes stays, and says why.
+// CHECK-LABEL: func.func @stays
+// CHECK-NEXT:    "graph.relu"(%arg0) {why = "element type f16"}
+// CHECK-NEXT:    "graph.matmul"(%arg1, %arg1) {transpose_rhs = false, why = "element type f64 of graph.matmul"}
+// CHECK-NEXT:    "graph.conv2d"(%arg2, %arg3) {{.*}}why = "layout NCHW; choose-layout makes it NHWC"}
+// CHECK-NEXT:    "graph.relu"(%arg4) {why = "it has no elements"}
+// CHECK-NEXT:    "graph.softmax"(%arg2) {axis = 1 : i64, why = "softmax along another dimension than the last"}
+// CHECK-NEXT:    return
+func.func @stays(%h: tensor<4xf16>, %d: tensor<4x4xf64>, %i: tensor<1x2x4x4xf32>, %w: tensor<3x2x1x1xf32>,
+                 %e: tensor<0x4xf32>) {
+  %0 = "graph.relu"(%h) : (tensor<4xf16>) -> tensor<4xf16>
+  %1 = "graph.matmul"(%d, %d) {transpose_rhs = false} : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xf64>
+  %2 = "graph.conv2d"(%i, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, groups = 1 : i64,
+    dilations = array<i64: 1, 1>, layout = "NCHW"} : (tensor<1x2x4x4xf32>, tensor<3x2x1x1xf32>) -> tensor<1x3x4x4xf32>
+  %3 = "graph.relu"(%e) : (tensor<0x4xf32>) -> tensor<0x4xf32>
+  %4 = "graph.softmax"(%i) {axis = 1 : i64} : (tensor<1x2x4x4xf32>) -> tensor<1x2x4x4xf32>
+  return
+}

@@ -1,0 +1,235 @@
+// RUN: terrace-opt --split-input-file --verify-diagnostics %s
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op needs 2 indices for memref<4x8xf32>, got 1}}
+  %0 = "loop.load_tile"(%m, %i) {dims = array<i64: 1>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 1, 0>}
+    : (memref<4x8xf32>, index) -> vector<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op attribute 'dims' must have 1 elements, one for each of the tile}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op attribute 'strides' must have 1 elements}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1>, strides = array<i64: 1, 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op needs no sizes or 2, got 1}}
+  %0 = "loop.load_tile"(%m, %i, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>, operandSegmentSizes = array<i32: 1, 2, 1>}
+    : (memref<4x8xf32>, index, index, index) -> vector<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op attribute 'dims' is out of range for memref<4x8xf32>}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 2>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op attribute 'dims' names a dimension of memory twice}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1, 1>, strides = array<i64: 1, 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op attribute 'strides' must be positive}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1>, strides = array<i64: 0>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op tile vector<8xf64> and memory memref<4x8xf32> differ in element type}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<8xf64>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index, %v: vector<8xf32>) {
+  // expected-error @+1 {{'loop.store_tile' op cannot store along a repeated dimension}}
+  "loop.store_tile"(%v, %m, %i, %i) {dims = array<i64: -1>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 1, 2, 0>}
+    : (vector<8xf32>, memref<4x8xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%v: vector<8xf32>) {
+  // expected-error @+1 {{'loop.contract_tile' op rhs must have rank 2, got 8}}
+  %0 = "loop.contract_tile"(%v, %v, %v) : (vector<8xf32>, vector<8xf32>, vector<8xf32>) -> vector<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<3x2xf32>, %b: vector<8x2xf32>) {
+  // expected-error @+1 {{'loop.contract_tile' op contracted sizes differ: [2] and 8}}
+  %0 = "loop.contract_tile"(%a, %b, %a) : (vector<3x2xf32>, vector<8x2xf32>, vector<3x2xf32>) -> vector<3x2xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<3x2xf32>, %c: vector<2x3xf32>) {
+  // expected-error @+1 {{'loop.contract_tile' op accumulator must be 3x3}}
+  %0 = "loop.contract_tile"(%a, %c, %a) : (vector<3x2xf32>, vector<2x3xf32>, vector<3x2xf32>) -> vector<3x2xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<3x2xf32>, %s: vector<2x2xf32>) {
+  // expected-error @+1 {{'loop.contract_tile' op result and accumulator differ in type}}
+  %0 = "loop.contract_tile"(%a, %s, %a) : (vector<3x2xf32>, vector<2x2xf32>, vector<3x2xf32>) -> vector<3x2xf64>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'loop.parallel' op must have one block}}
+  "loop.parallel"() ({}) {mapping = []} : () -> ()
+  return
+}
+
+// -----
+
+func.func @f(%i: index) {
+  // expected-error @+1 {{'loop.parallel' op needs one index argument in its body for each bound}}
+  "loop.parallel"(%i) ({
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%i: index) {
+  // expected-error @+1 {{'loop.parallel' op needs one mapping for each bound}}
+  "loop.parallel"(%i) ({
+  ^bb0(%j: index):
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = []} : (index) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%i: index) {
+  // expected-error @+1 {{'loop.parallel' op mapping must be 'workgroup', got ['lane']}}
+  "loop.parallel"(%i) ({
+  ^bb0(%j: index):
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = ["lane"]} : (index) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%i: index) {
+  // expected-error @+1 {{'loop.parallel' op has at most 3 dimensions, as workgroups have}}
+  "loop.parallel"(%i, %i, %i, %i) ({
+  ^bb0(%j: index, %k: index, %l: index, %n: index):
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = ["workgroup", "workgroup", "workgroup", "workgroup"]} : (index, index, index, index) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%t: tensor<4xf32>) {
+  // expected-error @+1 {{'loop.to_buffer' op must keep shape and element type: tensor<4xf32> and memref<5xf32>}}
+  %0 = "loop.to_buffer"(%t) : (tensor<4xf32>) -> memref<5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>) {
+  // expected-error @+1 {{'loop.to_tensor' op must keep shape and element type: memref<4x8xf32> and tensor<4x8xf64>}}
+  %0 = "loop.to_tensor"(%m) : (memref<4x8xf32>) -> tensor<4x8xf64>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'loop.alloc' op needs a static shape}}
+  %0 = "loop.alloc"() : () -> memref<?xf32, "local">
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'loop.alloc' op must be in memory space "local", got None}}
+  %0 = "loop.alloc"() : () -> memref<4xf32>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'loop.alloc' op must be in memory space "local", got "far"}}
+  %0 = "loop.alloc"() : () -> memref<4xf32, "far">
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<3x2xf32>) {
+  // expected-error @+1 {{'loop.reduce_tile' op unknown kind 'product', expected one of}}
+  %0 = "loop.reduce_tile"(%a) {kind = "product"} : (vector<3x2xf32>) -> vector<3x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<3x2xf32>, %i: index) {
+  // expected-error @+1 {{'loop.reduce_tile' op needs no sizes or 2, got 1}}
+  %0 = "loop.reduce_tile"(%a, %i) {kind = "sum"} : (vector<3x2xf32>, index) -> vector<3x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<3x2xf32>) {
+  // expected-error @+1 {{'loop.reduce_tile' op result must be 3x1, got 3}}
+  %0 = "loop.reduce_tile"(%a) {kind = "sum"} : (vector<3x2xf32>) -> vector<3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<3x2xf32>) {
+  // expected-error @+1 {{'loop.broadcast_tile' op cannot repeat 3x2 along the last dimension of 3x8}}
+  %0 = "loop.broadcast_tile"(%a) : (vector<3x2xf32>) -> vector<3x8xf32>
+  return
+}

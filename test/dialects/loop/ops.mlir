@@ -1,0 +1,39 @@
+// RUN: terrace-opt %s | terrace-opt | filecheck %s
+
+// Buffers of tensors, scratch memory, a parallel loop, and tiles that are partial, repeated and strided.
+// CHECK-LABEL: func.func private @kernel
+// CHECK:         %[[X:.*]] = "loop.to_buffer"(%arg0) : (tensor<?x8xf32>) -> memref<?x8xf32>
+// CHECK:         "loop.parallel"(%arg1) ({
+// CHECK-NEXT:    ^bb0(%[[I:.*]]: index):
+// CHECK-NEXT:      %[[LOCAL:.*]] = "loop.alloc"() : () -> memref<4x8xf32, "local">
+// CHECK-NEXT:      %[[A:.*]] = "loop.load_tile"(%[[X]], %[[I]], %[[I]], %arg1, %arg1) {dims = array<i64: 0, 1>,
+// CHECK-SAME:        strides = array<i64: 2, 1>} : (memref<?x8xf32>, index, index, index, index) -> vector<4x2xf32>
+// CHECK-NEXT:      %[[B:.*]] = "loop.load_tile"(%[[X]], %[[I]], %[[I]]) {dims = array<i64: -1, 1>
+// CHECK-NEXT:      %[[ACC:.*]] = "loop.contract_tile"(%[[A]], %[[B]], %arg2)
+// CHECK-NEXT:      %[[SUM:.*]] = "loop.reduce_tile"(%[[ACC]]) {{.*}}kind = "sum"{{.*}} -> vector<4x1xf32>
+// CHECK-NEXT:      %[[WIDE:.*]] = "loop.broadcast_tile"(%[[SUM]]) : (vector<4x1xf32>) -> vector<4x8xf32>
+// CHECK-NEXT:      "loop.store_tile"(%[[WIDE]], %[[LOCAL]], %[[I]], %[[I]])
+// CHECK-NEXT:      "loop.yield"()
+// CHECK-NEXT:    }) {mapping = ["workgroup"]} : (index) -> ()
+// CHECK:         "loop.to_tensor"
+func.func private @kernel(%x: tensor<?x8xf32>, %n: index, %zero: vector<4x8xf32>) -> tensor<?x8xf32> {
+  %0 = "loop.to_buffer"(%x) : (tensor<?x8xf32>) -> memref<?x8xf32>
+  %1 = memref.alloc(%n) : memref<?x8xf32>
+  "loop.parallel"(%n) ({
+  ^bb0(%i: index):
+    %local = "loop.alloc"() : () -> memref<4x8xf32, "local">
+    %a = "loop.load_tile"(%0, %i, %i, %n, %n) {dims = array<i64: 0, 1>, strides = array<i64: 2, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 2>} : (memref<?x8xf32>, index, index, index, index) -> vector<4x2xf32>
+    %b = "loop.load_tile"(%0, %i, %i) {dims = array<i64: -1, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<?x8xf32>, index, index) -> vector<2x8xf32>
+    %c = "loop.contract_tile"(%a, %b, %zero) : (vector<4x2xf32>, vector<2x8xf32>, vector<4x8xf32>) -> vector<4x8xf32>
+    %d = "loop.reduce_tile"(%c) {kind = "sum", operandSegmentSizes = array<i32: 1, 0>}
+      : (vector<4x8xf32>) -> vector<4x1xf32>
+    %e = "loop.broadcast_tile"(%d) : (vector<4x1xf32>) -> vector<4x8xf32>
+    "loop.store_tile"(%e, %local, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4x8xf32>, memref<4x8xf32, "local">, index, index) -> ()
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  %2 = "loop.to_tensor"(%1) : (memref<?x8xf32>) -> tensor<?x8xf32>
+  return %2 : tensor<?x8xf32>
+}

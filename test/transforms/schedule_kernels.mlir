@@ -1,0 +1,55 @@
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels)' %s | filecheck %s
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{vector-bits=256 vector-registers=16 workers=4})' %s | filecheck %s --check-prefix=AVX2
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{local-bytes=16384})' %s | filecheck %s --check-prefix=LOCAL
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels,schedule-kernels{workers=64})' %s | filecheck %s
+
+// One worker: no blocks but those that staging needs, and vectors of 16 lanes. Scheduling again changes nothing.
+// CHECK-LABEL: func.func private @relu_393216
+// CHECK:         block_sizes = array<i64: 0>, layouts = [{}], order = [], parallel = [], staged = [],
+// CHECK-SAME:    tile_sizes = array<i64: 64>
+// CHECK-LABEL: func.func private @batch_matmul_12x128x128
+// CHECK:         block_sizes = array<i64: 1, 0, 128, 0>
+// CHECK-SAME:    parallel = ["b", "n"], staged = ["rhs"]
+// CHECK-LABEL: func.func private @matmul_128x3072
+// CHECK:         block_sizes = array<i64: 0, 0, 0>, layouts = [{}, {inner_dims = array<i64: 0>, inner_tiles = array<i64: 64>
+// CHECK-SAME:    order = ["n", "m"], parallel = [], staged = [], tile_sizes = array<i64: 7, 64, 1>
+// CHECK-LABEL: func.func private @conv2d_1x28x28x96
+// CHECK:         {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 2, 3, 1>}
+// CHECK-SAME:    order = ["oh", "g", "ow"], parallel = ["n"], staged = ["input"]
+// CHECK-SAME:    tile_sizes = array<i64: 1, 16, 1, 14, 1, 1, 3, 1>
+// CHECK-LABEL: func.func private @conv2d_1x56x56x64
+// CHECK:         block_sizes = array<i64: 1, 0, 28, 0, 0, 0, 0, 0>
+// CHECK-SAME:    order = ["g", "oc", "oh", "ow"], parallel = ["n", "oh"], staged = ["input"]
+// CHECK-SAME:    tile_sizes = array<i64: 1, 1, 1, 14, 32, 1, 1, 1>
+
+// Four workers share blocks; vectors have 8 lanes, and half the registers hold smaller tiles.
+// AVX2-LABEL:  func.func private @relu_393216
+// AVX2:          block_sizes = array<i64: 32768>{{.*}} parallel = ["d0"]{{.*}} tile_sizes = array<i64: 32>
+// AVX2-LABEL:  func.func private @matmul_128x3072
+// AVX2:          block_sizes = array<i64: 0, 192, 0>{{.*}} parallel = ["n"]{{.*}} tile_sizes = array<i64: 4, 24, 1>
+// AVX2-LABEL:  func.func private @conv2d_1x56x56x64
+// AVX2:          block_sizes = array<i64: 1, 0, 4, 0, 0, 0, 0, 0>{{.*}} tile_sizes = array<i64: 1, 1, 1, 4, 24, 1, 1, 1>
+
+// Where not even one row of tiles fits local memory, padding is a layout; less of rhs is staged at a time.
+// LOCAL-LABEL: func.func private @batch_matmul_12x128x128
+// LOCAL:         block_sizes = array<i64: 1, 0, 64, 0>
+// LOCAL-LABEL: func.func private @conv2d_1x56x56x64
+// LOCAL:         layouts = [{high = array<i64: 0, 1, 1, 0>, low = array<i64: 0, 1, 1, 0>},
+// LOCAL-SAME:    staged = []
+"graph.parameter"() {sym_name = "c", type = tensor<64x64x3x3xf32>} : () -> ()
+"graph.parameter"() {sym_name = "d", type = tensor<96x1x3x3xf32>} : () -> ()
+"graph.parameter"() {sym_name = "w", type = tensor<3072x768xf32>} : () -> ()
+func.func @main(%image: tensor<1x56x56x64xf32>, %deep: tensor<1x28x28x96xf32>, %x: tensor<128x768xf32>,
+                %q: tensor<12x128x64xf32>, %k: tensor<12x128x64xf32>, %z: tensor<128x3072xf32>) {
+  %c = "graph.load"() {symbol = @c} : () -> tensor<64x64x3x3xf32>
+  %d = "graph.load"() {symbol = @d} : () -> tensor<96x1x3x3xf32>
+  %w = "graph.load"() {symbol = @w} : () -> tensor<3072x768xf32>
+  %0 = "graph.conv2d"(%image, %c) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x56x56x64xf32>, tensor<64x64x3x3xf32>) -> tensor<1x56x56x64xf32>
+  %1 = "graph.conv2d"(%deep, %d) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 96 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x28x28x96xf32>, tensor<96x1x3x3xf32>) -> tensor<1x28x28x96xf32>
+  %2 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<128x768xf32>, tensor<3072x768xf32>) -> tensor<128x3072xf32>
+  %3 = "graph.batch_matmul"(%q, %k) {transpose_rhs = true} : (tensor<12x128x64xf32>, tensor<12x128x64xf32>) -> tensor<12x128x128xf32>
+  %4 = "graph.relu"(%z) : (tensor<128x3072xf32>) -> tensor<128x3072xf32>
+  return
+}
