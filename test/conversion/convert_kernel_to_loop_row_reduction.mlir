@@ -1,0 +1,49 @@
+// RUN: terrace-opt --convert-kernel-to-loop --split-input-file %s | filecheck %s
+
+// Three passes over a row: the maximum, the sum of exponentials, the result.
+// CHECK-LABEL: func.func private @softmax
+// CHECK:         "loop.parallel"
+// CHECK:         scf.for %[[ROW:.*]] =
+// CHECK:           "loop.load_tile"({{.*}}) {dims = array<i64: 0, 1>{{.*}} -> vector<1x64xf32>
+// CHECK:           arith.maximumf
+// CHECK:           "loop.reduce_tile"({{.*}}) {kind = "max"{{.*}} : (vector<1x64xf32>) -> vector<1x1xf32>
+// CHECK:           "loop.broadcast_tile"
+// CHECK:           math.exp
+// CHECK:           "loop.reduce_tile"({{.*}}) {kind = "sum"
+// CHECK:           arith.divf
+// CHECK:           "loop.store_tile"
+func.func private @softmax(%x: tensor<8x128xf32>) -> tensor<8x128xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 4, 0>, layouts = [{}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 64>}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<8x128xf32>) -> tensor<8x128xf32>
+  return %0 : tensor<8x128xf32>
+}
+
+// -----
+
+// Another tile size, all rows in one workgroup: other loops. The tail of a row has a tile of its own size.
+// CHECK-LABEL: func.func private @softmax_wide_tile
+// CHECK:         "loop.parallel"() ({
+// CHECK:           -> vector<1x96xf32>
+// CHECK:           "loop.reduce_tile"({{.*}} : (vector<1x96xf32>) -> vector<1x1xf32>
+// CHECK:           "loop.reduce_tile"({{.*}} : (vector<1x32xf32>) -> vector<1x1xf32>
+func.func private @softmax_wide_tile(%x: tensor<8x128xf32>) -> tensor<8x128xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 0, 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 1, 96>}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<8x128xf32>) -> tensor<8x128xf32>
+  return %0 : tensor<8x128xf32>
+}
+
+// -----
+
+// With rows of unknown length, the tail is a tile of which the first elements count.
+// CHECK-LABEL: func.func private @rms_norm
+// CHECK:         %[[LENGTH:.*]] = memref.dim
+// CHECK:         arith.remui
+// CHECK:         "loop.reduce_tile"(%{{[0-9]+}}) {kind = "sum"
+// CHECK:         "loop.reduce_tile"(%{{[0-9]+}}, %{{.*}}, %{{.*}}) {kind = "sum"
+// CHECK:         arith.sitofp
+// CHECK:         math.sqrt
+func.func private @rms_norm(%x: tensor<4x?xf32>, %scale: tensor<?xf32>, %n: index) -> tensor<4x?xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 4, -9223372036854775808>}, schedule = {block_sizes = array<i64: 1, 0>, layouts = [{}, {}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 16>}} : () -> ()
+  %0 = "graph.rms_norm"(%x, %scale) {epsilon = 1.000000e-06 : f64} : (tensor<4x?xf32>, tensor<?xf32>) -> tensor<4x?xf32>
+  return %0 : tensor<4x?xf32>
+}
