@@ -29,8 +29,9 @@ MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "68719476736"}
 
 _EPILOG = """\
 Times are microseconds per call, of models milliseconds. Kernels on one thread are timed by the CPU time of that thread,
-models and several threads by the wall clock. `speed` is the peer's median over ours. `less call` is ours without what a call of a model that adds
-two numbers costs. `peak` is the part of the multiply-add peak of one core, measured in the same rounds."""
+models and several threads by the wall clock. `speed` is the peer's median over ours. `less call` is ours without what a
+call of a model that adds two numbers costs. `peak` is the part of the multiply-add peak of one core, measured in the
+same rounds."""
 
 
 @dataclasses.dataclass(frozen=True)
