@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -77,7 +78,9 @@ def export_program(
 
 def decompose(program: ExportedProgram) -> ExportedProgram:
     """`program` in functional form, in the ops that the importer takes."""
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # PyTorch 2.13 warns of its own copying of its own trees.
+        warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
         return program.run_decompositions(decomposition_table())
 
 
