@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 from terrace.dialects import graph, loop
-from terrace.dialects.base import shape_of, to_python
+from terrace.dialects.base import ShapeError, shape_of, to_python
 from terrace.lowering.conversion.kernel_to_loop import GENERATORS, find_generator
 from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel
@@ -38,7 +38,10 @@ def _convert(function: Any) -> KernelView:
     if kernel.generator not in GENERATORS:
         raise fail(function, f"names no generator '{kernel.generator}'; known are {', '.join(GENERATORS)}")
     layouts = dict(zip(range(len(kernel.arguments)), kernel.schedule.layouts, strict=True))
-    shapes = [shape_in_memory(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]
+    try:
+        shapes = [shape_in_memory(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]
+    except ShapeError as error:
+        raise fail(function, f"@{kernel.name}: a layout does not fit its argument: {error}") from error
     tensors = [
         ir.RankedTensorType.get(shape, ir.ShapedType(v.type).element_type)
         for shape, v in zip(shapes, kernel.arguments, strict=True)

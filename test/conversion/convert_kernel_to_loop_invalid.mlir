@@ -1,0 +1,179 @@
+// RUN: terrace-opt --convert-kernel-to-loop --split-input-file --verify-diagnostics %s
+
+// An unknown generator.
+// expected-error @+1 {{names no generator 'wavelet'; known are conv2d, elementwise, matmul}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "wavelet", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// No schedule yet.
+// expected-error @+1 {{@kernel has no schedule yet; run schedule-kernels first}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// A tile would straddle two blocks of the layout.
+// expected-error @+1 {{@kernel: tile size 16 of 'n' must divide the layout's block of 24}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {outer_permutation = array<i64: 1, 0>, inner_dims = array<i64: 1>, inner_tiles = array<i64: 24>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// Rows in blocks are no layout that the generator reads.
+// expected-error @+1 {{the layout of rhs must be blocks of columns}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// Only rhs may be laid out.
+// expected-error @+1 {{matmul wants argument 0 row-major}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 2>}, {}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// Only operands of the contraction may be staged.
+// expected-error @+1 {{matmul cannot stage 'bias'}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = ["bias"], order = [], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// Not both packed and staged.
+// expected-error @+1 {{can stage rhs only when it is row-major}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = ["rhs"], order = [], layouts = [{}, {outer_permutation = array<i64: 1, 0>, inner_dims = array<i64: 1>, inner_tiles = array<i64: 16>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// Padding must be made somewhere.
+// expected-error @+1 {{padding needs the input staged in local memory, or else its layout to be {'low': (0, 1, 1, 0), 'high': (0, 1, 1, 0)}}}
+func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
+    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
+  return %0 : tensor<1x8x8x16xf32>
+}
+
+// -----
+
+// Made twice.
+// expected-error @+1 {{padding needs the input staged}}
+func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
+    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{low = array<i64: 0, 1, 1, 0>, high = array<i64: 0, 1, 1, 0>}, {}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
+  return %0 : tensor<1x8x8x16xf32>
+}
+
+// -----
+
+// The weights' layout.
+// expected-error @+1 {{the layout of the weights must be [out/w][kh][kw][in][w]}}
+func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
+    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{}, {outer_permutation = array<i64: 0, 1, 2, 3>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
+  return %0 : tensor<1x8x8x16xf32>
+}
+
+// -----
+
+// A tile would straddle two blocks of the layout.
+// expected-error @+1 {{the layout's block of 8 channels must be a multiple of the tile size 16 of 'oc'}}
+func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
+    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{}, {outer_permutation = array<i64: 0, 2, 3, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 8>}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
+  return %0 : tensor<1x8x8x16xf32>
+}
+
+// -----
+
+// A tile holds one group, unless each is one channel.
+// expected-error @+1 {{tile size of 'g' must be 1, as conv2d does not cut it}}
+func.func private @kernel(%x: tensor<1x8x8x10xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 2, 8, 8, 8, 3, 3, 5>},
+    schedule = {tile_sizes = array<i64: 1, 2, 1, 4, 8, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 2 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x10xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
+  return %0 : tensor<1x8x8x16xf32>
+}
+
+// -----
+
+// The elementwise generator has nothing to stage.
+// expected-error @+1 {{elementwise cannot stage 'x'}}
+func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
+  "kernel.schedule"() {generator = "elementwise",
+    iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 8>},
+    schedule = {tile_sizes = array<i64: 8>, block_sizes = array<i64: 0>, parallel = [], staged = ["x"], order = [],
+      layouts = [{}]}} : () -> ()
+  %0 = "graph.exp"(%x) : (tensor<8xf32>) -> tensor<8xf32>
+  return %0 : tensor<8xf32>
+}
+
+// -----
+
+// A layout of another rank.
+// expected-error @+1 {{@kernel: a layout does not fit its argument: attribute 'low' must have 1 elements, got 2}}
+func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
+  "kernel.schedule"() {generator = "elementwise",
+    iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 8>},
+    schedule = {tile_sizes = array<i64: 8>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [],
+      layouts = [{low = array<i64: 0, 0>, high = array<i64: 0, 0>}]}} : () -> ()
+  %0 = "graph.exp"(%x) : (tensor<8xf32>) -> tensor<8xf32>
+  return %0 : tensor<8xf32>
+}
