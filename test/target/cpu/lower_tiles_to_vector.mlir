@@ -1,0 +1,152 @@
+// RUN: terrace-opt --lower-tiles-to-vector --canonicalize --split-input-file %s | filecheck %s
+// RUN: terrace-opt --pass-pipeline='builtin.module(lower-tiles-to-vector{lanes=8},canonicalize)' --split-input-file %s | filecheck %s --check-prefix=LANES8
+// RUN: not terrace-opt --pass-pipeline='builtin.module(lower-tiles-to-vector{lanes=12})' %s 2>&1 | filecheck %s --check-prefix=REFUSED
+
+// REFUSED: lanes must be a power of two, got 12
+
+// A full tile: two pieces of 16 lanes a row.
+// CHECK-LABEL: func.func private @full
+// CHECK-COUNT-4: vector.load {{.*}}, vector<16xf32>
+// CHECK-COUNT-4: math.exp {{.*}} : vector<16xf32>
+// CHECK-COUNT-4: vector.store {{.*}}, vector<16xf32>
+// LANES8-LABEL: func.func private @full
+// LANES8-COUNT-8: vector.load {{.*}}, vector<8xf32>
+func.func private @full(%m: memref<4x32xf32>, %i: index) attributes {loop.kernel} {
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x32xf32>, index, index) -> vector<2x32xf32>
+  %1 = math.exp %0 : vector<2x32xf32>
+  "loop.store_tile"(%1, %m, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x32xf32>, memref<4x32xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// A tail: 19 elements are a vector, and 3 of 4 masked lanes.
+// CHECK-LABEL: func.func private @tail
+// CHECK:         vector.load %arg0[%arg1] : memref<19xf32>, vector<16xf32>
+// CHECK:         %[[MASK:.*]] = vector.constant_mask [3] : vector<4xi1>
+// CHECK:         vector.maskedload %arg0[%{{.*}}], %[[MASK]]
+// CHECK:         vector.maskedstore
+// LANES8-LABEL: func.func private @tail
+// LANES8-COUNT-2: vector.load {{.*}}, vector<8xf32>
+// LANES8:        vector.maskedload {{.*}} into vector<4xf32>
+func.func private @tail(%m: memref<19xf32>, %i: index) attributes {loop.kernel} {
+  %0 = "loop.load_tile"(%m, %i) {dims = array<i64: 0>, strides = array<i64: 1>,
+    operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<19xf32>, index) -> vector<19xf32>
+  "loop.store_tile"(%0, %m, %i) {dims = array<i64: 0>, strides = array<i64: 1>,
+    operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<19xf32>, memref<19xf32>, index) -> ()
+  return
+}
+
+// -----
+
+// Repeated along rows: one load for all; repeated along columns: a scalar, broadcast.
+// CHECK-LABEL: func.func private @repeated
+// CHECK:         %[[ROW:.*]] = vector.load
+// CHECK-NEXT:    %[[FIRST:.*]] = memref.load
+// CHECK-NEXT:    vector.broadcast %[[FIRST]]
+// CHECK:         memref.load
+// CHECK-NOT:     vector.load
+// CHECK-COUNT-2: arith.addf %[[ROW]],
+func.func private @repeated(%m: memref<16xf32>, %o: memref<2x16xf32>, %i: index) attributes {loop.kernel} {
+  %0 = "loop.load_tile"(%m, %i) {dims = array<i64: -1, 0>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<16xf32>, index) -> vector<2x16xf32>
+  %1 = "loop.load_tile"(%m, %i) {dims = array<i64: 0, -1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<16xf32>, index) -> vector<2x16xf32>
+  %2 = arith.addf %0, %1 : vector<2x16xf32>
+  "loop.store_tile"(%2, %o, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x16xf32>, memref<2x16xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// Strided and transposed rows are gathered element by element; a strided store is scattered.
+// CHECK-LABEL: func.func private @strided
+// CHECK:         memref.load %arg0[%c0, %c0]
+// CHECK-NEXT:    memref.load %arg0[%c0, %c2]
+// CHECK-NEXT:    memref.load %arg0[%c0, %c4]
+// CHECK-NEXT:    memref.load %arg0[%c0, %c6]
+// CHECK-NEXT:    vector.from_elements
+// CHECK:         memref.load %arg0[%c1, %c0]
+// CHECK:         %[[LAST:.*]] = vector.extract %{{.*}}[3]
+// CHECK-NEXT:    memref.store %[[LAST]], %arg1[%c3, %c0]
+func.func private @strided(%m: memref<8x8xf32>, %o: memref<8x8xf32>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 1>, strides = array<i64: 2>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<8x8xf32>, index, index) -> vector<4xf32>
+  %1 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<8x8xf32>, index, index) -> vector<4xf32>
+  %2 = arith.addf %0, %1 : vector<4xf32>
+  "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4xf32>, memref<8x8xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// With sizes, rows beyond the first are stored if they are in bounds, and lanes are masked.
+// CHECK-LABEL: func.func private @partial
+// CHECK:         %[[MASK:.*]] = vector.create_mask %arg2 : vector<16xi1>
+// CHECK-NEXT:    vector.maskedload %arg0[%c0, %c0], %[[MASK]]
+// The second row's address is clamped: what is out of bounds is not read.
+// CHECK:         %[[LAST:.*]] = arith.subi %arg1, %c1
+// CHECK:         %[[AT:.*]] = arith.minsi %[[LAST]], %c1
+// CHECK:         vector.maskedload %arg0[%[[AT]], %c0]
+// CHECK:         vector.maskedstore %arg0[%c0, %c0]
+// CHECK:         %[[INSIDE:.*]] = arith.cmpi sgt, %arg1, %c1
+// CHECK-NEXT:    scf.if %[[INSIDE]] {
+// CHECK:           vector.maskedstore %arg0[%c1, %c0]
+func.func private @partial(%m: memref<?x?xf32>, %rows: index, %columns: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %0 = "loop.load_tile"(%m, %c0, %c0, %rows, %columns) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 2>} : (memref<?x?xf32>, index, index, index, index) -> vector<2x16xf32>
+  "loop.store_tile"(%0, %m, %c0, %c0, %rows, %columns) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 2>} : (vector<2x16xf32>, memref<?x?xf32>, index, index, index, index) -> ()
+  return
+}
+
+// -----
+
+// A contraction is an outer product of broadcast scalars of lhs with vectors of rhs, on loop-carried pieces.
+// CHECK-LABEL: func.func private @contract
+// CHECK:         %[[SUM:.*]]:6 = scf.for
+// CHECK-COUNT-3:   memref.load %arg0
+// CHECK-COUNT-2:   vector.load %arg1
+// CHECK:           %[[A:.*]] = vector.broadcast
+// CHECK-NEXT:      math.fma %[[A]], %{{.*}} : vector<16xf32>
+// CHECK-NEXT:      math.fma %[[A]], %{{.*}} : vector<16xf32>
+// CHECK-COUNT-4:   math.fma
+// CHECK-NOT:       math.fma
+// CHECK:         vector.store %[[SUM]]#0
+// LANES8-LABEL: func.func private @contract
+// LANES8-COUNT-12: math.fma {{.*}} : vector<8xf32>
+// LANES8-NOT:    math.fma
+func.func private @contract(%a: memref<3x8xf32>, %b: memref<8x32xf32>, %o: memref<3x32xf32>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  %zero = arith.constant dense<0.0> : vector<3x32xf32>
+  %sum = scf.for %k = %c0 to %c8 step %c1 iter_args(%acc = %zero) -> (vector<3x32xf32>) {
+    %0 = "loop.load_tile"(%a, %c0, %k) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<3x8xf32>, index, index) -> vector<3x1xf32>
+    %1 = "loop.load_tile"(%b, %k, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<8x32xf32>, index, index) -> vector<1x32xf32>
+    %2 = "loop.contract_tile"(%0, %1, %acc) : (vector<3x1xf32>, vector<1x32xf32>, vector<3x32xf32>) -> vector<3x32xf32>
+    scf.yield %2 : vector<3x32xf32>
+  }
+  "loop.store_tile"(%sum, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<3x32xf32>, memref<3x32xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// A function that is no loop function keeps its vectors.
+// CHECK-LABEL: func.func @other
+// CHECK-NEXT:    arith.addf %arg0, %arg0 : vector<2x32xf32>
+func.func @other(%v: vector<2x32xf32>) -> vector<2x32xf32> {
+  %0 = arith.addf %v, %v : vector<2x32xf32>
+  return %0 : vector<2x32xf32>
+}
