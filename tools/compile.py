@@ -96,12 +96,14 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 def _run(options: argparse.Namespace) -> None:
     target = Target(options.target, options.threads, options.cpu_features)
-    settings = {"target": target, "options": {"iree_flags": options.iree_flag}, "until": options.emit or LEVELS[-1]}
+    until, flags = options.emit or LEVELS[-1], {"iree_flags": options.iree_flag}
     factory = _factory(options.input)
     if factory:
-        lowered = lower(*_build(*factory), precision=options.precision, **settings)
+        precision = options.precision
+        lowered = lower(*_build(*factory), precision=precision, target=target, options=flags, until=until)
     else:
-        lowered = lower_mlir(_read(options.input), options.parameters, **settings)
+        text = _read(options.input)
+        lowered = lower_mlir(text, options.parameters, target=target, options=flags, until=until)
     if options.dump_dir:
         _dump(options.dump_dir, lowered)
     if options.emit:
@@ -167,8 +169,9 @@ def _run_user_code(name: str, code: Callable[[], Any]) -> Any:
         return code()
     # It may raise anything at all.
     except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__)[1:] if not f.filename.startswith("<frozen")]
-        where = f" at {frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else ""
+        own = ("<frozen", __file__, importlib.__file__)
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(own)]
+        where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         raise CompileError(f"{name} failed{where}: {type(error).__name__}: {error}") from error
 
 

@@ -25,6 +25,7 @@ from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pip
 from terrace.lowering.report import compile_report
 from terrace.lowering.target.iree.compiler import compile_program, program_text
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
+from terrace.lowering.target.iree.interface import interface_text
 from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
 from terrace.parameter_archive import ParameterInfo
 from terrace.passes import Pass, run_passes
@@ -127,11 +128,19 @@ def lower_mlir(
     resolved, checked = _resolve(target), _check_options(options)
     context = create_context()
     context.allow_unregistered_dialects = True
+    if "stream.executable" in text or "util.global" in text:
+        # Only IREE can read all of such a text. It is compiled as it stands.
+        module, program = _parse(interface_text(text), context), text
+    else:
+        module, program = _parse(text, context), None
+    return _lower(module, _lookup(parameters, _declared(module.operation)), resolved, checked, until, program)
+
+
+def _parse(text: str, context: ir.Context) -> ir.Module:
     try:
-        module = parse_module(text, context)
+        return parse_module(text, context)
     except ir.MLIRError as error:
         raise CompileError(f"the text is not valid at any level:\n{error}") from error
-    return _lower(module, _lookup(parameters, _declared(module.operation)), resolved, checked, until)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -202,10 +211,8 @@ def _main(module: ir.Operation) -> Any:
 
 
 def level_of(module: ir.Operation) -> str:
-    """The level that a module is at, by what it holds."""
+    """The level that a module of ours is at, by what it holds."""
     operations = list(module.regions[0].blocks[0].operations)
-    if any(op.operation.name in ("stream.executable", "util.global") for op in operations):
-        return "iree"
     if any(isinstance(op, func.FuncOp) and "loop.kernel" in op.attributes for op in operations):
         return "loop"
     return "kernel" if any(is_kernel(op) for op in operations) else "graph"
@@ -242,14 +249,23 @@ class Lowered:
         )
 
 
-def _lower(module: ir.Module, lookup: Lookup, target: Target, options: Mapping[str, Any], until: str) -> Lowered:
+def _lower(
+    module: ir.Module,
+    lookup: Lookup,
+    target: Target,
+    options: Mapping[str, Any],
+    until: str,
+    program: str | None = None,
+) -> Lowered:
+    """Lower `module` until a level. With a `program`, which is at the level "iree", the module is its interface."""
     if until not in LEVELS:
         raise CompileError(f"unknown level {until!r}; known are {', '.join(LEVELS)}")
-    first, last = LEVELS.index(level_of(module.operation)), LEVELS.index(until)
+    first = LEVELS.index(level_of(module.operation) if program is None else "iree")
+    last = LEVELS.index(until)
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
     backend = _backend(target)
-    texts: dict[str, str] = {}
+    texts: dict[str, str] = {} if program is None else {"iree": program}
     report: list[dict[str, Any]] = []
     symbols: set[str] = set()
     operation = module.operation
@@ -262,16 +278,20 @@ def _lower(module: ir.Module, lookup: Lookup, target: Target, options: Mapping[s
             if level == "kernel":
                 report = compile_report(operation)
         signature, states = _signature(operation), _states(operation)
-        parameters = _parameters(module, lookup)
-        if until == "iree":
-            # Of a copy: the constant expressions in the module are still to be evaluated.
-            program = operation.clone().operation
-            run_passes(_pipeline("iree", backend) if LEVELS[first] != "iree" else [], program)
-            check_level(program, "iree")
-            texts["iree"] = program_text(program)
+        parameters = _parameters(module, lookup, program is not None)
+        if until == "iree" and program is None:
+            texts["iree"] = _program(operation, backend)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
     flags = [*backend.iree_flags(), *options["iree_flags"]]
     return Lowered(target, texts, report, signature, states, parameters, found, flags)
+
+
+def _program(module: ir.Operation, backend: Any) -> str:
+    """The text for IREE, made of a copy: the constant expressions in the module are still to be evaluated."""
+    copy = module.clone().operation
+    run_passes(_pipeline("iree", backend), copy)
+    check_level(copy, "iree")
+    return program_text(copy)
 
 
 def _pipeline(level: str, backend: Any) -> list[Pass]:
@@ -296,14 +316,17 @@ def _symbols(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
     }
 
 
-def _parameters(module: ir.Module, lookup: Lookup) -> dict[str, Source]:
+def _parameters(module: ir.Module, lookup: Lookup, is_program: bool) -> dict[str, Source]:
     """What the program reads, each as the function that computes it: the module stays alive for them."""
-    names = sorted(used_symbols(module.operation)) or [
-        name for name, op in _symbols(module.operation, "util.global").items() if "initial_value" in op.attributes
-    ]
-    if level_of(module.operation) == "iree":
-        return {name: functools.partial(lookup, name) for name in names}
-    return {name: functools.partial(evaluate, module, name, lookup) for name in names}
+    if is_program:
+        globals_ = _symbols(module.operation, "util.global")
+        names = [name for name, op in globals_.items() if _reads_parameter(op)]
+        return {name: functools.partial(lookup, name) for name in sorted(names)}
+    return {name: functools.partial(evaluate, module, name, lookup) for name in sorted(used_symbols(module.operation))}
+
+
+def _reads_parameter(global_: ir.Operation) -> bool:
+    return "initial_value" in global_.attributes and "flow.parameter" in str(global_.attributes["initial_value"])
 
 
 def _declared(module: ir.Operation) -> dict[str, ParameterInfo]:
@@ -323,7 +346,7 @@ def _states(module: ir.Operation) -> list[State]:
     types = {name: to_python(op.attributes["type"]) for name, op in _symbols(module, "graph.state").items()}
     for name, op in _symbols(module, "func.func").items():
         if name.startswith("state.get."):
-            types[name.removeprefix("state.get.")] = func.FuncOp(op).type.results[0]
+            types[name.removeprefix("state.get.")] = op.opview.type.results[0]
     return [State(name, *_described(type_)) for name, type_ in types.items()]
 
 

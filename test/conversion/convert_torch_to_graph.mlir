@@ -48,12 +48,15 @@ func.func @promotion(%x: !torch.vtensor<[4],si64>, %y: !torch.vtensor<[4],f32>) 
 
 // -----
 
-// Truth values become an additive mask.
+// Truth values become an additive mask. A row that the mask excludes wholly is zero, where a softmax has NaN.
 // CHECK-LABEL: func.func @attention
 // CHECK-DAG:     %[[ZERO:.*]] = arith.constant dense<0.000000e+00> : tensor<f32>
 // CHECK-DAG:     %[[LOWEST:.*]] = arith.constant dense<0xFF800000> : tensor<f32>
 // CHECK:         %[[MASK:.*]] = "graph.select"({{.*}}, %[[ZERO]], %[[LOWEST]]) : (tensor<5x5xi1>, tensor<f32>, tensor<f32>) -> tensor<5x5xf32>
-// CHECK-NEXT:    "graph.attention"({{.*}}, %[[MASK]]) {is_causal = false, scale = 5.000000e-01 : f64}
+// CHECK-NEXT:    %[[RESULT:.*]] = "graph.attention"({{.*}}, %[[MASK]]) {is_causal = false, scale = 5.000000e-01 : f64}
+// CHECK-NEXT:    %[[LARGEST:.*]] = "graph.reduce"(%[[MASK]]) {axes = array<i64: 1>, keepdims = true, kind = "max"}
+// CHECK-NEXT:    %[[VISIBLE:.*]] = "graph.compare"(%[[LARGEST]], %[[LOWEST]]) {predicate = "ne"}
+// CHECK-NEXT:    "graph.select"(%[[VISIBLE]], %[[RESULT]], %[[ZERO]])
 func.func @attention(%q: !torch.vtensor<[2,3,5,4],f32>, %mask: !torch.vtensor<[5,5],i1>) -> !torch.vtensor<[2,3,5,4],f32> {
   %none = torch.constant.none
   %false = torch.constant.bool false

@@ -186,9 +186,18 @@ def build_attention(op: TorchOp) -> ir.Value | None:
     if key is None or value is None or not same_batch(query, key, value):
         return None
     mask = additive_mask(op, 3, element_type_of(query))
-    return graph.AttentionOp.build(
+    result = graph.AttentionOp.build(
         query, key, value, *mask, scale=float(scale), is_causal=op.flag(5), result_type=op.result_type
     )
+    return zero_where_excluded(result, mask[0]) if mask else result
+
+
+def zero_where_excluded(result: ir.Value, mask: ir.Value) -> ir.Value:
+    """`result` with zeros in the rows that `mask` excludes wholly, as PyTorch has it; a softmax has NaN there."""
+    element_type = element_type_of(mask)
+    largest = graph.ReduceOp.build(mask, axes=[len(shape_of(mask)) - 1], kind="max", keepdims=True)
+    visible = graph.CompareOp.build(largest, scalar(-math.inf, element_type), predicate="ne")
+    return graph.SelectOp.build(visible, result, scalar(0, element_type), result_type=result.type)
 
 
 def same_batch(*operands: ir.Value) -> bool:

@@ -16,6 +16,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 
 from terrace.errors import ModelImportError
 from terrace.frontend.source import describe_frame, innermost_user_frame
+from terrace.frontend.unsigned import widen_unsigned
 
 aten = torch.ops.aten
 
@@ -58,6 +59,7 @@ def read_program(exported: ExportedProgram) -> Program:
     refuse_unsupported(exported)
     graph = copy.deepcopy(exported.graph)
     simplify(graph)
+    widen_unsigned(graph)
     states = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.BUFFER_MUTATION)}
     aliases = set_outputs(graph, exported, list(states))
     keys = Keys(exported, set(states.values()))

@@ -1,0 +1,24 @@
+"""Reading a program's text. Our MLIR lacks IREE's types, so IREE's own bindings read it, and leave what we can read."""
+
+from __future__ import annotations
+
+from terrace.errors import CompileError
+
+
+def interface_text(program: str) -> str:
+    """The program in generic form without its executables: globals and functions, in terms that our MLIR parses.
+
+    Raises CompileError if it is no program of IREE's.
+    """
+    # Imported here: it takes a quarter of a second, and only texts of the level "iree" need it.
+    from iree.compiler import ir
+
+    with ir.Context():
+        try:
+            module = ir.Module.parse(program)
+        except ir.MLIRError as error:
+            raise CompileError(f"the text is not valid at any level:\n{error}") from error
+        for operation in list(module.body.operations):
+            if operation.operation.name == "stream.executable":
+                operation.operation.erase()
+        return str(module.operation.get_asm(print_generic_op_form=True, assume_verified=True))

@@ -1,0 +1,130 @@
+"""Mutable buffers are state of the program: kept across calls, read, set and reset; the nn.Module is not written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import terrace
+import torch
+from e2e_models import assert_close
+from terrace.compiler import lower, lower_mlir
+from terrace.runtime.model import CompiledModel
+from torch import nn
+
+
+class Counter(nn.Module):
+    """Adds its input to what it has, and counts the calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.full((3,), 10.0))
+        self.register_buffer("calls", torch.tensor(0), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.total += x
+        self.calls += 1
+        return self.total * 2
+
+
+class Cache(nn.Module):
+    """Attention of one new token over all that came before, which a cache of keys and values holds."""
+
+    def __init__(self, length: int = 6, width: int = 8) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, 3 * width)
+        self.register_buffer("keys", torch.zeros(1, length, width))
+        self.register_buffer("values", torch.zeros(1, length, width))
+        self.register_buffer("positions", torch.arange(length), persistent=False)
+
+    def forward(self, x: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.project(x).chunk(3, dim=-1)
+        self.keys.index_copy_(1, at, key)
+        self.values.index_copy_(1, at, value)
+        visible = (self.positions <= at)[None, None, :]
+        return nn.functional.scaled_dot_product_attention(query, self.keys, self.values, attn_mask=visible)
+
+
+class Slot(nn.Module):
+    """Writes its input into a fixed row of a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.zeros(4, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.table[1:2] = x
+        return self.table.sum(0)
+
+
+@pytest.fixture(scope="module")
+def counter() -> tuple[Counter, CompiledModel]:
+    model = Counter()
+    return model, terrace.compile(model, (torch.ones(3),))
+
+
+@pytest.fixture
+def fresh(counter: tuple[Counter, CompiledModel]) -> CompiledModel:
+    """The compiled counter, as it was compiled."""
+    counter[1].reset()
+    return counter[1]
+
+
+def test_state_lives_across_calls(counter: tuple[Counter, CompiledModel], fresh: CompiledModel) -> None:
+    assert fresh(torch.ones(3)).tolist() == [22, 22, 22]
+    assert fresh(torch.ones(3)).tolist() == [24, 24, 24]
+    assert {name: value.tolist() for name, value in fresh.state().items()} == {"total": [12, 12, 12], "calls": 2}
+    assert counter[0].total.tolist() == [10, 10, 10] and counter[0].calls == 0, "the module is not written"
+
+
+def test_results_do_not_change_with_the_state(fresh: CompiledModel) -> None:
+    first, held = fresh(torch.ones(3)), fresh.state()["total"]
+    fresh(torch.ones(3))
+    assert first.tolist() == [22, 22, 22] and held.tolist() == [11, 11, 11]
+
+
+def test_load_state_and_reset(fresh: CompiledModel) -> None:
+    given = torch.tensor([1.0, 2.0, 3.0])
+    fresh.load_state({"total": given})
+    given.zero_()
+    assert fresh(torch.ones(3)).tolist() == [4, 6, 8]
+    fresh.reset()
+    assert fresh(torch.ones(3)).tolist() == [22, 22, 22]
+    for values, message in (({"tatal": given}, "no state named 'tatal'"), ({"total": given[:2]}, "expected float32")):
+        with pytest.raises(terrace.InputError, match=message):
+            fresh.load_state(values)
+
+
+def test_saving_keeps_the_initial_state(fresh: CompiledModel, tmp_path: Path) -> None:
+    fresh(torch.ones(3))
+    fresh.save(tmp_path / "counter.terrace")
+    loaded, other = terrace.load(tmp_path / "counter.terrace"), terrace.load(tmp_path / "counter.terrace")
+    assert loaded(torch.ones(3)).tolist() == [22, 22, 22]
+    assert loaded(torch.ones(3)).tolist() == [24, 24, 24]
+    assert other.state()["total"].tolist() == [10, 10, 10], "each loaded model has a state of its own"
+    assert fresh.state()["total"].tolist() == [11, 11, 11]
+
+
+def test_a_cache_written_by_position() -> None:
+    torch.manual_seed(0)
+    model, compiled_from = Cache().eval(), Cache().eval()
+    compiled_from.load_state_dict(model.state_dict())
+    compiled = terrace.compile(compiled_from, (torch.randn(1, 1, 8), torch.tensor([0])))
+    for step in range(6):
+        x, at = torch.randn(1, 1, 8), torch.tensor([step])
+        with torch.no_grad():
+            assert_close(compiled(x, at), model(x, at))
+    assert_close(torch.from_numpy(compiled.state()["keys"]), model.keys)
+    assert not compiled_from.keys.any()
+
+
+def test_a_slice_is_written_and_other_levels_keep_the_state() -> None:
+    x = torch.tensor([[1.0, 2.0, 3.0]])
+    lowered = lower(Slot(), (x,))
+    parameters = {name: find() for name, find in {**lowered.symbols, **lowered.parameters}.items()}
+    for level in ("graph", "kernel", "loop", "iree"):
+        compiled = CompiledModel(lower_mlir(lowered.ir[level], parameters).artifact())
+        assert compiled(x).tolist() == [1, 2, 3]
+        assert compiled.state()["table"].tolist() == [[0, 0, 0], [1, 2, 3], [0, 0, 0], [0, 0, 0]]
+        compiled.reset()
+        assert not compiled.state()["table"].any()
