@@ -14,6 +14,7 @@ from typing import Any
 
 from terrace.dialects.base import Attributes
 from terrace.errors import CompileError
+from terrace.lowering.conversion import payload_f64
 from terrace.mlir import arith, ir, math
 
 Values = list[ir.Value]
@@ -197,10 +198,10 @@ def _hardswish(attrs: Attributes, values: Values) -> ir.Value:
 def _gelu(attrs: Attributes, values: Values) -> ir.Value:
     (x,) = values
     if attrs.approximate == "none":
-        inner = math.erf(arith.mulf(x, constant(x.type, pymath.sqrt(0.5))))
+        inner = erf(arith.mulf(x, constant(x.type, pymath.sqrt(0.5))))
     elif attrs.approximate == "tanh":
         cubic = arith.mulf(arith.mulf(arith.mulf(x, x), x), constant(x.type, 0.044715))
-        inner = math.tanh(arith.mulf(arith.addf(x, cubic), constant(x.type, pymath.sqrt(2.0 / pymath.pi))))
+        inner = tanh(arith.mulf(arith.addf(x, cubic), constant(x.type, pymath.sqrt(2.0 / pymath.pi))))
     else:
         raise PayloadError(f"attribute 'approximate' must be none or tanh, got {attrs.approximate}")
     half = arith.mulf(x, constant(x.type, 0.5))
@@ -228,13 +229,27 @@ def _direct(builder: Callable[..., ir.Value]) -> Emitter:
     return lambda attrs, values: builder(*values)
 
 
+def _is_f64(value: ir.Value) -> bool:
+    return isinstance(scalar_type(value.type), ir.F64Type)
+
+
+def erf(x: ir.Value) -> ir.Value:
+    """erf as one upstream op; IREE has none for f64."""
+    return payload_f64.erf(x, constant) if _is_f64(x) else math.erf(x)
+
+
+def tanh(x: ir.Value) -> ir.Value:
+    """tanh as one upstream op; IREE has none for f64."""
+    return payload_f64.tanh(x, constant) if _is_f64(x) else math.tanh(x)
+
+
 FLOAT: dict[str, Emitter] = {
     "abs": _direct(math.absf),
     "add": _direct(arith.addf),
     "ceil": _direct(math.ceil),
     "cos": _direct(math.cos),
     "div": _direct(arith.divf),
-    "erf": _direct(math.erf),
+    "erf": _direct(erf),
     "exp": _direct(math.exp),
     "floor": _direct(math.floor),
     "gelu": _gelu,
@@ -253,7 +268,7 @@ FLOAT: dict[str, Emitter] = {
     "sin": _direct(math.sin),
     "sqrt": _direct(math.sqrt),
     "sub": _direct(arith.subf),
-    "tanh": _direct(math.tanh),
+    "tanh": _direct(tanh),
 }
 """Ops on floating point, by name without `graph.`."""
 

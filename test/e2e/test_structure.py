@@ -167,6 +167,14 @@ def test_float64_keeps_its_precision() -> None:
     assert (terrace.compile(linear, (x,))(x) - eager(linear, x)).abs().max() < 1e-13
 
 
+def test_functions_of_float64() -> None:
+    """IREE has none of these in float64, so that they are made of exp."""
+    x = torch.tensor([-INF, NAN, INF, 0.0, -0.0, 1e-9, 40.0, -40.0, *torch.linspace(-6, 6, 97).tolist()]).double()
+    model = Function(lambda x: (torch.erf(x), torch.tanh(x), F.gelu(x[3:]), F.gelu(x[3:], approximate="tanh")))
+    for found, expected in zip(terrace.compile(model, (x,))(x), eager(model, x), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13, equal_nan=True)
+
+
 def test_uint8_has_no_sign() -> None:
     check(
         Function(

@@ -1,0 +1,42 @@
+"""Functions of float64 that IREE can neither expand nor link: made of exp and arithmetic here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from terrace.mlir import arith, ir, math
+
+Constant = Callable[[ir.Type, float], ir.Value]
+
+_ERFC = (
+    -1.3026537197817092, 0.6419697923564902, 0.01947647320418594, -0.009561514786808757, -0.0009465953444819487,
+    0.0003668394978525669, 4.252332480693122e-05, -2.0278578112398195e-05, -1.6242900045426724e-06,
+    1.3036558353274332e-06, 1.5626441363103538e-08, -8.523809622573709e-08, 6.529054186188432e-09,
+    5.059343743951672e-09, -9.91364018654295e-10, -2.2736643123799638e-10, 9.646816678809955e-11,
+    2.3942015037192735e-12, -6.884826042607983e-12, 8.93329854534386e-13, 3.1242786135976534e-13,
+    -1.1159961843532074e-13, 5.440092820663267e-16, 7.854827899222983e-15, -9.603429163007604e-16,
+)  # fmt: skip
+"""Chebyshev coefficients of log(erfc(z) * exp(z * z) / t) in 2t - 1, where t = 2 / (2 + z)."""
+
+
+def tanh(x: ir.Value, constant: Constant) -> ir.Value:
+    """-e / (e + 2) of e = expm1(-2|x|), with the sign of x: exact near 0, 1 at infinity."""
+    e = math.expm1(arith.mulf(math.absf(x), constant(x.type, -2.0)))
+    return math.copysign(arith.divf(arith.negf(e), arith.addf(e, constant(x.type, 2.0))), x)
+
+
+def erf(x: ir.Value, constant: Constant) -> ir.Value:
+    """1 - erfc(|x|), with the sign of x; the error is at most 4e-15."""
+    z = math.absf(x)
+    two = constant(x.type, 2.0)
+    t = arith.divf(two, arith.addf(z, two))
+    u = arith.subf(arith.mulf(t, two), constant(x.type, 1.0))
+    # Clenshaw's recurrence.
+    twice = arith.mulf(u, two)
+    last, before = constant(x.type, 0.0), constant(x.type, 0.0)
+    for coefficient in reversed(_ERFC[1:]):
+        next_ = arith.addf(arith.subf(arith.mulf(twice, last), before), constant(x.type, coefficient))
+        last, before = next_, last
+    series = arith.addf(arith.subf(arith.mulf(u, last), before), constant(x.type, _ERFC[0] / 2))
+    erfc = arith.mulf(t, math.exp(arith.subf(series, arith.mulf(z, z))))
+    return math.copysign(arith.subf(constant(x.type, 1.0), erfc), x)
