@@ -109,3 +109,38 @@ func.func @cut_and_pad(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[5],f32> {
       -> !torch.vtensor<[5],f32>
   return %0 : !torch.vtensor<[5],f32>
 }
+
+// -----
+
+// A pool of one image is that of a batch of one.
+// CHECK-LABEL: func.func @pool_of_one_image
+// CHECK:         %[[BATCH:.*]] = "graph.reshape"({{.*}}) : (tensor<2x?x4xf32>, index) -> tensor<1x2x?x4xf32>
+// CHECK-NEXT:    "graph.max_pool2d"(%[[BATCH]])
+// CHECK:         "graph.reshape"({{.*}}) : (tensor<1x2x?x2xf32>, index) -> tensor<2x?x2xf32>
+func.func @pool_of_one_image(%x: !torch.vtensor<[2,?,4],f32>) -> !torch.vtensor<[2,?,2],f32> {
+  %false = torch.constant.bool false
+  %zero = torch.constant.int 0
+  %one = torch.constant.int 1
+  %two = torch.constant.int 2
+  %zeros = torch.prim.ListConstruct %zero : (!torch.int) -> !torch.list<int>
+  %ones = torch.prim.ListConstruct %one : (!torch.int) -> !torch.list<int>
+  %twos = torch.prim.ListConstruct %two : (!torch.int) -> !torch.list<int>
+  %0 = torch.aten.max_pool2d %x, %twos, %twos, %zeros, %ones, %false
+      : !torch.vtensor<[2,?,4],f32>, !torch.list<int>, !torch.list<int>, !torch.list<int>, !torch.list<int>, !torch.bool
+      -> !torch.vtensor<[2,?,2],f32>
+  return %0 : !torch.vtensor<[2,?,2],f32>
+}
+
+// -----
+
+// A square of integers is a product; other powers of integers are left.
+// CHECK-LABEL: func.func @powers_of_integers
+// CHECK:         "graph.mul"(%[[X:.*]], %[[X]]) : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+// CHECK:         torch.aten.pow.Tensor_Scalar
+func.func @powers_of_integers(%x: !torch.vtensor<[4],si8>) -> (!torch.vtensor<[4],si8>, !torch.vtensor<[4],si8>) {
+  %two = torch.constant.int 2
+  %five = torch.constant.int 5
+  %0 = torch.aten.pow.Tensor_Scalar %x, %two : !torch.vtensor<[4],si8>, !torch.int -> !torch.vtensor<[4],si8>
+  %1 = torch.aten.pow.Tensor_Scalar %x, %five : !torch.vtensor<[4],si8>, !torch.int -> !torch.vtensor<[4],si8>
+  return %0, %1 : !torch.vtensor<[4],si8>, !torch.vtensor<[4],si8>
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,20 @@ def test_a_slice_is_written_and_other_levels_keep_the_state() -> None:
         assert compiled.state()["table"].tolist() == [[0, 0, 0], [1, 2, 3], [0, 0, 0], [0, 0, 0]]
         compiled.reset()
         assert not compiled.state()["table"].any()
+
+
+def test_batch_norm_in_training() -> None:
+    """Each call normalises by the batch's own statistics and moves the running ones, as eager does."""
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(64, momentum=0.3))
+    eager = nn.Sequential(*layers).train()
+    compiled_from = copy.deepcopy(eager)
+    compiled = terrace.compile(compiled_from, (torch.randn(3, 3, 6, 6),))
+    for _ in range(3):
+        x = torch.randn(3, 3, 6, 6)
+        with torch.no_grad():
+            assert_close(compiled(x), eager(x))
+    assert set(compiled.state()) == {name for name, _ in eager.named_buffers()}
+    for name, value in compiled.state().items():
+        assert_close(torch.as_tensor(value), eager.state_dict()[name])
+    assert not compiled_from[1].running_mean.any()

@@ -104,6 +104,35 @@ def factories(x: torch.Tensor) -> list[torch.Tensor]:
     return [*filled, torch.arange(8) + x, torch.linspace(0, 1, 8) + x, torch.tril(torch.ones(8, 8)), torch.triu(x)]
 
 
+def writes(x: torch.Tensor) -> list[torch.Tensor]:
+    """Negative indices count from the end; torch-mlir wrote outside of the tensor for them."""
+    rows, columns = torch.tensor([-1, 0]), torch.tensor([1, -2])
+    masked, rowed, placed, crossed = (x.clone() for _ in range(4))
+    masked[x > 0] = 0.0
+    rowed[x[:, 0] > 0] = -1.0
+    placed[:, columns] = 3.0
+    crossed[rows, columns] *= 2
+    several = x.index_put((rows,), x[:2] * 2, accumulate=True)
+    return [masked, rowed, placed, crossed, several, x.scatter(1, columns.abs().expand(2, 2), 1.5)]
+
+
+def orders(x: torch.Tensor) -> list[torch.Tensor]:
+    """Sorting and what is made of it, and places found by comparison."""
+    pairs = [*x.sort(-1, descending=True), *x.topk(3), *x.kthvalue(2, 1), *x.kthvalue(2, 0, keepdim=True)]
+    return [*pairs, torch.bucketize(x, torch.tensor([-1.0, 0.0, 1.0])), x.argsort(0)]
+
+
+def rolls(x: torch.Tensor) -> list[torch.Tensor]:
+    """Shifts of both signs, beyond the size, and over the flattened tensor."""
+    return [x.roll((-1, 3), (0, 1)), x.roll(19, -1), x.roll(-17, 1), x.roll(3), x.roll(0, 0)]
+
+
+def remainders(x: torch.Tensor) -> list[torch.Tensor]:
+    divided = [x % -1.5, torch.fmod(x, 0.7), torch.floor_divide(x, 0.7), torch.div(x, 0.7, rounding_mode="trunc")]
+    distances = [torch.cdist(x, x + 1), torch.cdist(x, x + 1, p=1), torch.hypot(x, 1 - x), torch.hypot(x - x, x - x)]
+    return [*divided, *distances, torch.erfc(x), x.abs().log10(), x.abs().log2(), x.abs().log1p()]
+
+
 FUNCTIONS = [
     (activations, MATRIX),
     (arithmetic, MATRIX),
@@ -114,6 +143,10 @@ FUNCTIONS = [
     (products, IMAGE),
     (attentions, IMAGE),
     (factories, MATRIX),
+    (writes, (3, 8)),
+    (orders, (3, 8)),
+    (rolls, MATRIX),
+    (remainders, MATRIX),
 ]
 
 
@@ -126,6 +159,17 @@ def test_functions(function: Callable[..., Any], shape: tuple[int, ...]) -> None
 def test_integers() -> None:
     torch.manual_seed(0)
     compare_with_eager(Calls(integers), (torch.randint(0, 5, MATRIX),))
+
+
+def bits(x: torch.Tensor) -> list[torch.Tensor]:
+    logic = [x | 4, x ^ 1, x & 3, x | x + 1, ~x, x >> 1, x << 2, x**2, x**3]
+    return [*logic, x // 3, -x // 3, x % -3, x % (x * x + 1), torch.fmod(x, 3), torch.div(x, 3, rounding_mode="trunc")]
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64], ids=str)
+def test_bits(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    compare_with_eager(Calls(bits), (torch.randint(-20, 20, MATRIX, dtype=dtype),))
 
 
 LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
@@ -142,6 +186,8 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "rms_norm": (nn.RMSNorm(8), MATRIX),
     "prelu": (nn.PReLU(8), MATRIX),
     "transformer": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), ROWS),
+    "max_pool_one_image": (nn.MaxPool2d(2), IMAGE[1:]),
+    "avg_pool_one_image": (nn.AvgPool2d(3, 2, 1), IMAGE[1:]),
     "lstm": (nn.LSTM(8, 6, batch_first=True), ROWS),
 }
 

@@ -252,7 +252,7 @@ BUILDERS.update(
 def build_power(op: TorchOp) -> ir.Value | None:
     """Small powers become products and roots, which are faster than `pow` and no less exact."""
     element_type, exponent = op.result_element_type, op.number(1)
-    if exponent is None or not is_float(element_type):
+    if exponent is None or is_bool(element_type) or not (is_float(element_type) or exponent in (1, 2, 3)):
         return None
     value = cast(op.tensor(0), element_type)
     if exponent in SMALL_POWERS:

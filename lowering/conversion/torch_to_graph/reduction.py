@@ -12,7 +12,9 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     TorchOp,
     cast,
     converts,
+    drop_axes,
     i64_array,
+    insert_axis,
     is_bool,
     is_float,
 )
@@ -87,17 +89,18 @@ def pair(values: Sequence[int] | None, default: Sequence[int]) -> list[int] | No
 def build_pool(
     op: TorchOp, op_class: type[graph.TensorOp], dilations: list[int] | None, **attrs: bool
 ) -> ir.Value | None:
-    """A pool whose kernel, strides and padding are operands 1 to 3; both pools have them there."""
+    """A pool of images or of one image; kernel, strides and padding are operands 1 to 3 of both pools."""
     kernel = pair(op.integers(1), [])
     strides = pair(op.integers(2), kernel or [])
     padding = pair(op.integers(3), [0, 0])
     value = op.tensor(0)
+    rank = len(shape_of(value))
     if kernel is None or strides is None or padding is None or dilations is None:
         return None
-    if len(shape_of(value)) != 4 or not is_float(element_type_of(value)):
+    if rank not in (3, 4) or not is_float(element_type_of(value)):
         return None
-    return op_class.build(
-        value,
+    pooled = op_class.build(
+        insert_axis(value, 0) if rank == 3 else value,
         kernel=kernel,
         strides=strides,
         padding=[padding[0], padding[0], padding[1], padding[1]],
@@ -105,6 +108,7 @@ def build_pool(
         layout="NCHW",
         **attrs,
     )
+    return drop_axes(pooled, [0]) if rank == 3 else pooled
 
 
 @converts("torch.aten.max_pool2d")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.errors import ModelImportError
+from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 
 aten = torch.ops.aten
@@ -87,11 +88,4 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
 def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     table = {op: rule for op, rule in get_decomposition_table().items() if op.overloadpacket not in KEPT_WHOLE}
-    table[aten.split_with_sizes.default] = split_with_sizes
-    return table
-
-
-def split_with_sizes(value: torch.Tensor, sizes: Sequence[int], dim: int = 0) -> list[torch.Tensor]:
-    """The parts as slices: each is then an op with one result."""
-    starts = [sum(sizes[:index]) for index in range(len(sizes))]
-    return [aten.slice.Tensor(value, dim, start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    return table | DECOMPOSITIONS

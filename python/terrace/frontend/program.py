@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, OutputSpec
 
 from terrace.errors import ModelImportError
+from terrace.frontend.index_put import rewrite_index_put
 from terrace.frontend.source import describe_frame, innermost_user_frame
 from terrace.frontend.unsigned import widen_unsigned
 
@@ -181,6 +182,8 @@ def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
 
 REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
     aten._native_batch_norm_legit_no_training.default: to_batch_norm,
+    aten._unsafe_index_put.default: rewrite_index_put,
+    aten.index_put.default: rewrite_index_put,
 }
 
 
