@@ -14,8 +14,9 @@ _SYMBOLS = tuple(f"graph.{name}" for name in ("constant", "load", "load_state", 
 LEGAL: dict[str, tuple[str, ...]] = {
     "graph": (*_UPSTREAM, "graph."),
     "kernel": (*_UPSTREAM, "graph.", "kernel."),
-    # Inside loop functions; the program around them is linalg.
-    "loop": (*_UPSTREAM, *_SYMBOLS, "loop.", "memref.", "vector."),
+    # Inside loop functions; the program around them is linalg, or where that does not run only calls and reshapes.
+    "loop": (*_UPSTREAM, *_SYMBOLS, "graph.reshape", "loop.", "memref.", "vector."),
+    "hls": ("arith.", "builtin.", "func.", "math.", "memref.", "scf."),
     "iree": (*_UPSTREAM, "flow.", "memref.", "stream.", "util.", "vector.", "gpu."),
 }
 """For each level, the names of legal ops, or the prefixes of their names up to the dot."""

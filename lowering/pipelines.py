@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
-from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
+from terrace.lowering.conversion.graph_to_kernel.families import COMMON
 from terrace.lowering.transforms.choose_layout import ChooseLayout
 from terrace.lowering.transforms.decompose_attention import DecomposeAttention
 from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
@@ -41,10 +43,10 @@ def graph_pipeline() -> list[Pass]:
     ]
 
 
-def kernel_pipeline(schedule: list[Pass]) -> list[Pass]:
+def kernel_pipeline(schedule: list[Pass], generators: Sequence[str] = COMMON) -> list[Pass]:
     """From fused groups to scheduled kernels; `schedule` is the target's."""
     return [
-        ConvertGraphToKernel(),
+        ConvertGraphToKernel(generators=tuple(generators)),
         # Reshapes of neighbouring kernels meet now, and most cancel.
         SimplifyGraph(),
         UpstreamPass("canonicalize"),
@@ -53,13 +55,13 @@ def kernel_pipeline(schedule: list[Pass]) -> list[Pass]:
     ]
 
 
-def loop_pipeline() -> list[Pass]:
-    """From scheduled kernels to loops; what is no kernel becomes linalg for IREE."""
+def loop_pipeline(rest: list[Pass]) -> list[Pass]:
+    """From scheduled kernels to loops; `rest` is what the target's toolchain does with what is no kernel."""
     return [
         ConvertKernelToLoop(),
         # Again: packing the weights extends their constant expressions.
         HoistConstants(),
-        ConvertGraphToLinalg(),
+        *rest,
         UpstreamPass("canonicalize"),
         UpstreamPass("cse"),
     ]

@@ -17,6 +17,7 @@ PASSES: dict[str, str] = {
     "convert-graph-to-kernel": "terrace.lowering.conversion.convert_graph_to_kernel:ConvertGraphToKernel",
     "convert-graph-to-linalg": "terrace.lowering.conversion.convert_graph_to_linalg:ConvertGraphToLinalg",
     "convert-kernel-to-loop": "terrace.lowering.conversion.convert_kernel_to_loop:ConvertKernelToLoop",
+    "convert-loop-to-hls": "terrace.lowering.target.hls.convert_loop_to_hls:ConvertLoopToHls",
     "convert-loop-to-iree": "terrace.lowering.target.iree.convert_loop_to_iree:ConvertLoopToIree",
     "convert-torch-to-graph": "terrace.lowering.conversion.convert_torch_to_graph:ConvertTorchToGraph",
     "decompose-attention": "terrace.lowering.transforms.decompose_attention:DecomposeAttention",
@@ -24,9 +25,14 @@ PASSES: dict[str, str] = {
     "fuse-elementwise": "terrace.lowering.transforms.fuse_elementwise:FuseElementwise",
     "fuse-epilogue": "terrace.lowering.transforms.fuse_epilogue:FuseEpilogue",
     "hoist-constants": "terrace.lowering.transforms.hoist_constants:HoistConstants",
+    "lower-tiles-to-arrays": "terrace.lowering.target.hls.lower_tiles_to_arrays:LowerTilesToArrays",
     "lower-tiles-to-vector": "terrace.lowering.target.cpu.lower_tiles_to_vector:LowerTilesToVector",
+    "require-kernels": "terrace.lowering.target.hls.require_kernels:RequireKernels",
     "schedule-kernels": "terrace.lowering.schedule.schedule_kernels:ScheduleKernels",
+    "schedule-kernels-for-hls": "terrace.lowering.schedule.schedule_kernels_for_hls:ScheduleKernelsForHls",
+    "set-hardware-attributes": "terrace.lowering.target.hls.set_hardware_attributes:SetHardwareAttributes",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
+    "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",
 }
 
 

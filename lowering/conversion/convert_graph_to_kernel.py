@@ -17,12 +17,13 @@ from terrace.lowering.building import splat, splat_value
 from terrace.lowering.constants import constant_values
 from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, collapse_shape, product
 from terrace.lowering.conversion.graph_to_kernel.families import (
+    COMMON,
     family_of,
     iteration_space,
     partition_of,
     refusal,
 )
-from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS, ROOTS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import KEEPING_OPERANDS, ROOTS, Group
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
@@ -70,7 +71,7 @@ class _Outliner:
         """Input `number` of the group in the kernel's shape."""
         value, root = group.inputs[number], group.root
         shape, of_root = shape_of(value), number < len(group.root_operands)
-        if root is not None and of_root and root.name in CONTRACTIONS:
+        if root is not None and of_root and root.name in KEEPING_OPERANDS:
             return _collapse_root_operand(root, value, group)
         target = collapse_shape(shape, result, partition)
         if target is not None and of_root and number > 0:
@@ -224,9 +225,10 @@ def _candidates(module: ir.Operation) -> list[ir.Operation]:
 
 @dataclasses.dataclass(frozen=True)
 class ConvertGraphToKernel(Pass):
-    """Outline the groups that a generator takes as kernels; mark the others with the reason why not."""
+    """Outline the groups that one of `generators` takes as kernels; mark the others with the reason why not."""
 
     name = "convert-graph-to-kernel"
+    generators: tuple[str, ...] = COMMON
 
     def run(self, module: ir.Operation) -> None:
         outliner = _Outliner(module)
@@ -236,7 +238,7 @@ class ConvertGraphToKernel(Pass):
             if operation.results[0] in outliner.constants:
                 continue
             group = Group.of(operation)
-            reason = refusal(group)
+            reason = refusal(group, self.generators)
             if reason is None:
                 outliner.outline(group)
             else:

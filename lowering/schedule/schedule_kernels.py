@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of, to_python
@@ -33,22 +34,52 @@ def _constant_arguments(module: ir.Operation) -> dict[str, list[bool]]:
     return found
 
 
-def _schedule(
-    function: Any, generator: str, space: IterationSpace, constant: list[bool], cpu: CpuDescription
-) -> Schedule:
-    if generator == "elementwise":
+@dataclasses.dataclass(frozen=True)
+class Unscheduled:
+    """What a cost model may read of a kernel. `constant` says of each tensor argument whether it is a weight."""
+
+    function: Any
+    generator: str
+    space: IterationSpace
+    constant: list[bool]
+
+    @property
+    def root(self) -> ir.Operation:
+        """The contraction of the kernel."""
+        return next(
+            op.operation
+            for op in self.function.entry_block.operations
+            if op.operation.name in ("graph.matmul", "graph.batch_matmul", "graph.conv2d")
+        )
+
+
+def schedule_each(module: ir.Operation, choose: Callable[[Unscheduled], Schedule]) -> None:
+    """Write the schedule that `choose` gives into every kernel that has none."""
+    constant = _constant_arguments(module)
+    for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
+        op = schedule_op(function)
+        if attributes_of(op).schedule:
+            continue
+        generator = to_python(op.generator)
+        if generator not in GENERATORS:
+            raise fail(op, f"has no cost model for generator '{generator}'")
+        space = IterationSpace.from_attribute(op.iteration_space)
+        tensors = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]
+        flags = constant.get(function.name.value, [False] * len(tensors))
+        schedule = choose(Unscheduled(function, generator, space, flags))
+        op.operation.attributes["schedule"] = schedule.to_attribute(space)
+
+
+def _schedule(kernel: Unscheduled, cpu: CpuDescription) -> Schedule:
+    space, constant = kernel.space, kernel.constant
+    if kernel.generator == "elementwise":
         return schedule_elementwise(space, len(constant), cpu)
-    if generator == "row_reduction":
+    if kernel.generator == "row_reduction":
         return schedule_row_reduction(space, len(constant), cpu)
-    root = next(
-        op.operation
-        for op in function.entry_block.operations
-        if op.operation.name in ("graph.matmul", "graph.batch_matmul", "graph.conv2d")
-    )
-    attrs = attributes_of(root)
-    if generator == "matmul":
+    attrs = attributes_of(kernel.root)
+    if kernel.generator == "matmul":
         return schedule_matmul(space, attrs.transpose_rhs, constant, cpu)
-    return schedule_conv2d(space, attrs, shape_of(root.operands[0]), len(constant), constant[1], cpu)
+    return schedule_conv2d(space, attrs, shape_of(kernel.root.operands[0]), len(constant), constant[1], cpu)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +103,4 @@ class ScheduleKernels(Pass):
             l2_bytes=self.l2_bytes,
             workers=self.workers,
         )
-        constant = _constant_arguments(module)
-        for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
-            op = schedule_op(function)
-            if attributes_of(op).schedule:
-                continue
-            generator = to_python(op.generator)
-            if generator not in GENERATORS:
-                raise fail(op, f"has no cost model for generator '{generator}'")
-            space = IterationSpace.from_attribute(op.iteration_space)
-            tensors = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]
-            flags = constant.get(function.name.value, [False] * len(tensors))
-            schedule = _schedule(function, generator, space, flags, cpu)
-            op.operation.attributes["schedule"] = schedule.to_attribute(space)
+        schedule_each(module, lambda kernel: _schedule(kernel, cpu))

@@ -2,7 +2,7 @@
 
 It is a ZIP archive of stored, aligned members (`unzip -l` lists it):
 
-    program.vmfb                 what IREE runs
+    program.vmfb                 what IREE runs, or program.zip, a C++ project
     ir/{graph,kernel,loop,iree}.mlir  the levels, as text
     parameters.irpa              an IREE parameter archive, page-aligned: used where it is mapped
     manifest.json                format version, signature, target, report, and size and checksum of the
@@ -39,7 +39,16 @@ from terrace.stored_zip import Member, StoredZipWriter, read_members
 FORMAT = "terrace-model"
 FORMAT_VERSION = 1
 LEVELS = ("graph", "kernel", "loop", "iree")
-"""The levels of IR that an artifact holds, from the model's ops down."""
+"""The levels of IR, from the model's ops down to what IREE compiles."""
+
+HARDWARE_LEVEL = "hls"
+"""What stands in the place of "iree" where the program is a hardware design."""
+
+TEXTS = (*LEVELS, HARDWARE_LEVEL)
+"""The levels whose texts an artifact may hold."""
+
+PROGRAMS = ("program.vmfb", "program.zip")
+"""The names that the member with the program may have: one that IREE runs, and a C++ project."""
 
 _PAGE = 4096
 
@@ -70,12 +79,15 @@ class Artifact:
     report: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     states: list[State] = dataclasses.field(default_factory=list)
     entry: str = "main"
+    program_name: str = PROGRAMS[0]
     terrace_version: str = ""
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.ir) - set(LEVELS))
+        unknown = sorted(set(self.ir) - set(TEXTS))
         if unknown:
-            raise ValueError(f"unknown IR levels {unknown}; expected some of {LEVELS}")
+            raise ValueError(f"unknown IR levels {unknown}; expected some of {TEXTS}")
+        if self.program_name not in PROGRAMS:
+            raise ValueError(f"unknown program {self.program_name!r}; expected one of {PROGRAMS}")
 
 
 def write_artifact(path: str | os.PathLike[str], artifact: Artifact) -> None:
@@ -88,8 +100,8 @@ def write_artifact(path: str | os.PathLike[str], artifact: Artifact) -> None:
     target = Path(path)
     with _temporary_beside(target) as file:
         writer = StoredZipWriter(file)
-        members = [writer.add_bytes("program.vmfb", artifact.program, _PAGE)]
-        for level in LEVELS:
+        members = [writer.add_bytes(artifact.program_name, artifact.program, _PAGE)]
+        for level in TEXTS:
             if level in artifact.ir:
                 members.append(writer.add_bytes(f"ir/{level}.mlir", artifact.ir[level].encode()))
         infos: dict[str, ParameterInfo] = {}
@@ -220,7 +232,8 @@ def _check_members(
 ) -> dict[str, memoryview]:
     """The contents of the members that the manifest lists, their sizes and checksums checked."""
     listed = manifest.get("members")
-    if not isinstance(listed, dict) or not {"program.vmfb", "parameters.irpa"} <= listed.keys():
+    has_program = isinstance(listed, dict) and any(name in listed for name in PROGRAMS)
+    if not isinstance(listed, dict) or not has_program or "parameters.irpa" not in listed:
         raise ArtifactError("the manifest lists no program or parameters; compile and save the model again")
     contents: dict[str, memoryview] = {}
     for name, expected in listed.items():
@@ -239,10 +252,12 @@ def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryvie
             str(name): ParameterInfo(_shape(info["shape"]), _dtype(info["dtype"]))
             for name, info in manifest["parameters"].items()
         }
-        levels = [level for level in LEVELS if f"ir/{level}.mlir" in contents]
+        program_name = next(name for name in PROGRAMS if name in contents)
+        levels = [level for level in TEXTS if f"ir/{level}.mlir" in contents]
         return Artifact(
             signature=Signature.from_json(manifest["signature"]),
-            program=contents["program.vmfb"],
+            program=contents[program_name],
+            program_name=program_name,
             parameters=MappedParameters(contents["parameters.irpa"], infos),
             ir={level: str(contents[f"ir/{level}.mlir"], "utf-8") for level in levels},
             target=dict(manifest["target"]),

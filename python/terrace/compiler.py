@@ -23,9 +23,9 @@ from terrace.lowering.evaluate import NUMPY_TYPES, evaluate
 from terrace.lowering.legality import check_level
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
 from terrace.lowering.report import compile_report
-from terrace.lowering.target.iree.compiler import compile_program, program_text
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
+from terrace.lowering.target.toolchain import Toolchain, toolchain_of
 from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
 from terrace.parameter_archive import ParameterInfo
 from terrace.passes import Pass, run_passes
@@ -237,11 +237,14 @@ class Lowered:
     flags: Sequence[str]
 
     def artifact(self) -> Artifact:
-        """Run iree-compile on the program, which must be there: lower until "iree". Raises CompileError."""
+        """Make the program of its text, which must be there: lower until "iree". Raises CompileError."""
+        toolchain = toolchain_of(self.target.name)
+        program, read = toolchain.link(self.ir[toolchain.level], self.flags, self.parameters)
         return Artifact(
             signature=self.signature,
-            program=compile_program(self.ir["iree"], self.flags),
-            parameters=self.parameters,
+            program=program,
+            program_name=toolchain.program_name,
+            parameters={name: source for name, source in self.parameters.items() if name in read},
             ir=self.ir,
             target={**self.target.to_json(), "cpu_features": list(self.target.features or ())},
             report=self.report,
@@ -264,14 +267,14 @@ def _lower(
     last = LEVELS.index(until)
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
-    backend = _backend(target)
+    backend, toolchain = _backend(target), toolchain_of(target.name)
     texts: dict[str, str] = {} if program is None else {"iree": program}
     report: list[dict[str, Any]] = []
     symbols: set[str] = set()
     operation = module.operation
     with module.context, ir.Location.unknown():
         for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
-            run_passes(_pipeline(level, backend), operation)
+            run_passes(_pipeline(level, backend, toolchain), operation)
             check_level(operation, level)
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(_symbols(operation, "graph.parameter"))
@@ -280,27 +283,27 @@ def _lower(
         signature, states = _signature(operation), _states(operation)
         parameters = _parameters(module, lookup, program is not None)
         if until == "iree" and program is None:
-            texts["iree"] = _program(operation, backend)
+            texts[toolchain.level] = _program(operation, backend, toolchain)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
     flags = [*backend.iree_flags(), *options["iree_flags"]]
     return Lowered(target, texts, report, signature, states, parameters, found, flags)
 
 
-def _program(module: ir.Operation, backend: Any) -> str:
-    """The text for IREE, made of a copy: the constant expressions in the module are still to be evaluated."""
+def _program(module: ir.Operation, backend: Any, toolchain: Toolchain) -> str:
+    """The toolchain's text, made of a copy: the constant expressions in the module are still to be evaluated."""
     copy = module.clone().operation
-    run_passes(_pipeline("iree", backend), copy)
-    check_level(copy, "iree")
-    return program_text(copy)
+    run_passes(_pipeline(toolchain.level, backend, toolchain), copy)
+    check_level(copy, toolchain.level)
+    return toolchain.text(copy)
 
 
-def _pipeline(level: str, backend: Any) -> list[Pass]:
+def _pipeline(level: str, backend: Any, toolchain: Toolchain) -> list[Pass]:
     """What makes the text of a level from that of the level above, or from its own, which stays as it is."""
     if level == "graph":
         return graph_pipeline()
     if level == "kernel":
-        return kernel_pipeline(backend.schedule())
-    return loop_pipeline() if level == "loop" else backend.lower()
+        return kernel_pipeline(backend.schedule(), toolchain.generators)
+    return loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
 
 
 def _backend(target: Target) -> Any:

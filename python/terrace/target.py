@@ -59,6 +59,22 @@ class CpuDescription:
 
 
 @dataclasses.dataclass(frozen=True)
+class HlsDescription:
+    """The budget of a hardware design: copies of an unrolled body, DSP blocks of a loop, bytes of a staged array, and
+    elements of a weight that is kept on chip."""
+
+    max_unroll: int = 16
+    dsp: int = 220
+    local_bytes: int = 64 << 10
+    rom_elements: int = 1 << 16
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < (1 if field.name in ("max_unroll", "local_bytes") else 0):
+                raise TargetError(f"{field.name} of a design is too small, got {getattr(self, field.name)}")
+
+
+@dataclasses.dataclass(frozen=True)
 class Target:
     """What to compile for.
 
@@ -71,6 +87,7 @@ class Target:
     threads: int | None = None
     features: tuple[str, ...] | None = None
     cpu: CpuDescription | None = None
+    hls: HlsDescription | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TARGETS:
@@ -91,6 +108,8 @@ class Target:
 
     def resolve(self, host_features: Sequence[str], host_cores: int) -> Target:
         """The same target with nothing left open: features and hardware numbers filled in."""
+        if self.name == "hls":
+            return dataclasses.replace(self, features=(), hls=self.hls or HlsDescription())
         features = self.features if self.features is not None else tuple(sorted(COMPUTE_FEATURES & set(host_features)))
         cpu = self.cpu or CpuDescription.of_features(features, self.threads or host_cores)
         return dataclasses.replace(self, features=features, cpu=cpu)
@@ -99,5 +118,8 @@ class Target:
         return dataclasses.asdict(self)
 
 
-TARGETS = {"cpu": "terrace.lowering.target.cpu.backend:CpuBackend"}
+TARGETS = {
+    "cpu": "terrace.lowering.target.cpu.backend:CpuBackend",
+    "hls": "terrace.lowering.target.hls.backend:HlsBackend",
+}
 """Each target's name and the class that lowers for it."""

@@ -55,4 +55,4 @@ def test_linalg_ops_that_iree_lacks_are_refused() -> None:
 
 
 def test_every_level_is_stated() -> None:
-    assert list(LEGAL) == ["graph", "kernel", "loop", "iree"]
+    assert list(LEGAL) == ["graph", "kernel", "loop", "hls", "iree"]

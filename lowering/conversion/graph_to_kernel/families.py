@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, widest_partition
-from terrace.lowering.conversion.graph_to_kernel.group import ROW_REDUCTIONS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import COPIES, POOLS, ROW_REDUCTIONS, Group
 from terrace.lowering.schedule.schedule import IterationSpace
 from terrace.mlir import DYNAMIC, ir
 
 CONV2D_DIMS = ("n", "g", "oh", "ow", "oc", "kh", "kw", "ic")
+POOL2D_DIMS = ("n", "oh", "ow", "c", "kh", "kw")
+COMMON = ("conv2d", "elementwise", "matmul", "row_reduction")
+"""The generators that every target uses. Where IREE runs the rest, it pools and copies as well."""
 
 
 def family_of(group: Group) -> str:
@@ -20,19 +23,31 @@ def family_of(group: Group) -> str:
         return "elementwise"
     if root.name in ROW_REDUCTIONS:
         return "row_reduction"
+    if root.name in COPIES:
+        return "copy"
+    if root.name in POOLS:
+        return "pool2d"
     return "conv2d" if root.name == "graph.conv2d" else "matmul"
 
 
-def refusal(group: Group) -> str | None:
-    """Why no generator takes the group, or None."""
+def refusal(group: Group, generators: Sequence[str]) -> str | None:
+    """Why none of these generators takes the group, or None."""
     reason = group.refusal()
+    if reason is None and family_of(group) not in generators:
+        reason = f"no generator for {group.root.name if group.root is not None else 'elementwise ops'}"
     if reason is not None or group.root is None:
         return reason
     root = group.root
+    if root.name in COPIES + POOLS and any(DYNAMIC in shape_of(v) for v in [*root.operands, *root.results]):
+        return f"{root.name} of dynamic shape"
+    if root.name in COPIES:
+        return None
     if any(str(element_type_of(v)) != "f32" for v in [*root.operands, *root.results]):
         return f"element type {element_type_of(root.results[0])} of {root.name}"
     if root.name in ROW_REDUCTIONS:
         return _row_reduction_refusal(root)
+    if root.name in POOLS:
+        return _pool2d_refusal(root)
     return _conv2d_refusal(root) if root.name == "graph.conv2d" else None
 
 
@@ -40,6 +55,15 @@ def _row_reduction_refusal(root: ir.Operation) -> str | None:
     rank = len(shape_of(root.results[0]))
     if root.name == "graph.softmax" and attributes_of(root).axis != rank - 1:
         return "softmax along another dimension than the last"
+    return None
+
+
+def _pool2d_refusal(root: ir.Operation) -> str | None:
+    attrs = attributes_of(root)
+    if attrs.layout != "NHWC":
+        return "layout NCHW; choose-layout makes it NHWC"
+    if root.name == "graph.avg_pool2d" and attrs.ceil_mode and attrs.count_include_pad:
+        return "avg_pool2d with both ceil_mode and count_include_pad"
     return None
 
 
@@ -71,7 +95,7 @@ def partition_of(group: Group) -> Partition:
 
 def iteration_space(root: ir.Operation | None, result: list[int]) -> IterationSpace:
     """The iteration space of a kernel with this root op (collapsed), whose result has this shape."""
-    if root is None:
+    if root is None or root.name in COPIES:
         names = tuple(f"d{i}" for i in range(len(result)))
         return IterationSpace(names, ("parallel",) * len(names), tuple(result))
     return _SPACES[root.name](root, result)
@@ -91,16 +115,24 @@ def _conv2d_space(root: ir.Operation, result: list[int]) -> IterationSpace:
     return IterationSpace(CONV2D_DIMS, ("parallel",) * 5 + ("reduction",) * 3, sizes)
 
 
+def _pool2d_space(root: ir.Operation, result: list[int]) -> IterationSpace:
+    n, oh, ow, c = result
+    sizes = (n, oh, ow, c, *attributes_of(root).kernel)
+    return IterationSpace(POOL2D_DIMS, ("parallel",) * 4 + ("reduction",) * 2, sizes)
+
+
 def _row_space(root: ir.Operation, result: list[int]) -> IterationSpace:
     """The columns are reduced, and then written."""
     return IterationSpace(("m", "n"), ("parallel", "reduction"), tuple(result))
 
 
 _SPACES: dict[str, Callable[[ir.Operation, list[int]], IterationSpace]] = {
+    "graph.avg_pool2d": _pool2d_space,
     "graph.matmul": _matmul_space,
     "graph.batch_matmul": _matmul_space,
     "graph.conv2d": _conv2d_space,
     "graph.layer_norm": _row_space,
+    "graph.max_pool2d": _pool2d_space,
     "graph.rms_norm": _row_space,
     "graph.softmax": _row_space,
 }

@@ -11,7 +11,11 @@ from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 
 CONTRACTIONS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
 ROW_REDUCTIONS = ("graph.layer_norm", "graph.rms_norm", "graph.softmax")
-ROOTS = CONTRACTIONS + ROW_REDUCTIONS
+POOLS = ("graph.avg_pool2d", "graph.max_pool2d")
+COPIES = ("graph.concat", "graph.permute", "graph.slice")
+ROOTS = CONTRACTIONS + ROW_REDUCTIONS + POOLS + COPIES
+KEEPING_OPERANDS = CONTRACTIONS + POOLS + COPIES
+"""The roots whose operands' shapes are their own, not the result's."""
 KERNEL_TYPES = ("f32", "f64", "i32", "i64")
 """The element types that a kernel reads and writes; IREE's code generation takes others."""
 

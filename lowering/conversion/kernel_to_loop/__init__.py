@@ -8,8 +8,10 @@ from typing import Any
 
 GENERATORS = {
     "conv2d": "terrace.lowering.conversion.kernel_to_loop.conv2d",
+    "copy": "terrace.lowering.conversion.kernel_to_loop.copy",
     "elementwise": "terrace.lowering.conversion.kernel_to_loop.elementwise",
     "matmul": "terrace.lowering.conversion.kernel_to_loop.matmul",
+    "pool2d": "terrace.lowering.conversion.kernel_to_loop.pool2d",
     "row_reduction": "terrace.lowering.conversion.kernel_to_loop.row_reduction",
 }
 """Generator name to module; the module's `generate(builder, kernel)` emits the loops."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from terrace.artifact import LEVELS, Artifact, read_artifact, write_artifact
+from terrace.artifact import TEXTS, Artifact, read_artifact, write_artifact
 from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
-from terrace.runtime.buffers import Imported, addresses_of, copy_array, import_array, to_array
-from terrace.runtime.program import Program
+from terrace.runtime.buffers import Imported, addresses_of
+from terrace.runtime.open_program import open_program
 from terrace.runtime.report import Report
 from terrace.signature import Leaf, Signature, dtype_name
 
@@ -48,7 +48,7 @@ class CompiledModel:
 
     def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
         self._artifact = artifact
-        self._program = Program(artifact, threads)
+        self._program = open_program(artifact, threads)
         self._states = {state.name: state for state in artifact.states}
         # What every call needs of the signature, which never changes.
         self._input_paths = artifact.signature.input_paths()
@@ -73,9 +73,9 @@ class CompiledModel:
         arguments: list[Imported] = []
         for leaf, value, path in zip(self.signature.input_leaves, leaves, self._input_paths, strict=True):
             if leaf.kind == "tensor":
-                arguments.append(import_array(self._program.device, _to_numpy(value, path)))
+                arguments.append(self._program.put(_to_numpy(value, path)))
             elif leaf.kind == "scalar":
-                arguments.append(import_array(self._program.device, np.asarray(value, numpy_dtype(leaf.dtype))))
+                arguments.append(self._program.put(np.asarray(value, numpy_dtype(leaf.dtype))))
         results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
         borrowed = [argument.addresses for argument in arguments]
         values = self._take_results(self._returned, results, borrowed)
@@ -88,9 +88,9 @@ class CompiledModel:
         taken: list[Any] = []
         for leaf, result in zip(leaves, results, strict=True):
             if leaf.kind == "scalar":
-                taken.append(to_array(self._program.device, result, leaf.dtype, []).item())
+                taken.append(self._program.take(result, leaf.dtype, []).item())
                 continue
-            value = to_array(self._program.device, result, leaf.dtype, borrowed)
+            value = self._program.take(result, leaf.dtype, borrowed)
             if self._states and value.base is not None:
                 # Whether a result is the state's own buffer cannot be seen from outside, and state changes in place.
                 value = value.copy()
@@ -99,9 +99,9 @@ class CompiledModel:
         return taken
 
     def ir(self, level: str) -> str:
-        """The model's text at a level: "graph", "kernel", "loop" or "iree"."""
+        """The model's text at a level: "graph", "kernel", "loop", and "iree" or (of a hardware design) "hls"."""
         if level not in self._artifact.ir:
-            known = ", ".join(name for name in LEVELS if name in self._artifact.ir) or "none"
+            known = ", ".join(name for name in TEXTS if name in self._artifact.ir) or "none"
             raise TerraceError(f"no IR of level {level!r} in this model; it has: {known}")
         return self._artifact.ir[level]
 
@@ -118,7 +118,7 @@ class CompiledModel:
         values = {}
         for name, state in self._states.items():
             (view,) = self._program.invoke(f"state.get.{name}", [], 1)
-            values[name] = to_array(self._program.device, view, state.dtype, []).copy()
+            values[name] = self._program.take(view, state.dtype, []).copy()
         return values
 
     def load_state(self, values: Mapping[str, Any]) -> None:
@@ -139,7 +139,7 @@ class CompiledModel:
                 )
         for name, array in arrays.items():
             # A copy that IREE owns: the program keeps it.
-            self._program.invoke(f"state.set.{name}", [copy_array(self._program.device, array)], 0)
+            self._program.invoke(f"state.set.{name}", [self._program.copy(array)], 0)
 
     def reset(self) -> None:
         """Set all mutable buffers to what they were when the model was loaded."""

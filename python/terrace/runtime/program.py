@@ -12,7 +12,7 @@ import numpy as np
 from terrace.artifact import Artifact
 from terrace.errors import ArtifactError, TerraceError
 from terrace.parameter_archive import Array, MappedParameters
-from terrace.runtime.buffers import Imported
+from terrace.runtime.buffers import Imported, copy_array, import_array, to_array
 from terrace.runtime.cpu_features import check_host
 from terrace.runtime.device import cpu_device
 
@@ -62,6 +62,18 @@ class Program:
         owned = self.__dict__.get("_owned", [])
         while owned:
             del owned[0]
+
+    def put(self, value: Array) -> Imported:
+        """An input for `invoke`, on the memory of `value` if that will do."""
+        return import_array(self.device, value)
+
+    def copy(self, value: Array) -> Imported:
+        """A copy of `value` for `invoke`, which the program may keep."""
+        return copy_array(self.device, value)
+
+    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+        """A result of `invoke` as an array whose memory lies in none of `foreign`."""
+        return to_array(self.device, result, dtype, foreign)
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
         """Call a function, waiting for its end with the GIL released. Results are buffer views.

@@ -1,0 +1,75 @@
+"""The schedules of hardware: small tiles whose elements are registers, weights in place, one workgroup.
+
+A tile's sizes divide what they tile wherever they can: a tail would be a second circuit. Pure functions of sizes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from terrace.errors import CompileError
+from terrace.lowering.schedule.schedule import IterationSpace, Schedule
+
+COLUMNS = 16
+"""Accumulators of a contraction: the width that is unrolled, if there are multipliers enough."""
+
+DEPTH = 8
+"""Steps of a contraction whose operands are fetched together."""
+
+ROW = 32
+"""Elements of a row that are worked on together where they are only passed through."""
+
+
+class LocalMemoryError(CompileError):
+    """A kernel needs more local memory than the target has. The text completes "'func.func' op ..."."""
+
+
+def divisor(size: int, limit: int) -> int:
+    """The largest divisor of `size` up to `limit`; `limit` itself if that is less than a quarter of it."""
+    best = max(d for d in range(1, min(size, limit) + 1) if size % d == 0)
+    return best if 4 * best >= min(size, limit) else min(size, limit)
+
+
+def schedule_pointwise(space: IterationSpace, arguments: int) -> Schedule:
+    """Elementwise kernels and copies, and rows of softmax and norms: parts of the last dimension."""
+    last = space.names[-1]
+    return Schedule({last: divisor(space.size(last), ROW)}, {}, (), (None,) * arguments)
+
+
+def schedule_matmul(space: IterationSpace, arguments: int) -> Schedule:
+    """One row by some columns."""
+    tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": divisor(space.size("k"), DEPTH)}
+    return Schedule(tiles, {}, (), (None,) * arguments, (), ("n", "m"))
+
+
+def schedule_pool2d(space: IterationSpace, arguments: int) -> Schedule:
+    """One pixel by some channels."""
+    return Schedule({"ow": 1, "c": divisor(space.size("c"), COLUMNS)}, {}, (), (None,) * arguments)
+
+
+def schedule_conv2d(space: IterationSpace, attrs: Any, channels: int, arguments: int, local_bytes: int) -> Schedule:
+    """One pixel by some output channels; padded input goes through local memory, as many rows as fit."""
+    size = {name: space.size(name) for name in space.names}
+    depthwise = size["oc"] == 1 and size["ic"] == 1 and size["g"] > 1
+    tiles = {"ow": 1, "kw": 1}
+    if depthwise:
+        tiles["g"] = divisor(size["g"], COLUMNS)
+    else:
+        tiles |= {"oc": divisor(size["oc"], COLUMNS), "ic": divisor(size["ic"], DEPTH)}
+    if not any(attrs.padding):
+        return Schedule(tiles, {}, (), (None,) * arguments)
+    rows = _rows_that_fit(size, attrs, channels, local_bytes)
+    blocks = {"oh": rows} if rows < size["oh"] else {}
+    return Schedule(tiles, blocks, (), (None,) * arguments, ("input",))
+
+
+def _rows_that_fit(size: dict[str, int], attrs: Any, channels: int, local_bytes: int) -> int:
+    """Output rows whose input rows fit local memory."""
+    wide = (size["ow"] - 1) * attrs.strides[1] + (size["kw"] - 1) * attrs.dilations[1] + 1
+    row_bytes, window = 4 * wide * channels, (size["kh"] - 1) * attrs.dilations[0] + 1
+    if window * row_bytes > local_bytes:
+        raise LocalMemoryError(
+            f"needs {window * row_bytes} bytes of local memory for the input rows of one output row, more than the"
+            f" target's {local_bytes}; raise local_bytes of its HlsDescription"
+        )
+    return min(size["oh"], (local_bytes // row_bytes - window) // attrs.strides[0] + 1)

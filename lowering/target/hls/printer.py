@@ -1,0 +1,420 @@
+"""The printer of Vitis HLS C++: from functions of scf, arith, math and memref with hardware attributes.
+
+One C++ function per function. Memory that a function takes or @main allocates is flat (so that a reshape costs nothing)
+and addressed by one expression; arrays inside kernels keep their dimensions, which pragmas partition. What has one
+reader is written where it is read. What has no C++ here is refused with the place of the op, never printed wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from terrace.dialects.base import shape_of, to_python
+from terrace.dialects.loop import DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
+from terrace.lowering.target.hls.addresses import trip_count
+from terrace.lowering.target.hls.convert_loop_to_hls import PORT
+from terrace.lowering.target.hls.expressions import c_type, expression, literal, strip
+from terrace.mlir import func, ir
+from terrace.passes import fail
+
+WRITES = ("func.call", "memref.copy", "memref.store", "scf.for", "scf.if")
+"""Ops that may write memory."""
+
+TOP = "model"
+"""The name of @main in C++."""
+
+
+def identifier(name: str) -> str:
+    """A symbol's name as C++ takes it."""
+    cleaned = re.sub(r"\W", "_", name)
+    return cleaned if not cleaned[:1].isdigit() else f"_{cleaned}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """An argument of the top function: "input", "weight" (of a symbol) or "output"."""
+
+    name: str
+    role: str
+    c_type: str
+    shape: tuple[int, ...]
+    symbol: str = ""
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+
+class _Function:
+    """Prints one function."""
+
+    def __init__(self, function: Any, globals_: dict[str, str]) -> None:
+        self.function, self.globals = function, globals_
+        self.lines: list[str] = []
+        self.depth = 0
+        self.names: dict[ir.Value, str] = {}
+        self.flat: set[ir.Value] = set()
+        self.count = 0
+        self.loops: list[int] = [0]
+        self.handlers: dict[str, Callable[[ir.Operation], None]] = {
+            "arith.constant": self.constant,
+            "func.call": self.call,
+            "func.return": self.return_,
+            "memref.alloc": self.alloc,
+            "memref.alloca": self.alloca,
+            "memref.copy": self.copy,
+            "memref.get_global": self.get_global,
+            "memref.load": self.load,
+            "memref.reinterpret_cast": self.reinterpret_cast,
+            "memref.store": self.store,
+            "scf.for": self.for_,
+            "scf.if": self.if_,
+        }
+
+    # -- text -----------------------------------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        self.lines.append("  " * self.depth + text)
+
+    def pragma(self, text: str) -> None:
+        self.lines.append(f"#pragma HLS {text}")
+
+    def fresh(self, hint: str) -> str:
+        self.count += 1
+        return f"{hint}{self.count}"
+
+    def type_name(self, operation: Any, type_: ir.Type) -> str:
+        name = c_type(type_)
+        if name is None:
+            raise fail(operation, f"has a value of type {type_}, which has no C++ here")
+        return name
+
+    # -- functions ------------------------------------------------------------------------------------------------
+
+    def print(self, name: str, arguments: list[str]) -> list[str]:
+        """The whole function; `arguments` names its arguments."""
+        entry = self.function.entry_block
+        declared = [self.parameter(argument, own) for argument, own in zip(entry.arguments, arguments, strict=True)]
+        self.line(f"void {name}({', '.join(declared)}) {{")
+        self.depth += 1
+        if DATAFLOW in self.function.attributes:
+            self.pragma("DATAFLOW")
+        self.argument_pragmas()
+        self.block(entry)
+        self.depth -= 1
+        self.line("}")
+        return self.lines
+
+    def parameter(self, argument: ir.Value, name: str) -> str:
+        if not isinstance(argument.type, ir.MemRefType):
+            raise fail(self.function, f"takes {argument.type}; functions in hardware take memory of static shape")
+        self.names[argument] = name
+        self.flat.add(argument)
+        element = self.type_name(self.function, ir.MemRefType(argument.type).element_type)
+        constant = "" if self.is_written(argument) else "const "
+        return f"{constant}{element} {name}[{math.prod(shape_of(argument))}]"
+
+    def is_written(self, memory: ir.Value) -> bool:
+        return any(_writes(use.owner.operation, memory) for use in memory.uses)
+
+    def argument_pragmas(self) -> None:
+        if "arg_attrs" not in self.function.attributes:
+            return
+        for argument, attributes in zip(self.function.entry_block.arguments, self.function.arg_attrs, strict=True):
+            if PARTITION in attributes:
+                spec = to_python(attributes[PARTITION])
+                if len(shape_of(argument)) != 1:
+                    raise fail(self.function, "partitions an argument of several dimensions, which is printed flat")
+                self.partition(self.names[argument], spec)
+
+    def partition(self, name: str, spec: dict[str, Any]) -> None:
+        factor = f" factor={spec['factor']}" if "factor" in spec else ""
+        self.pragma(f"ARRAY_PARTITION variable={name} type={spec['kind']}{factor} dim={spec['dim']}")
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def value(self, value: ir.Value) -> str:
+        return self.names[value]
+
+    def block(self, block: ir.Block) -> None:
+        for view in block.operations:
+            operation = view.operation
+            handler = self.handlers.get(operation.name)
+            if handler is not None:
+                handler(operation)
+            elif operation.name != "scf.yield":
+                self.scalar(operation)
+
+    def scalar(self, operation: ir.Operation) -> None:
+        """An arith or math op: written where it is read if that is one place, else named."""
+        text = None
+        if len(operation.results) == 1 and c_type(operation.results[0].type) is not None:
+            text = expression(operation, [self.value(v) for v in operation.operands])
+        if text is None:
+            raise fail(operation, "has no C++ here; lower it first, or leave it out of what compiles for hls")
+        self.define(operation, text, inlined=_is_read_once(operation))
+
+    def define(self, operation: ir.Operation, text: str, inlined: bool) -> None:
+        result = operation.results[0]
+        if inlined:
+            is_atom = re.fullmatch(r"[\w:]+(\[[^][]*\]|\([^()]*\))*", text) is not None
+            self.names[result] = text if is_atom else f"({text})"
+            return
+        kind = self.type_name(operation, result.type)
+        name = self.fresh("n" if isinstance(result.type, ir.IndexType) else "v")
+        self.line(f"const {kind} {name} = {strip(text)};")
+        self.names[result] = name
+
+    def constant(self, operation: ir.Operation) -> None:
+        text = literal(operation)
+        if text is None:
+            raise fail(operation, "is no scalar constant, and has no C++ here")
+        self.names[operation.results[0]] = text
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def element(self, memory: ir.Value, indices: list[ir.Value]) -> str:
+        name, texts = self.names[memory], [self.value(i) for i in indices]
+        if memory not in self.flat:
+            return name + "".join(f"[{strip(t)}]" for t in texts)
+        shape = shape_of(memory)
+        terms = []
+        for axis, text in enumerate(texts):
+            stride = math.prod(shape[axis + 1 :])
+            if text != "0":
+                terms.append(strip(text) if stride == 1 else f"{text} * {stride}")
+        return f"{name}[{' + '.join(terms) or '0'}]"
+
+    def load(self, operation: ir.Operation) -> None:
+        memory, *indices = operation.operands
+        self.define(operation, self.element(memory, indices), inlined=_is_load_read_before_writes(operation))
+
+    def store(self, operation: ir.Operation) -> None:
+        value, memory, *indices = operation.operands
+        self.line(f"{self.element(memory, indices)} = {strip(self.value(value))};")
+
+    def alloca(self, operation: ir.Operation) -> None:
+        """An array, or a variable, of a kernel."""
+        result = operation.results[0]
+        name = self.names[result] = self.fresh("t")
+        kind = self.type_name(operation, ir.MemRefType(result.type).element_type)
+        self.line(f"{kind} {name}{''.join(f'[{size}]' for size in shape_of(result))};")
+        if PARTITION in operation.attributes:
+            self.partition(name, to_python(operation.attributes[PARTITION]))
+
+    def alloc(self, operation: ir.Operation) -> None:
+        """A buffer between kernels: static, so that simulation does not need a large stack."""
+        result = operation.results[0]
+        name = self.names[result] = self.fresh("buffer")
+        self.flat.add(result)
+        kind = self.type_name(operation, ir.MemRefType(result.type).element_type)
+        self.line(f"static {kind} {name}[{math.prod(shape_of(result))}];")
+        if PARTITION in operation.attributes:
+            self.partition(name, to_python(operation.attributes[PARTITION]))
+        if STREAM in operation.attributes:
+            self.pragma(f"STREAM variable={name} depth={to_python(operation.attributes[STREAM])}")
+
+    def get_global(self, operation: ir.Operation) -> None:
+        self.names[operation.results[0]] = self.globals[to_python(operation.attributes["name"])]
+        self.flat.add(operation.results[0])
+
+    def reinterpret_cast(self, operation: ir.Operation) -> None:
+        source, result = operation.operands[0], operation.results[0]
+        if source not in self.flat or math.prod(shape_of(source)) != math.prod(shape_of(result)):
+            raise fail(operation, "is no reshape of a whole buffer, and has no C++ here")
+        self.names[result] = self.names[source]
+        self.flat.add(result)
+
+    def copy(self, operation: ir.Operation) -> None:
+        source, target = operation.operands
+        if source not in self.flat or target not in self.flat:
+            raise fail(operation, "copies an array of a kernel, and has no C++ here")
+        index, label = f"i{self.depth}", self.label()
+        self.line(f"{label}: for (int {index} = 0; {index} < {math.prod(shape_of(source))}; {index} += 1) {{")
+        self.pragma("PIPELINE II=1")
+        self.line(f"  {self.names[target]}[{index}] = {self.names[source]}[{index}];")
+        self.line("}")
+
+    # -- control --------------------------------------------------------------------------------------------------
+
+    def call(self, operation: ir.Operation) -> None:
+        callee = identifier(to_python(operation.attributes["callee"]))
+        self.line(f"{callee}({', '.join(self.value(v) for v in operation.operands)});")
+
+    def return_(self, operation: ir.Operation) -> None:
+        if len(operation.operands):
+            raise fail(operation, "returns a value; functions in hardware write to memory they are given")
+
+    def label(self) -> str:
+        self.loops[-1] += 1
+        return "loop_" + "_".join(str(n) for n in self.loops)
+
+    def for_(self, operation: ir.Operation) -> None:
+        if len(operation.results):
+            raise fail(operation, "carries values from one iteration to the next, and has no C++ here")
+        lower, upper, step = (self.value(v) for v in list(operation.operands)[:3])
+        index, label = f"i{self.depth - 1}", self.label()
+        body = operation.regions[0].blocks[0]
+        self.names[body.arguments[0]] = index
+        self.line(f"{label}: for (int {index} = {strip(lower)}; {index} < {upper}; {index} += {step}) {{")
+        self.depth += 1
+        self.loops.append(0)
+        if PIPELINE in operation.attributes:
+            self.pragma(f"PIPELINE II={to_python(operation.attributes[PIPELINE])}")
+        if UNROLL in operation.attributes:
+            factor = to_python(operation.attributes[UNROLL])
+            self.pragma("UNROLL" if factor == trip_count(operation) else f"UNROLL factor={factor}")
+        self.block(body)
+        self.loops.pop()
+        self.depth -= 1
+        self.line("}")
+
+    def if_(self, operation: ir.Operation) -> None:
+        if len(operation.results):
+            raise fail(operation, "gives values, and has no C++ here")
+        self.line(f"if ({strip(self.value(operation.operands[0]))}) {{")
+        self.depth += 1
+        self.block(operation.regions[0].blocks[0])
+        self.depth -= 1
+        if len(operation.regions[1].blocks):
+            self.line("} else {")
+            self.depth += 1
+            self.block(operation.regions[1].blocks[0])
+            self.depth -= 1
+        self.line("}")
+
+
+def _writes(operation: ir.Operation, memory: ir.Value) -> bool:
+    """Whether an op that uses a memory, or a view of it, may write to it."""
+    if operation.name in ("memref.store", "memref.copy"):
+        return operation.operands[1] == memory
+    if operation.name == "memref.reinterpret_cast":
+        view = operation.results[0]
+        return any(_writes(use.owner.operation, view) for use in view.uses)
+    if operation.name == "func.call":
+        return any(a == memory and _callee_writes(operation, i) for i, a in enumerate(operation.operands))
+    return operation.name != "memref.load"
+
+
+def _callee_writes(call: ir.Operation, argument: int) -> bool:
+    module = call.parent.operation.parent.operation
+    for view in module.regions[0].blocks[0].operations:
+        if isinstance(view, func.FuncOp) and view.name.value == to_python(call.attributes["callee"]):
+            memory = view.entry_block.arguments[argument]
+            return any(_writes(use.owner.operation, memory) for use in memory.uses)
+    raise fail(call, "calls a function that the module does not have")
+
+
+def _single_reader(operation: ir.Operation) -> ir.Operation | None:
+    """The only op that reads an op's result, if it stands in the same block."""
+    uses = list(operation.results[0].uses)
+    if len(uses) != 1 or uses[0].owner.operation.block != operation.block:
+        return None
+    reader: ir.Operation = uses[0].owner.operation
+    return reader
+
+
+def _is_read_once(operation: ir.Operation) -> bool:
+    """Whether an op may be written in its reader; what C++ would write twice gets a name."""
+    reader = _single_reader(operation)
+    twice = reader is not None and reader.name == "arith.cmpf" and to_python(reader.attributes["predicate"]) in (6, 8)
+    return reader is not None and not twice
+
+
+def _is_load_read_before_writes(load: ir.Operation) -> bool:
+    """Whether the statement that a load ends up in comes before any write to memory."""
+    statement: ir.Operation | None = load
+    while statement is not None and statement.name not in WRITES:
+        reader = _single_reader(statement) if len(statement.results) == 1 else None
+        if reader is None or (statement != load and not _is_read_once(statement)):
+            break
+        statement = reader
+    if statement is None or statement == load:
+        return False
+    for operation in _between(load, statement):
+        if operation.name in WRITES:
+            return False
+    return statement.name not in ("scf.for", "scf.if")
+
+
+def _between(first: ir.Operation, last: ir.Operation) -> Iterator[ir.Operation]:
+    inside = False
+    for view in first.block.operations:
+        if view.operation == last:
+            return
+        if inside:
+            yield view.operation
+        inside = inside or view.operation == first
+
+
+@dataclasses.dataclass(frozen=True)
+class Printed:
+    """The C++ of a module: each kernel and the top function, and what they refer to."""
+
+    kernels: dict[str, list[str]]
+    top: list[str]
+    ports: list[Port]
+    globals: dict[str, str]
+    """The C++ name of each global symbol."""
+
+
+def print_module(module: ir.Operation) -> Printed:
+    """Print the functions of a module at the level "hls". Raises PassError for what has no C++."""
+    operations = [view.operation for view in module.regions[0].blocks[0].operations]
+    globals_ = {
+        name: f"w_{identifier(name)}"
+        for name in (to_python(op.attributes["sym_name"]) for op in operations if op.name == "memref.global")
+    }
+    kernels, main = {}, None
+    for operation in operations:
+        if operation.name == "memref.global":
+            continue
+        if operation.name != "func.func":
+            raise fail(operation, "has no C++ here")
+        function = operation.opview
+        if function.name.value == "main":
+            main = function
+            continue
+        names = [f"a{i}" for i in range(len(function.entry_block.arguments))]
+        kernels[function.name.value] = _Function(function, globals_).print(identifier(function.name.value), names)
+    if main is None:
+        raise fail(module, "has no function @main")
+    ports = _ports(main)
+    top = _Top(main, globals_, ports)
+    return Printed(kernels, top.print(TOP, [port.name for port in ports]), ports, globals_)
+
+
+class _Top(_Function):
+    """Prints @main: as a function with interfaces."""
+
+    def __init__(self, function: Any, globals_: dict[str, str], ports: list[Port]) -> None:
+        super().__init__(function, globals_)
+        self.ports = ports
+
+    def argument_pragmas(self) -> None:
+        for port in self.ports:
+            self.pragma(f"INTERFACE m_axi port={port.name} offset=slave bundle=gmem_{port.name} depth={port.elements}")
+            self.pragma(f"INTERFACE s_axilite port={port.name} bundle=control")
+        self.pragma("INTERFACE s_axilite port=return bundle=control")
+
+
+def _ports(main: Any) -> list[Port]:
+    """What the arguments of @main are: inputs, then weights, then outputs."""
+    arguments = list(main.entry_block.arguments)
+    attributes = list(main.arg_attrs) if "arg_attrs" in main.attributes else [{} for _ in arguments]
+    inputs = to_python(main.attributes["hls.inputs"]) if "hls.inputs" in main.attributes else 0
+    ports: list[Port] = []
+    for number, (argument, own) in enumerate(zip(arguments, attributes, strict=True)):
+        role = "weight" if PORT in own else "input" if number < inputs else "output"
+        same = sum(port.role == role for port in ports)
+        memory = ir.MemRefType(argument.type)
+        kind = c_type(memory.element_type)
+        if kind is None:
+            raise fail(main, f"takes {memory}, which has no C++ here")
+        symbol = to_python(own[PORT]) if PORT in own else ""
+        ports.append(Port(f"{role}{same}", role, kind, tuple(memory.shape), symbol))
+    return ports

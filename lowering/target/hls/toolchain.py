@@ -1,0 +1,45 @@
+"""The toolchain of hardware: the C++ project is the program, as a ZIP archive; simulating it needs a C++ compiler."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+
+from terrace.lowering.conversion.graph_to_kernel.families import COMMON
+from terrace.lowering.target.hls.project import project_files
+from terrace.lowering.target.hls.require_kernels import RequireKernels
+from terrace.lowering.target.toolchain import Source
+from terrace.mlir import create_context, ir, parse_module
+from terrace.passes import Pass
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The date of every file: equal models have equal bytes."""
+
+
+class HlsToolchain:
+    """From the level "hls" to a project."""
+
+    level = "hls"
+    generators = tuple(sorted((*COMMON, "copy", "pool2d")))
+    program_name = "program.zip"
+
+    def rest(self) -> list[Pass]:
+        """Nothing else runs in hardware."""
+        return [RequireKernels()]
+
+    def text(self, module: ir.Operation) -> str:
+        return module.get_asm(assume_verified=True)
+
+    def link(self, text: str, flags: Sequence[str], parameters: Mapping[str, Source]) -> tuple[bytes, set[str]]:
+        context = create_context()
+        module = parse_module(text, context)
+        with context, ir.Location.unknown():
+            files = project_files(module.operation, lambda symbol: parameters[symbol]())
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, contents in files.items():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), contents)
+        ports = json.loads(files["interface.json"])
+        return packed.getvalue(), {port["symbol"] for port in ports if port["role"] == "weight"}

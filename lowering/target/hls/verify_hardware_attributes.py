@@ -1,0 +1,179 @@
+"""`verify-hardware-attributes`: refuses pipelining, unrolling and banking that loops and addresses contradict.
+
+C simulation runs the same with or without these attributes, so a wrong one would show in hardware only. Cyclic banks
+must be known when the circuit is made: element i is in bank i mod factor, so the copies of an unrolled body find their
+elements in banks of their own only if every other part of the address is a multiple of the factor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from terrace.dialects.base import shape_of, to_python
+from terrace.dialects.loop import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
+from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
+from terrace.mlir import func, ir, walk
+from terrace.passes import Pass, fail
+
+MEMORY_OPS = ("memref.load", "memref.store")
+DATAFLOW_OPS = (
+    "arith.constant",
+    "func.call",
+    "func.return",
+    "memref.alloc",
+    "memref.get_global",
+    "memref.reinterpret_cast",
+)
+
+
+def _positive(operation: ir.Operation, name: str) -> int:
+    value = to_python(operation.attributes[name])
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise fail(operation, f"attribute '{name}' must be a positive integer, got {operation.attributes[name]}")
+    return value
+
+
+def _require_loop(operation: ir.Operation, name: str) -> None:
+    if operation.name != "scf.for":
+        raise fail(operation, f"attribute '{name}' is for scf.for; remove it")
+
+
+def _check_unroll(operation: ir.Operation) -> None:
+    _require_loop(operation, UNROLL)
+    factor, trips = _positive(operation, UNROLL), trip_count(operation)
+    if trips is None:
+        raise fail(operation, "cannot be unrolled: its trip count is not static")
+    if trips % factor:
+        raise fail(operation, f"cannot be unrolled by {factor}, which does not divide its {trips} iterations")
+
+
+def _check_pipeline(operation: ir.Operation) -> None:
+    _require_loop(operation, PIPELINE)
+    _positive(operation, PIPELINE)
+    for inner in walk(operation):
+        if inner.name != "scf.for":
+            continue
+        trips = trip_count(inner)
+        if trips is None or UNROLL not in inner.attributes or to_python(inner.attributes[UNROLL]) != trips:
+            raise fail(inner, "stands in a pipelined loop, so it must be unrolled whole (loop.unroll = trip count)")
+
+
+def _check_partition(memory: ir.Value, operation: ir.Operation, spec: Any) -> None:
+    """`spec` is the partition of `memory`, which `operation` makes or takes."""
+    if not isinstance(spec, dict) or not {"kind", "dim"} <= spec.keys() <= {"kind", "dim", "factor"}:
+        raise fail(operation, f"attribute '{PARTITION}' must be a dictionary of kind, dim and factor")
+    kind, dim, factor = spec["kind"], spec["dim"], spec.get("factor")
+    shape = shape_of(memory)
+    if kind not in PARTITION_KINDS:
+        raise fail(operation, f"partition kind must be one of {', '.join(PARTITION_KINDS)}, got '{kind}'")
+    if not 0 <= dim <= len(shape) or (dim == 0 and kind != "complete"):
+        raise fail(operation, f"partition dim {dim} is out of range 1 to {len(shape)}; 0 is for complete only")
+    if (kind == "complete") != (factor is None):
+        raise fail(operation, f"partition kind '{kind}' takes {'no' if kind == 'complete' else 'a'} factor")
+    if factor is None:
+        return
+    if factor < 2 or shape[dim - 1] % factor:
+        raise fail(operation, f"partition factor {factor} must be 2 or more and divide the size {shape[dim - 1]}")
+    if kind == "cyclic":
+        _check_banks(memory, dim - 1, factor)
+
+
+def _check_banks(memory: ir.Value, dim: int, factor: int) -> None:
+    """Every access that differs among the copies of an unrolled body must find each copy's bank fixed."""
+    users = [Access(use.owner.operation) for use in memory.uses if use.owner.operation.name in MEMORY_OPS]
+    for access in users:
+        found = coefficients(access.indices[dim])
+        if found is None:
+            raise fail(access.operation, f"has an address that is not affine, which cyclic banks of {factor} need")
+        if not any(_unroll_factor(index) > 1 for index in found):
+            continue
+        for index, coefficient in found.items():
+            stride = coefficient * _step(index) * _unroll_factor(index)
+            if stride % factor:
+                raise fail(
+                    access.operation,
+                    f"moves by {stride} elements from one iteration to the next of a loop, which is no multiple of the"
+                    f" {factor} cyclic banks: a copy of the unrolled body would change banks; choose another factor",
+                )
+
+
+def _loop_of(index: ir.Value) -> ir.Operation | None:
+    """The loop that an index counts."""
+    owner = index.owner
+    parent = owner.owner.operation if isinstance(owner, ir.Block) else None
+    return parent if parent is not None and parent.name == "scf.for" else None
+
+
+def _unroll_factor(index: ir.Value) -> int:
+    loop = _loop_of(index)
+    return to_python(loop.attributes[UNROLL]) if loop is not None and UNROLL in loop.attributes else 1
+
+
+def _step(index: ir.Value) -> int:
+    """How far an index moves per iteration; 1, the strictest, when that is not known."""
+    loop = _loop_of(index)
+    return (constant_index(loop.operands[2]) or 1) if loop is not None else 1
+
+
+def _check_dataflow(function: ir.Operation) -> None:
+    """Each buffer between calls has one that writes it, the first, and one that reads it."""
+    if function.name != "func.func":
+        raise fail(function, f"attribute '{DATAFLOW}' is for func.func; remove it")
+    for view in function.regions[0].blocks[0].operations:
+        operation = view.operation
+        if operation.name not in DATAFLOW_OPS:
+            raise fail(operation, "cannot stand in a dataflow function, which holds buffers and calls only")
+        if operation.name == "memref.alloc" and len(_users(operation.results[0])) != 2:
+            raise fail(operation, "needs one call that writes it and one that reads it in a dataflow function")
+
+
+def _users(memory: ir.Value) -> list[ir.Operation]:
+    """The calls that take a memory, or a view of it."""
+    users: list[ir.Operation] = []
+    for use in memory.uses:
+        user = use.owner.operation
+        users += _users(user.results[0]) if user.name == "memref.reinterpret_cast" else [user]
+    return users
+
+
+def _check_stream(operation: ir.Operation) -> None:
+    _positive(operation, STREAM)
+    parent = operation.parent.operation
+    if operation.name != "memref.alloc" or DATAFLOW not in parent.attributes:
+        raise fail(operation, f"attribute '{STREAM}' is for memref.alloc in a function with '{DATAFLOW}'")
+
+
+_CHECKS = {PIPELINE: _check_pipeline, UNROLL: _check_unroll, DATAFLOW: _check_dataflow, STREAM: _check_stream}
+
+
+def _check(operation: ir.Operation) -> None:
+    for name, check in _CHECKS.items():
+        if name in operation.attributes:
+            check(operation)
+    if PARTITION in operation.attributes:
+        if operation.name not in ("memref.alloca", "memref.alloc"):
+            raise fail(operation, f"attribute '{PARTITION}' is for arrays (memref.alloca, memref.alloc, arguments)")
+        _check_partition(operation.results[0], operation, to_python(operation.attributes[PARTITION]))
+
+
+def _check_arguments(function: Any) -> None:
+    if "arg_attrs" not in function.attributes or function.is_external:
+        return
+    for argument, attributes in zip(function.entry_block.arguments, function.arg_attrs, strict=True):
+        spec = to_python(attributes).get(PARTITION)
+        if spec is not None:
+            _check_partition(argument, function.operation, spec)
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyHardwareAttributes(Pass):
+    """Check the hardware attributes of loops and arrays against trip counts and addresses."""
+
+    name = "verify-hardware-attributes"
+
+    def run(self, module: ir.Operation) -> None:
+        for operation in walk(module):
+            if isinstance(operation.opview, func.FuncOp):
+                _check_arguments(operation.opview)
+            _check(operation)

@@ -1,0 +1,50 @@
+"""What comes after the loop level: what makes a program of a target's lowered text, and what else it can run.
+
+IREE is every target's toolchain but that of hardware, whose C++ is a program of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from terrace.mlir import ir
+from terrace.passes import Pass
+
+Source = Callable[[], np.ndarray]
+
+
+class Toolchain(Protocol):
+    """The last steps of compiling."""
+
+    level: str
+    """The level of the text that it takes."""
+    generators: tuple[str, ...]
+    """The kernel generators that it wants used."""
+    program_name: str
+    """The name of the program's member in an artifact."""
+
+    def rest(self) -> list[Pass]:
+        """The passes that prepare, at the loop level, what is no kernel."""
+
+    def text(self, module: ir.Operation) -> str:
+        """The text of a module at `level`."""
+
+    def link(self, text: str, flags: Sequence[str], parameters: Mapping[str, Source]) -> tuple[bytes, set[str]]:
+        """The program, and the names of the parameters that it reads at run time."""
+
+
+TOOLCHAINS = {"hls": "terrace.lowering.target.hls.toolchain:HlsToolchain"}
+"""The toolchains of the targets that IREE does not run."""
+
+_IREE = "terrace.lowering.target.iree.toolchain:IreeToolchain"
+
+
+def toolchain_of(target: str) -> Toolchain:
+    """The toolchain of a target, by the target's name."""
+    module, _, name = TOOLCHAINS.get(target, _IREE).partition(":")
+    found: Any = getattr(importlib.import_module(module), name)()
+    toolchain: Toolchain = found
+    return toolchain

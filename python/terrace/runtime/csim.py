@@ -1,0 +1,99 @@
+"""C simulation: a program that is a C++ project, built by the machine's compiler and run in a process of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from terrace.artifact import Artifact
+from terrace.errors import ArtifactError, TargetError, TerraceError
+from terrace.parameter_archive import Array, numpy_dtype
+from terrace.runtime.buffers import Imported
+
+COMPILERS = ("g++", "clang++", "c++")
+# A product and a sum stay two roundings unless the program fuses them itself, as in hardware.
+FLAGS = ("-O2", "-std=c++17", "-ffp-contract=off")
+_SHOWN = 2000
+
+
+def find_compiler() -> str:
+    """The C++ compiler: $CXX, or the first of `COMPILERS` that is installed. Raises TargetError."""
+    wanted = os.environ.get("CXX")
+    for name in (wanted,) if wanted else COMPILERS:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    missing = wanted or ", ".join(COMPILERS)
+    raise TargetError(f"simulating a design needs a C++ compiler, found no {missing}; install g++ or set CXX")
+
+
+class CsimProgram:
+    """A design built for simulation. Each call is a run of its test bench; inputs and outputs travel as files."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._lock = threading.Lock()
+        self._folder = tempfile.TemporaryDirectory(prefix="terrace-csim-")
+        self.path = Path(self._folder.name)
+        try:
+            with zipfile.ZipFile(io.BytesIO(bytes(artifact.program))) as archive:
+                archive.extractall(self.path)
+            self._ports = json.loads((self.path / "interface.json").read_text(encoding="utf-8"))
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise ArtifactError(f"the program is no C++ project ({error}); compile the model again") from error
+        for port in self._ports:
+            if port["role"] == "weight":
+                source = artifact.parameters[port["symbol"]]
+                value = source() if callable(source) else source
+                np.ascontiguousarray(value).tofile(self.path / port["name"])
+        self._build()
+
+    def _build(self) -> None:
+        command = [find_compiler(), *FLAGS, "model.cpp", "testbench.cpp", "-o", "csim"]
+        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise TerraceError(f"{command[0]} failed on the C++ of the design:\n{done.stderr[:_SHOWN]}")
+
+    def put(self, value: Array) -> Imported:
+        """An input for `invoke`: the array itself."""
+        return Imported(value, value, range(0), is_copy=True)
+
+    def copy(self, value: Array) -> Imported:
+        """An input that nobody changes: a design keeps none."""
+        return self.put(value.copy())
+
+    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+        """A result as an array, which is nobody else's."""
+        del foreign
+        array: Array = np.asarray(result)
+        if array.dtype != numpy_dtype(dtype):
+            raise TerraceError(f"the design gave {array.dtype}, the signature says {dtype}; compile the model again")
+        return array
+
+    def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
+        """Run the design."""
+        outputs = [port for port in self._ports if port["role"] == "output"]
+        inputs = [port for port in self._ports if port["role"] == "input"]
+        if (len(inputs), len(outputs)) != (len(arguments), result_count):
+            raise TerraceError(f"the design has no function {name!r} of such arguments; compile the model again")
+        with self._lock:
+            for port, argument in zip(inputs, arguments, strict=True):
+                np.ascontiguousarray(argument.view).tofile(self.path / port["name"])
+            command = [str(self.path / "csim"), *(port["name"] for port in self._ports)]
+            done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise TerraceError(f"the simulation failed with exit code {done.returncode}: {done.stderr[:_SHOWN]}")
+            return [
+                np.fromfile(self.path / port["name"], numpy_dtype(port["dtype"])).reshape(port["shape"])
+                for port in outputs
+            ]

@@ -1,0 +1,37 @@
+"""Which program an artifact holds, and what a compiled model asks of any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from terrace.artifact import Artifact
+from terrace.parameter_archive import Array
+from terrace.runtime.buffers import Imported
+
+
+class RunnableProgram(Protocol):
+    """A program that is ready to be called."""
+
+    def put(self, value: Array) -> Imported:
+        """An input for `invoke`."""
+
+    def copy(self, value: Array) -> Imported:
+        """An input that the program may keep."""
+
+    def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
+        """Call a function."""
+
+    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+        """A result as an array whose memory lies in none of `foreign`."""
+
+
+def open_program(artifact: Artifact, threads: int | None = None) -> RunnableProgram:
+    """Make the program of `artifact` ready, on that many threads where it has any."""
+    if artifact.program_name == "program.zip":
+        from terrace.runtime.csim import CsimProgram
+
+        return CsimProgram(artifact)
+    from terrace.runtime.program import Program
+
+    return Program(artifact, threads)

@@ -1,0 +1,130 @@
+"""Models compiled to hardware: the C++ is built by the machine's compiler and simulated, and agrees with eager."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import terrace
+import torch
+from terrace.artifact import read_artifact
+from terrace.errors import CompileError
+from terrace.target import HlsDescription, Target
+from torch import nn
+from torch.nn import functional as F
+
+BOUND = 1e-4
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating a design needs g++")
+
+
+class LeNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
+        self.full1, self.full2, self.full3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.relu(self.full2(F.relu(self.full1(torch.flatten(x, 1)))))
+        return self.full3(x)
+
+
+class Residual(nn.Module):
+    """Strides, padding, batch norm, depthwise, pools that hang over the edge, concat and slice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.depthwise, self.last = nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.norm(self.first(x)))
+        x = x + self.last(F.hardswish(self.depthwise(x)))
+        x = F.max_pool2d(x, 3, 2, 1)
+        x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+        flat = x.flatten(1)
+        return torch.softmax(torch.cat([flat, flat[:, ::2]], 1), -1)
+
+
+MODELS = {
+    "lenet": (LeNet, (1, 1, 28, 28)),
+    "mlp": (lambda: nn.Sequential(nn.Linear(64, 32), nn.GELU(), nn.Linear(32, 10)), (3, 64)),
+    "residual": (Residual, (2, 3, 20, 20)),
+    "transformer": (lambda: nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), (1, 8, 32)),
+}
+
+
+def make(name: str) -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    factory, shape = MODELS[name]
+    return factory().eval(), torch.randn(*shape)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", MODELS)
+def test_simulation_agrees_with_eager(name: str) -> None:
+    model, x = make(name)
+    compiled = terrace.compile(model, (x,), target="hls")
+    assert all(row["by"] == "terrace" for row in compiled.report().rows)
+    for value in (x, torch.randn_like(x)):
+        with torch.no_grad():
+            expected = model(value)
+        assert (compiled(value) - expected).abs().max() <= BOUND * expected.abs().max()
+
+
+@needs_compiler
+def test_large_weights_are_ports_and_the_file_holds_them(tmp_path: Path) -> None:
+    model, x = make("mlp")
+    target = Target("hls", hls=HlsDescription(rom_elements=100))
+    terrace.compile(model, (x,), target=target).save(tmp_path / "mlp.terrace")
+    artifact = read_artifact(tmp_path / "mlp.terrace")
+    assert {info.shape for info in map(np.asarray, artifact.parameters.values())} == {(10, 32), (32, 64)}
+    with torch.no_grad():
+        torch.testing.assert_close(terrace.load(tmp_path / "mlp.terrace")(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_program_is_a_project(tmp_path: Path) -> None:
+    model, x = make("lenet")
+    lowered = terrace.compiler.lower(model, (x,), target="hls")
+    (tmp_path / "program.zip").write_bytes(lowered.artifact().program)
+    with zipfile.ZipFile(tmp_path / "program.zip") as archive:
+        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert set(files) == {
+        *("model.cpp", "model.h", "weights.h", "terrace_math.h", "testbench.cpp"),
+        *("run_hls.tcl", "report.txt", "interface.json"),
+    }
+    assert "set_top model" in files["run_hls.tcl"]
+    assert [port["role"] for port in json.loads(files["interface.json"])] == ["input", "output"]
+    assert "kernel conv2d_add_relu_1x28x28x6: 117600 multiply-adds" in files["report.txt"]
+    assert lowered.artifact().program == lowered.artifact().program
+
+
+def test_fewer_multipliers_unroll_less() -> None:
+    model, x = make("mlp")
+    few = terrace.compiler.lower(model, (x,), target=Target("hls", hls=HlsDescription(max_unroll=4)))
+    many = terrace.compiler.lower(model, (x,), target="hls")
+    assert "loop.unroll = 16" in many.ir["hls"] and "loop.unroll = 16" not in few.ir["hls"]
+    assert "loop.unroll = 4" in few.ir["hls"]
+    assert few.ir["loop"] == many.ir["loop"]
+
+
+def test_an_op_without_a_generator_is_refused_where_the_user_wrote_it() -> None:
+    class Sorts(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x).cumsum(0)
+
+    with pytest.raises(CompileError, match=r"test_hls\.py:\d+:\d+: error: .* op runs in no kernel"):
+        terrace.compile(Sorts(), (torch.randn(4, 4),), target="hls")
+
+
+def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = make("mlp")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(terrace.errors.TargetError, match="needs a C\\+\\+ compiler, found no no-such-compiler"):
+        terrace.compile(model, (x,), target="hls")

@@ -1,0 +1,19 @@
+// RUN: terrace-opt --require-kernels --split-input-file --verify-diagnostics %s
+
+// Calls, loads and reshapes are fine.
+func.func private @f(%x: tensor<4xf32>) -> tensor<4xf32> attributes {loop.kernel} {
+  return %x : tensor<4xf32>
+}
+func.func @main(%x: tensor<2x2xf32>) -> tensor<4xf32> {
+  %0 = "graph.reshape"(%x) : (tensor<2x2xf32>) -> tensor<4xf32>
+  %1 = call @f(%0) : (tensor<4xf32>) -> tensor<4xf32>
+  return %1 : tensor<4xf32>
+}
+
+// -----
+
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{'graph.exp' op runs in no kernel (element type f16), and this target has nothing else to run it}}
+  %0 = "graph.exp"(%x) {why = "element type f16"} : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}

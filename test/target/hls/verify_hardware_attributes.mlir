@@ -1,0 +1,123 @@
+// RUN: terrace-opt --verify-hardware-attributes --split-input-file --verify-diagnostics %s
+
+// All is well: the copies of the unrolled body find their elements in banks of their own.
+func.func @legal(%a: memref<16x8xf32> {loop.partition = {kind = "cyclic", dim = 2, factor = 4}}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    scf.for %j = %c0 to %c8 step %c1 {
+      %x = memref.load %a[%i, %j] : memref<16x8xf32>
+      memref.store %x, %a[%i, %j] : memref<16x8xf32>
+    } {loop.unroll = 8 : i64}
+  } {loop.pipeline = 2 : i64}
+  return
+}
+
+// -----
+
+func.func @banks(%a: memref<24xf32> {loop.partition = {kind = "cyclic", dim = 1, factor = 4}}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  %c4 = arith.constant 4 : index
+  scf.for %i = %c0 to %c4 step %c1 {
+    scf.for %j = %c0 to %c4 step %c1 {
+      %row = arith.muli %i, %c3 : index
+      %at = arith.addi %row, %j : index
+      // expected-error @+1 {{'memref.load' op moves by 3 elements from one iteration to the next of a loop, which is no multiple of the 4 cyclic banks}}
+      %x = memref.load %a[%at] : memref<24xf32>
+    } {loop.unroll = 4 : i64}
+  }
+  return
+}
+
+// -----
+
+func.func @unroll() {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c10 = arith.constant 10 : index
+  // expected-error @+1 {{'scf.for' op cannot be unrolled by 4, which does not divide its 10 iterations}}
+  scf.for %i = %c0 to %c10 step %c1 {
+  } {loop.unroll = 4 : i64}
+  return
+}
+
+// -----
+
+func.func @unknown(%n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // expected-error @+1 {{'scf.for' op cannot be unrolled: its trip count is not static}}
+  scf.for %i = %c0 to %n step %c1 {
+  } {loop.unroll = 4 : i64}
+  return
+}
+
+// -----
+
+func.func @pipeline() {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    // expected-error @+1 {{'scf.for' op stands in a pipelined loop, so it must be unrolled whole}}
+    scf.for %j = %c0 to %c8 step %c1 {
+    } {loop.unroll = 2 : i64}
+  } {loop.pipeline = 1 : i64}
+  return
+}
+
+// -----
+
+func.func @interval() {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // expected-error @+1 {{'scf.for' op attribute 'loop.pipeline' must be a positive integer, got 0 : i64}}
+  scf.for %i = %c0 to %c1 step %c1 {
+  } {loop.pipeline = 0 : i64}
+  return
+}
+
+// -----
+
+func.func @kind() {
+  // expected-error @+1 {{'memref.alloca' op partition kind must be one of block, complete, cyclic, got 'striped'}}
+  %t = memref.alloca() {loop.partition = {kind = "striped", dim = 1}} : memref<8xf32>
+  return
+}
+
+// -----
+
+func.func @factor() {
+  // expected-error @+1 {{'memref.alloca' op partition factor 3 must be 2 or more and divide the size 8}}
+  %t = memref.alloca() {loop.partition = {kind = "block", dim = 1, factor = 3}} : memref<8xf32>
+  return
+}
+
+// -----
+
+func.func @dim() {
+  // expected-error @+1 {{'memref.alloca' op partition dim 2 is out of range 1 to 1}}
+  %t = memref.alloca() {loop.partition = {kind = "complete", dim = 2}} : memref<8xf32>
+  return
+}
+
+// -----
+
+func.func private @f(memref<8xf32>)
+func.func @dataflow() attributes {loop.dataflow} {
+  // expected-error @+1 {{'memref.alloc' op needs one call that writes it and one that reads it in a dataflow function}}
+  %t = memref.alloc() : memref<8xf32>
+  call @f(%t) : (memref<8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @stream() {
+  // expected-error @+1 {{'memref.alloc' op attribute 'loop.stream' is for memref.alloc in a function with 'loop.dataflow'}}
+  %t = memref.alloc() {loop.stream = 2 : i64} : memref<8xf32>
+  return
+}
