@@ -207,6 +207,18 @@ def test_dynamic_sizes() -> None:
     compare_with_eager(layer, (torch.randn(2, 5, 8),), ({0: batch, 1: length},), others)
 
 
+def test_dynamic_rolls_and_writes() -> None:
+    """Places that depend on a size which only the call tells."""
+
+    def function(x: torch.Tensor) -> list[torch.Tensor]:
+        written = x.clone()
+        written[torch.tensor([-1, 0])] = 2.0
+        return [written, x.roll((1, -4), (0, 1)), x.roll(9, 0), x.roll(5)]
+
+    shapes = (({0: torch.export.Dim("rows"), 1: torch.export.Dim("columns")},),)
+    compare_with_eager(Calls(function), (torch.randn(3, 6),), shapes, [(torch.randn(2, 2),), (torch.randn(5, 9),)])
+
+
 def test_lenet() -> None:
     path = Path(__file__).parents[2] / "examples" / "models" / "lenet.py"
     spec = importlib.util.spec_from_file_location("lenet", path)

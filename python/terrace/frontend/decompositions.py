@@ -22,18 +22,25 @@ def split_with_sizes(value: torch.Tensor, sizes: Sequence[int], dim: int = 0) ->
 
 
 def roll(value: torch.Tensor, shifts: Sequence[int], dims: Sequence[int] = ()) -> torch.Tensor:
-    """Two slices, exchanged, for each dimension; torch-mlir's own is wrong for shifts beyond the size."""
+    """Rolled in each dimension; torch-mlir's own is wrong for shifts beyond the size."""
     if not dims:
-        return aten.view(roll(aten.view(value.contiguous(), [-1]), shifts, [0]), list(value.shape))
+        return aten.view(roll_dimension(aten.view(value.contiguous(), [-1]), shifts[0], 0), list(value.shape))
     for shift, dim in zip(shifts, dims, strict=True):
-        size = value.shape[dim]
-        if not isinstance(size, int):
-            return NotImplemented
-        place = -shift % size if size else 0
-        if place:
-            parts = [aten.slice.Tensor(value, dim, place, size), aten.slice.Tensor(value, dim, 0, place)]
-            value = aten.cat.default(parts, dim)
+        value = roll_dimension(value, shift, dim)
     return value
+
+
+def roll_dimension(value: torch.Tensor, shift: int, dim: int) -> torch.Tensor:
+    """Two slices, exchanged; a gather where the size, and so the place to cut, is known when the program runs."""
+    size = value.shape[dim]
+    if not isinstance(size, int):
+        places = torch.remainder(torch.arange(size, device=value.device) - shift, size)
+        return aten.index_select.default(value, dim, places)
+    place = -shift % size if size else 0
+    if place == 0:
+        return value
+    parts = [aten.slice.Tensor(value, dim, place, size), aten.slice.Tensor(value, dim, 0, place)]
+    return aten.cat.default(parts, dim)
 
 
 def with_number(op: Any) -> Callable[[torch.Tensor, float], torch.Tensor]:

@@ -40,8 +40,7 @@ def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
         node.replace_all_uses_with(masked)
         graph.erase_node(node)
         return
-    sizes = value.meta["val"].shape
-    node.args = (value, [from_front(insert, i, sizes[axis]) for axis, i in enumerate(indices)], update, *rest)
+    node.args = (value, [from_front(insert, i, value, axis) for axis, i in enumerate(indices)], update, *rest)
 
 
 def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulate: bool) -> torch.fx.Node | None:
@@ -57,9 +56,11 @@ def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulat
     return insert.call(aten.where.self, mask, written, value)
 
 
-def from_front(insert: Inserter, index: torch.fx.Node | None, size: int | torch.SymInt) -> torch.fx.Node | None:
-    """`index`, with `size` added where it is negative."""
-    if index is None or index.meta["val"].dtype == torch.bool or not isinstance(size, int):
+def from_front(insert: Inserter, index: torch.fx.Node | None, value: torch.fx.Node, axis: int) -> torch.fx.Node | None:
+    """`index`, with the size of `value` along `axis` added where it is negative."""
+    if index is None or index.meta["val"].dtype == torch.bool:
         return index
+    static = value.meta["val"].shape[axis]
+    size = static if isinstance(static, int) else insert.call(aten.sym_size.int, value, axis)
     is_negative = insert.call(aten.lt.Scalar, index, 0)
     return insert.call(aten.where.self, is_negative, insert.call(aten.add.Tensor, index, size), index)
