@@ -8,11 +8,13 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of, to_python
 from terrace.lowering.constants import constant_values
+from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS, POOLS
 from terrace.lowering.conversion.kernel_to_loop import GENERATORS
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
 from terrace.lowering.schedule.conv2d import schedule_conv2d
 from terrace.lowering.schedule.elementwise import schedule_elementwise
 from terrace.lowering.schedule.matmul import schedule_matmul
+from terrace.lowering.schedule.pool2d import schedule_pool2d
 from terrace.lowering.schedule.row_reduction import schedule_row_reduction
 from terrace.lowering.schedule.schedule import IterationSpace, Schedule
 from terrace.mlir import ir, walk
@@ -45,11 +47,11 @@ class Unscheduled:
 
     @property
     def root(self) -> ir.Operation:
-        """The contraction of the kernel."""
+        """The contraction or pooling of the kernel."""
         return next(
             op.operation
             for op in self.function.entry_block.operations
-            if op.operation.name in ("graph.matmul", "graph.batch_matmul", "graph.conv2d")
+            if op.operation.name in CONTRACTIONS + POOLS
         )
 
 
@@ -77,6 +79,8 @@ def _schedule(kernel: Unscheduled, cpu: CpuDescription) -> Schedule:
     if kernel.generator == "row_reduction":
         return schedule_row_reduction(space, len(constant), cpu)
     attrs = attributes_of(kernel.root)
+    if kernel.generator == "pool2d":
+        return schedule_pool2d(space, attrs, len(constant), cpu)
     if kernel.generator == "matmul":
         return schedule_matmul(space, attrs.transpose_rhs, constant, cpu)
     return schedule_conv2d(space, attrs, shape_of(kernel.root.operands[0]), len(constant), constant[1], cpu)

@@ -36,8 +36,11 @@ class Toolchain(Protocol):
         """The program, and the names of the parameters that it reads at run time."""
 
 
-TOOLCHAINS = {"hls": "terrace.lowering.target.hls.toolchain:HlsToolchain"}
-"""The toolchains of the targets that IREE does not run."""
+TOOLCHAINS = {
+    "cpu": "terrace.lowering.target.cpu.toolchain:CpuToolchain",
+    "hls": "terrace.lowering.target.hls.toolchain:HlsToolchain",
+}
+"""The toolchains of the targets that have one of their own; the others take IREE as it is."""
 
 _IREE = "terrace.lowering.target.iree.toolchain:IreeToolchain"
 

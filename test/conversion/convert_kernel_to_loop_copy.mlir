@@ -1,0 +1,35 @@
+// RUN: terrace-opt --convert-kernel-to-loop --canonicalize --cse --split-input-file %s | filecheck %s
+
+// A permute reads along the dimension that becomes the last.
+// CHECK-LABEL: func.func private @permute
+// CHECK:         scf.for %[[I:.*]] = %c0 to %c3
+// CHECK:           %[[TILE:.*]] = "loop.load_tile"(%{{.*}}, %c0, %[[I]]) {dims = array<i64: 1, 0>, {{.*}}} : {{.*}} -> vector<1x4xf32>
+// CHECK:           "loop.store_tile"(%[[TILE]], %{{.*}}, %[[I]], %c0) {dims = array<i64: 0, 1>
+func.func private @permute(%x: tensor<4x3xf32>) -> tensor<3x4xf32> {
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel", "parallel"], names = ["d0", "d1"], sizes = array<i64: 3, 4>}, schedule = {block_sizes = array<i64: 0, 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 1, 4>}} : () -> ()
+  %0 = "graph.permute"(%x) {permutation = array<i64: 1, 0>} : (tensor<4x3xf32>) -> tensor<3x4xf32>
+  return %0 : tensor<3x4xf32>
+}
+
+// -----
+
+// A slice starts inside, and moves by its step.
+// CHECK-LABEL: func.func private @slice
+// CHECK:         "loop.load_tile"(%{{.*}}, %c1) {dims = array<i64: 0>, {{.*}}strides = array<i64: 2>} : {{.*}} -> vector<3xf32>
+func.func private @slice(%x: tensor<8xf32>) -> tensor<3xf32> {
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 3>}, schedule = {block_sizes = array<i64: 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 3>}} : () -> ()
+  %0 = "graph.slice"(%x) {starts = array<i64: 1>, stops = array<i64: 7>, steps = array<i64: 2>} : (tensor<8xf32>) -> tensor<3xf32>
+  return %0 : tensor<3xf32>
+}
+
+// -----
+
+// A concat has two pieces; the second is written behind the first.
+// CHECK-LABEL: func.func private @concat
+// CHECK:         "loop.store_tile"(%{{.*}}, %[[OUT:.*]], %c0)
+// CHECK:         "loop.store_tile"(%{{.*}}, %[[OUT]], %c2)
+func.func private @concat(%x: tensor<2xf32>, %y: tensor<2xf32>) -> tensor<4xf32> {
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 4>}, schedule = {block_sizes = array<i64: 0>, layouts = [{}, {}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 2>}} : () -> ()
+  %0 = "graph.concat"(%x, %y) {axis = 0 : i64} : (tensor<2xf32>, tensor<2xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
