@@ -13,6 +13,7 @@ from typing import Any
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.loop import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
+from terrace.lowering.target.hls.stream_order import is_sequential
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass, fail
 
@@ -117,24 +118,15 @@ def _step(index: ir.Value) -> int:
 
 
 def _check_dataflow(function: ir.Operation) -> None:
-    """Each buffer between calls has one that writes it, the first, and one that reads it."""
+    """Each buffer between calls has one that writes it and one that reads it."""
     if function.name != "func.func":
         raise fail(function, f"attribute '{DATAFLOW}' is for func.func; remove it")
     for view in function.regions[0].blocks[0].operations:
         operation = view.operation
         if operation.name not in DATAFLOW_OPS:
             raise fail(operation, "cannot stand in a dataflow function, which holds buffers and calls only")
-        if operation.name == "memref.alloc" and len(_users(operation.results[0])) != 2:
+        if operation.name == "memref.alloc" and len(_calls(operation.results[0])) != 2:
             raise fail(operation, "needs one call that writes it and one that reads it in a dataflow function")
-
-
-def _users(memory: ir.Value) -> list[ir.Operation]:
-    """The calls that take a memory, or a view of it."""
-    users: list[ir.Operation] = []
-    for use in memory.uses:
-        user = use.owner.operation
-        users += _users(user.results[0]) if user.name == "memref.reinterpret_cast" else [user]
-    return users
 
 
 def _check_stream(operation: ir.Operation) -> None:
@@ -142,6 +134,27 @@ def _check_stream(operation: ir.Operation) -> None:
     parent = operation.parent.operation
     if operation.name != "memref.alloc" or DATAFLOW not in parent.attributes:
         raise fail(operation, f"attribute '{STREAM}' is for memref.alloc in a function with '{DATAFLOW}'")
+    for user, number in _calls(operation.results[0]):
+        if not is_sequential(_callee(user), number):
+            raise fail(user, f"does not go through argument {number} once, in order, as '{STREAM}' needs; remove it")
+
+
+def _calls(memory: ir.Value) -> list[tuple[ir.Operation, int]]:
+    """The calls that take a memory, or a view of it, and the number of the argument."""
+    calls: list[tuple[ir.Operation, int]] = []
+    for use in memory.uses:
+        user = use.owner.operation
+        calls += _calls(user.results[0]) if user.name == "memref.reinterpret_cast" else [(user, use.operand_number)]
+    return calls
+
+
+def _callee(call: ir.Operation) -> Any:
+    module = call.parent.operation.parent.operation
+    for view in module.regions[0].blocks[0].operations:
+        is_function = isinstance(view, func.FuncOp)
+        if is_function and view.name.value == to_python(call.attributes["callee"]) and not view.is_external:
+            return view
+    raise fail(call, "calls a function without a body")
 
 
 _CHECKS = {PIPELINE: _check_pipeline, UNROLL: _check_unroll, DATAFLOW: _check_dataflow, STREAM: _check_stream}

@@ -16,7 +16,7 @@ class IreeToolchain:
     """From the level "iree" to a .vmfb."""
 
     level = "iree"
-    generators = COMMON
+    generators: tuple[str, ...] = COMMON
     program_name = "program.vmfb"
 
     def rest(self) -> list[Pass]:

@@ -121,3 +121,55 @@ func.func @stream() {
   %t = memref.alloc() {loop.stream = 2 : i64} : memref<8xf32>
   return
 }
+
+// -----
+
+// One writes the buffer row by row, the other reads it as one row: a queue.
+func.func @rows(%out: memref<2x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %x = arith.constant 1.0 : f32
+  scf.for %i = %c0 to %c2 step %c1 {
+    scf.for %j = %c0 to %c4 step %c1 {
+      memref.store %x, %out[%i, %j] : memref<2x4xf32>
+    }
+  }
+  return
+}
+func.func @columns(%in: memref<2x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  scf.for %j = %c0 to %c4 step %c1 {
+    scf.for %i = %c0 to %c2 step %c1 {
+      %x = memref.load %in[%i, %j] : memref<2x4xf32>
+    }
+  }
+  return
+}
+func.func @one_row(%in: memref<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    %x = memref.load %in[%i] : memref<8xf32>
+  }
+  return
+}
+func.func @queue() attributes {loop.dataflow} {
+  %t = memref.alloc() {loop.stream = 2 : i64} : memref<2x4xf32>
+  %flat = memref.reinterpret_cast %t to offset: [0], sizes: [8], strides: [1] : memref<2x4xf32> to memref<8xf32>
+  call @rows(%t) : (memref<2x4xf32>) -> ()
+  call @one_row(%flat) : (memref<8xf32>) -> ()
+  return
+}
+func.func @no_queue() attributes {loop.dataflow} {
+  %t = memref.alloc() {loop.stream = 2 : i64} : memref<2x4xf32>
+  call @rows(%t) : (memref<2x4xf32>) -> ()
+  // expected-error @+1 {{'func.call' op does not go through argument 0 once, in order, as 'loop.stream' needs; remove it}}
+  call @columns(%t) : (memref<2x4xf32>) -> ()
+  return
+}
