@@ -14,8 +14,9 @@
 // CHECK-NEXT:   }
 // CHECK-NEXT: }
 // CHECK:      void read(const float a0[8], float a1[8]) {
-// CHECK:          if (i0 < 3) {
-// CHECK-NEXT:       a1[i0] = a0[i0];
+// CHECK:          const float [[Z:v[0-9]+]] = a0[i0];
+// CHECK-NEXT:     if (i0 < 3) {
+// CHECK-NEXT:       a1[i0] = [[Z]];
 // CHECK-NEXT:     }
 // CHECK:      void model(float output0[8]) {
 // CHECK-NEXT: #pragma HLS DATAFLOW
