@@ -186,6 +186,8 @@ def test_uint8_has_no_sign() -> None:
         Function(lambda b, x: (x * b, x.to(torch.uint8), x.to(torch.uint8).long()), b=BYTES),
         torch.tensor([3.0, 200, 7]),
     )
+    # The 1 becomes a tensor of uint8 that is made of none.
+    check(Function(lambda x: torch.where(x > 150, x, 1)), BYTES.clone())
 
 
 def test_integers() -> None:

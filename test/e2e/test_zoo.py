@@ -54,6 +54,15 @@ def test_agrees_with_eager(name: str) -> None:
     assert compiled.report().mac_share >= 0.9
 
 
+def test_models_come_and_go(tmp_path: Path) -> None:
+    """Dropping a model just after its call crashed Python when an IREE worker still held its parameters."""
+    module = load("alexnet")
+    model, args = module.build(**module.SMALL)
+    terrace.compile(model, args).save(tmp_path / "alexnet.terrace")
+    for _ in range(60):
+        assert terrace.load(tmp_path / "alexnet.terrace")(*args).isfinite().all()
+
+
 def report_row(name: str) -> str:
     """The line of the table for one model at its full size."""
     model, args = load(name).build()

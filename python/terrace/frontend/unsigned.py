@@ -5,9 +5,11 @@ Only casts are left on uint8 tensors, which torch-mlir lowers with the right sig
 
 from __future__ import annotations
 
+import contextlib
 import operator
 
 import torch
+from torch._guards import detect_fake_mode
 
 CASTS = {torch.ops.aten._to_copy.default, torch.ops.prims.convert_element_type.default}
 
@@ -56,7 +58,9 @@ def update_value(node: torch.fx.Node) -> None:
     """Compute what a node gives (its shape and dtype) from what its inputs give now."""
     arguments, keywords = torch.fx.node.map_arg((node.args, node.kwargs), lambda value: value.meta["val"])
     assert callable(node.target)
-    set_value(node, node, node.target(*arguments, **keywords))
+    # A node that makes a tensor of none would make a real one.
+    with detect_fake_mode(node.meta["val"]) or contextlib.nullcontext():
+        set_value(node, node, node.target(*arguments, **keywords))
 
 
 def cast_users(graph: torch.fx.Graph, node: torch.fx.Node, dtype: torch.dtype) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import threading
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import iree.runtime as rt
 import numpy as np
@@ -26,9 +28,15 @@ class Program:
     `threads` is the number of workers; None takes the target's, or all cores.
     """
 
+    # IREE's workers drop what a call used a moment after its end, and without the GIL, which the last reference to a
+    # parameter's memory needs. So that one is ours: parameters stay for a second after their program.
+    _retired: ClassVar[collections.deque[tuple[float, Any]]] = collections.deque()
+    _now = staticmethod(time.monotonic)
+
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
         target = artifact.target
         check_host(target.get("arch"), target.get("cpu_features", ()))
+        self._release_retired()
         self.device = cpu_device(threads if threads is not None else target.get("threads"))
         self._lock = threading.Lock()
         self._functions: dict[str, Any] = {}
@@ -41,7 +49,7 @@ class Program:
 
     def _load(self, artifact: Artifact) -> None:
         instance = rt.VmInstance()
-        index = _parameter_index(artifact)
+        self._index = index = _parameter_index(artifact)
         provider = index.create_provider(scope=PARAMETER_SCOPE)
         # IREE uses the program in place if it is aligned, as it is in a file, and copies it otherwise.
         module = rt.VmModule.from_buffer(instance, artifact.program, warn_if_copy=False)
@@ -59,9 +67,15 @@ class Program:
         self.__dict__.pop("_functions", None)
         self.__dict__.pop("_context", None)
         self.__dict__.pop("_module", None)
+        self._retired.append((self._now() + 1, self.__dict__.pop("_index", None)))
         owned = self.__dict__.get("_owned", [])
         while owned:
             del owned[0]
+
+    def _release_retired(self) -> None:
+        """Let the parameters of programs that are long gone go, too."""
+        while self._retired and self._retired[0][0] < self._now():
+            self._retired.popleft()
 
     def put(self, value: Array) -> Imported:
         """An input for `invoke`, on the memory of `value` if that will do."""
