@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from terrace.artifact import LEVELS, write_artifact
+from terrace.artifact import LEVELS, TEXTS, write_artifact
 from terrace.compiler import PRECISIONS, Lowered, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
 from terrace.parameter_archive import write_archive
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpu-features", type=_names, metavar="A,B", help="LLVM's names (default: this machine's)")
     parser.add_argument("--precision", choices=PRECISIONS, help="of matrix products (default: PyTorch's setting)")
     parser.add_argument("--parameters", metavar="FILE", help="an .irpa or .terrace file with the parameters of a text")
-    parser.add_argument("--emit", choices=LEVELS, help="write the text of that level (to -o, or stdout) instead")
+    parser.add_argument("--emit", choices=TEXTS, help="write the text of that level (to -o, or stdout) instead")
     parser.add_argument("--dump-dir", type=Path, metavar="DIR", help="write every level, and parameters.irpa for them")
     parser.add_argument("--report", action="store_true", help="print a row per kernel: whose code runs it, and why")
     parser.add_argument(
@@ -107,6 +107,8 @@ def _run(options: argparse.Namespace) -> None:
     if options.dump_dir:
         _dump(options.dump_dir, lowered)
     if options.emit:
+        if options.emit not in lowered.ir:
+            raise CompileError(f"there is no level '{options.emit}' with this target; it has {', '.join(lowered.ir)}")
         _write_text(options.output, lowered.ir[options.emit])
     elif options.output:
         write_artifact(options.output, lowered.artifact())

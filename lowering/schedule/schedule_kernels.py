@@ -49,9 +49,7 @@ class Unscheduled:
     def root(self) -> ir.Operation:
         """The contraction or pooling of the kernel."""
         return next(
-            op.operation
-            for op in self.function.entry_block.operations
-            if op.operation.name in CONTRACTIONS + POOLS
+            op.operation for op in self.function.entry_block.operations if op.operation.name in CONTRACTIONS + POOLS
         )
 
 

@@ -261,13 +261,15 @@ def _lower(
     program: str | None = None,
 ) -> Lowered:
     """Lower `module` until a level. With a `program`, which is at the level "iree", the module is its interface."""
-    if until not in LEVELS:
-        raise CompileError(f"unknown level {until!r}; known are {', '.join(LEVELS)}")
+    toolchain = toolchain_of(target.name)
+    if until not in LEVELS and until != toolchain.level:
+        raise CompileError(f"unknown level {until!r}; known are {', '.join((*LEVELS[:-1], toolchain.level))}")
+    until = LEVELS[-1] if until == toolchain.level else until
     first = LEVELS.index(level_of(module.operation) if program is None else "iree")
     last = LEVELS.index(until)
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
-    backend, toolchain = _backend(target), toolchain_of(target.name)
+    backend = _backend(target)
     texts: dict[str, str] = {} if program is None else {"iree": program}
     report: list[dict[str, Any]] = []
     symbols: set[str] = set()

@@ -128,3 +128,10 @@ def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(terrace.errors.TargetError, match="needs a C\\+\\+ compiler, found no no-such-compiler"):
         terrace.compile(model, (x,), target="hls")
+
+
+def test_the_last_level_is_the_targets_own() -> None:
+    model, x = make("mlp")
+    assert list(terrace.compiler.lower(model, (x,), target="hls", until="hls").ir) == ["graph", "kernel", "loop", "hls"]
+    with pytest.raises(CompileError, match="unknown level 'hls'; known are graph, kernel, loop, iree"):
+        terrace.compiler.lower(model, (x,), until="hls")
