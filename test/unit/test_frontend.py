@@ -292,11 +292,11 @@ def uses_fft(x: torch.Tensor) -> torch.Tensor:
     return torch.fft.rfft(x).abs()
 
 
-def uses_fmod(x: torch.Tensor) -> torch.Tensor:
-    return torch.fmod(x, 2) + 1
+def uses_cummax(x: torch.Tensor) -> torch.Tensor:
+    return torch.cummax(x, 0).values + 1
 
 
-@pytest.mark.parametrize(("function", "op"), [(uses_fft, "complex"), (uses_fmod, "torch.aten.fmod")])
+@pytest.mark.parametrize(("function", "op"), [(uses_fft, "complex"), (uses_cummax, "torch.aten.cummax")])
 def test_unsupported_ops_are_named_with_the_users_line(function: Any, op: str) -> None:
     with pytest.raises(ModelImportError) as caught:
         imported(Calls(function), torch.randn(2, 8))
