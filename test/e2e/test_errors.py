@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,10 +109,8 @@ def stub(path: Path, body: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("body", ["kill -SEGV $$", "exit 245"])
-def test_a_crash_of_iree_is_an_error(body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The signal itself, and what the script of the wheel makes of it."""
-    path = stub(tmp_path / "iree-compile", f"cat > /dev/null; echo Stack dump >&2; {body}")
+def test_a_crash_of_iree_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = stub(tmp_path / "iree-compile", "cat > /dev/null; echo Stack dump >&2; kill -SEGV $$")
     monkeypatch.setattr(iree_compiler, "iree_compile_path", lambda: path)
     with pytest.raises(terrace.CompileError, match=r"(?s)iree-compile crashed with SIGSEGV.*Stack dump"):
         terrace.compile_mlir(NEGATE)
@@ -124,11 +121,6 @@ def test_a_compiler_that_does_not_read_its_input(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(iree_compiler, "iree_compile_path", lambda: path)
     with pytest.raises(terrace.CompileError, match="failed with exit code 3"):
         terrace.compile_mlir(NEGATE)
-
-
-def test_exit_codes_that_are_no_signals() -> None:
-    assert iree_compiler._crash(1) is None and iree_compiler._crash(255) is None
-    assert iree_compiler._crash(-signal.SIGABRT) == iree_compiler._crash(250) == signal.SIGABRT
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import iree.runtime
 import numpy as np
+from terrace.lowering.target.iree.compiler import iree_compile_path
 from terrace.mlir import ir
 
 FLAGS = (
@@ -29,7 +29,7 @@ def compile_module(module: str | ir.Module, flags: Sequence[str] = ()) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "module.mlir"), Path(folder, "module.vmfb")
         source.write_text(text)
-        command = [str(Path(sys.executable).with_name("iree-compile")), *FLAGS, *flags]
+        command = [iree_compile_path(), *FLAGS, *flags]
         done = subprocess.run([*command, source, "-o", target], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"iree-compile failed ({done.returncode}):\n{done.stderr[:8000]}"
         return target.read_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from terrace.artifact import Artifact, State
+from terrace.lowering.target.iree.compiler import iree_compile_path
 from terrace.signature import Leaf, Signature, Tree
 
 FLAGS = (
@@ -151,7 +151,7 @@ def compile_program(text: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder, "program.mlir"), Path(folder, "program.vmfb")
         source.write_text(text)
-        compiler = str(Path(sys.executable).with_name("iree-compile"))
+        compiler = iree_compile_path()
         subprocess.run([compiler, str(source), "-o", str(program), *FLAGS], check=True, capture_output=True)
         return program.read_bytes()
 

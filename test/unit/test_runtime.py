@@ -33,6 +33,7 @@ from runtime_programs import (
 )
 from terrace.artifact import Artifact, State, write_artifact
 from terrace.errors import ArtifactError, InputError, TargetError, TerraceError
+from terrace.lowering.target.iree.compiler import iree_compile_path
 from terrace.runtime import cpu_features
 from terrace.runtime.buffers import import_array
 from terrace.runtime.device import cpu_device, default_threads
@@ -461,7 +462,7 @@ def test_features_are_those_of_all_cpus_in_llvm_names() -> None:
 
 def test_this_machine_has_what_llvm_finds_on_it() -> None:
     """What IREE's compiler takes for "host" must not be refused here."""
-    compiler = str(Path(sys.executable).with_name("iree-compile"))
+    compiler = iree_compile_path()
     source = "module { func.func @f(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> } }"
     flags = ["--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu"]
     flags += ["--iree-llvmcpu-target-cpu=host", "--compile-to=executable-sources", "-"]

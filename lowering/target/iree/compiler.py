@@ -1,12 +1,14 @@
-"""Running `iree-compile`, always in a process of its own: a crash of it becomes a `CompileError`."""
+"""Running `iree-compile`, always in a process of its own: a crash of it becomes a `CompileError`.
+
+Nothing of it outlives the call: whatever ends the call, Ctrl-C included, its processes are killed and its files go.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
-import sys
-import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,17 +17,19 @@ from terrace.errors import CompileError
 from terrace.mlir import ir
 
 _SHOWN_LINES = 40
-_CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM)
 
 
 def iree_compile_path() -> str:
-    """The compiler driver of the iree-base-compiler package of this environment."""
-    for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
-        if (folder / "iree-compile").exists():
-            return str(folder / "iree-compile")
-    raise CompileError(
-        "iree-compile is not beside this Python; install it with `pip install iree-base-compiler==3.13.0`"
-    )
+    """The program inside the iree-base-compiler package of this environment.
+
+    Not the script of that name beside Python: that one starts this one, which then outlives it when it is killed.
+    """
+    package = importlib.util.find_spec("iree.compiler")
+    for folder in (package and package.submodule_search_locations) or []:
+        path = Path(folder) / "_mlir_libs" / "iree-compile"
+        if path.exists():
+            return str(path)
+    raise CompileError("there is no iree-compile; install it with `pip install iree-base-compiler==3.13.0`")
 
 
 def program_text(module: ir.Operation) -> str:
@@ -35,30 +39,36 @@ def program_text(module: ir.Operation) -> str:
 
 def compile_program(text: str, flags: Sequence[str]) -> bytes:
     """Compile a program's text to a .vmfb; raises CompileError with IREE's diagnostics."""
-    with tempfile.TemporaryDirectory(prefix="terrace-") as folder:
-        output = Path(folder) / "program.vmfb"
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="terrace-")
+    except OSError as error:
+        raise CompileError(f"no folder for temporary files ({error}); set TMPDIR to one with room") from error
+    with folder:
         # By stdin, as the name of a source file would become a part of the program.
-        command = [iree_compile_path(), "-", "-o", str(output), *flags]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=_environment())
-        if done.returncode:
-            raise CompileError(_explain(done, flags))
-        return output.read_bytes()
+        done = _run([iree_compile_path(), "-", "-o", "-", *flags], text.encode(), folder.name)
+    if done.returncode:
+        raise CompileError(_explain(done, flags))
+    return done.stdout
 
 
-def _environment() -> dict[str, str]:
+def _run(command: Sequence[str], text: bytes, folder: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with its temporary files in `folder`; when this is interrupted, all its processes are killed."""
     # A crash prints a stack trace that needs no symbolizer to be of use.
-    return {**os.environ, "LLVM_DISABLE_SYMBOLIZATION": "1"}
+    environment = {**os.environ, "LLVM_DISABLE_SYMBOLIZATION": "1", "TMPDIR": folder}
+    pipe = subprocess.PIPE
+    # A process group of its own holds the linkers that it starts, which ignore Ctrl-C.
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, process_group=0) as process:
+        try:
+            output, errors = process.communicate(text)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def _explain(done: subprocess.CompletedProcess[str], flags: Sequence[str]) -> str:
-    crash = _crash(done.returncode)
-    what = f"crashed with {crash.name}" if crash else f"failed with exit code {done.returncode}"
-    lines = done.stderr.strip().splitlines()
+def _explain(done: subprocess.CompletedProcess[bytes], flags: Sequence[str]) -> str:
+    code = done.returncode
+    what = f"crashed with {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
     shown = "\n".join(lines[:_SHOWN_LINES]) + ("\n..." if len(lines) > _SHOWN_LINES else "")
     return f"iree-compile {what} (flags: {' '.join(flags)}):\n{shown}"
-
-
-def _crash(code: int) -> signal.Signals | None:
-    """The signal that a process died of. The iree-compile of the wheel is a script, which ends with its low byte."""
-    number = -code if code < 0 else 256 - code
-    return signal.Signals(number) if code < 0 or number in _CRASHES else None
