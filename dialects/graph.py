@@ -5,174 +5,68 @@ Values are ranked tensors; a size may be `?` everywhere. Operands of elementwise
 chooses later. Every op has a conversion to linalg (`convert-graph-to-linalg`), which is its reference.
 """
 
+# ruff: noqa: F401 (the ops of all files of the dialect are found here)
+
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
 from collections.abc import Sequence
 from typing import Any
 
-from terrace.dialects.base import (
-    Attributes,
-    Bool,
-    I64Array,
-    ShapeError,
-    attributes_of,
-    compatible,
-    element_type_of,
-    format_shape,
-    shape_of,
-    to_attribute,
-    verify,
+from terrace.dialects.base import Attributes, Bool, I64Array, ShapeError, compatible, format_shape
+from terrace.dialects.graph_base import (
+    Elementwise,
+    Graph,
+    Operand,
+    Result,
+    Tensor,
+    TensorOp,
+    broadcast_shapes,
+    image_axes,
+    image_shape,
+    pool_shape,
+    require_axis,
+    require_equal,
+    require_length,
+    require_rank,
+    window_size,
+)
+from terrace.dialects.graph_contraction import (
+    AttentionOp,
+    BatchMatmulOp,
+    Conv2dOp,
+    ConvTranspose2dOp,
+    MatmulOp,
+)
+from terrace.dialects.graph_elementwise import (
+    AbsOp,
+    AddOp,
+    CastOp,
+    CeilOp,
+    CompareOp,
+    CosOp,
+    DivOp,
+    ErfOp,
+    ExpOp,
+    FloorOp,
+    GeluOp,
+    HardsigmoidOp,
+    HardswishOp,
+    LogOp,
+    MaximumOp,
+    MinimumOp,
+    MulOp,
+    NegOp,
+    PowOp,
+    ReluOp,
+    RsqrtOp,
+    SelectOp,
+    SigmoidOp,
+    SiluOp,
+    SinOp,
+    SqrtOp,
+    SubOp,
+    TanhOp,
 )
 from terrace.mlir import DYNAMIC, ext, ir
-
-Tensor = ir.RankedTensorType
-Operand = ext.Operand
-Result = ext.Result
-
-
-class Graph(ext.Dialect, name="graph"):
-    """The namespace `graph.`"""
-
-
-class TensorOp(Graph.Operation):
-    """An op on tensors with one result. Subclasses state their shape rule in `infer` (and `infer_element_type`)."""
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        """The result's shape from the operands' shapes, or None when the declared type decides. Raises ShapeError."""
-        return None
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        """The result's element type from the operands'; the first operand's unless overridden."""
-        return types[0] if types else None
-
-    @classmethod
-    def build(cls, *operands: ir.Value, result_type: ir.Type | None = None, **attributes: Any) -> ir.Value:
-        """Create the op at the current insertion point, its result type inferred unless given; returns the result."""
-        attrs = Attributes(attributes)
-        if result_type is None:
-            shape = cls.infer([shape_of(v) for v in operands], attrs)
-            element_type = cls.infer_element_type([element_type_of(v) for v in operands], attrs)
-            assert shape is not None and element_type is not None, f"{cls.__name__} needs a result type"
-            result_type = ir.RankedTensorType.get(shape, element_type)
-        operation = ir.Operation.create(
-            cls.OPERATION_NAME,
-            results=[result_type],
-            operands=list(operands),
-            attributes={name: to_attribute(value) for name, value in attributes.items()},
-        )
-        return operation.results[0]
-
-    def verify_invariants(self) -> bool:
-        operation = self.operation
-        values = [*operation.operands, *operation.results]
-        # The bindings run this verifier before their own check of operand counts and types, which reports these.
-        if len(operation.results) != 1 or not all(
-            isinstance(v.type, (ir.RankedTensorType, ir.IndexType)) for v in values
-        ):
-            return True
-        tensors = [v for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
-        return verify(operation, lambda: self._check(tensors, operation))
-
-    def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
-        attrs = attributes_of(operation)
-        result = operation.results[0]
-        try:
-            shape = self.infer([shape_of(v) for v in tensors], attrs)
-            element_type = self.infer_element_type([element_type_of(v) for v in tensors], attrs)
-        except IndexError:
-            return  # too few operands: the bindings' own check names the count
-        if shape is not None and not compatible(shape, shape_of(result)):
-            raise ShapeError(f"result has shape {format_shape(shape_of(result))}, expected {format_shape(shape)}")
-        if element_type is not None and element_type != element_type_of(result):
-            raise ShapeError(f"result has element type {element_type_of(result)}, expected {element_type}")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Shape rules
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def broadcast_shapes(shapes: Sequence[Sequence[int]]) -> list[int]:
-    """NumPy's broadcast of `shapes`; `?` meeting a known size other than 1 takes the known size."""
-    rank = max(len(shape) for shape in shapes)
-    result = [1] * rank
-    for shape in shapes:
-        for axis, size in enumerate(shape, start=rank - len(shape)):
-            if size == 1 or size == result[axis]:
-                continue
-            if result[axis] == 1 or (result[axis] == DYNAMIC and size != DYNAMIC):
-                result[axis] = size
-            elif size != DYNAMIC:
-                raise ShapeError(f"cannot broadcast shapes {' and '.join(map(format_shape, shapes))}")
-    return result
-
-
-def require_rank(name: str, shape: Sequence[int], rank: int) -> None:
-    if len(shape) != rank:
-        raise ShapeError(f"{name} must have rank {rank}, got {format_shape(shape)}")
-
-
-def require_length(name: str, values: Sequence[int], length: int) -> None:
-    if len(values) != length:
-        raise ShapeError(f"attribute '{name}' must have {length} elements, got {len(values)}")
-
-
-def require_equal(what: str, left: int, right: int) -> None:
-    if left != right and DYNAMIC not in (left, right):
-        raise ShapeError(f"{what} differ: {left} and {right}")
-
-
-def require_axis(axis: int, rank: int) -> None:
-    if not 0 <= axis < rank:
-        raise ShapeError(f"axis {axis} is out of range for rank {rank}")
-
-
-def require_same_type(types: Sequence[ir.Type]) -> ir.Type:
-    for type_ in types[1:]:
-        if type_ != types[0]:
-            raise ShapeError(f"operands have different element types: {types[0]} and {type_}")
-    return types[0]
-
-
-def window_size(size: int, kernel: int, stride: int, low: int, high: int, dilation: int, ceil: bool = False) -> int:
-    """How many windows of `kernel` elements fit along a padded dimension (PyTorch's formula); `?` stays `?`."""
-    if DYNAMIC in (size, kernel):
-        return DYNAMIC
-    if stride < 1 or dilation < 1:
-        raise ShapeError("strides and dilations must be positive")
-    span = size + low + high - dilation * (kernel - 1) - 1
-    if span < 0:
-        raise ShapeError(f"the window of {dilation * (kernel - 1) + 1} elements exceeds the padded size")
-    count = span // stride + 1
-    if ceil and span % stride and count * stride < size + low:
-        count += 1
-    return count
-
-
-def image_axes(layout: str) -> tuple[int, int, int]:
-    """Positions of (channel, height, width) in a rank-4 tensor of this layout, NCHW or NHWC."""
-    if layout not in ("NCHW", "NHWC"):
-        raise ShapeError(f"attribute 'layout' must be NCHW or NHWC, got {layout}")
-    return (1, 2, 3) if layout == "NCHW" else (3, 1, 2)
-
-
-def image_shape(layout: str, batch: int, channels: int, height: int, width: int) -> list[int]:
-    return [batch, channels, height, width] if layout == "NCHW" else [batch, height, width, channels]
-
-
-def pool_shape(shape: list[int], attrs: Attributes) -> list[int]:
-    require_rank("input", shape, 4)
-    require_length("kernel", attrs.kernel, 2)
-    require_length("strides", attrs.strides, 2)
-    require_length("padding", attrs.padding, 4)
-    require_length("dilations", attrs.dilations, 2)
-    c, h, w = image_axes(attrs.layout)
-    top, bottom, left, right = attrs.padding
-    height = window_size(shape[h], attrs.kernel[0], attrs.strides[0], top, bottom, attrs.dilations[0], attrs.ceil_mode)
-    width = window_size(shape[w], attrs.kernel[1], attrs.strides[1], left, right, attrs.dilations[1], attrs.ceil_mode)
-    return image_shape(attrs.layout, shape[0], shape[c], height, width)
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Values that outlive a call
@@ -245,398 +139,6 @@ class YieldOp(Graph.Operation, name="yield", traits=[ext.Pure, ir.IsTerminatorTr
     """Ends the body of `graph.fusion` or `graph.constant` and gives its values."""
 
     values: Sequence[Operand[Any]]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Elementwise
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class Elementwise(TensorOp):
-    """Computes each element of the result from the elements at the same place of the (broadcast) operands.
-
-    Only a size known to be 1 stretches: a `?` is taken to equal the result's size when the program runs.
-    """
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        return broadcast_shapes(shapes)
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return require_same_type(types)
-
-
-class AbsOp(Elementwise, name="abs", traits=[ext.Pure]):
-    """|x|."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class CeilOp(Elementwise, name="ceil", traits=[ext.Pure]):
-    """The smallest integer that is at least x."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class CosOp(Elementwise, name="cos", traits=[ext.Pure]):
-    """cos(x), x in radians."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class ErfOp(Elementwise, name="erf", traits=[ext.Pure]):
-    """The error function of x."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class ExpOp(Elementwise, name="exp", traits=[ext.Pure]):
-    """e to the power x."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class FloorOp(Elementwise, name="floor", traits=[ext.Pure]):
-    """The largest integer that is at most x."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class GeluOp(Elementwise, name="gelu", traits=[ext.Pure]):
-    """x * Phi(x). `approximate` is "none" (by erf) or "tanh" (0.5x(1+tanh(sqrt(2/pi)(x+0.044715x^3))))."""
-
-    input: Operand[Tensor]
-    approximate: ir.StringAttr
-    result: Result[Tensor]
-
-
-class HardsigmoidOp(Elementwise, name="hardsigmoid", traits=[ext.Pure]):
-    """clamp(x + 3, 0, 6) / 6."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class HardswishOp(Elementwise, name="hardswish", traits=[ext.Pure]):
-    """x * clamp(x + 3, 0, 6) / 6."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class LogOp(Elementwise, name="log", traits=[ext.Pure]):
-    """The natural logarithm of x."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class NegOp(Elementwise, name="neg", traits=[ext.Pure]):
-    """-x."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class ReluOp(Elementwise, name="relu", traits=[ext.Pure]):
-    """0 where x < 0, else x; so NaN stays NaN."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class RsqrtOp(Elementwise, name="rsqrt", traits=[ext.Pure]):
-    """1 / sqrt(x)."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class SigmoidOp(Elementwise, name="sigmoid", traits=[ext.Pure]):
-    """1 / (1 + exp(-x))."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class SiluOp(Elementwise, name="silu", traits=[ext.Pure]):
-    """x / (1 + exp(-x))."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class SinOp(Elementwise, name="sin", traits=[ext.Pure]):
-    """sin(x), x in radians."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class SqrtOp(Elementwise, name="sqrt", traits=[ext.Pure]):
-    """The square root of x."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class TanhOp(Elementwise, name="tanh", traits=[ext.Pure]):
-    """tanh(x)."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class AddOp(Elementwise, name="add", traits=[ext.Pure]):
-    """lhs + rhs."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class SubOp(Elementwise, name="sub", traits=[ext.Pure]):
-    """lhs - rhs."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class MulOp(Elementwise, name="mul", traits=[ext.Pure]):
-    """lhs * rhs."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class DivOp(Elementwise, name="div", traits=[ext.Pure]):
-    """lhs / rhs, on floating point."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class PowOp(Elementwise, name="pow", traits=[ext.Pure]):
-    """lhs to the power rhs, on floating point."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class MaximumOp(Elementwise, name="maximum", traits=[ext.Pure]):
-    """The larger of both; NaN if either is NaN."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class MinimumOp(Elementwise, name="minimum", traits=[ext.Pure]):
-    """The smaller of both; NaN if either is NaN."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    result: Result[Tensor]
-
-
-class CompareOp(Elementwise, name="compare", traits=[ext.Pure]):
-    """lhs `predicate` rhs as i1; `predicate` is one of eq, ne, lt, le, gt, ge. Any comparison with NaN but ne is 0."""
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    predicate: ir.StringAttr
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        if attrs.predicate not in ("eq", "ne", "lt", "le", "gt", "ge"):
-            raise ShapeError(f"unknown predicate '{attrs.predicate}'")
-        require_same_type(types)
-        return ir.IntegerType.get_signless(1)
-
-
-class SelectOp(Elementwise, name="select", traits=[ext.Pure]):
-    """`on_true` where `condition` (i1) is 1, else `on_false`."""
-
-    condition: Operand[Tensor]
-    on_true: Operand[Tensor]
-    on_false: Operand[Tensor]
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        if types[0] != ir.IntegerType.get_signless(1):
-            raise ShapeError(f"condition must have element type i1, got {types[0]}")
-        return require_same_type(types[1:3])
-
-
-class CastOp(Elementwise, name="cast", traits=[ext.Pure]):
-    """The same number in the result's element type, as `Tensor.to(dtype)`: float to integer truncates towards zero."""
-
-    input: Operand[Tensor]
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return None
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Contractions
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class MatmulOp(TensorOp, name="matmul", traits=[ext.Pure]):
-    """lhs[..., k] * rhs[k, n] summed over k; rhs is [n, k] when `transpose_rhs` (torch.nn.Linear's weight).
-
-    lhs has any number of leading dimensions, at least one; rhs has rank 2. MACs: product of leading sizes * n * k.
-    """
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    transpose_rhs: Bool
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        lhs, rhs = shapes
-        require_rank("rhs", rhs, 2)
-        if len(lhs) < 2:
-            raise ShapeError(f"lhs must have rank 2 or more, got {format_shape(lhs)}")
-        n, k = rhs if attrs.transpose_rhs else reversed(rhs)
-        require_equal("contracted sizes", lhs[-1], k)
-        return [*lhs[:-1], n]
-
-
-class BatchMatmulOp(TensorOp, name="batch_matmul", traits=[ext.Pure]):
-    """lhs[b..., m, k] * rhs[b..., k, n] summed over k; rhs is [b..., n, k] when `transpose_rhs`.
-
-    Both have the same leading batch sizes, at least one.
-    """
-
-    lhs: Operand[Tensor]
-    rhs: Operand[Tensor]
-    transpose_rhs: Bool
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        lhs, rhs = shapes
-        if len(lhs) < 3 or not compatible(lhs[:-2], rhs[:-2]):
-            raise ShapeError(f"batch sizes differ: {format_shape(lhs)} and {format_shape(rhs)}")
-        n, k = rhs[-2:] if attrs.transpose_rhs else reversed(rhs[-2:])
-        require_equal("contracted sizes", lhs[-1], k)
-        return [*(a if a != DYNAMIC else b for a, b in zip(lhs[:-2], rhs[:-2], strict=True)), lhs[-2], n]
-
-
-class Conv2dOp(TensorOp, name="conv2d", traits=[ext.Pure]):
-    """2-D cross-correlation, as torch.nn.functional.conv2d without bias.
-
-    `input` is in `layout` (NCHW or NHWC) and so is the result; `weight` is [out, in / groups, kh, kw] always.
-    `padding` is (top, bottom, left, right) zeros.
-    """
-
-    input: Operand[Tensor]
-    weight: Operand[Tensor]
-    strides: I64Array
-    padding: I64Array
-    dilations: I64Array
-    groups: ir.IntegerAttr
-    layout: ir.StringAttr
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        image, weight = shapes
-        require_rank("input", image, 4)
-        require_rank("weight", weight, 4)
-        require_length("strides", attrs.strides, 2)
-        require_length("padding", attrs.padding, 4)
-        require_length("dilations", attrs.dilations, 2)
-        c, h, w = image_axes(attrs.layout)
-        if attrs.groups < 1 or (weight[0] != DYNAMIC and weight[0] % attrs.groups):
-            raise ShapeError(f"{attrs.groups} groups do not divide {weight[0]} output channels")
-        if DYNAMIC not in (image[c], weight[1]):
-            require_equal("channels of the input and of all groups", image[c], weight[1] * attrs.groups)
-        top, bottom, left, right = attrs.padding
-        height = window_size(image[h], weight[2], attrs.strides[0], top, bottom, attrs.dilations[0])
-        width = window_size(image[w], weight[3], attrs.strides[1], left, right, attrs.dilations[1])
-        return image_shape(attrs.layout, image[0], weight[0], height, width)
-
-
-class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
-    """Transposed 2-D convolution, as torch.nn.functional.conv_transpose2d without bias.
-
-    `weight` is [in, out / groups, kh, kw]; `padding` is (height, width), both sides, as in PyTorch.
-    """
-
-    input: Operand[Tensor]
-    weight: Operand[Tensor]
-    strides: I64Array
-    padding: I64Array
-    output_padding: I64Array
-    dilations: I64Array
-    groups: ir.IntegerAttr
-    layout: ir.StringAttr
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        image, weight = shapes
-        require_rank("input", image, 4)
-        require_rank("weight", weight, 4)
-        for name in ("strides", "padding", "output_padding", "dilations"):
-            require_length(name, getattr(attrs, name), 2)
-        c, h, w = image_axes(attrs.layout)
-        require_equal("input channels", image[c], weight[0])
-        sizes = [
-            DYNAMIC
-            if DYNAMIC in (image[axis], weight[2 + i])
-            else (image[axis] - 1) * attrs.strides[i]
-            - 2 * attrs.padding[i]
-            + attrs.dilations[i] * (weight[2 + i] - 1)
-            + attrs.output_padding[i]
-            + 1
-            for i, axis in enumerate((h, w))
-        ]
-        channels = DYNAMIC if weight[1] == DYNAMIC else weight[1] * attrs.groups
-        return image_shape(attrs.layout, image[0], channels, sizes[0], sizes[1])
-
-
-class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
-    """softmax(query * key^T * scale + mask) * value, over the last two dimensions.
-
-    query is [b..., l, e], key [b..., s, e], value [b..., s, v]. `mask`, if given, is additive, of the result's element
-    type, and broadcasts to [b..., l, s]. With `is_causal`, row i sees columns up to i only (PyTorch's top-left mask).
-    """
-
-    query: Operand[Tensor]
-    key: Operand[Tensor]
-    value: Operand[Tensor]
-    mask: Sequence[Operand[Tensor]]
-    scale: ir.FloatAttr
-    is_causal: Bool
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        query, key, value = shapes[:3]
-        if len(query) < 3 or not (compatible(query[:-2], key[:-2]) and compatible(key[:-2], value[:-2])):
-            raise ShapeError(f"batch sizes differ: {', '.join(map(format_shape, shapes[:3]))}")
-        require_equal("widths of query and key", query[-1], key[-1])
-        require_equal("lengths of key and value", key[-2], value[-2])
-        return [*query[:-1], value[-1]]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

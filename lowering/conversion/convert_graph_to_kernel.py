@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import Attributes, element_type_of, shape_of, to_attribute, to_python
-from terrace.dialects.graph import ELEMENTWISE_OPS, broadcast_shapes
+from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.dialects.graph_base import broadcast_shapes
 from terrace.lowering.building import splat, splat_value
 from terrace.lowering.constants import constant_values
 from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, collapse_shape, product

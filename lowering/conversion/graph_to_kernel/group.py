@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.dialects.graph import ELEMENTWISE_OPS, window_size
+from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.dialects.graph_base import window_size
 from terrace.lowering.building import splat_value
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
-from terrace.dialects.graph import image_axes, image_shape
+from terrace.dialects.graph_base import image_axes, image_shape
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.contraction import multiply_add
 from terrace.mlir import arith, ir, linalg, tensor

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of
-from terrace.dialects.graph import image_axes
+from terrace.dialects.graph_base import image_axes
 from terrace.lowering.conversion import payload
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.reduction import initial_value

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, compatible, element_type_of, shape_of
-from terrace.dialects.graph import broadcast_shapes
+from terrace.dialects.graph_base import broadcast_shapes
 from terrace.lowering.conversion.torch_to_graph.torch_op import (
     TorchOp,
     cast,

@@ -1,0 +1,161 @@
+"""The ops of the graph dialect that multiply and sum: matrix products, convolutions and attention."""
+
+# No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
+from collections.abc import Sequence
+
+from terrace.dialects.base import Attributes, Bool, I64Array, ShapeError, compatible, format_shape
+from terrace.dialects.graph_base import (
+    Operand,
+    Result,
+    Tensor,
+    TensorOp,
+    image_axes,
+    image_shape,
+    require_equal,
+    require_length,
+    require_rank,
+    window_size,
+)
+from terrace.mlir import DYNAMIC, ext, ir
+
+
+class MatmulOp(TensorOp, name="matmul", traits=[ext.Pure]):
+    """lhs[..., k] * rhs[k, n] summed over k; rhs is [n, k] when `transpose_rhs` (torch.nn.Linear's weight).
+
+    lhs has any number of leading dimensions, at least one; rhs has rank 2. MACs: product of leading sizes * n * k.
+    """
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    transpose_rhs: Bool
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        lhs, rhs = shapes
+        require_rank("rhs", rhs, 2)
+        if len(lhs) < 2:
+            raise ShapeError(f"lhs must have rank 2 or more, got {format_shape(lhs)}")
+        n, k = rhs if attrs.transpose_rhs else reversed(rhs)
+        require_equal("contracted sizes", lhs[-1], k)
+        return [*lhs[:-1], n]
+
+
+class BatchMatmulOp(TensorOp, name="batch_matmul", traits=[ext.Pure]):
+    """lhs[b..., m, k] * rhs[b..., k, n] summed over k; rhs is [b..., n, k] when `transpose_rhs`.
+
+    Both have the same leading batch sizes, at least one.
+    """
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    transpose_rhs: Bool
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        lhs, rhs = shapes
+        if len(lhs) < 3 or not compatible(lhs[:-2], rhs[:-2]):
+            raise ShapeError(f"batch sizes differ: {format_shape(lhs)} and {format_shape(rhs)}")
+        n, k = rhs[-2:] if attrs.transpose_rhs else reversed(rhs[-2:])
+        require_equal("contracted sizes", lhs[-1], k)
+        return [*(a if a != DYNAMIC else b for a, b in zip(lhs[:-2], rhs[:-2], strict=True)), lhs[-2], n]
+
+
+class Conv2dOp(TensorOp, name="conv2d", traits=[ext.Pure]):
+    """2-D cross-correlation, as torch.nn.functional.conv2d without bias.
+
+    `input` is in `layout` (NCHW or NHWC) and so is the result; `weight` is [out, in / groups, kh, kw] always.
+    `padding` is (top, bottom, left, right) zeros.
+    """
+
+    input: Operand[Tensor]
+    weight: Operand[Tensor]
+    strides: I64Array
+    padding: I64Array
+    dilations: I64Array
+    groups: ir.IntegerAttr
+    layout: ir.StringAttr
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        image, weight = shapes
+        require_rank("input", image, 4)
+        require_rank("weight", weight, 4)
+        require_length("strides", attrs.strides, 2)
+        require_length("padding", attrs.padding, 4)
+        require_length("dilations", attrs.dilations, 2)
+        c, h, w = image_axes(attrs.layout)
+        if attrs.groups < 1 or (weight[0] != DYNAMIC and weight[0] % attrs.groups):
+            raise ShapeError(f"{attrs.groups} groups do not divide {weight[0]} output channels")
+        if DYNAMIC not in (image[c], weight[1]):
+            require_equal("channels of the input and of all groups", image[c], weight[1] * attrs.groups)
+        top, bottom, left, right = attrs.padding
+        height = window_size(image[h], weight[2], attrs.strides[0], top, bottom, attrs.dilations[0])
+        width = window_size(image[w], weight[3], attrs.strides[1], left, right, attrs.dilations[1])
+        return image_shape(attrs.layout, image[0], weight[0], height, width)
+
+
+class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
+    """Transposed 2-D convolution, as torch.nn.functional.conv_transpose2d without bias.
+
+    `weight` is [in, out / groups, kh, kw]; `padding` is (height, width), both sides, as in PyTorch.
+    """
+
+    input: Operand[Tensor]
+    weight: Operand[Tensor]
+    strides: I64Array
+    padding: I64Array
+    output_padding: I64Array
+    dilations: I64Array
+    groups: ir.IntegerAttr
+    layout: ir.StringAttr
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        image, weight = shapes
+        require_rank("input", image, 4)
+        require_rank("weight", weight, 4)
+        for name in ("strides", "padding", "output_padding", "dilations"):
+            require_length(name, getattr(attrs, name), 2)
+        c, h, w = image_axes(attrs.layout)
+        require_equal("input channels", image[c], weight[0])
+        sizes = [
+            DYNAMIC
+            if DYNAMIC in (image[axis], weight[2 + i])
+            else (image[axis] - 1) * attrs.strides[i]
+            - 2 * attrs.padding[i]
+            + attrs.dilations[i] * (weight[2 + i] - 1)
+            + attrs.output_padding[i]
+            + 1
+            for i, axis in enumerate((h, w))
+        ]
+        channels = DYNAMIC if weight[1] == DYNAMIC else weight[1] * attrs.groups
+        return image_shape(attrs.layout, image[0], channels, sizes[0], sizes[1])
+
+
+class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
+    """softmax(query * key^T * scale + mask) * value, over the last two dimensions.
+
+    query is [b..., l, e], key [b..., s, e], value [b..., s, v]. `mask`, if given, is additive, of the result's element
+    type, and broadcasts to [b..., l, s]. With `is_causal`, row i sees columns up to i only (PyTorch's top-left mask).
+    """
+
+    query: Operand[Tensor]
+    key: Operand[Tensor]
+    value: Operand[Tensor]
+    mask: Sequence[Operand[Tensor]]
+    scale: ir.FloatAttr
+    is_causal: Bool
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        query, key, value = shapes[:3]
+        if len(query) < 3 or not (compatible(query[:-2], key[:-2]) and compatible(key[:-2], value[:-2])):
+            raise ShapeError(f"batch sizes differ: {', '.join(map(format_shape, shapes[:3]))}")
+        require_equal("widths of query and key", query[-1], key[-1])
+        require_equal("lengths of key and value", key[-2], value[-2])
+        return [*query[:-1], value[-1]]

@@ -1,0 +1,231 @@
+"""The elementwise ops of the graph dialect on numbers of every kind."""
+
+# No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
+from terrace.dialects.base import Attributes, ShapeError
+from terrace.dialects.graph_base import Elementwise, Operand, Result, Tensor, require_same_type
+from terrace.mlir import ext, ir
+
+
+class AbsOp(Elementwise, name="abs", traits=[ext.Pure]):
+    """|x|."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class CeilOp(Elementwise, name="ceil", traits=[ext.Pure]):
+    """The smallest integer that is at least x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class CosOp(Elementwise, name="cos", traits=[ext.Pure]):
+    """cos(x), x in radians."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class ErfOp(Elementwise, name="erf", traits=[ext.Pure]):
+    """The error function of x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class ExpOp(Elementwise, name="exp", traits=[ext.Pure]):
+    """e to the power x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class FloorOp(Elementwise, name="floor", traits=[ext.Pure]):
+    """The largest integer that is at most x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class GeluOp(Elementwise, name="gelu", traits=[ext.Pure]):
+    """x * Phi(x). `approximate` is "none" (by erf) or "tanh" (0.5x(1+tanh(sqrt(2/pi)(x+0.044715x^3))))."""
+
+    input: Operand[Tensor]
+    approximate: ir.StringAttr
+    result: Result[Tensor]
+
+
+class HardsigmoidOp(Elementwise, name="hardsigmoid", traits=[ext.Pure]):
+    """clamp(x + 3, 0, 6) / 6."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class HardswishOp(Elementwise, name="hardswish", traits=[ext.Pure]):
+    """x * clamp(x + 3, 0, 6) / 6."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class LogOp(Elementwise, name="log", traits=[ext.Pure]):
+    """The natural logarithm of x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class NegOp(Elementwise, name="neg", traits=[ext.Pure]):
+    """-x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class ReluOp(Elementwise, name="relu", traits=[ext.Pure]):
+    """0 where x < 0, else x; so NaN stays NaN."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class RsqrtOp(Elementwise, name="rsqrt", traits=[ext.Pure]):
+    """1 / sqrt(x)."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class SigmoidOp(Elementwise, name="sigmoid", traits=[ext.Pure]):
+    """1 / (1 + exp(-x))."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class SiluOp(Elementwise, name="silu", traits=[ext.Pure]):
+    """x / (1 + exp(-x))."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class SinOp(Elementwise, name="sin", traits=[ext.Pure]):
+    """sin(x), x in radians."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class SqrtOp(Elementwise, name="sqrt", traits=[ext.Pure]):
+    """The square root of x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class TanhOp(Elementwise, name="tanh", traits=[ext.Pure]):
+    """tanh(x)."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class AddOp(Elementwise, name="add", traits=[ext.Pure]):
+    """lhs + rhs."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class SubOp(Elementwise, name="sub", traits=[ext.Pure]):
+    """lhs - rhs."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class MulOp(Elementwise, name="mul", traits=[ext.Pure]):
+    """lhs * rhs."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class DivOp(Elementwise, name="div", traits=[ext.Pure]):
+    """lhs / rhs, on floating point."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class PowOp(Elementwise, name="pow", traits=[ext.Pure]):
+    """lhs to the power rhs, on floating point."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class MaximumOp(Elementwise, name="maximum", traits=[ext.Pure]):
+    """The larger of both; NaN if either is NaN."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class MinimumOp(Elementwise, name="minimum", traits=[ext.Pure]):
+    """The smaller of both; NaN if either is NaN."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class CompareOp(Elementwise, name="compare", traits=[ext.Pure]):
+    """lhs `predicate` rhs as i1; `predicate` is one of eq, ne, lt, le, gt, ge. Any comparison with NaN but ne is 0."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    predicate: ir.StringAttr
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        if attrs.predicate not in ("eq", "ne", "lt", "le", "gt", "ge"):
+            raise ShapeError(f"unknown predicate '{attrs.predicate}'")
+        require_same_type(types)
+        return ir.IntegerType.get_signless(1)
+
+
+class SelectOp(Elementwise, name="select", traits=[ext.Pure]):
+    """`on_true` where `condition` (i1) is 1, else `on_false`."""
+
+    condition: Operand[Tensor]
+    on_true: Operand[Tensor]
+    on_false: Operand[Tensor]
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        if types[0] != ir.IntegerType.get_signless(1):
+            raise ShapeError(f"condition must have element type i1, got {types[0]}")
+        return require_same_type(types[1:3])
+
+
+class CastOp(Elementwise, name="cast", traits=[ext.Pure]):
+    """The same number in the result's element type, as `Tensor.to(dtype)`: float to integer truncates towards zero."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return None
