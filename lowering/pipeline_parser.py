@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from terrace.errors import PipelineError
 from terrace.lowering.pass_options import OptionError, build_pass, end_of_string
-from terrace.lowering.registry import PASSES, all_pass_names, find_pass, suggestion
+from terrace.lowering.registry import all_pass_names, find_pass, has_pass, suggestion
 from terrace.mlir import PassManager, ir
 from terrace.passes import Pass, UpstreamPass
 
@@ -57,7 +57,7 @@ def parse_pass(name: str, options: str) -> Pass:
     An upstream pass that runs on another op than the module is nested under that op, as mlir-opt does.
     """
     text = f"{name}{{{options}}}" if options else name
-    anchor = None if name in PASSES else _required_anchor(name)
+    anchor = None if has_pass(name) else _required_anchor(name)
     (found,) = parse_pipeline(f"{anchor}({text})" if anchor else text)
     return found
 
@@ -138,7 +138,7 @@ class _Reader:
 
 
 def _to_pass(text: str, element: Element) -> Pass:
-    if element.children is None and element.name in PASSES:
+    if element.children is None and has_pass(element.name):
         try:
             return build_pass(find_pass(element.name), element.options or "")
         except OptionError as error:
@@ -155,7 +155,7 @@ def _check_upstream_names(text: str, element: Element) -> None:
     """Refuse unknown names, and passes of ours inside an anchor, at their own place in the text."""
     if element.children is not None:
         for child in element.children:
-            if child.name in PASSES:
+            if has_pass(child.name):
                 raise _error(
                     text,
                     child.start,

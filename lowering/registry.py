@@ -1,4 +1,7 @@
-"""Every pass written in Python, by name; a pass is imported when it is first looked up, so that tools start fast."""
+"""Every pass written in Python, by name; a pass is imported when it is first looked up, so that tools start fast.
+
+Other packages add theirs by entry points (`terrace.lowering.pass_plugins`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import inspect
 from collections.abc import Iterable
 
 from terrace.errors import PipelineError
+from terrace.lowering.pass_plugins import find_plugin, load_plugin, plugin_names
 from terrace.lowering.upstream_passes import UPSTREAM_PASSES
 from terrace.passes import Pass
 
@@ -33,27 +37,41 @@ PASSES: dict[str, str] = {
     "set-hardware-attributes": "terrace.lowering.target.hls.set_hardware_attributes:SetHardwareAttributes",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",
+    "verify-level": "terrace.lowering.transforms.verify_level:VerifyLevel",
 }
+
+
+def has_pass(name: str) -> bool:
+    """Whether `name` is a Python pass: of Terrace, or of another package. A plugin cannot take a name of MLIR's."""
+    return name in PASSES or (name not in UPSTREAM_PASSES and name in plugin_names())
 
 
 def find_pass(name: str) -> type[Pass]:
     """The class of the Python pass called `name`; raises `PipelineError` suggesting near names."""
-    try:
-        module, _, class_name = PASSES[name].partition(":")
-    except KeyError:
-        raise PipelineError(f"unknown pass '{name}'{suggestion(name, all_pass_names())}") from None
+    if name not in PASSES:
+        if not has_pass(name):
+            raise PipelineError(f"unknown pass '{name}'{suggestion(name, all_pass_names())}")
+        return find_plugin(name)
+    module, _, class_name = PASSES[name].partition(":")
     found: type[Pass] = getattr(importlib.import_module(module), class_name)
     return found
 
 
+def load_passes(file: str) -> None:
+    """Register the passes that a Python file defines; raises PipelineError if one takes a name that is known."""
+    for name in load_plugin(file):
+        if name in PASSES or name in UPSTREAM_PASSES:
+            raise PipelineError(f"'{file}' defines a pass '{name}', which is the name of a pass of Terrace's or MLIR's")
+
+
 def all_pass_names() -> list[str]:
-    """The names of all passes: ours and upstream's, sorted."""
-    return sorted({*PASSES, *UPSTREAM_PASSES})
+    """The names of all passes: ours, upstream's and other packages', sorted."""
+    return sorted({*PASSES, *UPSTREAM_PASSES, *plugin_names()})
 
 
-def summaries() -> dict[str, str]:
+def summaries(names: Iterable[str] = PASSES) -> dict[str, str]:
     """The first docstring line of each Python pass, by pass name. Imports every pass."""
-    return {name: summary_of(find_pass(name)) for name in PASSES}
+    return {name: summary_of(find_pass(name)) for name in names}
 
 
 def summary_of(pass_class: type[Pass]) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from terrace import progress
 from terrace.artifact import LEVELS, TEXTS, write_artifact
 from terrace.compiler import PRECISIONS, Lowered, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     _check(parser, options)
     try:
-        _run(options)
+        with progress.shown():
+            _run(options)
     except BrokenPipeError:  # The reader has seen enough, as `head` has; Python must not flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
-import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from terrace.errors import PassError, PipelineError
 from terrace.lowering.pipeline_parser import print_pipeline
 from terrace.mlir import attach_diagnostics, create_context, ir, load_torch_dialects
-from terrace.passes import LocatedPassError, Pass, UpstreamPassError, run_passes, source_position
+from terrace.passes import (
+    LocatedPassError,
+    Pass,
+    PassRaisedError,
+    UpstreamPassError,
+    Watcher,
+    run_passes,
+    source_position,
+)
 from terrace.tools.diagnostics import Printer, Report, Verifier, reports_of
 from terrace.tools.opt_flags import Settings, UsageError, help_text, list_passes, parse_arguments
 
@@ -60,6 +68,21 @@ def _information(settings: Settings) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
+class _Observer(Watcher):
+    """Sums the times of passes, and prints the IR after each if that is asked for."""
+
+    def __init__(self, run: OptRun) -> None:
+        self.run = run
+
+    def after(self, pass_: Pass, module: ir.Operation, seconds: float) -> None:
+        """Count and print."""
+        name = str(pass_)
+        self.run.seconds[name] = self.run.seconds.get(name, 0.0) + seconds
+        if self.run.settings.print_after_all:
+            title = f"// -----// IR Dump After {pass_} //----- //"
+            print(f"{title}\n{self.run.print(module)}", file=sys.stderr)
+
+
 class OptRun:
     """One input through the passes, part by part."""
 
@@ -103,7 +126,7 @@ class OptRun:
         except PassError as error:
             self._report_failure(error)
             return None
-        return self._print(module)
+        return self.print(module)
 
     def _parse(self, part: str) -> ir.Module:
         with self.context, ir.Location.unknown():
@@ -112,19 +135,9 @@ class OptRun:
             return ir.Module.parse(part)
 
     def _run_passes(self, module: ir.Module) -> None:
-        started = time.perf_counter()
+        run_passes(self.settings.passes, module.operation, [_Observer(self)], verify=self.settings.verify_each)
 
-        def after(pass_: Pass, operation: ir.Operation) -> None:
-            nonlocal started
-            self.seconds[str(pass_)] = self.seconds.get(str(pass_), 0.0) + time.perf_counter() - started
-            if self.settings.print_after_all:
-                title = f"// -----// IR Dump After {pass_} //----- //"
-                print(f"{title}\n{self._print(operation)}", file=sys.stderr)
-            started = time.perf_counter()
-
-        run_passes(self.settings.passes, module.operation, after, verify=self.settings.verify_each)
-
-    def _print(self, module: ir.Module | ir.Operation) -> str:
+    def print(self, module: ir.Module | ir.Operation) -> str:
         settings = self.settings
         text = module.operation.get_asm(
             enable_debug_info=settings.debuginfo,
@@ -148,6 +161,10 @@ class OptRun:
             self.sink.report(Report("error", error.message, position))
             note = error.note
         elif isinstance(error, UpstreamPassError):
+            note = error.note
+        elif isinstance(error, PassRaisedError):
+            self.sink.report(Report("error", error.message, None))
+            traceback.print_exception(error.__cause__)
             note = error.note
         else:
             self.sink.report(Report("error", str(error), None))

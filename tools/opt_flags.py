@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from terrace.errors import TerraceError
+from terrace.errors import PipelineError, TerraceError
 from terrace.lowering.pass_options import describe_options
+from terrace.lowering.pass_plugins import find_plugin, plugin_names
 from terrace.lowering.pipeline_parser import parse_pass, parse_pipeline
-from terrace.lowering.registry import PASSES, all_pass_names, find_pass, suggestion, summaries
+from terrace.lowering.registry import (
+    all_pass_names,
+    find_pass,
+    has_pass,
+    load_passes,
+    suggestion,
+    summaries,
+    summary_of,
+)
 from terrace.lowering.upstream_passes import UPSTREAM_PASSES
 from terrace.passes import Pass
 
 USAGE = "usage: terrace-opt [flags and passes] [FILE]"
 DEFAULT_MARKER = "// -----"
+BROKEN = "broken: "
 
 
 class UsageError(TerraceError):
@@ -28,7 +38,7 @@ class Flag:
 
     name: str
     setting: str
-    kind: Literal["bool", "text", "optional text", "integer"]
+    kind: Literal["bool", "text", "optional text", "text list", "integer"]
     help: str
     default: Any = True
 
@@ -38,6 +48,7 @@ _FLAGS = (
     Flag("dump-pass-pipeline", "dump_pipeline", "bool", "print the pipeline to stderr before it runs"),
     Flag("help", "help", "bool", "print this text, with all passes and their options"),
     Flag("list-passes", "list_passes", "bool", "print the names of all passes, ours and upstream's"),
+    Flag("load-pass-plugin", "plugins", "text list", "run this Python file and know the passes that it defines"),
     Flag("mlir-elide-elementsattrs-if-larger", "elide_larger", "integer", "elide longer constants"),
     Flag("mlir-print-debuginfo", "debuginfo", "bool", "print locations"),
     Flag("mlir-print-ir-after-all", "print_after_all", "bool", "print the IR to stderr after each pass"),
@@ -67,6 +78,7 @@ class Settings:
     input: str = "-"
     output: str = "-"
     passes: list[Pass] = dataclasses.field(default_factory=list)
+    plugins: list[str] = dataclasses.field(default_factory=list)
     pipeline: str | None = None
     marker: str | None = None
     verify_diagnostics: str | None = None
@@ -87,7 +99,8 @@ class Settings:
 def parse_arguments(arguments: Sequence[str]) -> Settings:
     """The settings that `arguments` ask for; raises `UsageError` or `PipelineError`."""
     settings = Settings()
-    inputs = []
+    inputs: list[str] = []
+    passes: list[tuple[str, str, str]] = []
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -95,24 +108,36 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
             inputs.append(argument)
             continue
         name, equals, value = argument.removeprefix("-").removeprefix("-").partition("=")
-        if name in FLAGS:
-            flag = FLAGS[name]
-            if flag.kind in ("text", "integer") and not equals:
-                if not rest:
-                    raise UsageError(f"flag '{argument}' needs a value: {flag.help}")
-                value = rest.pop(0)
-            setattr(settings, flag.setting, _value(flag, value if value or equals else None))
-        elif name in PASSES or name in UPSTREAM_PASSES:
-            settings.passes.append(parse_pass(name, value))
-        else:
-            near = suggestion(name, [*FLAGS, *all_pass_names()])
-            raise UsageError(f"unknown flag or pass '{argument}'{near}")
+        if name not in FLAGS:
+            passes.append((argument, name, value))
+            continue
+        flag = FLAGS[name]
+        if flag.kind in ("text", "text list", "integer") and not equals:
+            if not rest:
+                raise UsageError(f"flag '{argument}' needs a value: {flag.help}")
+            value = rest.pop(0)
+        _set(settings, flag, value if value or equals else None)
     if len(inputs) > 1:
         raise UsageError(f"more than one input file: {', '.join(inputs)}")
     if inputs:
         settings.input = inputs[0]
+    # Before names are looked up, wherever the flag stands.
+    for plugin in settings.plugins:
+        load_passes(plugin)
+    settings.passes = [_bare_pass(*item) for item in passes]
     _check(settings)
     return settings
+
+
+def _bare_pass(argument: str, name: str, options: str) -> Pass:
+    if not has_pass(name) and name not in UPSTREAM_PASSES:
+        raise UsageError(f"unknown flag or pass '{argument}'{suggestion(name, [*FLAGS, *all_pass_names()])}")
+    return parse_pass(name, options)
+
+
+def _set(settings: Settings, flag: Flag, text: str | None) -> None:
+    value = _value(flag, text)
+    setattr(settings, flag.setting, [*getattr(settings, flag.setting), value] if flag.kind == "text list" else value)
 
 
 def _value(flag: Flag, text: str | None) -> Any:
@@ -142,11 +167,31 @@ def _check(settings: Settings) -> None:
 
 
 def list_passes() -> str:
-    """The text of `--list-passes`: ours with their summaries, then upstream's names."""
-    width = max(map(len, PASSES), default=0)
-    ours = [f"  {name:{width}}  {summary}" for name, summary in summaries().items()]
-    upstream = [f"  {name}" for name in sorted(UPSTREAM_PASSES)]
-    return "\n".join(["Terrace's passes:", *ours, "", "MLIR's and torch-mlir's passes:", *upstream])
+    """The text of `--list-passes`: ours and other packages' with their summaries, then upstream's names."""
+    return "\n".join([
+        "Terrace's passes:",
+        *_table(summaries()),
+        *["", "Passes of other packages:", *_table(_plugin_summaries())] * bool(plugin_names()),
+        "",
+        "MLIR's and torch-mlir's passes:",
+        *[f"  {name}" for name in sorted(UPSTREAM_PASSES)],
+    ])  # fmt: skip
+
+
+def _table(rows: Mapping[str, str]) -> list[str]:
+    width = max(map(len, rows), default=0)
+    return [f"  {name:{width}}  {text}" for name, text in rows.items()]
+
+
+def _plugin_summaries() -> dict[str, str]:
+    """The summaries of other packages' passes; where one is broken, what is wrong with it."""
+    found = {}
+    for name in plugin_names():
+        try:
+            found[name] = summary_of(find_plugin(name))
+        except PipelineError as error:
+            found[name] = f"{BROKEN}{error}"
+    return found
 
 
 def help_text() -> str:
@@ -154,10 +199,11 @@ def help_text() -> str:
     width = max(map(len, FLAGS)) + 2
     flags = [f"  {'-' if len(name) == 1 else '--'}{name}".ljust(width + 4) + flag.help for name, flag in FLAGS.items()]
     passes = []
-    for name, summary in summaries().items():
+    for name, summary in {**summaries(), **_plugin_summaries()}.items():
         passes.append(f"  --{name}")
         passes.extend(textwrap.wrap(summary, 110, initial_indent=" " * 6, subsequent_indent=" " * 6))
-        passes.extend(f"        {line}" for line in describe_options(find_pass(name)))
+        if not summary.startswith(BROKEN):
+            passes.extend(f"        {line}" for line in describe_options(find_pass(name)))
     count = len(UPSTREAM_PASSES)
     closing = f"{count} passes of MLIR and torch-mlir are flags in the same way: see --list-passes."
     intro = "Read MLIR from FILE (or stdin), run passes over it, verify after each, and print the result."

@@ -16,6 +16,7 @@ from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_ker
 from terrace.lowering.schedule.schedule import Layout, Padding
 from terrace.mlir import DYNAMIC, func, ir, memref, walk
 from terrace.passes import Pass, fail
+from terrace.progress import track
 
 
 def shape_in_memory(shape: list[int], layout: Layout | Padding | None) -> list[int]:
@@ -97,7 +98,7 @@ class ConvertKernelToLoop(Pass):
 
     def run(self, module: ir.Operation) -> None:
         functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
-        kernels = {function.name.value: _convert(function) for function in functions}
+        kernels = {function.name.value: _convert(function) for function in track(functions, "kernel")}
         for operation in list(walk(module)):
             if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
                 _lay_out_arguments(operation, kernels[to_python(operation.attributes["callee"])])

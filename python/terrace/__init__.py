@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from terrace import logging as logging
     from terrace.compiler import compile as compile
     from terrace.compiler import compile_mlir as compile_mlir
     from terrace.errors import ArtifactError as ArtifactError
@@ -56,11 +58,14 @@ __all__ = [
     "compile",
     "compile_mlir",
     "load",
+    "logging",
     "__version__",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "logging":
+        return importlib.import_module("terrace.logging")
     if name == "__version__":
         # Reading the metadata takes longer than all of this import.
         value: Any = importlib.metadata.version("mlir-terrace")
@@ -74,3 +79,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if "TERRACE_LOG" in os.environ:
+    importlib.import_module("terrace.logging").set_level(os.environ["TERRACE_LOG"])

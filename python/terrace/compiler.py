@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from terrace import progress
 from terrace.artifact import LEVELS, Artifact, State, read_parameters
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, evaluate
-from terrace.lowering.legality import check_level
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
+from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
 from terrace.lowering.report import compile_report
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, toolchain_of
+from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
 from terrace.parameter_archive import ParameterInfo
 from terrace.passes import Pass, run_passes
@@ -43,7 +45,10 @@ SIGNATURE = "terrace_signature"
 PRECISIONS = ("highest", "high", "medium")
 """torch.set_float32_matmul_precision's names. All are computed in float32 throughout, which is "highest"."""
 
-OPTIONS = {"iree_flags": "more flags for iree-compile, a list of str"}
+OPTIONS = {
+    "iree_flags": "more flags for iree-compile, a list of str",
+    "passes": "passes of your own: a dict of points (terrace.lowering.points) to lists of passes or pipeline text",
+}
 """What `options` may hold."""
 
 Lookup = Callable[[str], np.ndarray]
@@ -69,10 +74,11 @@ def compile(
 
     Raises CompileError (ModelImportError, PassError) or TargetError.
     """
-    lowered = lower(
-        model, args, kwargs, target=target, precision=precision, dynamic_shapes=dynamic_shapes, options=options
-    )
-    return CompiledModel(lowered.artifact())
+    with progress.shown():
+        lowered = lower(
+            model, args, kwargs, target=target, precision=precision, dynamic_shapes=dynamic_shapes, options=options
+        )
+        return _load(lowered)
 
 
 def compile_mlir(
@@ -88,7 +94,14 @@ def compile_mlir(
     path of an IREE parameter archive or a `.terrace` file that holds them. Text of the level "iree" wants its evaluated
     constants, too.
     """
-    return CompiledModel(lower_mlir(text, parameters, target=target, options=options).artifact())
+    with progress.shown():
+        return _load(lower_mlir(text, parameters, target=target, options=options))
+
+
+def _load(lowered: Lowered) -> CompiledModel:
+    artifact = lowered.artifact()
+    with progress.stage("load"):  # Evaluates the constants.
+        return CompiledModel(artifact)
 
 
 def lower(
@@ -108,7 +121,8 @@ def lower(
     resolved, checked = _resolve(target), _check_options(options)
     _check_precision(precision)
     context = create_context()
-    imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=context)
+    with progress.stage("import"):
+        imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=context)
     with context, ir.Location.unknown():
         main = _main(imported.module.operation)
         main.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(imported.signature.to_json()))
@@ -160,6 +174,7 @@ def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     flags = checked.setdefault("iree_flags", [])
     if not isinstance(flags, (list, tuple)) or not all(isinstance(flag, str) for flag in flags):
         raise CompileError(f"option 'iree_flags' must be a list of str, got {flags!r}")
+    checked["passes"] = user_passes(checked.get("passes", {}))
     return checked
 
 
@@ -239,7 +254,8 @@ class Lowered:
     def artifact(self) -> Artifact:
         """Make the program of its text, which must be there: lower until "iree". Raises CompileError."""
         toolchain = toolchain_of(self.target.name)
-        program, read = toolchain.link(self.ir[toolchain.level], self.flags, self.parameters)
+        with progress.stage("link"):
+            program, read = toolchain.link(self.ir[toolchain.level], self.flags, self.parameters)
         return Artifact(
             signature=self.signature,
             program=program,
@@ -269,15 +285,15 @@ def _lower(
     last = LEVELS.index(until)
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
-    backend = _backend(target)
+    backend, users = _backend(target), options["passes"]
+    check_points(users, LEVELS[first])
     texts: dict[str, str] = {} if program is None else {"iree": program}
     report: list[dict[str, Any]] = []
     symbols: set[str] = set()
     operation = module.operation
     with module.context, ir.Location.unknown():
         for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
-            run_passes(_pipeline(level, backend, toolchain), operation)
-            check_level(operation, level)
+            run_passes(_pipeline(level, backend, toolchain, users), operation, stage=level)
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(_symbols(operation, "graph.parameter"))
             if level == "kernel":
@@ -285,27 +301,29 @@ def _lower(
         signature, states = _signature(operation), _states(operation)
         parameters = _parameters(module, lookup, program is not None)
         if until == "iree" and program is None:
-            texts[toolchain.level] = _program(operation, backend, toolchain)
+            texts[toolchain.level] = _program(operation, backend, toolchain, users)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
     flags = [*backend.iree_flags(), *options["iree_flags"]]
     return Lowered(target, texts, report, signature, states, parameters, found, flags)
 
 
-def _program(module: ir.Operation, backend: Any, toolchain: Toolchain) -> str:
+def _program(module: ir.Operation, backend: Any, toolchain: Toolchain, users: UserPasses) -> str:
     """The toolchain's text, made of a copy: the constant expressions in the module are still to be evaluated."""
     copy = module.clone().operation
-    run_passes(_pipeline(toolchain.level, backend, toolchain), copy)
-    check_level(copy, toolchain.level)
+    run_passes(_pipeline(toolchain.level, backend, toolchain, users), copy, stage=toolchain.level)
     return toolchain.text(copy)
 
 
-def _pipeline(level: str, backend: Any, toolchain: Toolchain) -> list[Pass]:
+def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses) -> list[Pass]:
     """What makes the text of a level from that of the level above, or from its own, which stays as it is."""
     if level == "graph":
-        return graph_pipeline()
-    if level == "kernel":
-        return kernel_pipeline(backend.schedule(), toolchain.generators)
-    return loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
+        passes = [*passes_at("after-import", users), *graph_pipeline()]
+    elif level == "kernel":
+        schedule = [*passes_at("before-schedule", users), *backend.schedule()]
+        passes = kernel_pipeline(schedule, toolchain.generators)
+    else:
+        passes = loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
+    return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]
 
 
 def _backend(target: Target) -> Any:

@@ -1,5 +1,9 @@
 """The exceptions that Terrace raises. Every message names what failed, where, and what to do about it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class TerraceError(Exception):
     """Base of all errors that Terrace raises on purpose."""
@@ -14,7 +18,12 @@ class ModelImportError(CompileError):
 
 
 class PassError(CompileError):
-    """A pass failed; the message carries the located diagnostics that it reported."""
+    """A pass failed; the message carries the located diagnostics that it reported.
+
+    `failure` is the `terrace.passes.PassFailure` to run it again from, when the pass ran in a pipeline.
+    """
+
+    failure: Any = None
 
 
 class PipelineError(TerraceError):

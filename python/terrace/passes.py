@@ -9,11 +9,17 @@ from __future__ import annotations
 import abc
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+import logging
+import time
+import traceback
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from terrace import progress
 from terrace.errors import PassError
-from terrace.mlir import PassManager, ir
+from terrace.mlir import PassManager, ir, walk
+
+_LOG = logging.getLogger("terrace.passes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,33 +122,118 @@ def source_position(location: ir.Location) -> tuple[str, int, int] | None:
     return None
 
 
-Observer = Callable[[Pass, ir.Operation], None]
+class PassRaisedError(PassError):
+    """A pass written in Python raised an exception that is no refusal: a defect of the pass, named with its line."""
+
+    def __init__(self, pass_: Pass, raised: Exception, note: str) -> None:
+        frame = traceback.extract_tb(raised.__traceback__)[-1]
+        self.message = (
+            f"pass '{pass_.name}' raised {type(raised).__name__}: {raised} (at {frame.filename}:{frame.lineno})"
+        )
+        super().__init__(f"error: {self.message}\n{note}")
+        self.note = note
+
+
+class Watcher:
+    """Sees each pass of a pipeline run; all methods do nothing unless overridden."""
+
+    def before(self, pass_: Pass, module: ir.Operation) -> None:
+        """`pass_` is about to run on `module`."""
+
+    def after(self, pass_: Pass, module: ir.Operation, seconds: float) -> None:
+        """`pass_` ran, and `module` was verified."""
+
+    def failed(self, pass_: Pass, module: ir.Operation, error: PassError) -> None:
+        """`pass_` failed; `module` may not be valid."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PassFailure:
+    """What failed: `passes[number]`, when `passes` ran on a copy of `start`, verifying after each or not."""
+
+    passes: tuple[Pass, ...]
+    number: int
+    start: ir.Operation
+    verify: bool
 
 
 def run_passes(
-    passes: Sequence[Pass], module: ir.Operation, after: Observer | None = None, *, verify: bool = True
+    passes: Sequence[Pass],
+    module: ir.Operation,
+    watchers: Sequence[Watcher] = (),
+    *,
+    verify: bool = True,
+    stage: str = "",
 ) -> None:
-    """Run `passes` over `module` one after another, verifying the IR after each.
+    """Run `passes` over `module` one after another, verifying the IR after each; `stage` is their name in the log.
 
-    Raises `PassError` naming the pass that failed and the pipeline string that reproduces it. `after` is called with
-    each pass that ran and the module.
+    Raises `PassError` naming the pass that failed and the pipeline string that reproduces it; its `failure` holds the
+    module as it was before the first pass.
     """
+    start = module.clone()
+    watchers = (*watchers, _Log(), _Shown(len(passes))) if stage else watchers
+    with progress.stage(stage) as summary:
+        for number, pass_ in enumerate(passes):
+            try:
+                _run_pass(pass_, module, watchers, verify)
+            # A pass may raise anything at all.
+            except Exception as raised:
+                error = _to_pass_error(pass_, raised, _note(pass_, passes))
+                error.failure = PassFailure(tuple(passes), number, start, verify)
+                for watcher in watchers:
+                    watcher.failed(pass_, module, error)
+                raise error from raised
+        if _LOG.isEnabledFor(logging.INFO):
+            summary.append(f"{len(passes)} passes, {_count_ops(module)} ops")
+
+
+def _run_pass(pass_: Pass, module: ir.Operation, watchers: Sequence[Watcher], verify: bool) -> None:
+    for watcher in watchers:
+        watcher.before(pass_, module)
+    started = time.perf_counter()
+    with module.context, ir.Location.unknown():
+        pass_.run(module)
+        if verify:
+            module.verify()
+    seconds = time.perf_counter() - started
+    for watcher in watchers:
+        watcher.after(pass_, module, seconds)
+
+
+def _to_pass_error(pass_: Pass, raised: Exception, note: str) -> PassError:
+    if isinstance(raised, LocatedPassError):
+        return LocatedPassError(raised.location, raised.message, note)
+    if isinstance(raised, ir.MLIRError):
+        return UpstreamPassError(str(raised), note)
+    if isinstance(raised, PassError):
+        return PassError(f"{raised}\n{note}")
+    return PassRaisedError(pass_, raised, note)
+
+
+def _note(pass_: Pass, passes: Sequence[Pass]) -> str:
     pipeline = f"builtin.module({','.join(str(p) for p in passes)})"
-    for pass_ in passes:
-        try:
-            with module.context, ir.Location.unknown():
-                pass_.run(module)
-                if verify:
-                    module.verify()
-        except LocatedPassError as error:
-            raise LocatedPassError(error.location, error.message, _reproducer(pass_, pipeline)) from error
-        except ir.MLIRError as error:
-            raise UpstreamPassError(str(error), _reproducer(pass_, pipeline)) from error
-        except PassError as error:
-            raise PassError(f"{error}\n{_reproducer(pass_, pipeline)}") from error
-        if after is not None:
-            after(pass_, module)
-
-
-def _reproducer(pass_: Pass, pipeline: str) -> str:
     return f"note: pass '{pass_}' failed; --pass-pipeline='{pipeline}' reproduces it"
+
+
+class _Log(Watcher):
+    """Tells the log of each pass: its time, and how many ops it left."""
+
+    def after(self, pass_: Pass, module: ir.Operation, seconds: float) -> None:
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("%8.3f s  %s, %d ops", seconds, pass_, _count_ops(module))
+
+
+class _Shown(Watcher):
+    """Tells the progress line which pass runs."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.number = 0
+
+    def before(self, pass_: Pass, module: ir.Operation) -> None:
+        self.number += 1
+        progress.say(f"{pass_.name or pass_} ({self.number}/{self.total})")
+
+
+def _count_ops(module: ir.Operation) -> int:
+    return sum(1 for _ in walk(module))

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from terrace.errors import PassError
 from terrace.mlir import create_context, ir, parse_module
-from terrace.passes import Pass, UpstreamPass, describe_location, run_passes, source_position
+from terrace.passes import Pass, UpstreamPass, Watcher, describe_location, run_passes, source_position
 
 MODULE = """
 func.func @f(%x: i32) -> i32 {
@@ -60,13 +60,60 @@ def test_an_error_without_a_place_still_names_the_pass() -> None:
         run_passes([Refuse()], module.operation)
 
 
-def test_the_observer_sees_each_pass_after_it_ran() -> None:
+@dataclasses.dataclass(frozen=True)
+class Slip(Pass):
+    """Has a defect."""
+
+    name = "slip"
+
+    def run(self, module: ir.Operation) -> None:
+        """Look up what is not there."""
+        {}["lost"]
+
+
+class Seen(Watcher):
+    """Writes down what it sees."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def before(self, pass_: Pass, module: ir.Operation) -> None:
+        self.events.append(f"before {pass_}")
+
+    def after(self, pass_: Pass, module: ir.Operation, seconds: float) -> None:
+        assert seconds >= 0
+        self.events.append(f"after {pass_}")
+
+    def failed(self, pass_: Pass, module: ir.Operation, error: PassError) -> None:
+        self.events.append(f"failed {pass_}")
+
+
+def test_watchers_see_each_pass() -> None:
     module = parse_module(MODULE, create_context())
-    seen: list[str] = []
-    run_passes(
-        [UpstreamPass("cse"), UpstreamPass("canonicalize")], module.operation, lambda pass_, _: seen.append(str(pass_))
-    )
-    assert seen == ["cse", "canonicalize"]
+    seen = Seen()
+    with pytest.raises(PassError):
+        run_passes([UpstreamPass("cse"), Refuse(), UpstreamPass("cse")], module.operation, [seen])
+    assert seen.events == ["before cse", "after cse", "before refuse", "failed refuse"]
+
+
+def test_an_exception_in_a_pass_names_the_pass_and_the_line() -> None:
+    module = parse_module(MODULE, create_context())
+    with pytest.raises(PassError, match=r"pass 'slip' raised KeyError: 'lost' \(at .*test_passes.py:\d+\)") as caught:
+        run_passes([Slip()], module.operation)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert "--pass-pipeline='builtin.module(slip)' reproduces it" in str(caught.value)
+
+
+def test_a_failure_can_be_run_again() -> None:
+    """The module before the first pass is kept, whatever the passes made of it."""
+    module = parse_module(MODULE, create_context())
+    with pytest.raises(PassError) as caught:
+        run_passes([UpstreamPass("symbol-dce"), BreakTypes()], module.operation)
+    failure = caught.value.failure
+    assert failure.passes[failure.number] == BreakTypes()
+    assert "-> i64" not in str(failure.start)
+    with pytest.raises(PassError):
+        run_passes(failure.passes, failure.start)
 
 
 def test_the_innermost_source_line_of_a_location() -> None:

@@ -18,6 +18,7 @@ from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import func, ir, math, vector
 from terrace.passes import Pass, fail
+from terrace.progress import track
 
 
 class _Lowering(TileRebuilder[Tile]):
@@ -127,6 +128,6 @@ class LowerTilesToVector(Pass):
     def run(self, module: ir.Operation) -> None:
         if self.lanes < 1 or self.lanes & (self.lanes - 1):
             raise fail(module, f"lanes must be a power of two, got {self.lanes}")
-        for view in list(module.regions[0].blocks[0].operations):
-            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
-                _Lowering(self.lanes).function(view)
+        functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
+        for function in track([op for op in functions if "loop.kernel" in op.attributes], "kernel"):
+            _Lowering(self.lanes).function(function)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from terrace import progress
 from terrace.errors import CompileError
 from terrace.mlir import ir
 
@@ -43,6 +44,7 @@ def compile_program(text: str, flags: Sequence[str]) -> bytes:
         folder = tempfile.TemporaryDirectory(prefix="terrace-")
     except OSError as error:
         raise CompileError(f"no folder for temporary files ({error}); set TMPDIR to one with room") from error
+    progress.say("iree-compile")
     with folder:
         # By stdin, as the name of a source file would become a part of the program.
         done = _run([iree_compile_path(), "-", "-o", "-", *flags], text.encode(), folder.name)

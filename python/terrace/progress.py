@@ -1,0 +1,115 @@
+"""How far a compilation is: a stage at a time, told to the log, and on a terminal shown on one line that is erased.
+
+    with shown():                      # by terrace.compile and the tools, around the whole
+        with stage("loop"):            # around each part
+            for kernel in track(kernels, "kernel"):
+
+Nothing is written when stderr is no terminal, nor when the log itself goes to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import TextIO, TypeVar
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("terrace.stages")
+_TICK = 0.25
+"""Seconds between two writes of the line."""
+
+
+class _Line:
+    """The line on a terminal. A thread of its own keeps its clock going while a compiler works."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.stage = self.step = self.count = ""
+        self.started = time.perf_counter()
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._tick, daemon=True, name="terrace-progress")
+        self.thread.start()
+
+    def _tick(self) -> None:
+        while not self.stopped.wait(_TICK):
+            self.write()
+
+    def write(self) -> None:
+        parts = [f"terrace {time.perf_counter() - self.started:.0f} s", self.stage, self.step, self.count]
+        text = ": ".join(part for part in parts if part)
+        width = shutil.get_terminal_size().columns - 1
+        self.stream.write(f"\r\x1b[2K{text[:width]}")
+        self.stream.flush()
+
+    def close(self) -> None:
+        self.stopped.set()
+        self.thread.join()
+        self.stream.write("\r\x1b[2K")
+        self.stream.flush()
+
+
+_current: _Line | None = None
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[None]:
+    """Show progress on stderr until the block ends, if it is a terminal and no other thread shows its own."""
+    global _current  # noqa: PLW0603
+    if not _is_wanted() or not _lock.acquire(blocking=False):
+        yield
+        return
+    try:
+        _current = _Line(sys.stderr)
+        try:
+            yield
+        finally:
+            _current.close()
+            _current = None
+    finally:
+        _lock.release()
+
+
+def _is_wanted() -> bool:
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return is_terminal and not _LOG.isEnabledFor(logging.INFO)
+
+
+@contextlib.contextmanager
+def stage(name: str) -> Iterator[list[str]]:
+    """A named part of the work, timed for the log; what is appended to the list that comes back is logged beside.
+
+    Without a name nothing is told of it.
+    """
+    summary: list[str] = []
+    if not name:
+        yield summary
+        return
+    line = _current
+    if line is not None:
+        line.stage, line.step, line.count = name, "", ""
+        line.write()
+    started = time.perf_counter()
+    yield summary
+    _LOG.info("%8.3f s  %s", time.perf_counter() - started, "  ".join([name, *summary]))
+
+
+def say(step: str) -> None:
+    """What the current stage is doing now; written at the next tick."""
+    if _current is not None:
+        _current.step, _current.count = step, ""
+
+
+def track(items: Sequence[T], noun: str) -> Iterator[T]:
+    """The items, telling how many of them are done."""
+    for number, item in enumerate(items, start=1):
+        if _current is not None:
+            _current.count = f"{noun} {number}/{len(items)}"
+        yield item

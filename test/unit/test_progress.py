@@ -1,0 +1,105 @@
+"""What a compile tells while it runs: a line on a terminal, nothing in a pipe, records in the log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import terrace
+from terrace import progress
+from terrace.compiler import lower_mlir
+
+MODEL = """
+func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf32> {
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x8xf32>, tensor<8x16xf32>) -> tensor<4x16xf32>
+  return %0 : tensor<4x16xf32>
+}
+"""
+ERASE = "\r\x1b[2K"
+
+
+def compile_tool(folder: Path, stderr: int, log: str | None = None, until: str = "loop") -> subprocess.Popen[bytes]:
+    """Start terrace-compile on MODEL."""
+    (folder / "m.mlir").write_text(MODEL)
+    command = [sys.executable, "-m", "terrace.tools.compile", "m.mlir", "--emit", until, "-o", "out.mlir"]
+    settings = {"TERM": "xterm", "COLUMNS": "80", **({} if log is None else {"TERRACE_LOG": log})}
+    return subprocess.Popen(command, cwd=folder, stderr=stderr, env={**os.environ, **settings})
+
+
+def on_terminal(folder: Path, log: str | None = None, until: str = "loop") -> str:
+    """All that terrace-compile writes on a terminal."""
+    ours, theirs = pty.openpty()
+    process = compile_tool(folder, theirs, log, until)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:  # Linux's end of file of a terminal whose other end is closed.
+            chunk = b""
+        if not chunk:
+            break
+        written += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    return written.decode()
+
+
+def test_a_terminal_shows_each_stage_and_is_left_clean(tmp_path: Path) -> None:
+    written = on_terminal(tmp_path)
+    lines = written.split(ERASE)
+    for stage in ("graph", "kernel", "loop"):
+        assert any(line.startswith("terrace ") and f" s: {stage}" in line for line in lines), lines
+    assert written.endswith(ERASE) and "\n" not in written
+    assert all(len(line) < 80 for line in lines)
+
+
+def test_a_pipe_gets_nothing(tmp_path: Path) -> None:
+    process = compile_tool(tmp_path, subprocess.PIPE)
+    assert process.communicate()[1] == b"" and process.returncode == 0
+
+
+def test_the_log_takes_the_place_of_the_line(tmp_path: Path) -> None:
+    written = on_terminal(tmp_path, log="info")
+    assert ERASE not in written and "terrace.stages" in written
+
+
+def test_the_levels_of_the_log(tmp_path: Path) -> None:
+    process = compile_tool(tmp_path, subprocess.PIPE, log="info")
+    told = process.communicate()[1].decode()
+    assert [line.split()[3] for line in told.splitlines()] == ["graph", "kernel", "loop"]
+    assert "passes, " in told and " ops" in told and "fuse-epilogue" not in told
+    process = compile_tool(tmp_path, subprocess.PIPE, log="debug")
+    told = process.communicate()[1].decode()
+    assert "terrace.passes" in told and "fuse-epilogue, " in told and "terrace.stages" in told
+
+
+def test_importing_adds_no_handler_and_quiet_is_the_default() -> None:
+    handlers = "logging.getLogger('terrace').handlers, logging.root.handlers"
+    code = f"import logging, terrace; terrace.compile_mlir; print({handlers})"
+    environment = {name: value for name, value in os.environ.items() if name != "TERRACE_LOG"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout, done.stderr) == ("[] []\n", "")
+
+
+def test_records_go_where_the_program_says(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="terrace"):
+        lower_mlir(MODEL, until="graph")
+    assert {record.name for record in caplog.records} == {"terrace.passes", "terrace.stages"}
+    assert any("choose-layout" in record.message for record in caplog.records)
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(terrace.TerraceError, match="unknown log level 'loud'; known are debug, info"):
+        terrace.logging.set_level("loud")
+
+
+def test_what_is_counted() -> None:
+    """Without a terminal the items pass as they are."""
+    with progress.shown():
+        assert list(progress.track(["a", "b"], "kernel")) == ["a", "b"]
