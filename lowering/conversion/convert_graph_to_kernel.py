@@ -22,9 +22,10 @@ from terrace.lowering.conversion.graph_to_kernel.families import (
     family_of,
     iteration_space,
     partition_of,
+    reduced_runs,
     refusal,
 )
-from terrace.lowering.conversion.graph_to_kernel.group import KEEPING_OPERANDS, ROOTS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import KEEPING_OPERANDS, REDUCTIONS, ROOTS, Group
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
@@ -143,8 +144,12 @@ def _reshape(value: ir.Value, shape: Sequence[int], sizes: Sequence[ir.Value | i
 
 
 def _collapse_root_operand(root: ir.Operation, value: ir.Value, group: Group) -> ir.Value:
-    """lhs of a matmul as [m, k]; both operands of a batch_matmul as [b, ., .]; others as they are."""
+    """lhs of a matmul as [m, k]; both of a batch_matmul as [b, ., .]; of a reduction by runs; others as they are."""
     shape = shape_of(value)
+    if root.name in REDUCTIONS:
+        runs, own = [run for _, run in reduced_runs(root, len(group.operations) == 1)], group.sizes(value)
+        target = [product([shape[axis] for axis in run]) for run in runs]
+        return _reshape(value, target, [_multiply([own[axis] for axis in run]) for run in runs])
     kept = {"graph.matmul": 1, "graph.batch_matmul": 2}.get(root.name, len(shape))
     if root.name == "graph.matmul" and value == root.operands[1]:
         return value
@@ -173,7 +178,7 @@ def _clone_body(group: Group, arguments: list[ir.Value], result: list[int]) -> i
             continue
         with operation.location:
             if operation.name in ROOTS:
-                new = root = _clone(operation, arguments[:own])
+                new = root = _clone(operation, arguments[:own], _collapsed_attributes(group))
             else:
                 new = _clone(operation, [values[v] if v in values else _constant(v) for v in operation.operands])
         values[operation.results[0]] = new.results[0]
@@ -189,17 +194,32 @@ def _constant(value: ir.Value) -> ir.Value:
     return splat(number, element_type_of(value))
 
 
-def _clone(operation: ir.Operation, operands: Sequence[ir.Value]) -> ir.Operation:
+def _collapsed_attributes(group: Group) -> dict[str, ir.Attribute]:
+    """The attributes of a root that name dimensions, in its kernel."""
+    root = group.root
+    if root is not None and root.name == "graph.softmax":  # its kernel has rows and columns, and reduces the columns
+        return {"axis": to_attribute(1)}
+    if root is not None and root.name in REDUCTIONS:
+        runs = reduced_runs(root, len(group.operations) == 1)
+        axes = ir.DenseI64ArrayAttr.get([i for i, (is_reduced, _) in enumerate(runs) if is_reduced])
+        return {"axes": axes, "keepdims": to_attribute(True)}
+    return {}
+
+
+def _clone(
+    operation: ir.Operation, operands: Sequence[ir.Value], changed: dict[str, ir.Attribute] | None = None
+) -> ir.Operation:
     """The op on other operands; elementwise ops keep their element type, contractions infer theirs."""
     cls = type(operation.opview)
     shapes = [shape_of(v) for v in operands]
     attributes = {name: value for name, value in operation.attributes.items() if name != WHY}
-    if operation.name == "graph.softmax":  # its kernel has rows and columns, and reduces the columns
-        attributes["axis"] = to_attribute(len(shapes[0]) - 1)
+    attributes |= changed or {}
     if operation.name in ELEMENTWISE_OPS:
         shape: list[int] | None = broadcast_shapes(shapes)
     else:
         shape = cls.infer(shapes, Attributes({name: to_python(value) for name, value in attributes.items()}))
+    if shape is None:  # a broadcast: its type says it all
+        shape = shape_of(operation.results[0])
     type_ = ir.RankedTensorType.get(shape, element_type_of(operation.results[0]))
     return ir.Operation.create(operation.name, [type_], list(operands), attributes)
 

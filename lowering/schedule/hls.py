@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from terrace.errors import CompileError
-from terrace.lowering.schedule.schedule import IterationSpace, Schedule
+from terrace.lowering.schedule.schedule import IterationSpace, Layout, Padding, Schedule
 
 COLUMNS = 16
 """Accumulators of a contraction: the width that is unrolled, if there are multipliers enough."""
@@ -18,10 +17,6 @@ DEPTH = 8
 
 ROW = 32
 """Elements of a row that are worked on together where they are only passed through."""
-
-
-class LocalMemoryError(CompileError):
-    """A kernel needs more local memory than the target has. The text completes "'func.func' op ..."."""
 
 
 def divisor(size: int, limit: int) -> int:
@@ -42,13 +37,23 @@ def schedule_matmul(space: IterationSpace, arguments: int) -> Schedule:
     return Schedule(tiles, {}, (), (None,) * arguments, (), ("n", "m"))
 
 
+def schedule_reduce(space: IterationSpace, is_product: bool, arguments: int) -> Schedule:
+    """Parts of the last dimension; a product along it takes one element after another."""
+    if is_product and space.kinds[-1] == "reduction":
+        return Schedule({}, {}, (), (None,) * arguments)
+    return schedule_pointwise(space, arguments)
+
+
 def schedule_pool2d(space: IterationSpace, arguments: int) -> Schedule:
     """One pixel by some channels."""
     return Schedule({"ow": 1, "c": divisor(space.size("c"), COLUMNS)}, {}, (), (None,) * arguments)
 
 
 def schedule_conv2d(space: IterationSpace, attrs: Any, channels: int, arguments: int, local_bytes: int) -> Schedule:
-    """One pixel by some output channels; padded input goes through local memory, as many rows as fit."""
+    """One pixel by some output channels; padded input goes through local memory, as many rows as fit.
+
+    Where not even the rows of one output row fit, the image is padded before, by a kernel of its own.
+    """
     size = {name: space.size(name) for name in space.names}
     depthwise = size["oc"] == 1 and size["ic"] == 1 and size["g"] > 1
     tiles = {"ow": 1, "kw": 1}
@@ -59,17 +64,17 @@ def schedule_conv2d(space: IterationSpace, attrs: Any, channels: int, arguments:
     if not any(attrs.padding):
         return Schedule(tiles, {}, (), (None,) * arguments)
     rows = _rows_that_fit(size, attrs, channels, local_bytes)
+    if rows < 1:
+        top, bottom, left, right = attrs.padding
+        layouts: list[Layout | Padding | None] = [None] * arguments
+        layouts[0] = Padding((0, top, left, 0), (0, bottom, right, 0))
+        return Schedule(tiles, {}, (), tuple(layouts))
     blocks = {"oh": rows} if rows < size["oh"] else {}
     return Schedule(tiles, blocks, (), (None,) * arguments, ("input",))
 
 
 def _rows_that_fit(size: dict[str, int], attrs: Any, channels: int, local_bytes: int) -> int:
-    """Output rows whose input rows fit local memory."""
+    """Output rows whose input rows fit local memory; less than 1 if those of one row do not."""
     wide = (size["ow"] - 1) * attrs.strides[1] + (size["kw"] - 1) * attrs.dilations[1] + 1
     row_bytes, window = 4 * wide * channels, (size["kh"] - 1) * attrs.dilations[0] + 1
-    if window * row_bytes > local_bytes:
-        raise LocalMemoryError(
-            f"needs {window * row_bytes} bytes of local memory for the input rows of one output row, more than the"
-            f" target's {local_bytes}; raise local_bytes of its HlsDescription"
-        )
     return min(size["oh"], (local_bytes // row_bytes - window) // attrs.strides[0] + 1)

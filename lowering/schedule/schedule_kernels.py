@@ -8,13 +8,14 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of, to_python
 from terrace.lowering.constants import constant_values
-from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS, POOLS
+from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS, POOLS, REDUCTIONS
 from terrace.lowering.conversion.kernel_to_loop import GENERATORS
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
 from terrace.lowering.schedule.conv2d import schedule_conv2d
 from terrace.lowering.schedule.elementwise import schedule_elementwise
 from terrace.lowering.schedule.matmul import schedule_matmul
 from terrace.lowering.schedule.pool2d import schedule_pool2d
+from terrace.lowering.schedule.reduce import schedule_reduce
 from terrace.lowering.schedule.row_reduction import schedule_row_reduction
 from terrace.lowering.schedule.schedule import IterationSpace, Schedule
 from terrace.mlir import ir, walk
@@ -47,10 +48,9 @@ class Unscheduled:
 
     @property
     def root(self) -> ir.Operation:
-        """The contraction or pooling of the kernel."""
-        return next(
-            op.operation for op in self.function.entry_block.operations if op.operation.name in CONTRACTIONS + POOLS
-        )
+        """The contraction, pooling or reduction of the kernel."""
+        wanted = CONTRACTIONS + POOLS + REDUCTIONS
+        return next(op.operation for op in self.function.entry_block.operations if op.operation.name in wanted)
 
 
 def schedule_each(module: ir.Operation, choose: Callable[[Unscheduled], Schedule]) -> None:
@@ -77,6 +77,8 @@ def _schedule(kernel: Unscheduled, cpu: CpuDescription) -> Schedule:
     if kernel.generator == "row_reduction":
         return schedule_row_reduction(space, len(constant), cpu)
     attrs = attributes_of(kernel.root)
+    if kernel.generator == "reduce":
+        return schedule_reduce(space, attrs.kind == "prod", len(constant), cpu)
     if kernel.generator == "pool2d":
         return schedule_pool2d(space, attrs, len(constant), cpu)
     if kernel.generator == "matmul":

@@ -6,11 +6,11 @@ import dataclasses
 
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.schedule.hls import (
-    LocalMemoryError,
     schedule_conv2d,
     schedule_matmul,
     schedule_pointwise,
     schedule_pool2d,
+    schedule_reduce,
 )
 from terrace.lowering.schedule.schedule import Schedule
 from terrace.lowering.schedule.schedule_kernels import Unscheduled, schedule_each
@@ -28,10 +28,9 @@ def _schedule(kernel: Unscheduled, local_bytes: int) -> Schedule:
         return schedule_pool2d(space, arguments)
     if kernel.generator == "conv2d":
         channels = shape_of(kernel.root.operands[0])[3]
-        try:
-            return schedule_conv2d(space, attributes_of(kernel.root), channels, arguments, local_bytes)
-        except LocalMemoryError as error:
-            raise fail(kernel.function, f"@{kernel.function.name.value} {error}") from error
+        return schedule_conv2d(space, attributes_of(kernel.root), channels, arguments, local_bytes)
+    if kernel.generator == "reduce":
+        return schedule_reduce(space, attributes_of(kernel.root).kind == "prod", arguments)
     return schedule_pointwise(space, arguments)
 
 

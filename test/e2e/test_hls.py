@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import zipfile
@@ -18,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 BOUND = 1e-4
+EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating a design needs g++")
 
@@ -76,6 +78,25 @@ def test_simulation_agrees_with_eager(name: str) -> None:
         with torch.no_grad():
             expected = model(value)
         assert (compiled(value) - expected).abs().max() <= BOUND * expected.abs().max()
+
+
+ZOO = {"mobilenet_v2": (1, 3, 32, 32), "resnet18": (1, 3, 64, 64), "super_resolution": (1, 1, 16, 16)}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ZOO)
+def test_example_models_agree_with_eager(name: str) -> None:
+    """The examples as they are, on small images; a global average, padded rows that exceed local memory, shuffles."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model, _ = module.build()
+    x = torch.randn(*ZOO[name])
+    target = Target("hls", hls=HlsDescription(local_bytes=8 << 10))
+    with torch.no_grad():
+        expected = model(x)
+    assert (terrace.compile(model, (x,), target=target)(x) - expected).abs().max() <= BOUND * expected.abs().max()
 
 
 @needs_compiler

@@ -51,7 +51,7 @@ def collapse_shape(shape: Sequence[int], result: Sequence[int], partition: Parti
     Scalars stay scalars, unless the result is one, too: kernels have at least one dimension.
     """
     if not shape:
-        return [] if result else [1]
+        return [] if result else [1] * len(partition)
     kinds = alignment(shape, result)
     collapsed = []
     for run in partition:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, widest_partition
-from terrace.lowering.conversion.graph_to_kernel.group import COPIES, POOLS, ROW_REDUCTIONS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import COPIES, POOLS, REDUCTIONS, ROW_REDUCTIONS, Group
 from terrace.lowering.schedule.schedule import IterationSpace
 from terrace.mlir import DYNAMIC, ir
 
@@ -27,6 +27,8 @@ def family_of(group: Group) -> str:
         return "copy"
     if root.name in POOLS:
         return "pool2d"
+    if root.name in REDUCTIONS:
+        return "reduce"
     return "conv2d" if root.name == "graph.conv2d" else "matmul"
 
 
@@ -90,7 +92,35 @@ def partition_of(group: Group) -> Partition:
     if root.name in ROW_REDUCTIONS:
         columns = 1 if root.name == "graph.softmax" else len(shape_of(root.operands[1]))
         return (tuple(range(rank - columns)), tuple(range(rank - columns, rank)))
+    if root.name in REDUCTIONS:
+        return _reduced_partition(root, is_alone=len(group.operations) == 1)
     return tuple((axis,) for axis in range(rank))
+
+
+def reduced_runs(root: ir.Operation, is_alone: bool) -> list[tuple[bool, tuple[int, ...]]]:
+    """The input's axes in runs that are all reduced or all stay, which each become one dimension of the kernel.
+
+    Axes that stay are not merged if the kernel is more than the reduction: other operands may not have them all.
+    """
+    axes = attributes_of(root).axes
+    runs: list[tuple[bool, tuple[int, ...]]] = []
+    for axis in range(len(shape_of(root.operands[0]))):
+        is_reduced = axis in axes
+        if runs and runs[-1][0] == is_reduced and (is_reduced or is_alone):
+            runs[-1] = (is_reduced, (*runs[-1][1], axis))
+        else:
+            runs.append((is_reduced, (axis,)))
+    return runs
+
+
+def _reduced_partition(root: ir.Operation, is_alone: bool) -> Partition:
+    """The runs in the result's axes; none of them where a reduced axis is gone: the kernel's result has a 1 there."""
+    keepdims, position, partition = attributes_of(root).keepdims, 0, list[tuple[int, ...]]()
+    for is_reduced, run in reduced_runs(root, is_alone):
+        count = len(run) if keepdims or not is_reduced else 0
+        partition.append(tuple(range(position, position + count)))
+        position += count
+    return tuple(partition)
 
 
 def iteration_space(root: ir.Operation | None, result: list[int]) -> IterationSpace:
@@ -126,6 +156,13 @@ def _row_space(root: ir.Operation, result: list[int]) -> IterationSpace:
     return IterationSpace(("m", "n"), ("parallel", "reduction"), tuple(result))
 
 
+def _reduce_space(root: ir.Operation, result: list[int]) -> IterationSpace:
+    """The input's dimensions; the result has a 1 for each that is reduced."""
+    shape, axes = shape_of(root.operands[0]), attributes_of(root).axes
+    kinds = tuple("reduction" if axis in axes else "parallel" for axis in range(len(shape)))
+    return IterationSpace(tuple(f"d{i}" for i in range(len(shape))), kinds, tuple(shape))
+
+
 _SPACES: dict[str, Callable[[ir.Operation, list[int]], IterationSpace]] = {
     "graph.avg_pool2d": _pool2d_space,
     "graph.matmul": _matmul_space,
@@ -133,6 +170,7 @@ _SPACES: dict[str, Callable[[ir.Operation, list[int]], IterationSpace]] = {
     "graph.conv2d": _conv2d_space,
     "graph.layer_norm": _row_space,
     "graph.max_pool2d": _pool2d_space,
+    "graph.reduce": _reduce_space,
     "graph.rms_norm": _row_space,
     "graph.softmax": _row_space,
 }

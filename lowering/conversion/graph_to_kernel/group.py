@@ -13,9 +13,10 @@ from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 CONTRACTIONS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
 ROW_REDUCTIONS = ("graph.layer_norm", "graph.rms_norm", "graph.softmax")
 POOLS = ("graph.avg_pool2d", "graph.max_pool2d")
-COPIES = ("graph.concat", "graph.permute", "graph.slice")
-ROOTS = CONTRACTIONS + ROW_REDUCTIONS + POOLS + COPIES
-KEEPING_OPERANDS = CONTRACTIONS + POOLS + COPIES
+COPIES = ("graph.broadcast", "graph.concat", "graph.pad", "graph.permute", "graph.slice")
+REDUCTIONS = ("graph.reduce",)
+ROOTS = CONTRACTIONS + ROW_REDUCTIONS + POOLS + COPIES + REDUCTIONS
+KEEPING_OPERANDS = CONTRACTIONS + POOLS + COPIES + REDUCTIONS
 """The roots whose operands' shapes are their own, not the result's."""
 KERNEL_TYPES = ("f32", "f64", "i32", "i64")
 """The element types that a kernel reads and writes; IREE's code generation takes others."""
@@ -69,6 +70,8 @@ class Group:
         if any(value in computed for value in self.root_operands):
             return "operands of its root op are computed in the group"
         for value in [*self.inputs, self.result]:
+            if isinstance(value.type, ir.IndexType):
+                return "a size known at run time only"
             if str(element_type_of(value)) not in KERNEL_TYPES:
                 return f"element type {element_type_of(value)}"
             if 0 in shape_of(value):
@@ -90,6 +93,10 @@ class Group:
             return self._matmul_size(operation, axis)
         if operation.name == "graph.conv2d":
             return self._conv2d_size(operation, axis)
+        if operation.name == "graph.reduce":
+            attrs, source = attributes_of(operation), operation.operands[0]
+            kept = [a for a in range(len(shape_of(source))) if attrs.keepdims or a not in attrs.axes]
+            return self._size(source, kept[axis])
         rank = len(shape_of(value))
         for operand in operation.operands:
             own = axis - rank + len(shape_of(operand))

@@ -12,6 +12,7 @@ GENERATORS = {
     "elementwise": "terrace.lowering.conversion.kernel_to_loop.elementwise",
     "matmul": "terrace.lowering.conversion.kernel_to_loop.matmul",
     "pool2d": "terrace.lowering.conversion.kernel_to_loop.pool2d",
+    "reduce": "terrace.lowering.conversion.kernel_to_loop.reduce",
     "row_reduction": "terrace.lowering.conversion.kernel_to_loop.row_reduction",
 }
 """Generator name to module; the module's `generate(builder, kernel)` emits the loops."""

@@ -247,7 +247,7 @@ class LoopBuilder:
         """A tile with the same number everywhere."""
         type_ = ir.VectorType.get(list(shape), element_type)
         is_float = isinstance(element_type, ir.FloatType)
-        number = ir.FloatAttr.get(element_type, value) if is_float else ir.IntegerAttr.get(element_type, value)
+        number = ir.FloatAttr.get(element_type, value) if is_float else ir.IntegerAttr.get(element_type, int(value))
         return arith.constant(type_, ir.DenseElementsAttr.get_splat(type_, number))
 
     def spread(self, shape: Sequence[int], number: ir.Value) -> ir.Value:

@@ -1,7 +1,7 @@
-"""The generator of ops that only move elements: `graph.permute`, `graph.slice` and `graph.concat`.
+"""The generator of ops that only move elements: `graph.permute`, `slice`, `concat`, `broadcast` and `pad`.
 
-Each is one or two pieces: loops over the piece's shape read an operand at an affine place and write the result at
-another. The last dimension of the result runs along the tile.
+Each is one or more pieces: loops over the piece's shape read an operand at an affine place, or take a number, and write
+the result at another. The last dimension of the result runs along the tile.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from terrace.dialects.base import attributes_of, shape_of
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
 from terrace.mlir import ir
@@ -22,15 +22,17 @@ Span: TypeAlias = tuple[Index, int, Index | None]
 class Piece:
     """Where elements come from: result element `first + i`, for i in `shape`, is one of `source`.
 
-    Along dimension d of the source it stands at `starts[d] + steps[d] * i[a]`, where `axes[a]` is d.
+    Along dimension d of the source it stands at `starts[d] + steps[d] * i[a]`, where `axes[a]` is d; an axis of the
+    result with -1 repeats it. Without a source every element is `value`.
     """
 
-    source: ir.Value
+    source: ir.Value | None
     shape: tuple[int, ...]
     first: tuple[int, ...]
     axes: tuple[int, ...]
     starts: tuple[int, ...]
     steps: tuple[int, ...]
+    value: float = 0.0
 
 
 def _permute(root: ir.Operation) -> list[Piece]:
@@ -56,8 +58,32 @@ def _concat(root: ir.Operation) -> list[Piece]:
     return pieces
 
 
+def _broadcast(root: ir.Operation) -> list[Piece]:
+    source, shape = shape_of(root.operands[0]), tuple(shape_of(root.results[0]))
+    skipped = len(shape) - len(source)
+    axes = tuple(a - skipped if a >= skipped and source[a - skipped] != 1 else -1 for a in range(len(shape)))
+    zeros, ones = (0,) * len(source), (1,) * len(source)
+    return [Piece(root.operands[0], shape, (0,) * len(shape), axes, zeros, ones)]
+
+
+def _pad(root: ir.Operation) -> list[Piece]:
+    """The input, and around it slabs of the number that do not overlap: those of axis a lie within all axes before."""
+    attrs, inner, shape = attributes_of(root), tuple(shape_of(root.operands[0])), tuple(shape_of(root.results[0]))
+    low, rank = tuple(attrs.low), len(shape)
+    pieces = [Piece(root.operands[0], inner, low, tuple(range(rank)), (0,) * rank, (1,) * rank)]
+    for axis in range(rank):
+        for start, size in ((0, low[axis]), (low[axis] + inner[axis], attrs.high[axis])):
+            if size:
+                first = (*low[:axis], start, *(0,) * (rank - axis - 1))
+                slab = (*inner[:axis], size, *shape[axis + 1 :])
+                pieces.append(Piece(None, slab, first, (-1,) * rank, (), (), attrs.value))
+    return pieces
+
+
 _ROOTS: dict[str, Callable[[ir.Operation], list[Piece]]] = {
+    "graph.broadcast": _broadcast,
     "graph.concat": _concat,
+    "graph.pad": _pad,
     "graph.permute": _permute,
     "graph.slice": _slice,
 }
@@ -65,7 +91,8 @@ _ROOTS: dict[str, Callable[[ir.Operation], list[Piece]]] = {
 
 def _emit(b: LoopBuilder, kernel: KernelView, piece: Piece) -> None:
     spans: list[Span] = []
-    memory, last = kernel.memory_of(piece.source), kernel.space.names[-1]
+    memory = kernel.memory_of(piece.source) if piece.source is not None else None
+    last = kernel.space.names[-1]
 
     def loops(remaining: Sequence[int]) -> None:
         if not remaining:
@@ -83,13 +110,17 @@ def _emit(b: LoopBuilder, kernel: KernelView, piece: Piece) -> None:
     loops(piece.shape)
 
 
-def _tile(b: LoopBuilder, kernel: KernelView, memory: ir.Value, piece: Piece, spans: list[Span]) -> None:
+def _tile(b: LoopBuilder, kernel: KernelView, memory: ir.Value | None, piece: Piece, spans: list[Span]) -> None:
     offsets, shape, valid = zip(*spans, strict=True)
-    indices: list[Index] = list(piece.starts)
-    for axis, dim in enumerate(piece.axes):
-        indices[dim] = b.add(b.mul(offsets[axis], piece.steps[dim]), piece.starts[dim])
-    steps = [piece.steps[dim] for dim in piece.axes]
-    tile = b.load(memory, indices, shape, piece.axes, steps, valid)
+    if memory is None:
+        tile = b.splat(shape, element_type_of(kernel.root.results[0]), piece.value)
+    else:
+        indices: list[Index] = list(piece.starts)
+        for axis, dim in enumerate(piece.axes):
+            if dim >= 0:
+                indices[dim] = b.add(b.mul(offsets[axis], piece.steps[dim]), piece.starts[dim])
+        steps = [piece.steps[dim] if dim >= 0 else 1 for dim in piece.axes]
+        tile = b.load(memory, indices, shape, piece.axes, steps, valid)
     where = tuple(b.add(offset, first) for offset, first in zip(offsets, piece.first, strict=True))
     place = TilePlace(where, tuple(range(len(shape))), shape, valid)
     store_results(b, kernel, {kernel.root.results[0]: tile}, place)

@@ -7,7 +7,10 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 
+from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
+from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
 from terrace.lowering.conversion.graph_to_kernel.families import COMMON
+from terrace.lowering.schedule.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.project import project_files
 from terrace.lowering.target.hls.require_kernels import RequireKernels
 from terrace.lowering.target.toolchain import Source
@@ -22,12 +25,17 @@ class HlsToolchain:
     """From the level "hls" to a project."""
 
     level = "hls"
-    generators = tuple(sorted((*COMMON, "copy", "pool2d")))
+    generators = tuple(sorted((*COMMON, "copy", "pool2d", "reduce")))
     program_name = "program.zip"
 
     def rest(self) -> list[Pass]:
-        """Nothing else runs in hardware."""
-        return [RequireKernels()]
+        """Nothing else runs in hardware; images that schedules want padded are padded by kernels, too."""
+        return [
+            ConvertGraphToKernel(generators=self.generators),
+            ScheduleKernelsForHls(),
+            ConvertKernelToLoop(),
+            RequireKernels(),
+        ]
 
     def text(self, module: ir.Operation) -> str:
         return module.get_asm(assume_verified=True)
