@@ -6,22 +6,21 @@ Exit codes: 0 done, 1 failed, 2 wrong command line. A failure leaves the files t
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import importlib.util
 import os
-import secrets
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO
+from typing import Any
 
 from terrace import progress
 from terrace.artifact import LEVELS, TEXTS, write_artifact
 from terrace.compiler import PRECISIONS, Lowered, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
+from terrace.files import new_files, write_file
 from terrace.parameter_archive import write_archive
 from terrace.runtime.report import Report
 from terrace.target import TARGETS, Target
@@ -192,7 +191,7 @@ def _read(name: str) -> str:
 def _dump(folder: Path, lowered: Lowered) -> None:
     """Every level, and all the parameters that any of them needs: the raw ones and the evaluated ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _files(folder) as create:
+    with new_files(folder) as create:
         for level, text in lowered.ir.items():
             create(f"{level}.mlir").write(text.encode())
         write_archive(create("parameters.irpa"), {**lowered.symbols, **lowered.parameters})
@@ -202,27 +201,7 @@ def _write_text(output: str | None, text: str) -> None:
     if output is None:
         print(text, end="", flush=True)
         return
-    with _files(Path(output).parent) as create:
-        create(Path(output).name).write(text.encode())
-
-
-@contextlib.contextmanager
-def _files(folder: Path) -> Iterator[Callable[[str], BinaryIO]]:
-    """A function that opens new files in `folder`, which take their names when all are written, or else vanish."""
-    suffix = f".{secrets.token_hex(8)}.tmp"
-    with contextlib.ExitStack() as stack:
-        temporary: dict[Path, Path] = {}
-
-        def create(name: str) -> BinaryIO:
-            hidden = folder / f".{name}{suffix}"
-            file = stack.enter_context(open(hidden, "x+b"))
-            stack.callback(hidden.unlink, missing_ok=True)
-            temporary[folder / name] = hidden
-            return file
-
-        yield create
-        for path, hidden in temporary.items():
-            os.replace(hidden, path)
+    write_file(output, text)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrace.errors import PassError, PipelineError
+from terrace.files import write_file
 from terrace.lowering.pipeline_parser import print_pipeline
 from terrace.mlir import attach_diagnostics, create_context, ir, load_torch_dialects
 from terrace.passes import (
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.output == "-":
             print(run.output, end="", flush=True)
         elif succeeded:
-            write_atomically(Path(settings.output), run.output)
+            write_file(settings.output, run.output)
     except BrokenPipeError:  # The reader has seen enough, as `head` has; Python must not flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -188,18 +189,6 @@ def split(text: str, marker: str | None) -> list[str]:
         else:
             parts[-1].append(line)
     return ["".join(part) for part in parts]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader sees the old file or the new one, never a part."""
-    # Not `tempfile`: its files are for the owner's eyes only, and would stay so.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 if __name__ == "__main__":

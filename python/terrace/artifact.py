@@ -13,18 +13,17 @@ Reading maps the file and checks it; nothing in it is executed or unpickled. All
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import mmap
 import os
-import secrets
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from terrace.errors import ArtifactError
+from terrace.files import new_files
 from terrace.parameter_archive import (
     ARCHIVE_MAGIC,
     MappedParameters,
@@ -98,8 +97,8 @@ def write_artifact(path: str | os.PathLike[str], artifact: Artifact) -> None:
     passes through.
     """
     target = Path(path)
-    with _temporary_beside(target) as file:
-        writer = StoredZipWriter(file)
+    with new_files(target.parent) as create:
+        writer = StoredZipWriter(create(target.name))
         members = [writer.add_bytes(artifact.program_name, artifact.program, _PAGE)]
         for level in TEXTS:
             if level in artifact.ir:
@@ -159,23 +158,6 @@ def read_parameters(
         return read_declared(view, declared)
     except ArtifactError as error:
         raise ArtifactError(f"{os.fspath(path)}: {error}") from error
-
-
-@contextlib.contextmanager
-def _temporary_beside(target: Path) -> Iterator[BinaryIO]:
-    """A new file in the folder of `target` that takes its name if the block succeeds and vanishes if it
-    fails.
-    """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _map(file: BinaryIO) -> mmap.mmap:

@@ -33,7 +33,7 @@ LAYERS = (
         *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature"),
         *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip"),
     ),
-    ("terrace.mlir", "terrace.errors", "terrace.logging", "terrace.progress"),
+    ("terrace.files", "terrace.mlir", "terrace.errors", "terrace.logging", "terrace.progress"),
 )
 
 # The importing file, the imported package, and why it may.

@@ -1,0 +1,46 @@
+"""Writing files so that a reader sees the old one or the new one, never a part, and a failure leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def new_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[str], BinaryIO]]:
+    """A function that opens new files in `folder`, which take their names when all are written, or else vanish.
+
+    What is there but no regular file, such as /dev/null or a pipe, is written straight away. OSError passes through.
+    """
+    suffix = f".{secrets.token_hex(8)}.tmp"
+    with contextlib.ExitStack() as stack:
+        opened: dict[Path, tuple[Path, BinaryIO]] = {}
+
+        def create(name: str) -> BinaryIO:
+            path = Path(folder) / name
+            if path.exists() and not path.is_file():
+                return stack.enter_context(open(path, "wb"))
+            hidden = path.with_name(f".{path.name}{suffix}")
+            # Not `tempfile`: its files are for the owner's eyes only, and would stay so.
+            file = stack.enter_context(open(hidden, "x+b"))
+            stack.callback(hidden.unlink, missing_ok=True)
+            opened[path] = hidden, file
+            return file
+
+        yield create
+        for _, file in opened.values():
+            file.flush()
+            os.fsync(file.fileno())
+        for path, (hidden, _) in opened.items():
+            os.replace(hidden, path)
+
+
+def write_file(path: str | os.PathLike[str], contents: bytes | str) -> None:
+    """Write one file, all of it or nothing; a text as UTF-8."""
+    target = Path(path)
+    with new_files(target.parent) as create:
+        create(target.name).write(contents.encode() if isinstance(contents, str) else contents)

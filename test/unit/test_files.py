@@ -1,0 +1,53 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from terrace.files import new_files, write_file
+
+
+def test_write_file_replaces_the_old_one_and_leaves_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    write_file(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_new_file_can_be_read_by_those_the_umask_allows(tmp_path: Path) -> None:
+    mask = os.umask(0o022)
+    try:
+        write_file(tmp_path / "a", b"")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_failure_leaves_all_old_files_and_no_new_ones(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(KeyboardInterrupt), new_files(tmp_path) as create:
+        create("a").write(b"new")
+        create("b").write(b"new")
+        raise KeyboardInterrupt
+    assert (tmp_path / "a").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_file(tmp_path / "no" / "a", "")
+
+
+def test_what_is_no_regular_file_is_written_and_not_replaced(tmp_path: Path) -> None:
+    """As root, /dev/null was replaced by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file(pipe, "text")
+        assert os.read(reader, 16) == b"text"
+    finally:
+        os.close(reader)
+    assert not pipe.is_file()
