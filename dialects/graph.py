@@ -66,6 +66,7 @@ from terrace.dialects.graph_elementwise import (
     SubOp,
     TanhOp,
 )
+from terrace.dialects.graph_quantized import DequantizeOp, QuantizeOp, RequantizeOp
 from terrace.mlir import DYNAMIC, ext, ir
 
 # ---------------------------------------------------------------------------------------------------------------------

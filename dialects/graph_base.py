@@ -40,6 +40,11 @@ class TensorOp(Graph.Operation):
         return types[0] if types else None
 
     @classmethod
+    def accepts(cls, inferred: ir.Type, declared: ir.Type) -> bool:
+        """Whether a result may be declared with an element type where another, or the same, is inferred."""
+        return inferred == declared
+
+    @classmethod
     def build(cls, *operands: ir.Value, result_type: ir.Type | None = None, **attributes: Any) -> ir.Value:
         """Create the op at the current insertion point, its result type inferred unless given; returns the result."""
         attrs = Attributes(attributes)
@@ -77,7 +82,7 @@ class TensorOp(Graph.Operation):
             return  # too few operands: the bindings' own check names the count
         if shape is not None and not compatible(shape, shape_of(result)):
             raise ShapeError(f"result has shape {format_shape(shape_of(result))}, expected {format_shape(shape)}")
-        if element_type is not None and element_type != element_type_of(result):
+        if element_type is not None and not self.accepts(element_type, element_type_of(result)):
             raise ShapeError(f"result has element type {element_type_of(result)}, expected {element_type}")
 
 

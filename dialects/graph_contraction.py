@@ -1,9 +1,20 @@
 """The ops of the graph dialect that multiply and sum: matrix products, convolutions and attention."""
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
+import math
 from collections.abc import Sequence
 
-from terrace.dialects.base import Attributes, Bool, I64Array, ShapeError, compatible, format_shape
+from terrace.dialects.base import (
+    Attributes,
+    Bool,
+    I64Array,
+    ShapeError,
+    attributes_of,
+    compatible,
+    element_type_of,
+    format_shape,
+    shape_of,
+)
 from terrace.dialects.graph_base import (
     Operand,
     Result,
@@ -14,12 +25,46 @@ from terrace.dialects.graph_base import (
     require_equal,
     require_length,
     require_rank,
+    require_same_type,
     window_size,
 )
 from terrace.mlir import DYNAMIC, ext, ir
 
+MAX_INT8_TERMS = (2**31 - 1) // (128 * 128)
+"""The most products of two i8 that an i32 always holds: 131071."""
 
-class MatmulOp(TensorOp, name="matmul", traits=[ext.Pure]):
+
+class Contraction(TensorOp):
+    """Sums of products of two operands of one element type, which is the result's.
+
+    The result of i8 operands may be i32 instead, which holds the exact sum of up to `MAX_INT8_TERMS`
+    products; in i8 they wrap.
+    """
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return require_same_type(types[:2])
+
+    @classmethod
+    def accepts(cls, inferred: ir.Type, declared: ir.Type) -> bool:
+        widens = (inferred, declared) == tuple(ir.IntegerType.get_signless(width) for width in (8, 32))
+        return widens or inferred == declared
+
+    @staticmethod
+    def terms(shapes: list[list[int]], attrs: Attributes) -> int:
+        """How many products are summed for an element of the result, or DYNAMIC."""
+        raise NotImplementedError
+
+    def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
+        super()._check(tensors, operation)
+        if element_type_of(operation.results[0]) == element_type_of(tensors[0]):
+            return
+        terms = self.terms([shape_of(v) for v in tensors], attributes_of(operation))
+        if terms > MAX_INT8_TERMS:
+            raise ShapeError(f"sums {terms} products of i8, which may overflow i32: {MAX_INT8_TERMS} is the limit")
+
+
+class MatmulOp(Contraction, name="matmul", traits=[ext.Pure]):
     """lhs[..., k] * rhs[k, n] summed over k; rhs is [n, k] when `transpose_rhs` (torch.nn.Linear's weight).
 
     lhs has any number of leading dimensions, at least one; rhs has rank 2. MACs: product of leading sizes * n * k.
@@ -40,8 +85,12 @@ class MatmulOp(TensorOp, name="matmul", traits=[ext.Pure]):
         require_equal("contracted sizes", lhs[-1], k)
         return [*lhs[:-1], n]
 
+    @staticmethod
+    def terms(shapes: list[list[int]], attrs: Attributes) -> int:
+        return shapes[0][-1]
 
-class BatchMatmulOp(TensorOp, name="batch_matmul", traits=[ext.Pure]):
+
+class BatchMatmulOp(Contraction, name="batch_matmul", traits=[ext.Pure]):
     """lhs[b..., m, k] * rhs[b..., k, n] summed over k; rhs is [b..., n, k] when `transpose_rhs`.
 
     Both have the same leading batch sizes, at least one.
@@ -61,8 +110,12 @@ class BatchMatmulOp(TensorOp, name="batch_matmul", traits=[ext.Pure]):
         require_equal("contracted sizes", lhs[-1], k)
         return [*(a if a != DYNAMIC else b for a, b in zip(lhs[:-2], rhs[:-2], strict=True)), lhs[-2], n]
 
+    @staticmethod
+    def terms(shapes: list[list[int]], attrs: Attributes) -> int:
+        return shapes[0][-1]
 
-class Conv2dOp(TensorOp, name="conv2d", traits=[ext.Pure]):
+
+class Conv2dOp(Contraction, name="conv2d", traits=[ext.Pure]):
     """2-D cross-correlation, as torch.nn.functional.conv2d without bias.
 
     `input` is in `layout` (NCHW or NHWC) and so is the result; `weight` is [out, in / groups, kh, kw] always.
@@ -95,6 +148,11 @@ class Conv2dOp(TensorOp, name="conv2d", traits=[ext.Pure]):
         height = window_size(image[h], weight[2], attrs.strides[0], top, bottom, attrs.dilations[0])
         width = window_size(image[w], weight[3], attrs.strides[1], left, right, attrs.dilations[1])
         return image_shape(attrs.layout, image[0], weight[0], height, width)
+
+    @staticmethod
+    def terms(shapes: list[list[int]], attrs: Attributes) -> int:
+        window = shapes[1][1:]
+        return DYNAMIC if DYNAMIC in window else math.prod(window)
 
 
 class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):

@@ -148,7 +148,7 @@ class StoreTileOp(Loop.Operation, name="store_tile"):
 
 class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
     """accumulator[m..., n] + sum over k of lhs[m..., k] * rhs[k, n]. Each product is added by a fused multiply-add,
-    k ascending."""
+    k ascending. Integers (i8 with an accumulator of i32) are sign-extended to the accumulator's type first."""
 
     lhs: Operand[Tile]
     rhs: Operand[Tile]
@@ -168,6 +168,12 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
         require(len(lhs) >= 1 and lhs[-1] == rhs[0], f"contracted sizes differ: {lhs[-1:]} and {rhs[0]}")
         require(acc == [*lhs[:-1], rhs[1]], f"accumulator must be {format_shape([*lhs[:-1], rhs[1]])}")
         require(op.operands[2].type == op.results[0].type, "result and accumulator differ in type")
+        left, right, total = (ir.VectorType(v.type).element_type for v in op.operands)
+        widens = all(isinstance(t, ir.IntegerType) for t in (left, total)) and left.width <= total.width
+        require(
+            left == right and (left == total or widens),
+            f"cannot add products of {left} and {right} to an accumulator of {total}",
+        )
 
 
 REDUCTIONS = ("sum", "max")

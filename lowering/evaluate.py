@@ -214,12 +214,41 @@ def _evaluate_cast(op: ir.Operation, attrs: Attributes, operands: list[Array]) -
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Quantised arithmetic
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _saturate(op: ir.Operation, value: Array) -> Array:
+    target = _result_dtype(op)
+    limits = np.iinfo(target)
+    return np.clip(value, limits.min, limits.max).astype(target)
+
+
+def _evaluate_quantize(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    value, scale = map(_widen, operands)
+    return _saturate(op, np.nan_to_num(np.rint(value / scale), nan=0.0, posinf=math.inf, neginf=-math.inf))
+
+
+def _evaluate_dequantize(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    return np.asarray(operands[0].astype(np.float64) * _widen(operands[1]))
+
+
+def _evaluate_requantize(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    value, multiplier, shift = (operand.astype(np.int64) for operand in operands)
+    product = value * multiplier
+    almost_half = (np.int64(1) << (shift - 1)) - 1
+    return _saturate(op, (product + almost_half + ((product >> shift) & 1)) >> shift)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Contractions, reductions and layout
 # ---------------------------------------------------------------------------------------------------------------------
 
 
 def _evaluate_matmul(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     lhs, rhs = map(_widen, operands)
+    if not _is_float(lhs):  # products of int8 may be summed in int32
+        lhs, rhs = (operand.astype(_result_dtype(op)) for operand in (lhs, rhs))
     return np.matmul(lhs, np.swapaxes(rhs, -1, -2) if attrs.transpose_rhs else rhs)
 
 
@@ -286,6 +315,10 @@ def _evaluate_embedding(op: ir.Operation, attrs: Attributes, operands: list[Arra
     return np.take(table, indices, axis=0)
 
 
+def _result_dtype(op: ir.Operation) -> Any:
+    return NUMPY_TYPES[str(ir.ShapedType(op.results[0].type).element_type)]
+
+
 def _result_shape(op: ir.Operation) -> tuple[int, ...]:
     return tuple(ir.ShapedType(op.results[0].type).shape)
 
@@ -311,13 +344,16 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.cast": _evaluate_cast,
     "graph.compare": _evaluate_compare,
     "graph.concat": _evaluate_concat,
+    "graph.dequantize": _evaluate_dequantize,
     "graph.embedding": _evaluate_embedding,
     "graph.gelu": _evaluate_gelu,
     "graph.matmul": _evaluate_matmul,
     "graph.pack": _evaluate_pack,
     "graph.pad": _evaluate_pad,
     "graph.permute": _evaluate_permute,
+    "graph.quantize": _evaluate_quantize,
     "graph.reduce": _evaluate_reduce,
+    "graph.requantize": _evaluate_requantize,
     "graph.reshape": _evaluate_reshape,
     "graph.slice": _evaluate_slice,
 }

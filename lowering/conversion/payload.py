@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math as pymath
 from collections.abc import Callable
-from typing import Any
 
 from terrace.dialects.base import Attributes
 from terrace.errors import CompileError
 from terrace.lowering.conversion import payload_f64
+from terrace.lowering.conversion.payload_quantized import QUANTIZED
+from terrace.lowering.conversion.payload_types import cast, compare, constant, is_bool, is_float, scalar_type
 from terrace.mlir import arith, ir, math
 
 Values = list[ir.Value]
@@ -28,8 +29,8 @@ class PayloadError(CompileError):
 def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type: ir.Type) -> ir.Value:
     """The result of elementwise op `op_name` ("graph.add") on `operands`, which all have one shape or are scalars.
 
-    `result_element_type` matters to `graph.cast`; all other ops have the type that the dialect infers. Raises
-    PayloadError when the op is not defined on the operands' element type.
+    `result_element_type` matters to `graph.cast` and the ops that round to integers; all others have the type that the
+    dialect infers. Raises PayloadError when the op is not defined on the operands' element type.
     """
     name = op_name.removeprefix("graph.")
     if name == "cast":
@@ -38,6 +39,8 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
         return compare(attrs.predicate, *operands)
     if name == "select":
         return arith.select(*operands)
+    if name in QUANTIZED:
+        return QUANTIZED[name](attrs, operands, result_element_type)
     element = scalar_type(operands[0].type)
     if not is_float(element):
         if name not in INTEGER:
@@ -48,117 +51,6 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
         return emitter(attrs, operands)
     wide = emitter(attrs, [cast(value, ir.F32Type.get()) for value in operands])
     return cast(wide, element)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Types and constants
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def scalar_type(type_: ir.Type) -> Any:
-    """The element type of a vector type; any other type is itself."""
-    return type_.element_type if isinstance(type_, ir.VectorType) else type_
-
-
-def with_element(type_: ir.Type, element: ir.Type) -> ir.Type:
-    """`type_` with another element type: a vector keeps its shape (and scalable dimensions)."""
-    if isinstance(type_, ir.VectorType):
-        return ir.VectorType.get(type_.shape, element, scalable=type_.scalable_dims if type_.scalable else None)
-    return element
-
-
-def is_float(type_: ir.Type) -> bool:
-    """Whether `type_` is a floating-point scalar type."""
-    return isinstance(type_, ir.FloatType)
-
-
-def is_bool(type_: ir.Type) -> bool:
-    """Whether `type_` is i1."""
-    return isinstance(type_, ir.IntegerType) and type_.width == 1
-
-
-def constant(type_: ir.Type, value: float) -> ir.Value:
-    """The constant `value` of `type_`, splat when it is a vector type."""
-    element = scalar_type(type_)
-    attribute = (
-        ir.FloatAttr.get(element, float(value)) if is_float(element) else ir.IntegerAttr.get(element, int(value))
-    )
-    if isinstance(type_, ir.VectorType):
-        attribute = ir.DenseElementsAttr.get_splat(type_, attribute)
-    return arith.constant(type_, attribute)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Casts and comparisons
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def cast(value: ir.Value, element: ir.Type) -> ir.Value:
-    """`value` as `element`, a scalar type: the same number where it exists, truncated towards zero to an integer."""
-    source = scalar_type(value.type)
-    if source == element:
-        return value
-    target = with_element(value.type, element)
-    if is_float(source) and is_float(element):
-        return _cast_float(value, source, target)
-    if is_bool(element):
-        return compare("ne", value, constant(value.type, 0))
-    if is_float(source):
-        return arith.fptosi(target, value)
-    return _cast_integer(value, source, target)
-
-
-def _cast_integer(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
-    element = scalar_type(target)
-    if is_float(element):
-        return (arith.uitofp if is_bool(source) else arith.sitofp)(target, value)
-    if source.width > element.width:
-        return arith.trunci(target, value)
-    return (arith.extui if is_bool(source) else arith.extsi)(target, value)
-
-
-def _cast_float(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
-    element = scalar_type(target)
-    if source.width < element.width:
-        return arith.extf(target, value)
-    if source.width > element.width:
-        return arith.truncf(target, value)
-    # f16 and bf16 have equal widths, and no op converts one into the other.
-    wide = arith.extf(with_element(value.type, ir.F32Type.get()), value)
-    return arith.truncf(target, wide)
-
-
-FLOAT_PREDICATES = {
-    "eq": arith.CmpFPredicate.OEQ,
-    "ne": arith.CmpFPredicate.UNE,
-    "lt": arith.CmpFPredicate.OLT,
-    "le": arith.CmpFPredicate.OLE,
-    "gt": arith.CmpFPredicate.OGT,
-    "ge": arith.CmpFPredicate.OGE,
-}
-SIGNED_PREDICATES = {
-    "eq": arith.CmpIPredicate.eq,
-    "ne": arith.CmpIPredicate.ne,
-    "lt": arith.CmpIPredicate.slt,
-    "le": arith.CmpIPredicate.sle,
-    "gt": arith.CmpIPredicate.sgt,
-    "ge": arith.CmpIPredicate.sge,
-}
-BOOL_PREDICATES = {
-    **SIGNED_PREDICATES,
-    "lt": arith.CmpIPredicate.ult,
-    "le": arith.CmpIPredicate.ule,
-    "gt": arith.CmpIPredicate.ugt,
-    "ge": arith.CmpIPredicate.uge,
-}
-
-
-def compare(predicate: str, lhs: ir.Value, rhs: ir.Value) -> ir.Value:
-    """`lhs predicate rhs` as i1: ordered for floats (ne unordered), signed for integers, unsigned for i1."""
-    element = scalar_type(lhs.type)
-    if is_float(element):
-        return arith.cmpf(FLOAT_PREDICATES[predicate], lhs, rhs)
-    return arith.cmpi((BOOL_PREDICATES if is_bool(element) else SIGNED_PREDICATES)[predicate], lhs, rhs)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

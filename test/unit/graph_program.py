@@ -15,7 +15,7 @@ from terrace.lowering.schedule.schedule import IterationSpace, Schedule
 from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
 from terrace.runtime.model import CompiledModel
 
-ELEMENT_TYPES = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "bool": "i1"}
+ELEMENT_TYPES = {"float32": "f32", "float64": "f64", "int8": "i8", "int32": "i32", "int64": "i64", "bool": "i1"}
 RTOL, ATOL = 2e-6, 1e-6
 """A result y of f32 may be RTOL * max|y| + ATOL from float64: sums of a few hundred products of numbers below 1."""
 

@@ -15,6 +15,7 @@ from terrace.mlir import DYNAMIC, create_context, func, ir
 ELEMENT_TYPES = {
     torch.bool: "i1",
     torch.int8: "i8",
+    torch.int16: "i16",
     torch.int32: "i32",
     torch.int64: "i64",
     torch.float32: "f32",

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from terrace.dialects import graph, graph_contraction, graph_elementwise, kernel, loop
+from terrace.dialects import graph, graph_contraction, graph_elementwise, graph_quantized, kernel, loop
 from terrace.lowering.registry import PASSES, find_pass
 from terrace.mlir import ext
 
@@ -167,7 +167,7 @@ def test_only_the_frontend_imports_torch_at_its_top() -> None:
     assert not eager, "\n".join(eager)
 
 
-@pytest.mark.parametrize("dialect", [graph, graph_contraction, graph_elementwise, kernel, loop])
+@pytest.mark.parametrize("dialect", [graph, graph_contraction, graph_elementwise, graph_quantized, kernel, loop])
 def test_op_classes_end_in_op_and_are_documented(dialect: object) -> None:
     classes = [
         item

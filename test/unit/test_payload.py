@@ -19,11 +19,19 @@ OPERANDS = {
 }
 """The types of every op's operands; `T` is the one under test."""
 
+QUANTIZED = {
+    "graph.quantize": ("f32", "f32"),
+    "graph.dequantize": ("T", "f32"),
+    "graph.requantize": ("i32", "i32", "i32"),
+}
+"""The operand types of the ops of quantised arithmetic."""
+OPERANDS |= {name: list(types) for name, types in QUANTIZED.items()}
+
 FLOAT_ONLY = {f"graph.{name}" for name in payload.FLOAT.keys() - payload.INTEGER.keys()}
 NOT_ON_BOOLEANS = {"graph.neg", "graph.sub"}
 
 
-def emit_function(name: str, element: str, wrap: str) -> ir.Module:
+def emit_function(name: str, element: str, wrap: str, result: str | None = None) -> ir.Module:
     """A module whose function holds the payload of op `name` on types such as `vector<2x4xf32>`."""
     with create_context(), ir.Location.unknown():
         types = [ir.Type.parse(wrap.format(element if kind == "T" else kind)) for kind in OPERANDS[name]]
@@ -31,9 +39,9 @@ def emit_function(name: str, element: str, wrap: str) -> ir.Module:
         with ir.InsertionPoint(module.body):
             block = func.FuncOp("f", (types, [])).add_entry_block()
         with ir.InsertionPoint(block):
-            result = ir.Type.parse("i1" if name == "graph.compare" else element)
-            value = payload.emit(name, ATTRIBUTES, list(block.arguments), result)
-            assert value.type == ir.Type.parse(wrap.format(result))
+            type_ = ir.Type.parse("i1" if name == "graph.compare" else result or element)
+            value = payload.emit(name, ATTRIBUTES, list(block.arguments), type_)
+            assert value.type == ir.Type.parse(wrap.format(type_))
             func.ReturnOp([])
         module.operation.verify()
     return module
@@ -42,7 +50,7 @@ def emit_function(name: str, element: str, wrap: str) -> ir.Module:
 WRAPS = ("{}", "vector<16x{}>", "vector<2x4x{}>", "vector<{}>")
 
 
-@pytest.mark.parametrize("name", sorted(ELEMENTWISE_OPS))
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE_OPS.keys() - QUANTIZED.keys()))
 def test_payload_of_every_type(name: str) -> None:
     """Scalars and vectors alike; an op without a meaning for a type is refused by name of the type."""
     for element, wrap in itertools.product(FLOATS + INTEGERS, WRAPS):
@@ -52,6 +60,12 @@ def test_payload_of_every_type(name: str) -> None:
                 emit_function(name, element, wrap)
         else:
             emit_function(name, element, wrap)
+
+
+@pytest.mark.parametrize("name", sorted(QUANTIZED))
+def test_payload_of_quantised_arithmetic(name: str) -> None:
+    for element, wrap in itertools.product(("i8", "i16", "i32"), WRAPS):
+        emit_function(name, element, wrap, result="f32" if name == "graph.dequantize" else element)
 
 
 def test_relu_is_one_comparison_and_one_select() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference_cases_elementwise
+import reference_cases_quantized
 import reference_cases_tensor
 import torch
 from iree_harness import run_module
@@ -20,7 +21,11 @@ from terrace.lowering.conversion.convert_graph_to_linalg import KEPT_OPS, Conver
 from terrace.mlir import create_context, ir, parse_module
 from terrace.passes import run_passes
 
-FAMILIES = {**reference_cases_elementwise.FAMILIES, **reference_cases_tensor.FAMILIES}
+FAMILIES = {
+    **reference_cases_elementwise.FAMILIES,
+    **reference_cases_quantized.FAMILIES,
+    **reference_cases_tensor.FAMILIES,
+}
 
 
 @functools.cache

@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, widest_partition
-from terrace.lowering.conversion.graph_to_kernel.group import COPIES, POOLS, REDUCTIONS, ROW_REDUCTIONS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import (
+    CONTRACTIONS,
+    COPIES,
+    POOLS,
+    REDUCTIONS,
+    ROW_REDUCTIONS,
+    Group,
+)
 from terrace.lowering.schedule.schedule import IterationSpace
 from terrace.mlir import DYNAMIC, ir
 
@@ -44,7 +51,8 @@ def refusal(group: Group, generators: Sequence[str]) -> str | None:
         return f"{root.name} of dynamic shape"
     if root.name in COPIES:
         return None
-    if any(str(element_type_of(v)) != "f32" for v in [*root.operands, *root.results]):
+    types = [str(element_type_of(v)) for v in [*root.operands, *root.results]]
+    if any(type_ != "f32" for type_ in types) and not (root.name in CONTRACTIONS and types == ["i8", "i8", "i32"]):
         return f"element type {element_type_of(root.results[0])} of {root.name}"
     if root.name in ROW_REDUCTIONS:
         return _row_reduction_refusal(root)

@@ -18,7 +18,7 @@ REDUCTIONS = ("graph.reduce",)
 ROOTS = CONTRACTIONS + ROW_REDUCTIONS + POOLS + COPIES + REDUCTIONS
 KEEPING_OPERANDS = CONTRACTIONS + POOLS + COPIES + REDUCTIONS
 """The roots whose operands' shapes are their own, not the result's."""
-KERNEL_TYPES = ("f32", "f64", "i32", "i64")
+KERNEL_TYPES = ("f32", "f64", "i8", "i32", "i64")
 """The element types that a kernel reads and writes; IREE's code generation takes others."""
 
 

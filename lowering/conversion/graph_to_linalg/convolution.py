@@ -94,7 +94,7 @@ class ConvertConv2d(Pattern):
     def rewrite(self, op: Any) -> bool:
         image, weight = op.operation.operands
         attrs = attributes_of(op)
-        element_type = element_type_of(image)
+        element_type = element_type_of(op.operation.results[0])
         top, bottom, left, right = attrs.padding
         padded = b.pad(
             image,

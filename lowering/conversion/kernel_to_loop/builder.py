@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from terrace.dialects import loop
-from terrace.dialects.base import shape_of, to_attribute
-from terrace.mlir import DYNAMIC, arith, ir, memref, scf, vector
+from terrace.dialects.base import element_type_of, shape_of, to_attribute
+from terrace.lowering.conversion.payload_types import cast, constant, is_float
+from terrace.mlir import DYNAMIC, arith, ir, math, memref, scf, vector
 
 Index: TypeAlias = int | ir.Value
 TileBody: TypeAlias = Callable[[Index, int, Index | None], None]
@@ -231,6 +232,13 @@ class LoopBuilder:
     def contract(self, lhs: ir.Value, rhs: ir.Value, accumulator: ir.Value) -> ir.Value:
         return loop.ContractTileOp(lhs, rhs, accumulator, accumulator.type).operation.results[0]
 
+    def multiply_add(self, lhs: ir.Value, rhs: ir.Value, accumulator: ir.Value) -> ir.Value:
+        """accumulator + lhs * rhs for each element, fused on floats; integers are widened to the accumulator first."""
+        element_type = element_type_of(accumulator)
+        if is_float(element_type):
+            return math.fma(lhs, rhs, accumulator)
+        return arith.addi(accumulator, arith.muli(cast(lhs, element_type), cast(rhs, element_type)))
+
     def reduce_tile(self, tile: ir.Value, kind: str, valid: Sequence[Index | None] | None = None) -> ir.Value:
         """Reduce the last dimension of a tile to 1, by "sum" or "max"."""
         shape = shape_of(tile)
@@ -243,12 +251,9 @@ class LoopBuilder:
         type_ = ir.VectorType.get([*shape_of(tile)[:-1], size], ir.VectorType(tile.type).element_type)
         return loop.BroadcastTileOp(tile, type_).operation.results[0]
 
-    def splat(self, shape: Sequence[int], element_type: ir.Type, value: Any) -> ir.Value:
+    def splat(self, shape: Sequence[int], element_type: ir.Type, value: float) -> ir.Value:
         """A tile with the same number everywhere."""
-        type_ = ir.VectorType.get(list(shape), element_type)
-        is_float = isinstance(element_type, ir.FloatType)
-        number = ir.FloatAttr.get(element_type, value) if is_float else ir.IntegerAttr.get(element_type, int(value))
-        return arith.constant(type_, ir.DenseElementsAttr.get_splat(type_, number))
+        return constant(ir.VectorType.get(list(shape), element_type), value)
 
     def spread(self, shape: Sequence[int], number: ir.Value) -> ir.Value:
         """A tile that holds a number known at run time everywhere."""

@@ -17,7 +17,7 @@ from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
 from terrace.lowering.schedule.schedule import Layout, Padding
-from terrace.mlir import ir, math
+from terrace.mlir import ir
 
 WEIGHT_ORDER = (0, 2, 3, 1)
 """The outer permutation of packed weights: blocks of output channels, then kernel rows, columns, input channels."""
@@ -51,7 +51,7 @@ class _Conv2d:
         self.groups = self.attrs.groups
         self.width = out_channels // self.groups
         self.depthwise = self.depth == 1 and self.width == 1 and self.groups > 1
-        self.element_type = element_type_of(root.results[0])
+        self.element_type, self.sum_type = element_type_of(root.operands[0]), element_type_of(root.results[0])
         result = kernel.results_memory[0]
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}
@@ -185,7 +185,7 @@ class _Conv2d:
         dims = ("oh", "ow", channel)
         shape, valid = tuple(spans[d][1] for d in dims), tuple(spans[d][2] for d in dims)
         inner = self._depthwise_step if self.depthwise else self._contract_step
-        tile = self._window(functools.partial(inner, source, spans), self.b.splat(shape, self.element_type, 0.0))
+        tile = self._window(functools.partial(inner, source, spans), self.b.splat(shape, self.sum_type, 0.0))
         first = self.b.add(self.b.mul(spans["g"][0], self.width), spans["oc"][0])
         place = TilePlace((image, spans["oh"][0], spans["ow"][0], first), (1, 2, 3), shape, valid)
         store_results(self.b, self.kernel, {self.kernel.root.results[0]: tile}, place)
@@ -268,7 +268,7 @@ class _Conv2d:
             block = self.weight_layout.inner_tiles[0]
             indices = [b.floordiv(g, block), row, column, 0, b.mod(g, block)]
             weights = b.load(self.weight, indices, shape, [-1, -1, 4])
-        return math.fma(pixels, weights, tile)
+        return b.multiply_add(pixels, weights, tile)
 
 
 def generate(b: LoopBuilder, kernel: KernelView) -> None:

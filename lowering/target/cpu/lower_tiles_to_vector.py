@@ -2,7 +2,8 @@
 
 A tile [r..., c] becomes r rows of pieces, each a 1-D vector of the machine's lanes (the last one narrower or masked, a
 single element a scalar). Every op on tiles is repeated for each piece, loop-carried tiles become that many loop-carried
-vectors, and a contraction becomes an outer product of scalars of lhs, broadcast, with the pieces of rhs. What is not a
+vectors, and a contraction becomes an outer product of scalars of lhs, broadcast, with the pieces of rhs; integers are
+sign-extended to the accumulator first. What is not a
 tile is copied unchanged. Each function is rebuilt beside the old one, which is then erased.
 """
 
@@ -11,12 +12,13 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import shape_of
+from terrace.lowering.conversion.payload_types import cast, is_float, scalar_type
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
-from terrace.mlir import func, ir, math, vector
+from terrace.mlir import arith, func, ir, math, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
@@ -67,13 +69,12 @@ class _Lowering(TileRebuilder[Tile]):
     def contract_tile(self, operation: ir.Operation) -> None:
         lhs, rhs, accumulator = (self.tile(v) for v in operation.operands)
         type_ = accumulator.type
-        if not isinstance(type_.element_type, ir.FloatType):
-            raise fail(operation, f"has no lowering for {type_.element_type}")
         values = list(accumulator.values)
         columns = len(type_.pieces)
         for k in range(rhs.type.rows):
+            right = [cast(v, type_.element_type) for v in rhs.values[k * columns : (k + 1) * columns]]
             for row in range(type_.rows):
-                scalar = lhs.scalar(row, k)
+                scalar = cast(lhs.scalar(row, k), type_.element_type)
                 broadcast: dict[ir.Type, ir.Value] = {}
                 for column, piece in enumerate(type_.pieces):
                     piece_type = piece.type_of(type_.element_type)
@@ -81,7 +82,7 @@ class _Lowering(TileRebuilder[Tile]):
                         is_vector = isinstance(piece_type, ir.VectorType)
                         broadcast[piece_type] = vector.broadcast(piece_type, scalar) if is_vector else scalar
                     at = row * columns + column
-                    values[at] = math.fma(broadcast[piece_type], rhs.values[k * columns + column], values[at])
+                    values[at] = _multiply_add(broadcast[piece_type], right[column], values[at])
         self.tiles[operation.results[0]] = Tile(type_, values)
 
     def reduce_tile(self, operation: ir.Operation) -> None:
@@ -116,6 +117,12 @@ class _Lowering(TileRebuilder[Tile]):
                 scalar = tile.scalar(row, 0)
                 values.append(vector.broadcast(piece_type, scalar) if piece.lanes > 1 else scalar)
         self.tiles[operation.results[0]] = Tile(type_, values)
+
+
+def _multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
+    if is_float(scalar_type(accumulator.type)):
+        return math.fma(left, right, accumulator)
+    return arith.addi(accumulator, arith.muli(left, right))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,15 @@ CALLS = {
     "math.powf": "op::pow", "math.roundeven": "op::rint", "math.sin": "op::sin", "math.sqrt": "op::sqrt",
     "math.tanh": "op::tanh", "math.trunc": "op::trunc",
 }  # fmt: skip
-CASTS = ("arith.extf", "arith.extsi", "arith.fptosi", "arith.index_cast", "arith.sitofp", "arith.truncf")
+CASTS = (
+    "arith.extf",
+    "arith.extsi",
+    "arith.fptosi",
+    "arith.index_cast",
+    "arith.sitofp",
+    "arith.truncf",
+    "arith.trunci",
+)
 BOOLEAN_CASTS = ("arith.extui", "arith.uitofp")
 """Legal from i1 only: other integers here are signed."""
 
@@ -71,7 +79,10 @@ def literal(operation: ir.Operation) -> str | None:
         return float_literal(value, "f" if type_ == "f32" else "")
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int) else None
+    if not isinstance(value, int):
+        return None
+    # A plain number is an int: shifts of it would be too narrow, and templates want both operands of one type.
+    return str(value) if type_ in ("i32", "index") else f"{c_type(operation.results[0].type)}({value})"
 
 
 def float_literal(value: float, suffix: str) -> str:
@@ -88,7 +99,9 @@ def expression(operation: ir.Operation, operands: Sequence[str]) -> str | None:
     """The value of an op on operands that are C++ expressions; None for an op that has no C++ here."""
     name, result = operation.name, operation.results[0].type
     if name in INFIX:
-        return f"{operands[0]} {INFIX[name]} {operands[1]}"
+        text = f"{operands[0]} {INFIX[name]} {operands[1]}"
+        # C++ computes with int where the type is narrower, and does not wrap.
+        return f"{c_type(result)}({text})" if c_type(result) in ("int8_t", "int16_t") else text
     if name in CALLS:
         return f"{CALLS[name]}({', '.join(strip(o) for o in operands)})"
     if name in UNSIGNED:

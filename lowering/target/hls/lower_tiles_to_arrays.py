@@ -15,6 +15,7 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.loop import PARTITION, partition_attribute
+from terrace.lowering.conversion.payload_types import cast, is_float
 from terrace.mlir import arith, func, ir, math, memref, operation_of, scf
 from terrace.passes import Pass, fail
 
@@ -67,6 +68,12 @@ def _array_tile(type_: ir.Type) -> Tile:
 
 def _write(tile: Tile, value: ir.Value, indices: Indices) -> None:
     memref.store(value, tile.array, _squeezed(tile.shape, indices))
+
+
+def _multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
+    if is_float(accumulator.type):
+        return math.fma(left, right, accumulator)
+    return arith.addi(accumulator, arith.muli(left, right))
 
 
 def _vectors(values: Sequence[ir.Value]) -> list[ir.Value]:
@@ -217,13 +224,12 @@ class _Lowering:
         lhs, rhs = (self.held(self.tiles[v], v.type) for v in list(operation.operands)[:2])
         result = self.owned(operation.operands[2])
         element_type = element_type_of(operation.operands[2])
-        if not isinstance(element_type, ir.FloatType):
-            raise fail(operation, f"has no lowering for {element_type}")
 
         def step(indices: list[ir.Value]) -> None:
             k, *rows, column = indices
             at = [*rows, column]
-            _write(result, math.fma(lhs.element([*rows, k]), rhs.element([k, column]), result.element(at)), at)
+            left, right = (cast(v, element_type) for v in (lhs.element([*rows, k]), rhs.element([k, column])))
+            _write(result, _multiply_add(left, right, result.element(at)), at)
 
         self.dead.append(operation)
         _nest([rhs.shape[0], *result.shape], step)

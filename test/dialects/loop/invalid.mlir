@@ -233,3 +233,11 @@ func.func @f(%a: vector<3x2xf32>) {
   %0 = "loop.broadcast_tile"(%a) : (vector<3x2xf32>) -> vector<3x8xf32>
   return
 }
+
+// -----
+
+func.func @f(%a: vector<2x3xi8>, %b: vector<3x4xi8>, %c: vector<2x4xf32>) {
+  // expected-error @below {{'loop.contract_tile' op cannot add products of i8 and i8 to an accumulator of f32}}
+  %0 = "loop.contract_tile"(%a, %b, %c) : (vector<2x3xi8>, vector<3x4xi8>, vector<2x4xf32>) -> vector<2x4xf32>
+  return
+}

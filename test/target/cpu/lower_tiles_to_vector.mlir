@@ -143,6 +143,33 @@ func.func private @contract(%a: memref<3x8xf32>, %b: memref<8x32xf32>, %o: memre
 
 // -----
 
+// Integers are sign-extended to the accumulator, each piece of rhs once.
+// CHECK-LABEL: func.func private @integers
+// CHECK-DAG:     %[[A:.*]] = memref.load {{.*}} : memref<2x8xi8>
+// CHECK-DAG:     %[[B:.*]] = vector.load {{.*}} : memref<8x16xi8>, vector<16xi8>
+// CHECK:         %[[WB:.*]] = arith.extsi %[[B]] : vector<16xi8> to vector<16xi32>
+// CHECK:         arith.extsi %{{.*}} : i8 to i32
+// CHECK:         arith.muli %{{.*}}, %[[WB]] : vector<16xi32>
+// CHECK-NEXT:    arith.addi
+// CHECK:         arith.muli %{{.*}}, %[[WB]] : vector<16xi32>
+// CHECK-NEXT:    arith.addi
+// CHECK-NOT:     math.fma
+func.func private @integers(%a: memref<2x8xi8>, %b: memref<8x16xi8>, %o: memref<2x16xi32>, %k: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %sum = "loop.load_tile"(%o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x16xi32>, index, index) -> vector<2x16xi32>
+  %0 = "loop.load_tile"(%a, %c0, %k) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x8xi8>, index, index) -> vector<2x1xi8>
+  %1 = "loop.load_tile"(%b, %k, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<8x16xi8>, index, index) -> vector<1x16xi8>
+  %2 = "loop.contract_tile"(%0, %1, %sum) : (vector<2x1xi8>, vector<1x16xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x16xi32>, memref<2x16xi32>, index, index) -> ()
+  return
+}
+
+// -----
+
 // A function that is no loop function keeps its vectors.
 // CHECK-LABEL: func.func @other
 // CHECK-NEXT:    arith.addf %arg0, %arg0 : vector<2x32xf32>

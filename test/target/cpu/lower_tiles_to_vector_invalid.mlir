@@ -17,14 +17,3 @@ func.func private @shuffle(%m: memref<4xf32>, %i: index) attributes {loop.kernel
   %1 = vector.shuffle %0, %0 [3, 2, 1, 0] : vector<4xf32>, vector<4xf32>
   return
 }
-
-// -----
-
-// Products of integers have no fused multiply-add.
-func.func private @integers(%m: memref<4x4xi32>, %i: index) attributes {loop.kernel} {
-  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
-    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xi32>, index, index) -> vector<4x4xi32>
-  // expected-error @+1 {{'loop.contract_tile' op has no lowering for i32}}
-  %1 = "loop.contract_tile"(%0, %0, %0) : (vector<4x4xi32>, vector<4x4xi32>, vector<4x4xi32>) -> vector<4x4xi32>
-  return
-}

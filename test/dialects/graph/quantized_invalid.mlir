@@ -1,0 +1,71 @@
+// RUN: terrace-opt %s -split-input-file -verify-diagnostics
+
+func.func @f(%x: tensor<4xf32>, %s: tensor<f32>) {
+  // expected-error @below {{'graph.quantize' op result must have element type i8 or i16 or i32, got f32}}
+  %0 = "graph.quantize"(%x, %s) : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xf64>, %s: tensor<f32>) {
+  // expected-error @below {{'graph.quantize' op input must have element type f32, got f64}}
+  %0 = "graph.quantize"(%x, %s) : (tensor<4xf64>, tensor<f32>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xf32>, %s: tensor<3xf32>) {
+  // expected-error @below {{'graph.quantize' op cannot broadcast shapes 4 and 3}}
+  %0 = "graph.quantize"(%x, %s) : (tensor<4xf32>, tensor<3xf32>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi64>, %s: tensor<f32>) {
+  // expected-error @below {{'graph.dequantize' op input must have element type i8 or i16 or i32, got i64}}
+  %0 = "graph.dequantize"(%x, %s) : (tensor<4xi64>, tensor<f32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>, %m: tensor<i32>, %s: tensor<i8>) {
+  // expected-error @below {{'graph.requantize' op shift must have element type i32, got i8}}
+  %0 = "graph.requantize"(%x, %m, %s) : (tensor<4xi32>, tensor<i32>, tensor<i8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi32>, %m: tensor<i32>, %s: tensor<i32>) {
+  // expected-error @below {{'graph.requantize' op result must have element type i8 or i16 or i32, got i64}}
+  %0 = "graph.requantize"(%x, %m, %s) : (tensor<4xi32>, tensor<i32>, tensor<i32>) -> tensor<4xi64>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %w: tensor<8x4xf32>) {
+  // expected-error @below {{'graph.matmul' op operands have different element types: i8 and f32}}
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x8xi8>, tensor<8x4xf32>) -> tensor<4x4xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xi8>, %w: tensor<8x4xi8>) {
+  // expected-error @below {{'graph.matmul' op result has element type i16, expected i8}}
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x8xi8>, tensor<8x4xi8>) -> tensor<4x4xi16>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x16384x1x1xi8>, %w: tensor<4x16384x3x3xi8>) {
+  // expected-error @below {{'graph.conv2d' op sums 147456 products of i8, which may overflow i32: 131071 is the limit}}
+  %0 = "graph.conv2d"(%x, %w) {dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW", padding = array<i64: 1, 1, 1, 1>, strides = array<i64: 1, 1>} : (tensor<1x16384x1x1xi8>, tensor<4x16384x3x3xi8>) -> tensor<1x4x1x1xi32>
+  return
+}

@@ -1,0 +1,104 @@
+"""The ops of quantised arithmetic as reference cases, against Python's exact integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import quantized_reference as exact
+import torch
+from reference_cases import Case, both
+from terrace.dialects import graph
+
+NUMPY = {"i8": np.int8, "i16": np.int16, "i32": np.int32}
+EXTREMES = [0, 1, -1, 2, -2, 3, -3, 5, -5, 127, 128, -128, -129, 255, 32767, 65536, 2**30, 2**31 - 1, -(2**31)]
+MULTIPLIERS = [0, 1, 3, 2**30, 2**30 + 1, 2**31 - 1, -(2**31) + 1]
+SHIFTS = [1, 2, 7, 30, 31, 37, 61, 62]
+
+
+def int32(values: Any) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int32)
+
+
+def requantize_case(name: str, operands: tuple[torch.Tensor, ...], result: str = "i8") -> list[Case]:
+    def expected(*values: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(exact.requantize(*(v.numpy() for v in values), NUMPY[result]))
+
+    shape = list(torch.broadcast_shapes(*(v.shape for v in operands)))
+    return both(f"requantize_{name}", graph.RequantizeOp, operands, {}, expected, result=(shape, result))
+
+
+def requantize_cases() -> list[Case]:
+    """Ties, both ends of every type, all widths of products, and operands that broadcast."""
+    cube = (int32(EXTREMES)[:, None, None], int32(MULTIPLIERS)[:, None], int32(SHIFTS))
+    cases = [case for result in NUMPY for case in requantize_case(f"extremes_{result}", cube, result)]
+    # With multiplier 1: eighths around every tie from -17.5 to 17.5.
+    cases += requantize_case("ties", (torch.arange(-140, 141, dtype=torch.int32), int32([1]), int32([3])))
+    columns = (torch.arange(-6, 6, dtype=torch.int32).reshape(4, 3), int32([3, 5, 7]), int32([1, 2, 3]))
+    return cases + requantize_case("columns", columns)
+
+
+VALUES = [
+    *(0.0, -0.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 126.5, 127.4, 127.5, 128.0, -127.5, -128.4, -128.5, -129.0),
+    *(1e-40, 1e10, -1e10, 3e38, -3e38, float("inf"), float("-inf"), float("nan"), 2147483520.0, -2147483648.0),
+]
+
+
+def quantize_cases() -> list[Case]:
+    """Ties, saturation at both ends, infinities and NaN; a scale for all, and one for each row."""
+    cases = []
+    for result, dtype in NUMPY.items():
+        for name, scale in (("one", torch.tensor(1.0)), ("each", torch.tensor([[0.25], [1e-3], [3.0]]))):
+
+            def expected(x: torch.Tensor, s: torch.Tensor, dtype: Any = dtype) -> torch.Tensor:
+                return torch.from_numpy(exact.quantize(x.numpy(), s.numpy(), dtype))
+
+            operands = (torch.tensor(VALUES), scale)
+            declared = (list(torch.broadcast_shapes(operands[0].shape, scale.shape)), result)
+            cases += both(f"quantize_{result}_{name}", graph.QuantizeOp, operands, {}, expected, result=declared)
+    return cases
+
+
+def dequantize_cases() -> list[Case]:
+    """Exact below 2^24, rounded to float32 above."""
+    cases = []
+    for dtype in (torch.int8, torch.int32):
+        limits = torch.iinfo(dtype)
+        values = torch.tensor([limits.min, -1, 0, 1, 77, limits.max], dtype=dtype)
+        for name, scale in (("one", torch.tensor(0.125)), ("each", torch.tensor([[0.1], [3.0]]))):
+
+            def expected(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+                return (x.float() * s.float()).double()
+
+            label = f"dequantize_{str(dtype).partition('.')[2]}_{name}"
+            cases += both(label, graph.DequantizeOp, (values, scale), {}, expected, rtol=0.0)
+    return cases
+
+
+def contraction_cases() -> list[Case]:
+    """Products of int8 at both ends of its range, summed exactly in int32."""
+    low, any_ = torch.full((3, 50), -128, dtype=torch.int8), torch.arange(-75, 75).reshape(3, 50).to(torch.int8)
+    image = torch.arange(-96, 96).reshape(1, 4, 6, 8).to(torch.int8)
+    weight = (torch.arange(5 * 8 * 9) % 255 - 127).reshape(5, 8, 3, 3).to(torch.int8)
+
+    def conv(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        wide = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2).double(), w.double(), padding=1)
+        return wide.permute(0, 2, 3, 1).to(torch.int32)
+
+    def product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return x.to(torch.int32) @ w.to(torch.int32).mT
+
+    transposed, i32 = {"transpose_rhs": True}, "i32"
+    cases = both("matmul_int8", graph.MatmulOp, (any_, low), transposed, product, result=([3, 3], i32))
+    batch = (any_[None], any_[None])
+    cases += both("batch_matmul_int8", graph.BatchMatmulOp, batch, transposed, product, result=([1, 3, 3], i32))
+    options = {"strides": [1, 1], "padding": [1, 1, 1, 1], "dilations": [1, 1], "groups": 1, "layout": "NHWC"}
+    return [*cases, Case("conv2d_int8", graph.Conv2dOp, (image, weight), options, conv, result=([1, 4, 6, 5], i32))]
+
+
+FAMILIES = {
+    "requantize": requantize_cases,
+    "quantize": quantize_cases,
+    "dequantize": dequantize_cases,
+    "integer contraction": contraction_cases,
+}

@@ -1,0 +1,130 @@
+"""Kernels of int8: on a CPU and as simulated hardware, both equal to exact integers, whatever the shape."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+import terrace
+from generator_programs import CONVS, MATMULS, conv
+from graph_program import Program, foreign_rows
+from terrace.dialects import graph
+from terrace.dialects.base import shape_of
+from terrace.errors import TerraceError
+from terrace.lowering.building import splat
+from terrace.mlir import ir
+
+RNG = np.random.default_rng(0)
+TARGETS = [
+    "cpu",
+    pytest.param("hls", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="simulation needs g++")),
+]
+
+
+def int8(*shape: int) -> np.ndarray:
+    """Numbers of the whole range, both ends among them."""
+    values = RNG.integers(-128, 128, shape).astype(np.int8)
+    flat = values.reshape(-1)
+    flat[:2] = [-128, 127][: flat.size]
+    return values
+
+
+def of_type(shape: list[int], element: str) -> ir.Type:
+    return ir.RankedTensorType.get(shape, ir.Type.parse(element))
+
+
+def product(lhs: ir.Value, rhs: ir.Value, op: Any = graph.MatmulOp, transposed: bool = True) -> ir.Value:
+    """A product of matrices of i8, summed in i32."""
+    columns = shape_of(rhs)[-2 if transposed else -1]
+    shape = [*shape_of(lhs)[:-1], columns]
+    return op.build(lhs, rhs, transpose_rhs=transposed, result_type=of_type(shape, "i32"))
+
+
+def requantized(p: Program, sums: ir.Value, terms: int) -> ir.Value:
+    """Bias, then a multiplier and a shift for each channel that keep most results in range; some saturate."""
+    channels = shape_of(sums)[-1]
+    bias = p.parameter(RNG.integers(-(2**12), 2**12, channels).astype(np.int32))
+    multiplier = p.parameter(RNG.integers(2**30, 2**31, channels).astype(np.int32))
+    shift = p.parameter(RNG.integers(36, 38, channels).astype(np.int32) + int(np.log2(terms) / 2))
+    total = graph.AddOp.build(sums, bias)
+    return graph.RequantizeOp.build(total, multiplier, shift, result_type=of_type(shape_of(sums), "i8"))
+
+
+def matmuls() -> Program:
+    program = Program()
+    with program as p:
+        for m, k, n in MATMULS:
+            x = p.argument(int8(m, k))
+            for transposed, shape in ((True, (n, k)), (False, (k, n))):
+                sums = product(x, p.parameter(int8(*shape)), transposed=transposed)
+                p.result(f"matmul {m}x{k}x{n} {transposed}", requantized(p, sums, k))
+        q, k_ = p.argument(int8(2, 3, 9, 8)), p.argument(int8(2, 3, 7, 8))
+        scores = product(q, k_, graph.BatchMatmulOp)
+        i32 = ir.Type.parse("i32")
+        whole = graph.RequantizeOp.build(
+            scores, splat(3, i32), splat(9, i32), result_type=of_type(shape_of(scores), "i8")
+        )
+        p.result("batch_matmul", whole)
+        p.result("sums of an int8 product", product(q, p.argument(int8(2, 3, 8, 5)), graph.BatchMatmulOp, False))
+    return program
+
+
+def convs() -> Program:
+    program = Program()
+    with program as p:
+        for name, case in CONVS.items():
+            attributes = {key: value for key, value in case.items() if key not in ("image", "weight")}
+            image, weight = p.argument(int8(*case["image"])), p.parameter(int8(*case["weight"]))
+            wrapping = conv(p, image, weight, **attributes)
+            sums = conv(p, image, weight, **attributes, result_type=of_type(shape_of(wrapping), "i32"))
+            wrapping.owner.erase()  # it only told the shape
+            p.result(name, graph.ReluOp.build(requantized(p, sums, int(np.prod(case["weight"][1:])))))
+    return program
+
+
+def casts() -> Program:
+    """The ways in and out, and what joins two tensors of different scales."""
+    program = Program()
+    with program as p:
+        hurting = np.array([0.5, -0.5, 1.5, 2.5, -2.5, 127.5, -128.5, 300, -300, np.nan, np.inf, -np.inf, 1e-40], "f")
+        f32, i32 = ir.F32Type.get(), ir.Type.parse("i32")
+        for scale in (1.0, 0.37):
+            for x in (p.argument(hurting), p.argument((RNG.standard_normal((3, 33)) * 60).astype(np.float32))):
+                q = graph.QuantizeOp.build(x, splat(scale, f32), result_type=of_type(shape_of(x), "i8"))
+                p.result(f"quantize by {scale} {shape_of(x)}", q)
+                p.result(f"and back {scale} {shape_of(x)}", graph.DequantizeOp.build(q, splat(scale, f32)))
+        left, right = (p.argument(int8(5, 19)) for _ in range(2))
+        wide = [graph.CastOp.build(v, result_type=of_type([5, 19], "i32")) for v in (left, right)]
+        scaled = [graph.MulOp.build(v, splat(m, i32)) for v, m in zip(wide, (4194303, 1234567), strict=True)]
+        total = graph.RequantizeOp.build(
+            graph.AddOp.build(*scaled), splat(1, i32), splat(22, i32), result_type=of_type([5, 19], "i8")
+        )
+        p.result("sum", total)
+        p.result("permute", graph.PermuteOp.build(left, permutation=[1, 0]))
+        p.result("clamp", graph.MinimumOp.build(graph.ReluOp.build(right), splat(6, ir.Type.parse("i8"))))
+    return program
+
+
+PROGRAMS = {"matmuls": matmuls, "convs": convs, "casts": casts}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_integers_are_exact_on_every_target(name: str, target: str) -> None:
+    program = PROGRAMS[name]()
+    compiled = program.compile(target)
+    assert [row for row in foreign_rows(compiled) if not row.startswith("permute")] == []
+    program.check(compiled)
+
+
+def test_a_sum_that_may_overflow_is_refused() -> None:
+    text = """
+    func.func @main(%x: tensor<1x131072xi8>, %w: tensor<1x131072xi8>) -> tensor<1x1xi32> {
+      %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<1x131072xi8>, tensor<1x131072xi8>) -> tensor<1x1xi32>
+      return %0 : tensor<1x1xi32>
+    }
+    """
+    with pytest.raises(TerraceError, match="sums 131072 products of i8, which may overflow i32: 131071 is the limit"):
+        terrace.compile_mlir(text)
