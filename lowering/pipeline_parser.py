@@ -51,6 +51,51 @@ def print_pipeline(passes: Sequence[Pass]) -> str:
     return f"builtin.module({','.join(str(item) for item in passes)})"
 
 
+def split_passes(passes: Sequence[Pass]) -> list[Pass]:
+    """The same work as passes of one step each: nested lists, and named pipelines of MLIR's, are taken apart.
+
+    `func.func(a,b)` becomes `func.func(a)` and `func.func(b)`: what a pass on one function does, no other sees.
+    """
+    return [step for pass_ in passes for step in (_split(pass_) if isinstance(pass_, UpstreamPass) else [pass_])]
+
+
+def _split(pass_: UpstreamPass) -> list[Pass]:
+    steps: list[Pass] = []
+    for text in _steps(pass_.text):
+        # MLIR prints what a named pipeline consists of; of a single pass it prints that, with all defaults.
+        consists_of = str(PassManager.parse(f"builtin.module({text})", _probe_context()))
+        inner = _steps(consists_of.removeprefix("builtin.module(").removesuffix(")"))
+        is_one = len(inner) == 1 and _innermost(inner[0]) == _innermost(text)
+        # A few of its pipelines hold passes that it does not know by name.
+        is_one = is_one or any(map(_why_upstream_refuses, inner))
+        steps += [UpstreamPass(step) for step in ([text] if is_one else inner)]
+    return steps
+
+
+def _steps(text: str) -> list[str]:
+    """The passes in `text`, each in its own anchors."""
+    return [step for element in _Reader(text).read_all() for step in _steps_of(text, element)]
+
+
+def _steps_of(text: str, element: Element) -> list[str]:
+    if element.children is None:
+        return [text[element.start : element.end]]
+    steps = [step for child in element.children for step in _steps_of(text, child)]
+    return steps if element.name in MODULE_ANCHORS else [f"{element.name}({step})" for step in steps]
+
+
+def innermost_name(pass_: Pass) -> str:
+    """The name of a pass of one step, without its anchors and options."""
+    return _innermost(pass_.text) if isinstance(pass_, UpstreamPass) else pass_.name
+
+
+def _innermost(text: str) -> str:
+    (element,) = _Reader(text).read_all()
+    while element.children:
+        element = element.children[0]
+    return element.name
+
+
 def parse_pass(name: str, options: str) -> Pass:
     """The pass `name` with the text of its options, as a bare flag `--name="options"` gives them.
 

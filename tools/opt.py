@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from terrace.errors import PassError, PipelineError
 from terrace.files import write_file
-from terrace.lowering.pipeline_parser import print_pipeline
+from terrace.lowering.pipeline_parser import print_pipeline, split_passes
 from terrace.mlir import attach_diagnostics, create_context, ir, load_torch_dialects
 from terrace.passes import (
     LocatedPassError,
-    Pass,
     PassRaisedError,
     UpstreamPassError,
-    Watcher,
     run_passes,
     source_position,
 )
 from terrace.tools.diagnostics import Printer, Report, Verifier, reports_of
 from terrace.tools.opt_flags import Settings, UsageError, help_text, list_passes, parse_arguments
+from terrace.tools.opt_watchers import IrPrinter, Timing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,21 +69,6 @@ def _information(settings: Settings) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-class _Observer(Watcher):
-    """Sums the times of passes, and prints the IR after each if that is asked for."""
-
-    def __init__(self, run: OptRun) -> None:
-        self.run = run
-
-    def after(self, pass_: Pass, module: ir.Operation, seconds: float) -> None:
-        """Count and print."""
-        name = str(pass_)
-        self.run.seconds[name] = self.run.seconds.get(name, 0.0) + seconds
-        if self.run.settings.print_after_all:
-            title = f"// -----// IR Dump After {pass_} //----- //"
-            print(f"{title}\n{self.run.print(module)}", file=sys.stderr)
-
-
 class OptRun:
     """One input through the passes, part by part."""
 
@@ -91,7 +76,8 @@ class OptRun:
         self.settings = settings
         self.text = text
         self.input_name = "<stdin>" if settings.input == "-" else settings.input
-        self.seconds: dict[str, float] = {}
+        self.printer = IrPrinter(settings.print_request, self.print)
+        self.timing = Timing()
         self.output = ""
         lines = text.splitlines()
         self.verifier = (
@@ -112,7 +98,7 @@ class OptRun:
         separator = f"{self.settings.marker}\n"
         self.output = separator.join(result for result in results if result is not None)
         if self.settings.timing:
-            self._print_timing()
+            self.timing.print()
         if self.verifier is not None:
             return self.verifier.finish()
         return None not in results
@@ -127,16 +113,29 @@ class OptRun:
         except PassError as error:
             self._report_failure(error)
             return None
-        return self.print(module)
+        started = time.perf_counter()
+        printed = self.print(module)
+        self.timing.add("Output", time.perf_counter() - started)
+        return printed
 
     def _parse(self, part: str) -> ir.Module:
+        started = time.perf_counter()
+        module = self._parse_text(part)
+        self.timing.add("Parser", time.perf_counter() - started)
+        return module
+
+    def _parse_text(self, part: str) -> ir.Module:
         with self.context, ir.Location.unknown():
             if self.settings.marker is None and self.settings.input != "-":
                 return ir.Module.parseFile(self.settings.input)  # Only this way locations carry the file's name.
             return ir.Module.parse(part)
 
     def _run_passes(self, module: ir.Module) -> None:
-        run_passes(self.settings.passes, module.operation, [_Observer(self)], verify=self.settings.verify_each)
+        settings = self.settings
+        watchers = [self.printer] * bool(settings.print_request) + [self.timing] * settings.timing
+        # What is told of passes is told of each by itself.
+        passes = split_passes(settings.passes) if watchers else settings.passes
+        run_passes(passes, module.operation, watchers, verify=settings.verify_each)
 
     def print(self, module: ir.Module | ir.Operation) -> str:
         settings = self.settings
@@ -171,11 +170,6 @@ class OptRun:
             self.sink.report(Report("error", str(error), None))
         if note and self.verifier is None:
             print(note, file=sys.stderr)
-
-    def _print_timing(self) -> None:
-        print("Seconds per pass:", file=sys.stderr)
-        for name, seconds in self.seconds.items():
-            print(f"  {seconds:8.4f}  {name}", file=sys.stderr)
 
 
 def split(text: str, marker: str | None) -> list[str]:

@@ -22,6 +22,7 @@ from terrace.lowering.registry import (
 )
 from terrace.lowering.upstream_passes import UPSTREAM_PASSES
 from terrace.passes import Pass
+from terrace.tools.opt_watchers import PrintRequest
 
 USAGE = "usage: terrace-opt [flags and passes] [FILE]"
 DEFAULT_MARKER = "// -----"
@@ -38,7 +39,7 @@ class Flag:
 
     name: str
     setting: str
-    kind: Literal["bool", "text", "optional text", "text list", "integer"]
+    kind: Literal["bool", "text", "optional text", "text list", "names", "integer"]
     help: str
     default: Any = True
 
@@ -51,7 +52,13 @@ _FLAGS = (
     Flag("load-pass-plugin", "plugins", "text list", "run this Python file and know the passes that it defines"),
     Flag("mlir-elide-elementsattrs-if-larger", "elide_larger", "integer", "elide longer constants"),
     Flag("mlir-print-debuginfo", "debuginfo", "bool", "print locations"),
+    Flag("mlir-print-ir-after", "print_after", "names", "print the IR to stderr after these passes"),
     Flag("mlir-print-ir-after-all", "print_after_all", "bool", "print the IR to stderr after each pass"),
+    Flag("mlir-print-ir-after-change", "print_on_change", "bool", "of these, only where the pass changed the IR"),
+    Flag("mlir-print-ir-after-failure", "print_on_failure", "bool", "print the IR after a pass that fails only"),
+    Flag("mlir-print-ir-before", "print_before", "names", "print the IR to stderr before these passes"),
+    Flag("mlir-print-ir-before-all", "print_before_all", "bool", "print the IR to stderr before each pass"),
+    Flag("mlir-print-ir-tree-dir", "print_folder", "text", "print the IR to files of this folder instead"),
     Flag("mlir-print-local-scope", "local_scope", "bool", "print without aliases"),
     Flag("mlir-print-op-generic", "generic", "bool", "print ops in generic form"),
     Flag("mlir-timing", "timing", "bool", "print the time of each pass to stderr"),
@@ -85,7 +92,13 @@ class Settings:
     elide_larger: int | None = None
     allow_unregistered: bool = False
     verify_each: bool = True
+    print_before: list[str] = dataclasses.field(default_factory=list)
+    print_after: list[str] = dataclasses.field(default_factory=list)
+    print_before_all: bool = False
     print_after_all: bool = False
+    print_on_change: bool = False
+    print_on_failure: bool = False
+    print_folder: str = ""
     generic: bool = False
     debuginfo: bool = False
     local_scope: bool = False
@@ -94,6 +107,19 @@ class Settings:
     list_passes: bool = False
     help: bool = False
     version: bool = False
+
+    @property
+    def print_request(self) -> PrintRequest:
+        """Around which passes the IR is printed."""
+        return PrintRequest(
+            before=self.print_before,
+            after=self.print_after,
+            before_all=self.print_before_all,
+            after_all=self.print_after_all,
+            on_change=self.print_on_change,
+            on_failure=self.print_on_failure,
+            folder=self.print_folder,
+        )
 
 
 def parse_arguments(arguments: Sequence[str]) -> Settings:
@@ -112,7 +138,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
             passes.append((argument, name, value))
             continue
         flag = FLAGS[name]
-        if flag.kind in ("text", "text list", "integer") and not equals:
+        if flag.kind in ("text", "text list", "names", "integer") and not equals:
             if not rest:
                 raise UsageError(f"flag '{argument}' needs a value: {flag.help}")
             value = rest.pop(0)
@@ -137,7 +163,9 @@ def _bare_pass(argument: str, name: str, options: str) -> Pass:
 
 def _set(settings: Settings, flag: Flag, text: str | None) -> None:
     value = _value(flag, text)
-    setattr(settings, flag.setting, [*getattr(settings, flag.setting), value] if flag.kind == "text list" else value)
+    if flag.kind in ("text list", "names"):
+        value = [*getattr(settings, flag.setting), *(value.split(",") if flag.kind == "names" else [value])]
+    setattr(settings, flag.setting, value)
 
 
 def _value(flag: Flag, text: str | None) -> Any:
@@ -159,6 +187,13 @@ def _check(settings: Settings) -> None:
     if settings.verify_diagnostics not in (None, "all", "only-expected"):
         raise UsageError(
             f"flag '--verify-diagnostics' takes 'all' or 'only-expected', but got '{settings.verify_diagnostics}'"
+        )
+    for name in (*settings.print_before, *settings.print_after):
+        if not has_pass(name) and name not in UPSTREAM_PASSES:
+            raise UsageError(f"cannot print around the unknown pass '{name}'{suggestion(name, all_pass_names())}")
+    if settings.print_folder and not settings.print_request:
+        raise UsageError(
+            "flag '--mlir-print-ir-tree-dir' needs one that says when to print, as --mlir-print-ir-after-all"
         )
     if settings.pipeline is not None:
         if settings.passes:

@@ -128,7 +128,7 @@ class PassRaisedError(PassError):
     def __init__(self, pass_: Pass, raised: Exception, note: str) -> None:
         frame = traceback.extract_tb(raised.__traceback__)[-1]
         self.message = (
-            f"pass '{pass_.name}' raised {type(raised).__name__}: {raised} (at {frame.filename}:{frame.lineno})"
+            f"pass '{pass_.name}' raised {type(raised).__name__} at {frame.filename}:{frame.lineno}: {raised}"
         )
         super().__init__(f"error: {self.message}\n{note}")
         self.note = note

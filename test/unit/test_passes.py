@@ -98,7 +98,7 @@ def test_watchers_see_each_pass() -> None:
 
 def test_an_exception_in_a_pass_names_the_pass_and_the_line() -> None:
     module = parse_module(MODULE, create_context())
-    with pytest.raises(PassError, match=r"pass 'slip' raised KeyError: 'lost' \(at .*test_passes.py:\d+\)") as caught:
+    with pytest.raises(PassError, match=r"pass 'slip' raised KeyError at .*test_passes\.py:\d+: 'lost'") as caught:
         run_passes([Slip()], module.operation)
     assert isinstance(caught.value.__cause__, KeyError)
     assert "--pass-pipeline='builtin.module(slip)' reproduces it" in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 from terrace.errors import PassError, PipelineError
 from terrace.lowering import registry
 from terrace.lowering.pass_options import describe_options
-from terrace.lowering.pipeline_parser import parse_pass, parse_pipeline, print_pipeline
+from terrace.lowering.pipeline_parser import innermost_name, parse_pass, parse_pipeline, print_pipeline, split_passes
 from terrace.lowering.registry import PASSES, find_pass, summaries
 from terrace.lowering.upstream_passes import UPSTREAM_PASSES
 from terrace.mlir import PassManager, create_context, ir, parse_module
@@ -161,3 +161,30 @@ def test_the_table_of_upstream_passes_matches_the_bindings() -> None:
                 unknown.append(name)
     assert not unknown
     assert not UPSTREAM_PASSES & set(PASSES)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("cse", ["cse"]),
+        ("func.func(canonicalize{top-down=false},cse)", ["func.func(canonicalize{top-down=false})", "func.func(cse)"]),
+        ("gpu.module(cse),try-options{flag}", ["gpu.module(cse)", "try-options{flag=true}"]),
+        (
+            "torch-function-to-torch-backend-pipeline",
+            ["torch-adjust-calling-conventions", "torch-lower-to-backend-contract"],
+        ),
+    ],
+)
+def test_pipelines_are_taken_apart(text: str, steps: list[str]) -> None:
+    found = split_passes(parse_pipeline(text))
+    assert [str(step).partition("{ ")[0] for step in found] == steps
+    assert parse_pipeline(print_pipeline(found)) == found
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(UPSTREAM_PASSES) if name.endswith("-pipeline")])
+def test_what_mlir_prints_of_its_pipelines_is_read(name: str) -> None:
+    steps = split_passes([UpstreamPass(name)])
+    assert len(steps) > 1 or name in ("gpu-lower-to-xevm-pipeline", "torch-backend-to-stablehlo-backend-pipeline")
+    for step in steps:
+        assert parse_pipeline(str(step)) == [step]
+        assert innermost_name(step) in UPSTREAM_PASSES

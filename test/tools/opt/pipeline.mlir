@@ -2,7 +2,6 @@
 // RUN: terrace-opt -pass-pipeline 'any(func.func(canonicalize,cse),symbol-dce)' %s | FileCheck %s
 // RUN: terrace-opt --canonicalize="top-down=false" --cse -symbol-dce %s | FileCheck %s
 // RUN: terrace-opt --canonicalize --dump-pass-pipeline %s 2>&1 >/dev/null | FileCheck %s --check-prefix=DUMP
-// RUN: terrace-opt --canonicalize --mlir-timing %s 2>&1 >/dev/null | FileCheck %s --check-prefix=TIME
 
 // Options, nested anchors and bare flags run the same passes.
 // CHECK-LABEL: func.func @twice
@@ -11,8 +10,6 @@
 // CHECK-NOT:     @unused
 
 // DUMP: builtin.module(canonicalize)
-// TIME: Seconds per pass:
-// TIME: canonicalize
 func.func @twice(%x: i32) -> (i32, i32) {
   %0 = arith.addi %x, %x : i32
   %1 = arith.addi %x, %x : i32
