@@ -1,11 +1,11 @@
-// RUN: terrace-opt --canonicalize --cse --symbol-dce --mlir-print-ir-after=cse %s 2>&1 >/dev/null | FileCheck %s --check-prefix=AFTER
-// RUN: terrace-opt --canonicalize --cse --symbol-dce --mlir-print-ir-before=symbol-dce,canonicalize %s 2>&1 >/dev/null | FileCheck %s --check-prefix=BEFORE
-// RUN: terrace-opt --canonicalize --cse -mlir-print-ir-before-all %s 2>&1 >/dev/null | FileCheck %s --check-prefix=ALL
-// RUN: terrace-opt --symbol-dce --cse --mlir-print-ir-after-all --mlir-print-ir-after-change %s 2>&1 >/dev/null | FileCheck %s --check-prefix=CHANGE
-// RUN: not terrace-opt --cse --verify-level=level=hls --mlir-print-ir-after-failure %s 2>&1 >/dev/null | FileCheck %s --check-prefix=FAIL
-// RUN: terrace-opt --pass-pipeline='builtin.module(func.func(canonicalize,cse),simplify-graph)' --mlir-print-ir-after=cse,simplify-graph %s 2>&1 >/dev/null | FileCheck %s --check-prefix=NESTED
-// RUN: not terrace-opt --mlir-print-ir-after=csee %s 2>&1 | FileCheck %s --check-prefix=UNKNOWN
-// RUN: not terrace-opt --mlir-print-ir-tree-dir=%t %s 2>&1 | FileCheck %s --check-prefix=WHEN
+// RUN: terrace-opt --canonicalize --cse --symbol-dce --mlir-print-ir-after=cse %s 2>&1 >/dev/null | filecheck %s --check-prefix=AFTER
+// RUN: terrace-opt --canonicalize --cse --symbol-dce --mlir-print-ir-before=symbol-dce,canonicalize %s 2>&1 >/dev/null | filecheck %s --check-prefix=BEFORE
+// RUN: terrace-opt --canonicalize --cse -mlir-print-ir-before-all %s 2>&1 >/dev/null | filecheck %s --check-prefix=ALL
+// RUN: terrace-opt --symbol-dce --cse --mlir-print-ir-after-all --mlir-print-ir-after-change %s 2>&1 >/dev/null | filecheck %s --check-prefix=CHANGE
+// RUN: not terrace-opt --cse --verify-level=level=hls --mlir-print-ir-after-failure %s 2>&1 >/dev/null | filecheck %s --check-prefix=FAIL
+// RUN: terrace-opt --pass-pipeline='builtin.module(func.func(canonicalize,cse),simplify-graph)' --mlir-print-ir-after=cse,simplify-graph %s 2>&1 >/dev/null | filecheck %s --check-prefix=NESTED
+// RUN: not terrace-opt --mlir-print-ir-after=csee %s 2>&1 | filecheck %s --check-prefix=UNKNOWN
+// RUN: not terrace-opt --mlir-print-ir-tree-dir=%t %s 2>&1 | filecheck %s --check-prefix=WHEN
 
 // Only the passes that are named, and only where they stand.
 // AFTER-NOT: IR Dump {{.*}}canonicalize

@@ -1,9 +1,9 @@
 // RUN: rm -rf %t
-// RUN: terrace-opt --canonicalize --symbol-dce --mlir-print-ir-before=symbol-dce --mlir-print-ir-after-all --mlir-print-ir-tree-dir=%t/tree %s 2>&1 >/dev/null | FileCheck %s --check-prefix=QUIET --allow-empty
-// RUN: ls %t/tree/builtin_module_outer | FileCheck %s --check-prefix=FILES
-// RUN: FileCheck %s --check-prefix=BEFORE <%t/tree/builtin_module_outer/1_symbol-dce.before.mlir
-// RUN: FileCheck %s --check-prefix=AFTER <%t/tree/builtin_module_outer/1_symbol-dce.mlir
-// RUN: terrace-opt %t/tree/builtin_module_outer/0_canonicalize.mlir | FileCheck %s --check-prefix=BEFORE
+// RUN: terrace-opt --canonicalize --symbol-dce --mlir-print-ir-before=symbol-dce --mlir-print-ir-after-all --mlir-print-ir-tree-dir=%t/tree %s 2>&1 >/dev/null | filecheck %s --check-prefix=QUIET --allow-empty
+// RUN: ls %t/tree/builtin_module_outer | filecheck %s --check-prefix=FILES
+// RUN: filecheck %s --check-prefix=BEFORE <%t/tree/builtin_module_outer/1_symbol-dce.before.mlir
+// RUN: filecheck %s --check-prefix=AFTER <%t/tree/builtin_module_outer/1_symbol-dce.mlir
+// RUN: terrace-opt %t/tree/builtin_module_outer/0_canonicalize.mlir | filecheck %s --check-prefix=BEFORE
 
 // A file for each pass, in the order of the passes, that terrace-opt reads again; nothing goes to stderr.
 // QUIET-NOT: IR Dump

@@ -1,5 +1,5 @@
-// RUN: terrace-opt --pass-pipeline='builtin.module(func.func(canonicalize,cse),simplify-graph,func.func(cse))' --mlir-timing %s 2>&1 >/dev/null | FileCheck %s
-// RUN: terrace-opt --cse %s 2>&1 >/dev/null | FileCheck %s --check-prefix=QUIET --allow-empty
+// RUN: terrace-opt --pass-pipeline='builtin.module(func.func(canonicalize,cse),simplify-graph,func.func(cse))' --mlir-timing %s 2>&1 >/dev/null | filecheck %s
+// RUN: terrace-opt --cse %s 2>&1 >/dev/null | filecheck %s --check-prefix=QUIET --allow-empty
 
 // Each pass has a row, ours and upstream's; one that runs twice has one row. All goes to stderr, and only if asked for.
 // CHECK: ... Execution time report ...

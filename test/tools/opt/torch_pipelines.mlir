@@ -1,13 +1,13 @@
-// RUN: terrace-opt --pass-pipeline='builtin.module(torchdynamo-export-to-torch-backend-pipeline,torch-backend-to-linalg-on-tensors-backend-pipeline)' %s | FileCheck %s --check-prefix=LINALG
-// RUN: terrace-opt -torchdynamo-export-to-torch-backend-pipeline -torch-backend-to-linalg-on-tensors-backend-pipeline %s | FileCheck %s --check-prefix=LINALG
-// RUN: terrace-opt -pass-pipeline='builtin.module(torchdynamo-export-to-torch-backend-pipeline{backend-legal-ops=aten.flatten.using_ints,aten.silu})' %s | FileCheck %s --check-prefix=LEGAL
-// RUN: terrace-opt --torchdynamo-export-to-torch-backend-pipeline="backend-legal-ops=aten.relu extra-library=" %s | FileCheck %s --check-prefix=DECOMPOSED
-// RUN: terrace-opt --pass-pipeline='builtin.module(func.func(convert-torch-to-linalg,canonicalize),func.func(convert-torch-to-arith))' %s | FileCheck %s --check-prefix=PARTLY
-// RUN: terrace-opt -torch-decompose-complex-ops="legal-ops=aten.relu" -convert-torch-to-linalg -canonicalize %s | FileCheck %s --check-prefix=PARTLY
-// RUN: terrace-opt --torchdynamo-export-to-torch-backend-pipeline --torch-backend-to-linalg-on-tensors-backend-pipeline --mlir-print-ir-after=convert-torch-to-linalg %s 2>&1 >/dev/null | FileCheck %s --check-prefix=STEPS
-// RUN: not terrace-opt --pass-pipeline='builtin.module(torchdynamo-export-to-torch-backend-pipeline{legal=1})' %s 2>&1 | FileCheck %s --check-prefix=OPTION
-// RUN: not terrace-opt --pass-pipeline='builtin.module(func.func(convert-torch-to-linalgs))' %s 2>&1 | FileCheck %s --check-prefix=NAME
-// RUN: not terrace-opt --pass-pipeline='builtin.module(func.func(convert-torch-to-linalg)' %s 2>&1 | FileCheck %s --check-prefix=PAREN
+// RUN: terrace-opt --pass-pipeline='builtin.module(torchdynamo-export-to-torch-backend-pipeline,torch-backend-to-linalg-on-tensors-backend-pipeline)' %s | filecheck %s --check-prefix=LINALG
+// RUN: terrace-opt -torchdynamo-export-to-torch-backend-pipeline -torch-backend-to-linalg-on-tensors-backend-pipeline %s | filecheck %s --check-prefix=LINALG
+// RUN: terrace-opt -pass-pipeline='builtin.module(torchdynamo-export-to-torch-backend-pipeline{backend-legal-ops=aten.flatten.using_ints,aten.silu})' %s | filecheck %s --check-prefix=LEGAL
+// RUN: terrace-opt --torchdynamo-export-to-torch-backend-pipeline="backend-legal-ops=aten.relu extra-library=" %s | filecheck %s --check-prefix=DECOMPOSED
+// RUN: terrace-opt --pass-pipeline='builtin.module(func.func(convert-torch-to-linalg,canonicalize),func.func(convert-torch-to-arith))' %s | filecheck %s --check-prefix=PARTLY
+// RUN: terrace-opt -torch-decompose-complex-ops="legal-ops=aten.relu" -convert-torch-to-linalg -canonicalize %s | filecheck %s --check-prefix=PARTLY
+// RUN: terrace-opt --torchdynamo-export-to-torch-backend-pipeline --torch-backend-to-linalg-on-tensors-backend-pipeline --mlir-print-ir-after=convert-torch-to-linalg %s 2>&1 >/dev/null | filecheck %s --check-prefix=STEPS
+// RUN: not terrace-opt --pass-pipeline='builtin.module(torchdynamo-export-to-torch-backend-pipeline{legal=1})' %s 2>&1 | filecheck %s --check-prefix=OPTION
+// RUN: not terrace-opt --pass-pipeline='builtin.module(func.func(convert-torch-to-linalgs))' %s 2>&1 | filecheck %s --check-prefix=NAME
+// RUN: not terrace-opt --pass-pipeline='builtin.module(func.func(convert-torch-to-linalg)' %s 2>&1 | filecheck %s --check-prefix=PAREN
 
 // The strings that torch-mlir-opt takes run here as they are.
 // LINALG-LABEL: func.func @f(%arg0: tensor<2x3xf32>) -> tensor<2x3xf32>

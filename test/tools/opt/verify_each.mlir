@@ -1,7 +1,7 @@
-// RUN: not terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --break-types --cse %s 2>&1 | FileCheck %s --check-prefix=EACH
-// RUN: not terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --break-types --mlir-print-ir-after=break-types %s 2>&1 | FileCheck %s --check-prefix=PRINT
-// RUN: terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --break-types -verify-each=0 %s | FileCheck %s --check-prefix=OFF
-// RUN: not terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --slip %s 2>&1 | FileCheck %s --check-prefix=SLIP
+// RUN: not terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --break-types --cse %s 2>&1 | filecheck %s --check-prefix=EACH
+// RUN: not terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --break-types --mlir-print-ir-after=break-types %s 2>&1 | filecheck %s --check-prefix=PRINT
+// RUN: terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --break-types -verify-each=0 %s | filecheck %s --check-prefix=OFF
+// RUN: not terrace-opt --load-pass-plugin=%S/Inputs/break_types.py --slip %s 2>&1 | filecheck %s --check-prefix=SLIP
 
 // Invalid IR is found after the pass that made it, unless told otherwise; the invalid IR can be printed.
 // EACH: verify_each.mlir:18:53: error: type of return operand 0 ('i32') doesn't match function result type ('i64')
