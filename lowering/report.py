@@ -12,78 +12,90 @@ from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.lowering.conversion.graph_to_kernel.families import iteration_space
 from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
+from terrace.lowering.layers import FREE, Flow, Layer, add_figures, flow_of, is_tensor
 from terrace.lowering.schedule.schedule import IterationSpace
 from terrace.mlir import DYNAMIC, func, ir, linalg, walk
 
-# Ops that move no data or do no work of a kernel's kind.
-_FREE = ("graph.load", "graph.load_state", "graph.store_state", "graph.reshape", "graph.yield", "graph.fusion")
-
 Row = dict[str, Any]
+
+_SUMS = ("calls", "macs", "bytes", "read", "written", "weights")
 
 
 def compile_report(module: ir.Operation) -> list[Row]:
     """A row per kernel and per op left to IREE, in the order in which they first run. See `runtime.report.Report`."""
+    return merge_layers(layer_graph(module)["layers"])
+
+
+def layer_graph(module: ir.Operation) -> dict[str, Any]:
+    """`layers`, one per launch of a kernel and per op left to IREE, in program order, and what @main `outputs`.
+
+    A layer has the keys of a row and those of `terrace.lowering.layers`. Its `inputs`, as `outputs`, are the layers
+    that it reads, by their `id`, and the model's inputs, as `input N`.
+    """
     functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
     kernels = {op.name.value: op for op in functions if is_kernel(op)}
-    rows: dict[tuple[Any, ...], Row] = {}
-    for function in functions:
-        if function.name.value in kernels:
-            continue
-        for operation in walk(function.operation):
+    layers: list[Layer] = []
+    outputs: list[str] = []
+    for name, flow in flow_of(module).items():
+        for step, operation in enumerate(flow.operations, 1):
             if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
-                row = _kernel_row(kernels[to_python(operation.attributes["callee"])])
-            elif _is_left(operation):
-                row = _other_row(operation)
+                words = _kernel_words(kernels[to_python(operation.attributes["callee"])])
+            elif _is_left(operation, flow):
+                words = _other_words(operation)
             else:
                 continue
-            known = rows.setdefault((row["kernel"], row["op"], tuple(row["shape"]), row["why"]), row)
-            if known is not row:
-                _add(known, row)
+            layer = add_figures({"id": len(layers), **words, "calls": 1}, flow, step, operation)
+            flow.layers.update(dict.fromkeys(operation.results, layer["id"]))
+            layers.append(layer)
+        if name == "main":
+            outputs = flow.sources(flow.operations[-1])
+    return {"layers": layers, "outputs": outputs}
+
+
+def merge_layers(layers: Sequence[Layer]) -> list[Row]:
+    """A row per kernel of the layers that run it: sums, and the most of `live`."""
+    rows: dict[tuple[Any, ...], Row] = {}
+    for layer in layers:
+        row = {key: value for key, value in layer.items() if key not in ("id", "inputs", "module", "source")}
+        known = rows.setdefault((row["kernel"], row["op"], tuple(row["shape"]), row["why"]), row)
+        if known is not row:
+            for key in _SUMS:
+                known[key] = None if None in (known[key], row[key]) else known[key] + row[key]
+            known["live"] = None if None in (known["live"], row["live"]) else max(known["live"], row["live"])
     return list(rows.values())
 
 
-def _is_left(operation: ir.Operation) -> bool:
+def _is_left(operation: ir.Operation, flow: Flow) -> bool:
     """Whether IREE's code generation runs the op as work of its own."""
-    makes_tensors = any(isinstance(v.type, ir.RankedTensorType) for v in operation.results)
+    makes_tensors = any(is_tensor(v) for v in operation.results)
     ours_or_linalg = operation.name.startswith(("graph.", "linalg.", "tm_tensor."))
-    return ours_or_linalg and makes_tensors and operation.name not in _FREE
+    constant = makes_tensors and all(v in flow.constants for v in operation.results)
+    return ours_or_linalg and makes_tensors and operation.name not in FREE and not constant
 
 
-def _add(total: Row, row: Row) -> None:
-    for key in ("calls", "macs", "bytes"):
-        total[key] = None if None in (total[key], row[key]) else total[key] + row[key]
-
-
-def _kernel_row(function: Any) -> Row:
+def _kernel_words(function: Any) -> Row:
     schedule = schedule_op(function).operation
     body = [op.operation for op in function.entry_block.operations if op.operation.name != "kernel.schedule"]
     space = IterationSpace.from_attribute(schedule.attributes["iteration_space"])
     ops = [op.name.removeprefix("graph.") for op in body[:-1] if op.name != "arith.constant"]
-    values = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]
-    returned = list(body[-1].operands)
     generator = to_python(schedule.attributes["generator"])
     return {
         "kernel": function.name.value,
         "op": "+".join(ops),
-        "shape": _shape(returned[0]),
-        "calls": 1,
+        "shape": _shape(body[-1].operands[0]),
         "macs": _product(space.sizes) if generator in ("conv2d", "matmul") else 0,
-        "bytes": _bytes([*values, *returned]),
         "by": "terrace",
         "why": f"generator {generator}",
     }
 
 
-def _other_row(operation: ir.Operation) -> Row:
+def _other_words(operation: ir.Operation) -> Row:
     why = to_python(operation.attributes[WHY]) if WHY in operation.attributes else f"no generator for {operation.name}"
-    tensors = [v for v in [*operation.operands, *operation.results] if isinstance(v.type, ir.RankedTensorType)]
     return {
         "kernel": operation.name,
         "op": operation.name.partition(".")[2],
         "shape": _shape(operation.results[0]) if len(operation.results) else [],
-        "calls": 1,
         "macs": _macs(operation),
-        "bytes": _bytes(tensors),
         "by": "iree",
         "why": why,
     }
@@ -129,15 +141,3 @@ def _shape(value: ir.Value) -> list[Any]:
 
 def _product(sizes: Sequence[int]) -> int | None:
     return None if DYNAMIC in sizes else math.prod(sizes)
-
-
-def _bytes(values: Sequence[ir.Value]) -> int | None:
-    """Bytes of tensors read and written, each once."""
-    total = 0
-    for value in values:
-        count = _product(shape_of(value))
-        if count is None:
-            return None
-        element = ir.ShapedType(value.type).element_type
-        total += count * (8 if isinstance(element, ir.IndexType) else -(-element.width // 8))
-    return total

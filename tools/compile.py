@@ -22,7 +22,6 @@ from terrace.compiler import PRECISIONS, Lowered, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
 from terrace.files import new_files, write_file
 from terrace.parameter_archive import write_archive
-from terrace.runtime.report import Report
 from terrace.target import TARGETS, Target
 
 _EPILOG = """\
@@ -66,7 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parameters", metavar="FILE", help="an .irpa or .terrace file with the parameters of a text")
     parser.add_argument("--emit", choices=TEXTS, help="write the text of that level (to -o, or stdout) instead")
     parser.add_argument("--dump-dir", type=Path, metavar="DIR", help="write every level, and parameters.irpa for them")
-    parser.add_argument("--report", action="store_true", help="print a row per kernel: whose code runs it, and why")
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        const="-",
+        metavar="FILE.html",
+        help="print a row per kernel: whose code runs it, and why; with a file, draw graph, charts and layers into it",
+    )
     parser.add_argument(
         "--iree-flag",
         action="append",
@@ -87,7 +92,9 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("nothing to do: give -o FILE, --emit LEVEL, --dump-dir DIR or --report")
     if options.emit and options.dump_dir:
         parser.error("--dump-dir writes every level: leave --emit out")
-    if options.emit and options.report and not options.output:
+    if options.report not in (None, "-") and not options.report.endswith(".html"):
+        parser.error(f"--report {options.report}: give a file that ends in .html, or the INPUT before --report")
+    if options.emit and options.report == "-" and not options.output:
         parser.error("--emit and --report would both write to stdout: give -o FILE")
     if _factory(options.input) and options.parameters:
         parser.error("--parameters is for texts; a model has its own")
@@ -113,8 +120,11 @@ def _run(options: argparse.Namespace) -> None:
         _write_text(options.output, lowered.ir[options.emit])
     elif options.output:
         write_artifact(options.output, lowered.artifact())
-    if options.report:
-        print(Report(lowered.report))
+    if options.report == "-":
+        print(lowered.drawable_report())
+    elif options.report:
+        page = lowered.drawable_report().to_html(title=_title(options.input))
+        _write_text(options.report, page)
 
 
 # -- input ------------------------------------------------------------------------------------------------------------
@@ -195,6 +205,12 @@ def _dump(folder: Path, lowered: Lowered) -> None:
         for level, text in lowered.ir.items():
             create(f"{level}.mlir").write(text.encode())
         write_archive(create("parameters.irpa"), {**lowered.symbols, **lowered.parameters})
+
+
+def _title(name: str) -> str:
+    """What a report is called: the file or module that the model comes from."""
+    factory = _factory(name)
+    return Path(factory[0] if factory else name).stem if name != "-" else "stdin"
 
 
 def _write_text(output: str | None, text: str) -> None:

@@ -67,7 +67,7 @@ class Artifact:
 
     `parameters` are arrays, or functions that compute one when it is written or loaded. `target` describes
     what the program was compiled for; its "cpu_features" are those that a machine must have to run it.
-    `report` has a row (a dict of plain data) per kernel.
+    `report` has a row (a dict of plain data) per kernel, `layers` what `terrace.lowering.report.layer_graph` says.
     """
 
     signature: Signature
@@ -76,6 +76,7 @@ class Artifact:
     ir: Mapping[str, str] = dataclasses.field(default_factory=dict)
     target: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     report: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    layers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     states: list[State] = dataclasses.field(default_factory=list)
     entry: str = "main"
     program_name: str = PROGRAMS[0]
@@ -182,6 +183,7 @@ def _manifest(artifact: Artifact, infos: Mapping[str, ParameterInfo], members: l
         "states": [dataclasses.asdict(state) for state in artifact.states],
         "parameters": {name: dataclasses.asdict(info) for name, info in infos.items()},
         "report": artifact.report,
+        "layers": dict(artifact.layers),
         "members": {member.name: {"size": member.size, "crc32": member.crc} for member in members},
     }
 
@@ -244,6 +246,7 @@ def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryvie
             ir={level: str(contents[f"ir/{level}.mlir"], "utf-8") for level in levels},
             target=dict(manifest["target"]),
             report=[dict(row) for row in manifest["report"]],
+            layers=dict(manifest.get("layers", {})),
             states=[State(str(s["name"]), _shape(s["shape"]), _dtype(s["dtype"])) for s in manifest["states"]],
             entry=str(manifest["entry"]),
             terrace_version=str(manifest["terrace_version"]),

@@ -23,7 +23,7 @@ from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, evaluate
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
 from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
-from terrace.lowering.report import compile_report
+from terrace.lowering.report import layer_graph, merge_layers
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, toolchain_of
@@ -33,6 +33,7 @@ from terrace.parameter_archive import ParameterInfo
 from terrace.passes import Pass, run_passes
 from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
+from terrace.runtime.report import Report, report_of
 from terrace.signature import Leaf, Signature, Tree
 from terrace.target import TARGETS, Target
 
@@ -245,6 +246,7 @@ class Lowered:
     target: Target
     ir: Mapping[str, str]
     report: list[dict[str, Any]]
+    layers: Mapping[str, Any]
     signature: Signature
     states: list[State]
     parameters: Mapping[str, Source]
@@ -264,8 +266,13 @@ class Lowered:
             ir=self.ir,
             target={**self.target.to_json(), "cpu_features": list(self.target.features or ())},
             report=self.report,
+            layers=self.layers,
             states=self.states,
         )
+
+    def drawable_report(self) -> Report:
+        """`report` as what `CompiledModel.report` gives."""
+        return report_of(self.report, self.layers, self.signature, self.target.to_json())
 
 
 def _lower(
@@ -288,7 +295,7 @@ def _lower(
     backend, users = _backend(target), options["passes"]
     check_points(users, LEVELS[first])
     texts: dict[str, str] = {} if program is None else {"iree": program}
-    report: list[dict[str, Any]] = []
+    layers: dict[str, Any] = {}
     symbols: set[str] = set()
     operation = module.operation
     with module.context, ir.Location.unknown():
@@ -297,14 +304,15 @@ def _lower(
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(_symbols(operation, "graph.parameter"))
             if level == "kernel":
-                report = compile_report(operation)
+                layers = layer_graph(operation)
         signature, states = _signature(operation), _states(operation)
         parameters = _parameters(module, lookup, program is not None)
         if until == "iree" and program is None:
             texts[toolchain.level] = _program(operation, backend, toolchain, users)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
     flags = [*backend.iree_flags(), *options["iree_flags"]]
-    return Lowered(target, texts, report, signature, states, parameters, found, flags)
+    report = merge_layers(layers.get("layers", []))
+    return Lowered(target, texts, report, layers, signature, states, parameters, found, flags)
 
 
 def _program(module: ir.Operation, backend: Any, toolchain: Toolchain, users: UserPasses) -> str:

@@ -31,7 +31,7 @@ LAYERS = (
     ("terrace.dialects",),
     (
         *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature"),
-        *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip"),
+        *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip", "terrace.report"),
     ),
     ("terrace.files", "terrace.mlir", "terrace.errors", "terrace.logging", "terrace.progress"),
 )

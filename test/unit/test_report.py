@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
-from terrace.lowering.report import compile_report
+from terrace.lowering.report import compile_report, layer_graph
 from terrace.mlir import create_context, ir, parse_module
 from terrace.passes import run_passes
 
@@ -92,3 +92,92 @@ def test_calls_of_one_kernel_are_one_row() -> None:
     relu, matmul = rows_of(function(["4x4xf32"], body, "4x4xf32"))
     assert (relu["op"], relu["calls"], relu["bytes"]) == ("relu", 2, 256)
     assert (matmul["op"], matmul["calls"], matmul["macs"]) == ("matmul", 1, 64)
+
+
+# -- layers -----------------------------------------------------------------------------------------------------------
+
+
+def graph_of(text: str) -> dict[str, Any]:
+    context = create_context()
+    module = parse_module(text, context)
+    with context, ir.Location.unknown():
+        run_passes([ConvertGraphToKernel()], module.operation)
+        return layer_graph(module.operation)
+
+
+def figures(layer: dict[str, Any]) -> list[int | None]:
+    return [layer[key] for key in ("macs", "read", "written", "weights", "live")]
+
+
+LINEAR = """
+"graph.parameter"() {sym_name = "fc.weight", type = tensor<3x7xf32>} : () -> ()
+"graph.parameter"() {sym_name = "fc.bias", type = tensor<3xf32>} : () -> ()
+func.func @main(%x: tensor<5x7xf32>) -> tensor<5x3xf32> {
+  %w = "graph.load"() {symbol = @fc.weight} : () -> tensor<3x7xf32>
+  %b = "graph.load"() {symbol = @fc.bias} : () -> tensor<3xf32>
+  %0 = "graph.fusion"() ({
+    %1 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<5x7xf32>, tensor<3x7xf32>) -> tensor<5x3xf32>
+    %2 = "graph.add"(%1, %b) : (tensor<5x3xf32>, tensor<3xf32>) -> tensor<5x3xf32>
+    "graph.yield"(%2) : (tensor<5x3xf32>) -> ()
+  }) : () -> tensor<5x3xf32>
+  return %0 : tensor<5x3xf32>
+}"""
+
+
+def test_a_linear() -> None:
+    """x is 5x7, W 3x7, b 3, y 5x3, of 4 bytes each; W and b are weights, x and y the working set."""
+    graph = graph_of(LINEAR)
+    (layer,) = graph["layers"]
+    weights = 4 * (3 * 7 + 3)
+    assert figures(layer) == [5 * 7 * 3, 4 * 5 * 7 + weights, 4 * 5 * 3, weights, 4 * (5 * 7 + 5 * 3)]
+    assert (layer["module"], layer["inputs"], graph["outputs"]) == ("fc", ["input 0"], ["0"])
+
+
+def test_a_convolution() -> None:
+    """An image of 6x6x8 and filters of 12x8x3x3 give 4x4x12; both come from outside, so none is a weight."""
+    op = f'"graph.conv2d"(%0, %1) {CONV % (1, "NHWC")} : (tensor<1x6x6x8xf32>, tensor<12x8x3x3xf32>) -> '
+    (layer,) = graph_of(function(["1x6x6x8xf32", "12x8x3x3xf32"], f"  %r = {op} tensor<1x4x4x12xf32>", "1x4x4x12xf32"))[
+        "layers"
+    ]
+    image, filters, result = 4 * 6 * 6 * 8, 4 * 12 * 8 * 9, 4 * 4 * 4 * 12
+    assert figures(layer) == [4 * 4 * 12 * 8 * 9, image + filters, result, 0, image + filters + result]
+
+
+def test_what_a_later_layer_reads_is_in_the_working_set() -> None:
+    """x (64 bytes) waits for the last addition while the first two layers run; a is dead when b has been made."""
+    body = """  %a = "graph.softmax"(%0) {axis = 1 : i64} : (tensor<4x4xf32>) -> tensor<4x4xf32>
+  %b = "graph.softmax"(%a) {axis = 1 : i64} : (tensor<4x4xf32>) -> tensor<4x4xf32>
+  %r = "graph.add"(%b, %0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>"""
+    graph = graph_of(function(["4x4xf32"], body, "4x4xf32"))
+    assert [layer["live"] for layer in graph["layers"]] == [128, 192, 192]
+    assert [layer["inputs"] for layer in graph["layers"]] == [["input 0"], ["0"], ["1", "input 0"]]
+
+
+def test_a_tensor_that_is_read_twice_counts_once() -> None:
+    body = '  %r = "graph.mul"(%0, %0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>'
+    (layer,) = graph_of(function(["4x4xf32"], body, "4x4xf32"))["layers"]
+    assert (layer["read"], layer["written"]) == (64, 64)
+
+
+def test_a_reshape_is_the_same_memory() -> None:
+    """The reshaped x and x itself are one tensor of 64 bytes."""
+    body = """  %a = "graph.reshape"(%0) : (tensor<4x4xf32>) -> tensor<2x8xf32>
+  %b = "graph.softmax"(%a) {axis = 1 : i64} : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  %c = "graph.reshape"(%b) : (tensor<2x8xf32>) -> tensor<4x4xf32>
+  %r = "graph.add"(%c, %0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>"""
+    first, second = graph_of(function(["4x4xf32"], body, "4x4xf32"))["layers"]
+    assert (first["live"], second["live"], second["read"], second["inputs"]) == (128, 192, 128, ["0", "input 0"])
+
+
+def test_look_ups_read_what_they_pick() -> None:
+    """Three rows of a table of a thousand, and three indices of 8 bytes."""
+    body = '  %r = "graph.embedding"(%0, %1) : (tensor<1000x4xf32>, tensor<3xi64>) -> tensor<3x4xf32>'
+    (layer,) = graph_of(function(["1000x4xf32", "3xi64"], body, "3x4xf32"))["layers"]
+    assert (layer["read"], layer["written"]) == (3 * 4 * 4 + 3 * 8, 3 * 4 * 4)
+
+
+def test_dynamic_sizes_leave_figures_open() -> None:
+    """`?` makes a figure unknown, never wrong; what does not depend on it stays known."""
+    (layer,) = graph_of(LINEAR.replace("5x", "?x"))["layers"]
+    assert figures(layer) == [None, None, None, 4 * (3 * 7 + 3), None]
+    assert layer["shape"] == ["?", 3]

@@ -14,7 +14,7 @@ from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.buffers import Imported, addresses_of
 from terrace.runtime.open_program import open_program
-from terrace.runtime.report import Report
+from terrace.runtime.report import Report, report_of
 from terrace.signature import Leaf, Signature, dtype_name
 
 
@@ -106,8 +106,8 @@ class CompiledModel:
         return self._artifact.ir[level]
 
     def report(self) -> Report:
-        """A row per kernel; prints as a table."""
-        return Report(self._artifact.report)
+        """A row per kernel; prints as a table, and `to_html` draws it."""
+        return report_of(self._artifact.report, self._artifact.layers, self.signature, self._artifact.target)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path` as a `.terrace` file, all of it or nothing. State is saved as it was initially."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from terrace.signature import Signature
 
 _COLUMNS = ("kernel", "op", "shape", "calls", "macs", "bytes", "by", "why")
 _NUMBERS = ("calls", "macs", "bytes")
@@ -13,10 +17,39 @@ class Report:
     """Rows with the keys kernel, op, shape, macs, bytes, by ("terrace" or "iree"), why and calls.
 
     `macs` and `bytes` are of all `calls` of the kernel together, None where a dynamic size leaves them open.
+    `layers` are the calls one by one, in the order in which they run; docs/looking_into_a_model.md says what each of
+    their figures means. `subtitle` and `inputs` (the names of the model's inputs) are shown by `to_html`.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        graph: Mapping[str, Any] | None = None,
+        subtitle: str = "",
+        inputs: Sequence[str] = (),
+    ) -> None:
         self.rows = [dict(row) for row in rows]
+        self._graph = dict(graph or {})
+        self._subtitle = subtitle
+        self._inputs = list(inputs)
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """A launch of a kernel, or an op left to IREE, each: a row's keys, and what its figures are in this place."""
+        return [dict(layer) for layer in self._graph.get("layers", [])]
+
+    def to_html(self, path: str | os.PathLike[str] | None = None, *, title: str = "Compile report") -> str:
+        """The report as one HTML page that needs nothing else: the graph, charts and a table of the layers.
+
+        It is written to `path`, if one is given, and returned.
+        """
+        # Only those who draw a report wait for what draws it.
+        from terrace.report.page import render
+
+        page = render(self._graph, title, self._subtitle, self._inputs)
+        if path is not None:
+            Path(path).write_text(page, encoding="utf-8")
+        return page
 
     @property
     def mac_share(self) -> float:
@@ -38,6 +71,20 @@ class Report:
         count = sum(row.get("by") == "terrace" for row in self.rows)
         lines.append(f"{count} of {len(self.rows)} kernels and {self.mac_share:.2%} of the MACs run Terrace's code")
         return "\n".join(lines)
+
+
+def report_of(
+    rows: Sequence[Mapping[str, Any]], graph: Mapping[str, Any], signature: Signature, target: Mapping[str, Any]
+) -> Report:
+    """The report of a model with this signature, compiled for this target (its `to_json`)."""
+    threads = target.get("threads")
+    subtitle = f"{target.get('name', 'unknown target')}, {threads or 'all'} thread{'' if threads == 1 else 's'}"
+    inputs = [
+        f"{path} {leaf}"
+        for path, leaf in zip(signature.input_paths(), signature.input_leaves, strict=True)
+        if leaf.kind in ("tensor", "scalar")
+    ]
+    return Report(rows, graph, subtitle, inputs)
 
 
 def _cell(column: str, value: Any) -> str:

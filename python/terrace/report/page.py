@@ -1,0 +1,193 @@
+"""The report as one HTML page: graph, charts and table in one file, with nothing from the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from terrace.report import charts, graph_drawing, words
+from terrace.report.script import SCRIPT
+from terrace.report.style import STYLE
+
+OWNERS = {"terrace": "Terrace's kernels", "iree": "IREE's code generation"}
+
+Layer = Mapping[str, Any]
+
+_NUMBERS: tuple[tuple[str, str, Callable[[Layer], Any], Callable[[Any], str]], ...] = (
+    ("MACs", "macs", lambda layer: layer["macs"], words.count),
+    ("read", "read", lambda layer: layer["read"], words.size),
+    ("written", "written", lambda layer: layer["written"], words.size),
+    ("weights", "weights", lambda layer: layer["weights"], words.size),
+    ("working set", "live", lambda layer: layer["live"], words.size),
+    ("FLOP/B", "intensity", words.intensity, lambda value: "" if value is None else f"{value:.1f}"),
+)
+
+MEANINGS = {
+    "MACs": "multiply-accumulates of matrix products and convolutions; other arithmetic is not counted",
+    "read": "every distinct operand tensor once, weights too; a look-up or a slice counts what it picks",
+    "written": "every result once",
+    "weights": "the part of “read” that is parameters, or computed from them when the model was compiled",
+    "working set": "tensors in memory while the layer runs: operands, results, and what later layers still read;"
+    " without weights, and without reuse of memory in place",
+    "FLOP/B": "arithmetic intensity: two floating-point operations per MAC, over bytes read and written",
+    "?": "depends on a dynamic size of the input",
+}
+
+
+def render(graph: Mapping[str, Any], title: str, subtitle: str = "", inputs: Sequence[str] = ()) -> str:
+    """The page. `graph` is what `terrace.lowering.report.layer_graph` made, `inputs` labels the model's inputs."""
+    layers: Sequence[Layer] = graph.get("layers", [])
+    drawings = graph_drawing.draw(graph, inputs)
+    body = [
+        f'<header><h1>{words.escape(title)}</h1><span class="sub">{words.escape(subtitle)}</span>'
+        f'<span class="spacer"></span>{_legend(layers)}<button id="theme">Light / dark</button></header>',
+        '<main><section class="card left" aria-label="graph">',
+        _toolbar(drawings),
+        '<div class="canvas">',
+        *(f'<div data-drawing="{name}">{svg}</div>' for name, svg in drawings.items()),
+        '</div><div class="details" hidden></div></section><div class="right">',
+        _tiles(layers),
+        _split(layers),
+        f'<section class="card charts">{"".join(charts.draw(chart, layers) for chart in charts.CHARTS)}</section>',
+        _table(layers),
+        "</div></main>",
+        f"<footer><dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in MEANINGS.items())}</dl></footer>",
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{words.escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + f'\n<script type="application/json" id="layers">{_data(layers)}</script>\n<script>{SCRIPT}</script>\n'
+        + "</body></html>\n"
+    )
+
+
+def _legend(layers: Sequence[Layer]) -> str:
+    owners = [by for by in OWNERS if any(layer["by"] == by for layer in layers)]
+    return (
+        '<span class="legend">'
+        + "".join(f'<span><i class="{by}"></i>{words.escape(OWNERS[by])}</span>' for by in owners)
+        + "</span>"
+    )
+
+
+def _toolbar(drawings: Mapping[str, str]) -> str:
+    fold = '<button id="fold"></button>' if "folded" in drawings else ""
+    return (
+        f'<div class="toolbar"><h2>Graph <small>number and bar: MACs</small></h2>{fold}'
+        '<button id="out" aria-label="smaller">&minus;</button>'
+        '<button id="in" aria-label="larger">+</button><button id="fit">Fit</button></div>'
+    )
+
+
+def _sum(layers: Sequence[Layer], key: str) -> int | None:
+    values = [layer[key] for layer in layers]
+    return None if None in values else sum(values)
+
+
+def _tiles(layers: Sequence[Layer]) -> str:
+    live = [layer["live"] for layer in layers]
+    peak = None if None in live else max(live, default=0)
+    ours = sum(layer["by"] == "terrace" for layer in layers)
+    tiles = (
+        (words.count(_sum(layers, "macs")), "MACs per call"),
+        (words.size(_sum(layers, "bytes")), "read and written per call"),
+        (words.size(_sum(layers, "weights")), "of that, weights"),
+        (words.size(peak), "largest working set"),
+        (f"{ours} of {len(layers)}", "layers run by Terrace's kernels"),
+        (str(len({layer["kernel"] for layer in layers if layer["by"] == "terrace"})), "distinct kernels of Terrace's"),
+    )
+    return (
+        '<section class="tiles">'
+        + "".join(f'<div class="card tile"><b>{words.escape(v)}</b><span>{k}</span></div>' for v, k in tiles)
+        + "</section>"
+    )
+
+
+def _split(layers: Sequence[Layer]) -> str:
+    """Whose code runs the MACs and moves the bytes, as a bar each."""
+    parts = ['<section class="card split"><h2>Whose code does the work</h2>']
+    for key, what in (("macs", "MACs"), ("bytes", "bytes moved")):
+        known = [layer for layer in layers if layer[key] is not None]
+        total = sum(layer[key] for layer in known)
+        if not total:
+            continue
+        shares = {by: sum(layer[key] for layer in known if layer["by"] == by) / total for by in OWNERS}
+        bars = "".join(f'<i class="{by}" style="width:{share:.4%}"></i>' for by, share in shares.items() if share)
+        labels = "".join(f"<span>{share:.1%} {OWNERS[by]}</span>" for by, share in shares.items())
+        left = len(layers) - len(known)
+        unknown = f"<span>({left} layers of unknown size left out)</span>" if left else ""
+        parts.append(
+            f'<div class="splitbar" role="img" aria-label="{what}">{bars}</div>'
+            f'<div class="splitlabels"><b>{what}</b>{labels}{unknown}</div>'
+        )
+    return "".join([*parts, "</section>"])
+
+
+def _table(layers: Sequence[Layer]) -> str:
+    heads = "".join(f'<th tabindex="0"{c}>{h}</th>' for h, c in _heads())
+    most = max((layer["macs"] or 0 for layer in layers), default=0)
+    rows = "".join(_row(layer, most) for layer in layers)
+    return (
+        f'<section class="card tablecard"><div class="tablebar"><h2>Layers</h2>'
+        '<input id="filter" type="search" placeholder="filter" aria-label="filter"></div>'
+        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _heads() -> list[tuple[str, str]]:
+    words_ = [("#", ' class="n" aria-sort="ascending"'), ("layer", ""), ("op", ""), ("shape", "")]
+    return [*words_, *((head, ' class="n"') for head, _, _, _ in _NUMBERS), ("run by", ""), ("why", "")]
+
+
+def _row(layer: Layer, most: int) -> str:
+    shape = words.shape(layer["shape"])
+    cells = [
+        f'<td class="n" data-v="{layer["id"]}">{layer["id"]}</td>',
+        f'<td data-v="{words.escape(words.place(layer))}" title="{words.escape(layer["kernel"])}">'
+        f"{words.escape(words.shorten_left(words.place(layer), 30))}</td>",
+        f'<td class="op" data-v="{words.escape(layer["op"])}" title="{words.escape(words.operation(layer))}">'
+        f"{words.escape(words.operation(layer, 30))}</td>",
+        f'<td data-v="{words.escape(shape)}">{words.escape(shape)}</td>',
+    ]
+    for _, key, value_of, show in _NUMBERS:
+        value = value_of(layer)
+        bar = ""
+        if key == "macs" and value and most:
+            bar = f'<span class="in" style="width:{value / most:.1%}"></span>'
+        exact = f' title="{value:,}"' if isinstance(value, int) else ""
+        cells.append(f'<td class="n" data-v="{"" if value is None else value}"{exact}>{show(value)}{bar}</td>')
+    cells.append(f'<td data-v="{layer["by"]}"><i></i>{layer["by"]}</td>')
+    cells.append(
+        f'<td class="why" data-v="{words.escape(layer["why"])}" title="{words.escape(layer["why"])}">'
+        f"{words.escape(layer['why'])}</td>"
+    )
+    return f'<tr class="{words.escape(layer["by"])}" data-id="{layer["id"]}">{"".join(cells)}</tr>'
+
+
+def _data(layers: Sequence[Layer]) -> str:
+    """What the details show of each layer: a title, and names with their values."""
+    data = []
+    for layer in layers:
+        facts = [
+            ("module", layer["module"]),
+            ("kernel", layer["kernel"]),
+            ("shape", words.shape(layer["shape"])),
+            ("MACs", words.UNKNOWN if layer["macs"] is None else f"{layer['macs']:,}"),
+            ("read", _exact(layer["read"])),
+            ("written", _exact(layer["written"])),
+            ("weights", _exact(layer["weights"])),
+            ("working set", _exact(layer["live"])),
+            ("FLOP per byte", "" if (value := words.intensity(layer)) is None else f"{value:.2f}"),
+            ("run by", f"{OWNERS.get(layer['by'], layer['by'])}: {layer['why']}"),
+            ("source", layer["source"]),
+        ]
+        data.append([f"{layer['id']}  {words.operation(layer)}", [[name, value] for name, value in facts if value]])
+    # `<` could end the script element.
+    return json.dumps(data).replace("<", "\\u003c")
+
+
+def _exact(value: int | None) -> str:
+    return words.UNKNOWN if value is None else f"{words.size(value)} ({value:,} bytes)"

@@ -1,0 +1,82 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+UNKNOWN = "?"
+"""Stands for a figure that a dynamic size leaves open."""
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+_POWERS = ("", "k", "M", "G", "T")
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def escape(text: Any) -> str:
+    """Text for HTML, quotes included."""
+    return html.escape(str(text), quote=True)
+
+
+def count(value: int | float | None) -> str:
+    """12345678 as 12.3 M."""
+    return UNKNOWN if value is None else _scaled(float(value), 1000.0, _POWERS)
+
+
+def size(value: int | float | None) -> str:
+    """Bytes in binary units."""
+    return UNKNOWN if value is None else _scaled(float(value), 1024.0, _BINARY)
+
+
+def _scaled(value: float, base: float, units: tuple[str, ...]) -> str:
+    power = 0
+    while abs(value) >= 0.9995 * base and power + 1 < len(units):
+        value, power = value / base, power + 1
+    shown = f"{value:.0f}" if power == 0 or value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if "." in shown:
+        shown = shown.rstrip("0").rstrip(".")
+    return f"{shown} {units[power]}".rstrip()
+
+
+def shape(sizes: Any) -> str:
+    """Sizes with a multiplication sign between them; a scalar is `scalar`."""
+    if isinstance(sizes, str):
+        return sizes
+    return TIMES.join(str(item) for item in sizes) or "scalar"
+
+
+def intensity(layer: Any) -> float | None:
+    """Floating-point operations of the contraction (two per MAC) per byte moved; None if unknown or without any."""
+    macs, moved = layer.get("macs"), layer.get("bytes")
+    return 2 * macs / moved if macs and moved else None
+
+
+def shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def shorten_left(text: str, length: int) -> str:
+    """Without its beginning: the end of a module's path says most."""
+    return text if len(text) <= length else f"…{text[1 - length :]}"
+
+
+def operation(layer: Any, length: int = 1 << 30) -> str:
+    """`matmul + add + gelu`, cut after whole ops."""
+    ops = [str(layer["kernel"])] if layer["op"] == "generic" else str(layer["op"]).split("+")
+    for kept in range(len(ops), 0, -1):
+        left = len(ops) - kept
+        text = " + ".join(ops[:kept]) + (f" + {left} more" if left else "")
+        if len(text) <= length:
+            return text
+    return shorten(ops[0], length)
+
+
+def name(layer: Any) -> str:
+    """What to call a layer where there is little room: the submodule, else the ops."""
+    return str(layer.get("module") or operation(layer))
+
+
+def place(layer: Any) -> str:
+    """Where in the model: the submodule, else the kernel's name."""
+    return str(layer.get("module") or layer["kernel"])

@@ -1,0 +1,215 @@
+"""Drawing the report: where boxes stand, what is folded, how numbers look, and that the page needs nothing else."""
+
+from __future__ import annotations
+
+import html.parser
+import itertools
+import random
+from typing import Any
+
+import pytest
+from terrace.report import charts, words
+from terrace.report.layered_layout import LONGEST, lay_out
+from terrace.report.page import render
+from terrace.report.repeats import Repeat, find_repeat
+
+SIZE = (100.0, 40.0)
+
+
+def layer(number: int, op: str, inputs: list[str], **figures: Any) -> dict[str, Any]:
+    """A layer of the report; figures not given are small numbers."""
+    known = {"macs": 0, "read": 64, "written": 64, "bytes": 128, "weights": 0, "live": 128}
+    words_ = {
+        "kernel": f"{op}_4x4",
+        "shape": [4, 4],
+        "by": "terrace",
+        "why": "",
+        "module": "",
+        "source": "",
+        "calls": 1,
+    }
+    return {"id": number, "op": op, "inputs": inputs, **words_, **known, **figures}
+
+
+def chain(ops: list[str]) -> list[dict[str, Any]]:
+    return [layer(i, op, [str(i - 1)] if i else ["input 0"]) for i, op in enumerate(ops)]
+
+
+# -- layout -----------------------------------------------------------------------------------------------------------
+
+
+def random_graph(seed: int, nodes: int) -> tuple[dict[str, tuple[float, float]], list[tuple[str, str]]]:
+    """Nodes in topological order, of which near ones are likelier to be connected."""
+    chance = random.Random(seed)
+    pairs = [(a, b) for b in range(nodes) for a in range(max(0, b - 9), b)]
+    edges = [(f"n{a}", f"n{b}") for a, b in pairs if chance.random() < 2 / (b - a + 1) ** 1.5]
+    return {f"n{i}": SIZE for i in range(nodes)}, edges
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_boxes_stand_apart_and_lines_run_down(seed: int) -> None:
+    sizes, edges = random_graph(seed, 40)
+    layout = lay_out(sizes, edges)
+    assert set(layout.boxes) == set(sizes)
+    for a, b in itertools.combinations(layout.boxes.values(), 2):
+        apart = abs(a.x - b.x) >= SIZE[0] - 1e-6 or abs(a.y - b.y) >= SIZE[1] - 1e-6
+        assert apart, (a, b)
+    for (a, b), points in layout.lines.items():
+        assert points[0] == (layout.boxes[a].x, layout.boxes[a].y + SIZE[1])
+        assert points[-1] == (layout.boxes[b].x, layout.boxes[b].y)
+        heights = [y for _, y in points]
+        assert heights == sorted(heights)
+    assert set(layout.lines) | set(layout.stubs) == set(edges)
+    assert all(0 <= box.x <= layout.width and 0 <= box.y <= layout.height for box in layout.boxes.values())
+
+
+def test_lines_go_round_boxes() -> None:
+    """A line that passes a rank passes beside its boxes."""
+    layout = lay_out(dict.fromkeys("abc", SIZE), [("a", "b"), ("b", "c"), ("a", "c")])
+    box = layout.boxes["b"]
+    beside = [x for x, y in layout.lines["a", "c"] if box.y <= y <= box.y + SIZE[1]]
+    assert beside and all(abs(x - box.x) > SIZE[0] / 2 for x in beside)
+
+
+def test_a_chain_is_straight() -> None:
+    layout = lay_out(dict.fromkeys("abcd", SIZE), list(itertools.pairwise("abcd")))
+    assert len({round(box.x, 3) for box in layout.boxes.values()}) == 1
+
+
+def test_long_lines_become_words() -> None:
+    names = [f"n{i}" for i in range(LONGEST + 3)]
+    far = (names[0], names[-1])
+    layout = lay_out(dict.fromkeys(names, SIZE), [*itertools.pairwise(names), far])
+    assert layout.stubs == [far] and far not in layout.lines
+
+
+def test_nothing_to_lay_out() -> None:
+    assert lay_out({}, []).height == 0
+
+
+# -- repeats ----------------------------------------------------------------------------------------------------------
+
+
+def test_blocks_are_found() -> None:
+    ops = ["embed", *["norm", "mix", "up", "down"] * 5, "norm", "head"]
+    layers = chain(ops)
+    for number in range(20):
+        layers[1 + number]["module"] = f"blocks.{number // 4}.part"
+    assert find_repeat(layers) == Repeat(1, 4, 5)
+
+
+def test_two_of_a_kind_are_drawn() -> None:
+    assert find_repeat(chain(["a", "b", "c", "b", "c", "d"])) is None
+    assert find_repeat([]) is None
+
+
+def test_equal_ops_of_other_shapes_are_no_repetition() -> None:
+    layers = chain(["a", "b"] * 4)
+    for number, one in enumerate(layers):
+        one["shape"] = [number]
+    assert find_repeat(layers) is None
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "counted", "sized"),
+    [
+        (0, "0", "0 B"),
+        (999, "999", "999 B"),
+        (1000, "1 k", "1000 B"),
+        (1024, "1.02 k", "1 KiB"),
+        (1_810_000_000, "1.81 G", "1.69 GiB"),
+        (None, "?", "?"),
+    ],
+)
+def test_numbers(value: int | None, counted: str, sized: str) -> None:
+    assert (words.count(value), words.size(value)) == (counted, sized)
+
+
+def test_intensity() -> None:
+    assert words.intensity({"macs": 64, "bytes": 32}) == 4.0
+    assert words.intensity({"macs": 0, "bytes": 32}) is None and words.intensity({"macs": None, "bytes": 4}) is None
+
+
+@pytest.mark.parametrize("most", [1, 3, 7, 10, 99, 1.81e9, 4096])
+@pytest.mark.parametrize("base", [2.0, 10.0])
+def test_ticks_reach_the_highest(most: float, base: float) -> None:
+    marks = charts.ticks(most, base)
+    assert marks[0] == 0 and marks[-2] < most <= marks[-1] and 3 <= len(marks) <= 6
+
+
+# -- page -------------------------------------------------------------------------------------------------------------
+
+
+class _Elements(html.parser.HTMLParser):
+    """All elements of a page; fails where tags do not match."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in ("meta", "input"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = _Elements()
+    parser.feed(page)
+    assert not parser.open
+    return parser.found
+
+
+def test_the_page_needs_nothing_else() -> None:
+    page = render({"layers": chain(["a", "b", "c"]), "outputs": ["2"]}, "model", inputs=["x"])
+    found = elements(page)
+    assert not {"src", "href"} & {name for _, attributes in found for name in attributes}
+    assert not {"link", "img", "iframe"} & {tag for tag, _ in found}
+    assert "http" not in page and "@import" not in page and "url(" not in page.replace("url(#arrow)", "")
+
+
+def test_a_box_a_row_and_three_bars_per_layer() -> None:
+    layers = chain(["a", "b", "c"])
+    found = elements(render({"layers": layers, "outputs": ["2"]}, "model", inputs=["x"]))
+    of_class = [str(attributes.get("class", "")).split() for _, attributes in found]
+    assert sum({"node", "layer"} <= set(classes) for classes in of_class) == 3
+    assert sum("edge" in classes for classes in of_class) == 4
+    assert sum(tag == "tr" and "data-id" in attributes for tag, attributes in found) == 3
+    assert sum("column" in classes for classes in of_class) == 3 * len(charts.CHARTS)
+
+
+def test_repeats_are_drawn_folded_and_whole() -> None:
+    layers = chain(["embed", *["norm", "mix"] * 6, "head"])
+    found = elements(render({"layers": layers, "outputs": ["13"]}, "model"))
+    assert [a["data-drawing"] for _, a in found if "data-drawing" in a] == ["folded", "whole"]
+    boxes = sum(str(a.get("class")).startswith("node layer") for _, a in found)
+    assert boxes == (1 + 2 + 1) + 14
+
+
+def test_figures_that_are_not_known_are_question_marks() -> None:
+    unknown = dict.fromkeys(("macs", "read", "written", "bytes", "weights", "live"))
+    page = render({"layers": [layer(0, "relu", ["input 0"], **unknown)], "outputs": ["0"]}, "model", inputs=["x"])
+    elements(page)
+    assert "<b>?</b><span>MACs per call</span>" in page and "None" not in page
+
+
+def test_names_are_text() -> None:
+    hostile = "</script><script>alert(1)</script>"
+    layers = [layer(0, "relu", ["input 0"], module=hostile, why='"><b>')]
+    page = render({"layers": layers, "outputs": ["0"]}, hostile, hostile, [hostile])
+    elements(page)
+    assert "<script>alert" not in page
+
+
+def test_a_model_without_layers() -> None:
+    elements(render({}, "nothing"))
