@@ -17,6 +17,7 @@ import numpy as np
 from terrace.dialects.base import Attributes, attributes_of
 from terrace.errors import CompileError
 from terrace.mlir import ir
+from terrace.parameter_archive import aligned_copy
 from terrace.passes import fail
 
 Array = np.ndarray
@@ -39,22 +40,26 @@ NUMPY_TYPES: dict[str, Any] = {
 """The numpy type of each element type that a constant may have, by its MLIR name."""
 
 
-def evaluate(module: Any, symbol: str, lookup: Lookup) -> Array:
-    """The value of the `graph.constant` or `graph.parameter` named `symbol` in `module`, in its declared type.
+class Constants:
+    """The `graph.constant` and `graph.parameter` ops of a module, which it keeps alive."""
 
-    `lookup` gives the elements of a parameter by its key; it is called once per load, and no value is kept longer than
-    its last use. Raises CompileError for a symbol or an op that is not known, and for parameters of a wrong shape.
-    """
-    body = module.operation.regions[0].blocks[0]
-    symbols = {
-        op.operation.attributes["sym_name"].value: op.operation
-        for op in body.operations
-        if op.operation.name in ("graph.constant", "graph.parameter")
-    }
-    with np.errstate(all="ignore"):
-        value = _evaluate_symbol(symbols, symbol, lookup, ())
-        declared = ir.ShapedType(symbols[symbol].attributes["type"].value)
-        return np.asarray(value.astype(NUMPY_TYPES[str(declared.element_type)], copy=False), order="C")
+    def __init__(self, module: Any) -> None:
+        operations = (op.operation for op in module.operation.regions[0].blocks[0].operations)
+        named = (op for op in operations if op.name in ("graph.constant", "graph.parameter"))
+        self._symbols = {op.attributes["sym_name"].value: op for op in named}
+        self._module = module
+
+    def evaluate(self, symbol: str, lookup: Lookup) -> Array:
+        """The value of the op named `symbol`, in its declared type: memory of the caller's own, aligned for IREE.
+
+        `lookup` gives the elements of a parameter by its key; it is called once per load, and no value is kept longer
+        than its last use. Raises CompileError for a symbol or an op that is not known, and for parameters of a wrong
+        shape.
+        """
+        with np.errstate(all="ignore"):
+            value = _evaluate_symbol(self._symbols, symbol, lookup, ())
+            declared = ir.ShapedType(self._symbols[symbol].attributes["type"].value)
+            return aligned_copy(value, NUMPY_TYPES[str(declared.element_type)])
 
 
 def has_known_type(value: ir.Value) -> bool:

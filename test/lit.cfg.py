@@ -21,9 +21,10 @@ config.test_exec_root = os.environ.get("TERRACE_LIT_OUTPUT", str(ROOT.parent / "
 bin_dir = str(Path(sys.executable).absolute().parent)
 config.environment["PATH"] = os.pathsep.join([bin_dir, os.environ.get("PATH", "")])
 # Tests must not depend on the user's settings, nor leave files in the user's cache.
-for name in ("HOME", "TMPDIR", "TERRACE_CACHE_DIR", "VK_ICD_FILENAMES", "VK_DRIVER_FILES"):
+for name in ("HOME", "TMPDIR", "VK_ICD_FILENAMES", "VK_DRIVER_FILES"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
+config.environment["TERRACE_CACHE_DIR"] = "off"
 
 config.substitutions.append((r"\bFileCheck\b", "filecheck"))
 config.substitutions.append((r"%python", f"'{sys.executable}'"))

@@ -14,15 +14,18 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from terrace import progress
 from terrace.artifact import LEVELS, TEXTS, write_artifact
-from terrace.compiler import PRECISIONS, Lowered, lower, lower_mlir
+from terrace.compiler import PRECISIONS, Lowered, build, build_mlir, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
 from terrace.files import new_files, write_file
 from terrace.parameter_archive import write_archive
+from terrace.runtime.report import Report, report_of
 from terrace.target import TARGETS, Target
+
+T = TypeVar("T")
 
 _EPILOG = """\
 INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args) or
@@ -103,15 +106,21 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def _run(options: argparse.Namespace) -> None:
-    target = Target(options.target, options.threads, options.cpu_features)
-    until, flags = options.emit or LEVELS[-1], {"iree_flags": options.iree_flag}
-    factory = _factory(options.input)
-    if factory:
-        precision = options.precision
-        lowered = lower(*_build(*factory), precision=precision, target=target, options=flags, until=until)
+    if options.emit or options.dump_dir or not options.output:
+        report = _write_levels(options)
     else:
-        text = _read(options.input)
-        lowered = lower_mlir(text, options.parameters, target=target, options=flags, until=until)
+        artifact = _compile(options, build, build_mlir)
+        write_artifact(options.output, artifact)
+        report = report_of(artifact.report, artifact.layers, artifact.signature, artifact.target)
+    if options.report == "-":
+        print(report)
+    elif options.report:
+        _write_text(options.report, report.to_html(title=_title(options.input)))
+
+
+def _write_levels(options: argparse.Namespace) -> Report:
+    """Write texts, and with --dump-dir the artifact, too."""
+    lowered: Lowered = _compile(options, lower, lower_mlir, until=options.emit or LEVELS[-1])
     if options.dump_dir:
         _dump(options.dump_dir, lowered)
     if options.emit:
@@ -120,11 +129,17 @@ def _run(options: argparse.Namespace) -> None:
         _write_text(options.output, lowered.ir[options.emit])
     elif options.output:
         write_artifact(options.output, lowered.artifact())
-    if options.report == "-":
-        print(lowered.drawable_report())
-    elif options.report:
-        page = lowered.drawable_report().to_html(title=_title(options.input))
-        _write_text(options.report, page)
+    return lowered.drawable_report()
+
+
+def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: Callable[..., T], **more: Any) -> T:
+    """What one of the two functions makes of the input."""
+    target = Target(options.target, options.threads, options.cpu_features)
+    keywords = {"target": target, "options": {"iree_flags": options.iree_flag}, **more}
+    factory = _factory(options.input)
+    if factory:
+        return of_model(*_build(*factory), precision=options.precision, **keywords)
+    return of_text(_read(options.input), options.parameters, **keywords)
 
 
 # -- input ------------------------------------------------------------------------------------------------------------

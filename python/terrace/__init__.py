@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from terrace import cache as cache
     from terrace import logging as logging
     from terrace.compiler import compile as compile
     from terrace.compiler import compile_mlir as compile_mlir
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from terrace.runtime.model import CompiledModel as CompiledModel
     from terrace.runtime.model import load as load
     from terrace.target import Target as Target
+
+IMPORTED_AT = time.time()
+"""When this process began to import Terrace: a source file that is younger may not be what runs."""
 
 _HOME = {
     "ArtifactError": "terrace.errors",
@@ -55,6 +60,7 @@ __all__ = [
     "Target",
     "TargetError",
     "TerraceError",
+    "cache",
     "compile",
     "compile_mlir",
     "load",
@@ -64,8 +70,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "logging":
-        return importlib.import_module("terrace.logging")
+    if name in ("cache", "logging"):
+        return importlib.import_module(f"terrace.{name}")
     if name == "__version__":
         # Reading the metadata takes longer than all of this import.
         value: Any = importlib.metadata.version("mlir-terrace")

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrace import progress
+from terrace import cache, progress
 from terrace.artifact import LEVELS, Artifact, State, read_parameters
+from terrace.cache_key import is_code_current, key_of
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
-from terrace.lowering.evaluate import NUMPY_TYPES, evaluate
+from terrace.lowering.evaluate import NUMPY_TYPES, Constants
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
 from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
 from terrace.lowering.report import layer_graph, merge_layers
@@ -29,7 +30,7 @@ from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
-from terrace.parameter_archive import ParameterInfo
+from terrace.parameter_archive import ParameterInfo, aligned_copy
 from terrace.passes import Pass, run_passes
 from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
@@ -75,11 +76,9 @@ def compile(
 
     Raises CompileError (ModelImportError, PassError) or TargetError.
     """
+    keywords: dict[str, Any] = {"target": target, "precision": precision, "options": options}
     with progress.shown():
-        lowered = lower(
-            model, args, kwargs, target=target, precision=precision, dynamic_shapes=dynamic_shapes, options=options
-        )
-        return _load(lowered)
+        return _load(build(model, args, kwargs, dynamic_shapes=dynamic_shapes, **keywords))
 
 
 def compile_mlir(
@@ -96,13 +95,56 @@ def compile_mlir(
     constants, too.
     """
     with progress.shown():
-        return _load(lower_mlir(text, parameters, target=target, options=options))
+        return _load(build_mlir(text, parameters, target=target, options=options))
 
 
-def _load(lowered: Lowered) -> CompiledModel:
-    artifact = lowered.artifact()
+def _load(artifact: Artifact) -> CompiledModel:
     with progress.stage("load"):  # Evaluates the constants.
         return CompiledModel(artifact)
+
+
+def build(
+    model: torch.nn.Module | torch.export.ExportedProgram,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    target: str | Target = "cpu",
+    precision: str | None = None,
+    dynamic_shapes: Any = None,
+    options: Mapping[str, Any] | None = None,
+) -> Artifact:
+    """`compile` without loading the result. What the cache holds (`terrace.cache`) is not compiled again."""
+    from terrace.frontend import export_program, fingerprint, symbols_of
+
+    resolved, checked = _resolve(target), _check_options(options)
+    _check_precision(precision)
+    with progress.stage("export"):
+        exported = export_program(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
+
+    def lookup(found: Artifact, declared: Mapping[str, ParameterInfo]) -> Lookup | None:
+        symbols = symbols_of(exported, [state.name for state in found.states])
+        return (lambda key: _to_numpy(symbols[key])) if declared.keys() <= symbols.keys() else None
+
+    setting = precision or importlib.import_module("torch").get_float32_matmul_precision()
+    key = _key(lambda: fingerprint(exported), resolved, checked, precision=setting)
+    return _cached(key, lookup, lambda: lower(exported, target=resolved, precision=precision, options=checked))
+
+
+def build_mlir(
+    text: str,
+    parameters: ParameterMap | str | os.PathLike[str] | None = None,
+    *,
+    target: str | Target = "cpu",
+    options: Mapping[str, Any] | None = None,
+) -> Artifact:
+    """`compile_mlir` without loading the result. What the cache holds (`terrace.cache`) is not compiled again."""
+    resolved, checked = _resolve(target), _check_options(options)
+    key = _key(lambda: text, resolved, checked)
+    return _cached(
+        key,
+        lambda _, declared: _lookup(parameters, declared),
+        lambda: lower_mlir(text, parameters, target=resolved, options=checked),
+    )
 
 
 def lower(
@@ -141,14 +183,20 @@ def lower_mlir(
 ) -> Lowered:
     """`compile_mlir` without its last step, iree-compile, and down to the level `until` only."""
     resolved, checked = _resolve(target), _check_options(options)
-    context = create_context()
-    context.allow_unregistered_dialects = True
+    context = _context_of_text()
     if "stream.executable" in text or "util.global" in text:
         # Only IREE can read all of such a text. It is compiled as it stands.
         module, program = _parse(interface_text(text), context), text
     else:
         module, program = _parse(text, context), None
     return _lower(module, _lookup(parameters, _declared(module.operation)), resolved, checked, until, program)
+
+
+def _context_of_text() -> ir.Context:
+    """A context for any text of ours: the dialects that torch-mlir brings are not loaded."""
+    context = create_context()
+    context.allow_unregistered_dialects = True
+    return context
 
 
 def _parse(text: str, context: ir.Context) -> ir.Module:
@@ -212,6 +260,44 @@ def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None, declared: 
         return value
 
     return find
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The cache
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _key(content: Callable[[], str | None], target: Target, options: Mapping[str, Any], **settings: str) -> str | None:
+    return None if cache.directory() is None else key_of(content(), target, options, **settings)
+
+
+def _cached(
+    key: str | None,
+    lookup: Callable[[Artifact, Mapping[str, ParameterInfo]], Lookup | None],
+    lower: Callable[[], Lowered],
+) -> Artifact:
+    """What the cache holds under `key`, with the parameters that `lookup` finds for it; else what `lower` leads to."""
+    found = cache.find(key) if key is not None else None
+    if found is not None:
+        is_program = "loop" not in found.ir
+        module = _parse(interface_text(found.ir["iree"]) if is_program else found.ir["loop"], _context_of_text())
+        find = lookup(found, _declared(module.operation))
+        if find is not None:
+            return dataclasses.replace(found, parameters=_parameters(module, find, is_program))
+    lowered = lower()
+    read: set[str] = set()
+    noted = {name: functools.partial(_note, read, name, source) for name, source in lowered.parameters.items()}
+    artifact = dataclasses.replace(lowered, parameters=noted).artifact()
+    # A program that is made of values, as hardware is, or that needs only some of them, is no other model's.
+    if key is not None and not read and artifact.parameters.keys() == noted.keys() and is_code_current():
+        cache.keep(key, artifact)
+    return artifact
+
+
+def _note(read: set[str], name: str, source: Source) -> np.ndarray:
+    """The value of a parameter, whose name is then among those that were `read`."""
+    read.add(name)
+    return source()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -352,8 +438,14 @@ def _parameters(module: ir.Module, lookup: Lookup, is_program: bool) -> dict[str
     if is_program:
         globals_ = _symbols(module.operation, "util.global")
         names = [name for name, op in globals_.items() if _reads_parameter(op)]
-        return {name: functools.partial(lookup, name) for name in sorted(names)}
-    return {name: functools.partial(evaluate, module, name, lookup) for name in sorted(used_symbols(module.operation))}
+        return {name: functools.partial(_copied, lookup, name) for name in sorted(names)}
+    evaluate = Constants(module).evaluate
+    return {name: functools.partial(evaluate, name, lookup) for name in sorted(used_symbols(module.operation))}
+
+
+def _copied(lookup: Lookup, name: str) -> np.ndarray:
+    """A parameter as the program's own: nobody else writes to it."""
+    return aligned_copy(lookup(name))
 
 
 def _reads_parameter(global_: ir.Operation) -> bool:

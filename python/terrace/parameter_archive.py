@@ -50,6 +50,16 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
 
 
+def aligned_copy(value: Array, dtype: Any = None) -> Array:
+    """A contiguous copy at an address that IREE uses in place, converted to `dtype` if one is given."""
+    kind = value.dtype if dtype is None else np.dtype(dtype)
+    room = np.empty(value.size * kind.itemsize + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    copy = room[start : start + value.size * kind.itemsize].view(kind).reshape(value.shape)
+    np.copyto(copy, value, casting="unsafe")
+    return copy
+
+
 class MappedParameters(Mapping[str, Array]):
     """The parameters in an archive, as read-only arrays on its memory: nothing is copied.
 

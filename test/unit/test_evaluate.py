@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from terrace.errors import CompileError
-from terrace.lowering.evaluate import evaluate
+from terrace.lowering.evaluate import Constants
 from terrace.mlir import create_context, parse_module
 
 RNG = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def run(body: str, type_: str, **parameters: Any) -> np.ndarray:
       {body}
       "graph.yield"(%result) : ({type_}) -> ()
     }}) {{sym_name = "c", type = {type_}}} : () -> ()"""
-    return evaluate(parse_module(text, create_context()), "c", lambda name: parameters[name][0])
+    return Constants(parse_module(text, create_context())).evaluate("c", lambda name: parameters[name][0])
 
 
 UNARY = {
@@ -232,7 +232,7 @@ NESTED = """
 def test_constants_of_constants_round_once() -> None:
     module = parse_module(NESTED, create_context())
     p = np.array([1e-9, 20.3], np.float32)
-    found = evaluate(module, "outer", {"p": p}.__getitem__)
+    found = Constants(module).evaluate("outer", {"p": p}.__getitem__)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, np.log(np.exp(p.astype(np.float64))).astype(np.float32), rtol=1e-7)
 
@@ -250,4 +250,4 @@ def test_constants_of_constants_round_once() -> None:
 def test_refuses(text: str, symbol: str, message: str) -> None:
     module = parse_module(text, create_context())
     with pytest.raises(CompileError, match=message):
-        evaluate(module, symbol, lambda name: np.ones(2, np.float32))
+        Constants(module).evaluate(symbol, lambda name: np.ones(2, np.float32))

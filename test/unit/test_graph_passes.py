@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graph_reference import run_function
-from terrace.lowering.evaluate import evaluate
+from terrace.lowering.evaluate import Constants
 from terrace.lowering.pipelines import graph_pipeline
 from terrace.lowering.registry import find_pass
 from terrace.mlir import create_context, ir, parse_module, walk
@@ -97,7 +97,8 @@ def test_constants_evaluate_to_what_the_graph_computes() -> None:
     assert constants
     k = parameters["gamma"].astype(np.float64) / np.sqrt(parameters["var"].astype(np.float64) + 2.0**-17)
     expected = (parameters["c1.weight"] * k[:, None, None, None]).astype(np.float32)
-    found = [evaluate(module, op.attributes["sym_name"].value, parameters.__getitem__) for op in constants]
+    evaluate = Constants(module).evaluate
+    found = [evaluate(op.attributes["sym_name"].value, parameters.__getitem__) for op in constants]
     same = [v for v in found if v.shape == expected.shape and np.abs(v - expected).max() < 1e-7]
     assert len(same) == 1
     assert same[0].dtype == np.float32

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from terrace.frontend.export import export_program
+from terrace.frontend.fingerprint import fingerprint
 from terrace.frontend.importer import ImportedModel, import_model
+from terrace.frontend.program import symbols_of
 
-__all__ = ["ImportedModel", "import_model"]
+__all__ = ["ImportedModel", "export_program", "fingerprint", "import_model", "symbols_of"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch.export import ExportedProgram
@@ -130,28 +130,52 @@ class Keys:
 
     def symbol_of(self, target: str) -> Symbol:
         """The symbol of the tensor called `target` in the model, which is then among `parameters`."""
-        tensor = self._tensor(target).detach()
+        tensor = tensor_of(self._exported, target)
         if target in self._states:
             # Two mutable buffers never become one, and none is one with a parameter.
-            self.parameters[f"{target}.initial"] = tensor
-            return Symbol(f"{target}.initial", target)
-        identity = (
-            tensor.untyped_storage().data_ptr(),
-            tensor.storage_offset(),
-            tensor.shape,
-            tensor.stride(),
-            tensor.dtype,
-        )
-        key = self._key_of_tensor.setdefault(identity, "main.parameter" if target == "main" else target)
+            self.parameters[initial_name(target)] = tensor
+            return Symbol(initial_name(target), target)
+        key = self._key_of_tensor.setdefault(tensor_identity(tensor), parameter_name(target))
         self.parameters.setdefault(key, tensor)
         return Symbol(key)
 
-    def _tensor(self, target: str) -> torch.Tensor:
-        """Buffers that are not persistent, and constants, are not in the state dictionary."""
-        state = self._exported.state_dict
-        found = state[target] if target in state else self._exported.constants[target]
-        assert isinstance(found, torch.Tensor)
-        return found
+
+def parameter_name(target: str) -> str:
+    """The symbol of a parameter that is no state; @main is the function's."""
+    return "main.parameter" if target == "main" else target
+
+
+def initial_name(state: str) -> str:
+    """The symbol of what a mutable buffer starts as."""
+    return f"{state}.initial"
+
+
+def tensor_identity(tensor: torch.Tensor) -> tuple[object, ...]:
+    """Equal for tensors that are the same one."""
+    place = tensor.untyped_storage().data_ptr(), tensor.storage_offset()
+    return (*place, tensor.shape, tensor.stride(), tensor.dtype)
+
+
+def tensor_of(exported: ExportedProgram, target: str) -> torch.Tensor:
+    """A parameter, buffer or constant. Buffers that are not persistent, and constants, are in no state dictionary."""
+    state = exported.state_dict
+    found = state[target] if target in state else exported.constants[target]
+    assert isinstance(found, torch.Tensor)
+    return found.detach()
+
+
+def tensors_of(exported: ExportedProgram) -> dict[str, torch.Tensor]:
+    """All parameters, buffers and constants, by their names in the model."""
+    kinds = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+    targets = [str(spec.target) for spec in exported.graph_signature.input_specs if spec.kind in kinds]
+    return {target: tensor_of(exported, target) for target in targets}
+
+
+def symbols_of(exported: ExportedProgram, states: Iterable[str]) -> dict[str, torch.Tensor]:
+    """What any `graph.parameter` of a model with these states may stand for, by its symbol name."""
+    tensors = tensors_of(exported)
+    initial = {initial_name(state): tensors[state] for state in states}
+    return {**{parameter_name(target): tensor for target, tensor in tensors.items()}, **initial}
 
 
 def simplify(graph: torch.fx.Graph) -> None:

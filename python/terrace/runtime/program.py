@@ -13,7 +13,7 @@ import numpy as np
 
 from terrace.artifact import Artifact
 from terrace.errors import ArtifactError, TerraceError
-from terrace.parameter_archive import Array, MappedParameters
+from terrace.parameter_archive import Array, MappedParameters, aligned_copy
 from terrace.runtime.buffers import Imported, copy_array, import_array, to_array
 from terrace.runtime.cpu_features import check_host
 from terrace.runtime.device import cpu_device
@@ -136,14 +136,8 @@ def _parameter_index(artifact: Artifact) -> Any:
 
 def _aligned_bytes(value: Array) -> Array:
     """The contents of an array, at an address that IREE's kernels accept: its own memory if that will do."""
-    contents = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-    if contents.ctypes.data % 64 == 0:
-        return contents
-    room = np.empty(contents.nbytes + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    aligned = room[start : start + contents.nbytes]
-    aligned[:] = contents
-    return aligned
+    contiguous = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+    return contiguous if contiguous.ctypes.data % 64 == 0 else aligned_copy(contiguous)
 
 
 def _first_line(error: Exception) -> str:
