@@ -155,9 +155,9 @@ def module_path(weights: Iterable[ir.Value]) -> str:
 
 
 def source_line(operation: ir.Operation) -> str:
-    """`file:line` of the model's source; empty if the op carries none."""
+    """`file:line` of the model's source; empty if the op carries none, or comes from a text without a file ("-")."""
     position = source_position(operation.location)
-    return "" if position is None else f"{position[0]}:{position[1]}"
+    return "" if position is None or position[0] == "-" else f"{position[0]}:{position[1]}"
 
 
 def host_functions(module: ir.Operation) -> list[Any]:

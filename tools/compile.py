@@ -14,13 +14,14 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from terrace import progress
 from terrace.artifact import LEVELS, TEXTS, write_artifact
 from terrace.compiler import PRECISIONS, Lowered, build, build_mlir, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
 from terrace.files import new_files, write_file
+from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
 from terrace.parameter_archive import write_archive
 from terrace.runtime.report import Report, report_of
 from terrace.target import TARGETS, Target
@@ -67,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=PRECISIONS, help="of matrix products (default: PyTorch's setting)")
     parser.add_argument("--parameters", metavar="FILE", help="an .irpa or .terrace file with the parameters of a text")
     parser.add_argument("--emit", choices=TEXTS, help="write the text of that level (to -o, or stdout) instead")
-    parser.add_argument("--dump-dir", type=Path, metavar="DIR", help="write every level, and parameters.irpa for them")
+    parser.add_argument(
+        "--dump-dir", type=Path, metavar="DIR", help="write every level, of each kernel too, and parameters.irpa"
+    )
     parser.add_argument(
         "--report",
         nargs="?",
@@ -220,6 +223,21 @@ def _dump(folder: Path, lowered: Lowered) -> None:
         for level, text in lowered.ir.items():
             create(f"{level}.mlir").write(text.encode())
         write_archive(create("parameters.irpa"), {**lowered.symbols, **lowered.parameters})
+        if "loop" in lowered.ir:
+            _dump_kernels(folder, lowered, create)
+
+
+def _dump_kernels(folder: Path, lowered: Lowered, create: Callable[[str], BinaryIO]) -> None:
+    """A folder per kernel: its text at each level, the reasons of its schedule, its assembly."""
+    kernels = KernelLevels(lowered.ir, lowered.target, lowered.flags)
+    for name, texts in kernels.all_texts().items():
+        (folder / name).mkdir(exist_ok=True)
+        for level, text in texts.items():
+            file = "assembly.s" if level == ASSEMBLY else f"{level}.mlir"
+            create(f"{name}/{file}").write(text.encode())
+        lines = kernels.reasons(name)
+        if lines:
+            create(f"{name}/reasons.txt").write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _title(name: str) -> str:

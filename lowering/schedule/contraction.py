@@ -40,6 +40,17 @@ def step_cycles(rows: int, columns: int, cpu: CpuDescription) -> float:
     return max(multiply_adds, loads, float(cpu.fma_latency))
 
 
+def step_limit(rows: int, columns: int, cpu: CpuDescription) -> str:
+    """What `step_cycles` is bound by; of equals the first of multiply-adds, loads, latency."""
+    width = vectors(columns, cpu)
+    limits = {
+        "multiply-adds": rows * width / cpu.fma_per_cycle,
+        "loads": (rows + width) / cpu.loads_per_cycle,
+        "latency": float(cpu.fma_latency),
+    }
+    return max(limits, key=limits.__getitem__)
+
+
 def cover_cycles(rows: int, columns: int, tile: RegisterTile, cpu: CpuDescription) -> float:
     """Cycles of one reduction step of all tiles, tails included, that cover rows x columns."""
     total = 0.0
@@ -65,6 +76,13 @@ def best_tile(rows: int, columns: int, heights: Iterable[int], cpu: CpuDescripti
 
     Registers hold `stacked` such tiles at once.
     """
+    return ranked_tiles(rows, columns, heights, cpu, stacked)[0]
+
+
+def ranked_tiles(
+    rows: int, columns: int, heights: Iterable[int], cpu: CpuDescription, stacked: int = 1
+) -> list[RegisterTile]:
+    """All candidates for rows x columns, the best first: `best_tile` says by what."""
     widest = vectors(columns, cpu) * cpu.lanes
     fitting = [
         tile
@@ -73,7 +91,7 @@ def best_tile(rows: int, columns: int, heights: Iterable[int], cpu: CpuDescripti
         and tile.columns <= widest
         and fits_registers(RegisterTile(stacked * tile.rows, tile.columns), cpu)
     ]
-    return min(
+    return sorted(
         fitting,
         key=lambda tile: (cover_cycles(rows, columns, tile, cpu), -tile.rows * tile.columns, tile.columns),
     )

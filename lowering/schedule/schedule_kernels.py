@@ -23,7 +23,7 @@ from terrace.passes import Pass, fail
 from terrace.target import CpuDescription
 
 
-def _constant_arguments(module: ir.Operation) -> dict[str, list[bool]]:
+def constant_arguments(module: ir.Operation) -> dict[str, list[bool]]:
     """For each kernel, which tensor arguments are weights wherever it is called."""
     constants = constant_values(module)
     found: dict[str, list[bool]] = {}
@@ -53,24 +53,29 @@ class Unscheduled:
         return next(op.operation for op in self.function.entry_block.operations if op.operation.name in wanted)
 
 
+def kernel_of(function: Any, constant: dict[str, list[bool]]) -> Unscheduled:
+    """What the cost model reads of a kernel function; `constant` is what `constant_arguments` found."""
+    op = schedule_op(function)
+    tensors = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]
+    flags = constant.get(function.name.value, [False] * len(tensors))
+    return Unscheduled(function, to_python(op.generator), IterationSpace.from_attribute(op.iteration_space), flags)
+
+
 def schedule_each(module: ir.Operation, choose: Callable[[Unscheduled], Schedule]) -> None:
     """Write the schedule that `choose` gives into every kernel that has none."""
-    constant = _constant_arguments(module)
+    constant = constant_arguments(module)
     for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
         op = schedule_op(function)
         if attributes_of(op).schedule:
             continue
-        generator = to_python(op.generator)
-        if generator not in GENERATORS:
-            raise fail(op, f"has no cost model for generator '{generator}'")
-        space = IterationSpace.from_attribute(op.iteration_space)
-        tensors = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]
-        flags = constant.get(function.name.value, [False] * len(tensors))
-        schedule = choose(Unscheduled(function, generator, space, flags))
-        op.operation.attributes["schedule"] = schedule.to_attribute(space)
+        kernel = kernel_of(function, constant)
+        if kernel.generator not in GENERATORS:
+            raise fail(op, f"has no cost model for generator '{kernel.generator}'")
+        op.operation.attributes["schedule"] = choose(kernel).to_attribute(kernel.space)
 
 
-def _schedule(kernel: Unscheduled, cpu: CpuDescription) -> Schedule:
+def choose_schedule(kernel: Unscheduled, cpu: CpuDescription) -> Schedule:
+    """What the cost model of the kernel's family chooses."""
     space, constant = kernel.space, kernel.constant
     if kernel.generator == "elementwise":
         return schedule_elementwise(space, len(constant), cpu)
@@ -107,4 +112,4 @@ class ScheduleKernels(Pass):
             l2_bytes=self.l2_bytes,
             workers=self.workers,
         )
-        schedule_each(module, lambda kernel: _schedule(kernel, cpu))
+        schedule_each(module, lambda kernel: choose_schedule(kernel, cpu))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from terrace.mlir import ir
 from terrace.passes import Pass
+from terrace.target import TARGETS, Target
 
 Source = Callable[[], np.ndarray]
 
@@ -43,6 +44,12 @@ TOOLCHAINS = {
 """The toolchains of the targets that have one of their own; the others take IREE as it is."""
 
 _IREE = "terrace.lowering.target.iree.toolchain:IreeToolchain"
+
+
+def backend_of(target: Target) -> Any:
+    """What lowers for a resolved target."""
+    module, _, name = TARGETS[target.name].partition(":")
+    return getattr(importlib.import_module(module), name)(target)
 
 
 def toolchain_of(target: str) -> Toolchain:

@@ -27,7 +27,7 @@ from terrace.lowering.points import UserPasses, check_points, passes_at, user_pa
 from terrace.lowering.report import layer_graph, merge_layers
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
-from terrace.lowering.target.toolchain import Toolchain, toolchain_of
+from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
 from terrace.parameter_archive import ParameterInfo, aligned_copy
@@ -36,7 +36,7 @@ from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Leaf, Signature, Tree
-from terrace.target import TARGETS, Target
+from terrace.target import Target
 
 if TYPE_CHECKING:
     import torch
@@ -378,7 +378,7 @@ def _lower(
     last = LEVELS.index(until)
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
-    backend, users = _backend(target), options["passes"]
+    backend, users = backend_of(target), options["passes"]
     check_points(users, LEVELS[first])
     texts: dict[str, str] = {} if program is None else {"iree": program}
     layers: dict[str, Any] = {}
@@ -418,11 +418,6 @@ def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses)
     else:
         passes = loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]
-
-
-def _backend(target: Target) -> Any:
-    module, _, name = TARGETS[target.name].partition(":")
-    return getattr(importlib.import_module(module), name)(target)
 
 
 def _symbols(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:

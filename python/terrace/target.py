@@ -7,7 +7,7 @@ on hardware is a function of what stands here. Tests pretend to be another machi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrace.errors import TargetError
@@ -116,6 +116,15 @@ class Target:
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Target:
+        """A target from `to_json`; what else `data` has is left out."""
+        fields = {field.name: data[field.name] for field in dataclasses.fields(Target) if field.name in data}
+        for name, description in (("cpu", CpuDescription), ("hls", HlsDescription)):
+            if isinstance(fields.get(name), Mapping):
+                fields[name] = description(**fields[name])
+        return Target(**fields)
 
 
 TARGETS = {

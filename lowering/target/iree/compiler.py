@@ -53,6 +53,16 @@ def compile_program(text: str, flags: Sequence[str]) -> bytes:
     return done.stdout
 
 
+def assemble_program(text: str, flags: Sequence[str]) -> str:
+    """The assembly that iree-compile makes of a program for a CPU; empty for a device that has none."""
+    with tempfile.TemporaryDirectory(prefix="terrace-") as folder:
+        dump = f"--iree-hal-dump-executable-intermediates-to={folder}"
+        done = _run([iree_compile_path(), "-", "-o", os.devnull, *flags, dump], text.encode(), folder)
+        if done.returncode:
+            raise CompileError(_explain(done, flags))
+        return "".join(path.read_text() for path in sorted(Path(folder).glob("*.s")))
+
+
 def _run(command: Sequence[str], text: bytes, folder: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command with its temporary files in `folder`; when this is interrupted, all its processes are killed."""
     # A crash prints a stack trace that needs no symbolizer to be of use.

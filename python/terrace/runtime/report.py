@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from terrace.files import write_file
 from terrace.signature import Signature
 
 _COLUMNS = ("kernel", "op", "shape", "calls", "macs", "bytes", "by", "why")
@@ -48,7 +48,7 @@ class Report:
 
         page = render(self._graph, title, self._subtitle, self._inputs)
         if path is not None:
-            Path(path).write_text(page, encoding="utf-8")
+            write_file(path, page)
         return page
 
     @property
