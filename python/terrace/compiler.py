@@ -41,6 +41,8 @@ from terrace.target import Target
 if TYPE_CHECKING:
     import torch
 
+    from terrace.frontend import ImportedModel
+
 SIGNATURE = "terrace_signature"
 """The attribute of @main that carries the model's signature through the levels, as JSON."""
 
@@ -161,12 +163,24 @@ def lower(
     """`compile` without its last step, iree-compile, and down to the level `until` only."""
     from terrace.frontend import import_model
 
-    resolved, checked = _resolve(target), _check_options(options)
-    _check_precision(precision)
-    context = create_context()
+    # What is wrong with these is said before the model is exported, which takes a while.
+    resolved, checked = check_request(target, precision, options)
     with progress.stage("import"):
-        imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=context)
-    with context, ir.Location.unknown():
+        imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=create_context())
+    return lower_imported(imported, target=resolved, precision=precision, options=checked, until=until)
+
+
+def lower_imported(
+    imported: ImportedModel,
+    *,
+    target: str | Target = "cpu",
+    precision: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    until: str = "iree",
+) -> Lowered:
+    """`lower` for a model that the frontend has imported. Its parameters are looked up when a value is asked for."""
+    resolved, checked = check_request(target, precision, options)
+    with imported.module.context, ir.Location.unknown():
         main = _main(imported.module.operation)
         main.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(imported.signature.to_json()))
     parameters = imported.parameters
@@ -209,6 +223,15 @@ def _parse(text: str, context: ir.Context) -> ir.Module:
 # ---------------------------------------------------------------------------------------------------------------------
 # Checks
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def check_request(
+    target: str | Target, precision: str | None, options: Mapping[str, Any] | None
+) -> tuple[Target, dict[str, Any]]:
+    """The target with nothing left open, and the options with their defaults. Raises CompileError or TargetError."""
+    resolved, checked = _resolve(target), _check_options(options)
+    _check_precision(precision)
+    return resolved, checked
 
 
 def _resolve(target: str | Target) -> Target:

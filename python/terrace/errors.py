@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -14,7 +15,14 @@ class CompileError(TerraceError):
 
 
 class ModelImportError(CompileError):
-    """A PyTorch model could not be exported or brought into the graph dialect."""
+    """A PyTorch model could not be exported or brought into the graph dialect.
+
+    `operations` names the ops that are to blame, as the torch dialect calls them, where they are known.
+    """
+
+    def __init__(self, message: str, operations: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.operations = tuple(operations)
 
 
 class PassError(CompileError):

@@ -28,6 +28,11 @@ def ops(model: ImportedModel, name: str) -> list[ir.Operation]:
     return [op for op in walk(model.module.operation) if op.name == name]
 
 
+def main_types(model: ImportedModel) -> list[ir.Type]:
+    (main,) = ops(model, "func.func")
+    return list(main.opview.type.inputs)
+
+
 def names(model: ImportedModel) -> collections.Counter[str]:
     return collections.Counter(op.name for op in walk(model.module.operation))
 
@@ -243,6 +248,17 @@ def test_sizes_are_returned_as_numbers() -> None:
     found = imported(Calls(lambda x: (x.shape[0] * 2, x)), torch.randn(3, 4), dynamic_shapes=(({0: DIM("n")},),))
     assert found.signature.output_leaves[0] == Leaf("scalar", dtype="int64")
     assert str(ops(found, "func.return")[0].operands[0].type) == "tensor<i64>"
+
+
+class Times(nn.Module):
+    def forward(self, x: torch.Tensor, by: int) -> torch.Tensor:
+        return x * by
+
+
+def test_numbers_are_arguments() -> None:
+    found = imported(Times(), torch.ones(3), 2, dynamic_shapes=(None, torch.export.Dim.DYNAMIC))
+    assert found.signature.input_leaves == [Leaf("tensor", [3]), Leaf("scalar", dtype="int64")]
+    assert [str(type_) for type_ in main_types(found)] == ["tensor<3xf32>", "tensor<i64>"]
 
 
 def test_exported_programs_are_taken_as_they_are() -> None:

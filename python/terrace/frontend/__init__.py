@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from terrace.frontend.aten_graph import import_aten_graph
 from terrace.frontend.export import export_program
 from terrace.frontend.fingerprint import fingerprint
 from terrace.frontend.importer import ImportedModel, import_model
 from terrace.frontend.program import symbols_of
 
-__all__ = ["ImportedModel", "export_program", "fingerprint", "import_model", "symbols_of"]
+__all__ = [
+    "ImportedModel",
+    "export_program",
+    "fingerprint",
+    "import_aten_graph",
+    "import_model",
+    "symbols_of",
+]

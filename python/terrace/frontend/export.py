@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.export.exported_program import (
+    _override_composite_implicit_decomp,
+    _split_decomp_table_to_cia_and_python_decomp,
+)
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.errors import ModelImportError
@@ -83,6 +88,17 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
         return program.run_decompositions(decomposition_table())
+
+
+@contextlib.contextmanager
+def composite_ops_kept() -> Iterator[dict[Any, Callable[..., Any]]]:
+    """Let tracing keep those composite ops whole that `decompose` keeps; gives the decompositions of all other ops.
+
+    Only for tracing without gradients: nobody knows the derivative of a composite op.
+    """
+    composite, others = _split_decomp_table_to_cia_and_python_decomp(decomposition_table())
+    with _override_composite_implicit_decomp(composite):
+        yield others
 
 
 def decomposition_table() -> dict[Any, Callable[..., Any]]:

@@ -38,7 +38,7 @@ def legalize(module: ir.Module) -> None:
     except PassError as error:
         refuse(blamed_ops(module.operation, error))
         raise ModelImportError(str(error)) from error
-    with module.context:
+    with module.context, ir.Location.unknown():
         erase_assertions(module.operation)
         wrap_scalars(main_function(module))
         module.operation.verify()
@@ -51,7 +51,8 @@ def refuse(operations: Sequence[ir.Operation]) -> None:
     if lines:
         text = "\n".join(dict.fromkeys(lines))
         raise ModelImportError(
-            f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops."
+            f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops.",
+            dict.fromkeys(described_name(op) for op in operations),
         )
 
 
@@ -99,7 +100,7 @@ def wrap_scalars(main: ir.Operation) -> None:
             argument.set_type(ir.RankedTensorType.get([], argument.type))
             with main.location, ir.InsertionPoint.at_block_begin(block):
                 number = tensor.extract(argument, [])
-            argument.replace_all_uses_except(number, number.owner)
+            argument.replace_all_uses_except(number, number.owner.operation)
     end = block.operations[len(block.operations) - 1].operation
     for index, value in enumerate(end.operands):
         if not isinstance(value.type, ir.RankedTensorType):

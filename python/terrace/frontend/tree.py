@@ -45,7 +45,11 @@ def leaf_of(argument: Any, values: dict[str, Any]) -> Leaf | None:
     """What an input or output is; None for a None."""
     if isinstance(argument, ConstantArgument):
         return None if argument.value is None else Leaf("constant", value=argument.value)
-    value = values[argument.name]
+    return leaf_of_value(argument.name, values[argument.name])
+
+
+def leaf_of_value(name: str, value: Any) -> Leaf:
+    """What the fake tensor or symbolic number of the node `name` is."""
     if isinstance(value, torch.Tensor):
         shape: list[int | str] = [size if isinstance(size, int) else str(size) for size in value.shape]
         return Leaf("tensor", shape, str(value.dtype).removeprefix("torch."))
@@ -53,7 +57,7 @@ def leaf_of(argument: Any, values: dict[str, Any]) -> Leaf | None:
         if isinstance(value, type_):
             return Leaf("scalar", dtype=dtype)
     raise ModelImportError(
-        f"'{argument.name}' is a {type(value).__name__}: a compiled model takes and returns tensors and numbers, "
+        f"'{name}' is a {type(value).__name__}: a compiled model takes and returns tensors and numbers, "
         "in tuples, lists, dicts and dataclasses"
     )
 
