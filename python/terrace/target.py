@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrace.errors import TargetError
+from terrace.number_format import FLOAT, FixedPoint
 
 COMPUTE_FEATURES = frozenset({
     "adx", "aes", "amx-bf16", "amx-int8", "amx-tile", "avx", "avx2", "avx512bf16", "avx512bitalg", "avx512bw",
@@ -61,17 +62,23 @@ class CpuDescription:
 @dataclasses.dataclass(frozen=True)
 class HlsDescription:
     """The budget of a hardware design: copies of an unrolled body, DSP blocks of a loop, bytes of a staged array, and
-    elements of a weight that is kept on chip."""
+    elements of a weight that is kept on chip.
+
+    `number_format` is what float32 models are computed in: "float", or a type of Vitis HLS such as
+    "ap_fixed<16,6,AP_RND,AP_SAT>" (see `terrace.number_format`).
+    """
 
     max_unroll: int = 16
     dsp: int = 220
     local_bytes: int = 64 << 10
     rom_elements: int = 1 << 16
+    number_format: str = FLOAT
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < (1 if field.name in ("max_unroll", "local_bytes") else 0):
-                raise TargetError(f"{field.name} of a design is too small, got {getattr(self, field.name)}")
+        for name, least in (("max_unroll", 1), ("dsp", 0), ("local_bytes", 1), ("rom_elements", 0)):
+            if getattr(self, name) < least:
+                raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
+        FixedPoint.parse(self.number_format)
 
 
 @dataclasses.dataclass(frozen=True)

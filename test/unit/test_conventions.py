@@ -32,7 +32,7 @@ LAYERS = (
     (
         *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature"),
         *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip", "terrace.report"),
-        *("terrace.cache", "terrace.cache_key"),
+        *("terrace.cache", "terrace.cache_key", "terrace.number_format"),
     ),
     ("terrace.files", "terrace.mlir", "terrace.errors", "terrace.logging", "terrace.progress"),
 )

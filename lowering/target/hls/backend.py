@@ -30,7 +30,7 @@ class HlsBackend:
     def lower(self) -> list[Pass]:
         return [
             LowerTilesToArrays(),
-            ConvertLoopToHls(rom_elements=self.hls.rom_elements),
+            ConvertLoopToHls(rom_elements=self.hls.rom_elements, number_format=self.hls.number_format),
             # Index arithmetic with zeros, and constants of every loop, from the two passes before.
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),

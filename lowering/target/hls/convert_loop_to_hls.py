@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_attribute, to_python
+from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.mlir import DYNAMIC, func, ir, memref, operation_of
+from terrace.number_format import FLOAT, FixedPoint
 from terrace.passes import Pass, fail
 
 PORT = "hls.port"
@@ -194,8 +196,11 @@ class ConvertLoopToHls(Pass):
 
     name = "convert-loop-to-hls"
     rom_elements: int = 1 << 16
+    number_format: str = FLOAT
 
     def run(self, module: ir.Operation) -> None:
+        if FixedPoint.parse(self.number_format) is not None:
+            module.attributes[NUMBER_FORMAT] = to_attribute(self.number_format)
         operations = [view.operation for view in module.regions[0].blocks[0].operations]
         kernels, mains = {}, []
         for operation in operations:

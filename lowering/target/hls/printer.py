@@ -17,8 +17,9 @@ from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.loop import DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
 from terrace.lowering.target.hls.convert_loop_to_hls import PORT
-from terrace.lowering.target.hls.expressions import c_type, expression, literal, strip
-from terrace.mlir import func, ir
+from terrace.lowering.target.hls.expressions import c_type, strip
+from terrace.lowering.target.hls.numbers import Floats, numbers_of
+from terrace.mlir import func, ir, operation_of, walk
 from terrace.passes import fail
 
 WRITES = ("func.call", "memref.copy", "memref.store", "scf.for", "scf.if")
@@ -36,11 +37,15 @@ def identifier(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Port:
-    """An argument of the top function: "input", "weight" (of a symbol) or "output"."""
+    """An argument of the top function: "input", "weight" (of a symbol) or "output".
+
+    Files hold elements of the type `file_type`, the design takes and gives `c_type`.
+    """
 
     name: str
     role: str
     c_type: str
+    file_type: str
     shape: tuple[int, ...]
     symbol: str = ""
 
@@ -52,12 +57,13 @@ class Port:
 class _Function:
     """Prints one function."""
 
-    def __init__(self, function: Any, globals_: dict[str, str]) -> None:
-        self.function, self.globals = function, globals_
+    def __init__(self, function: Any, globals_: dict[str, str], numbers: Floats) -> None:
+        self.function, self.globals, self.numbers = function, globals_, numbers
         self.lines: list[str] = []
         self.depth = 0
         self.names: dict[ir.Value, str] = {}
         self.flat: set[ir.Value] = set()
+        self.on_chip = _weights_on_chip(function)
         self.count = 0
         self.loops: list[int] = [0]
         self.handlers: dict[str, Callable[[ir.Operation], None]] = {
@@ -88,7 +94,16 @@ class _Function:
         return f"{hint}{self.count}"
 
     def type_name(self, operation: Any, type_: ir.Type) -> str:
-        name = c_type(type_)
+        return self.known(operation, self.numbers.type_name(type_), type_)
+
+    def memory_type(self, operation: Any, memory: ir.Value) -> str:
+        """The type of the elements of a memory; weights on chip may have one of their own."""
+        element = ir.MemRefType(memory.type).element_type
+        name = self.numbers.global_type(element) if memory in self.on_chip else self.numbers.memory_type(memory)
+        return self.known(operation, name, element)
+
+    @staticmethod
+    def known(operation: Any, name: str | None, type_: ir.Type) -> str:
         if name is None:
             raise fail(operation, f"has a value of type {type_}, which has no C++ here")
         return name
@@ -114,7 +129,7 @@ class _Function:
             raise fail(self.function, f"takes {argument.type}; functions in hardware take memory of static shape")
         self.names[argument] = name
         self.flat.add(argument)
-        element = self.type_name(self.function, ir.MemRefType(argument.type).element_type)
+        element = self.memory_type(self.function, argument)
         constant = "" if self.is_written(argument) else "const "
         return f"{constant}{element} {name}[{math.prod(shape_of(argument))}]"
 
@@ -152,8 +167,8 @@ class _Function:
     def scalar(self, operation: ir.Operation) -> None:
         """An arith or math op: written where it is read if that is one place, else named."""
         text = None
-        if len(operation.results) == 1 and c_type(operation.results[0].type) is not None:
-            text = expression(operation, [self.value(v) for v in operation.operands])
+        if len(operation.results) == 1 and self.numbers.type_name(operation.results[0].type) is not None:
+            text = self.numbers.expression(operation, [self.value(v) for v in operation.operands])
         if text is None:
             raise fail(operation, "has no C++ here; lower it first, or leave it out of what compiles for hls")
         self.define(operation, text, inlined=_is_read_once(operation))
@@ -170,9 +185,9 @@ class _Function:
         self.names[result] = name
 
     def constant(self, operation: ir.Operation) -> None:
-        text = literal(operation)
+        text = self.numbers.literal(operation)
         if text is None:
-            raise fail(operation, "is no scalar constant, and has no C++ here")
+            raise fail(operation, "is no constant that C++ has here")
         self.names[operation.results[0]] = text
 
     # -- memory ---------------------------------------------------------------------------------------------------
@@ -191,7 +206,10 @@ class _Function:
 
     def load(self, operation: ir.Operation) -> None:
         memory, *indices = operation.operands
-        self.define(operation, self.element(memory, indices), inlined=_is_load_read_before_writes(operation))
+        text = self.element(memory, indices)
+        if memory in self.on_chip:
+            text = self.numbers.from_global(text, operation.results[0].type)
+        self.define(operation, text, inlined=_is_load_read_before_writes(operation))
 
     def store(self, operation: ir.Operation) -> None:
         value, memory, *indices = operation.operands
@@ -201,7 +219,7 @@ class _Function:
         """An array, or a variable, of a kernel."""
         result = operation.results[0]
         name = self.names[result] = self.fresh("t")
-        kind = self.type_name(operation, ir.MemRefType(result.type).element_type)
+        kind = self.memory_type(operation, result)
         self.line(f"{kind} {name}{''.join(f'[{size}]' for size in shape_of(result))};")
         if PARTITION in operation.attributes:
             self.partition(name, to_python(operation.attributes[PARTITION]))
@@ -211,7 +229,7 @@ class _Function:
         result = operation.results[0]
         name = self.names[result] = self.fresh("buffer")
         self.flat.add(result)
-        kind = self.type_name(operation, ir.MemRefType(result.type).element_type)
+        kind = self.memory_type(operation, result)
         self.line(f"static {kind} {name}[{math.prod(shape_of(result))}];")
         if PARTITION in operation.attributes:
             self.partition(name, to_python(operation.attributes[PARTITION]))
@@ -236,7 +254,10 @@ class _Function:
         index, label = f"i{self.depth}", self.label()
         self.line(f"{label}: for (int {index} = 0; {index} < {math.prod(shape_of(source))}; {index} += 1) {{")
         self.pragma("PIPELINE II=1")
-        self.line(f"  {self.names[target]}[{index}] = {self.names[source]}[{index}];")
+        copied = f"{self.names[source]}[{index}]"
+        if _root(source) in self.on_chip:
+            copied = self.numbers.from_global(copied, ir.MemRefType(source.type).element_type)
+        self.line(f"  {self.names[target]}[{index}] = {copied};")
         self.line("}")
 
     # -- control --------------------------------------------------------------------------------------------------
@@ -300,6 +321,31 @@ def _writes(operation: ir.Operation, memory: ir.Value) -> bool:
     return operation.name != "memref.load"
 
 
+def _weights_on_chip(function: Any) -> set[ir.Value]:
+    """The arguments of a function that are weights on chip at every call, and the weights that it gets itself."""
+    own = [op.results[0] for op in walk(function.operation) if op.name == "memref.get_global"]
+    found, seen = set(own), set[ir.Value]()
+    module = function.operation.parent.operation
+    for call in [op for op in walk(module) if op.name == "func.call"]:
+        if to_python(call.attributes["callee"]) != function.name.value or function.is_external:
+            continue
+        for argument, operand in zip(function.entry_block.arguments, call.operands, strict=True):
+            owner = operation_of(_root(operand))
+            is_weight = owner is not None and owner.name == "memref.get_global"
+            if argument in seen and is_weight != (argument in found):
+                raise fail(call, "gives a weight on chip where another call gives other memory; copy the function")
+            seen.add(argument)
+            if is_weight:
+                found.add(argument)
+    return found
+
+
+def _root(memory: ir.Value) -> ir.Value:
+    """The memory that a view is of."""
+    owner = operation_of(memory)
+    return _root(owner.operands[0]) if owner is not None and owner.name == "memref.reinterpret_cast" else memory
+
+
 def _callee_writes(call: ir.Operation, argument: int) -> bool:
     module = call.parent.operation.parent.operation
     for view in module.regions[0].blocks[0].operations:
@@ -360,6 +406,7 @@ class Printed:
     ports: list[Port]
     globals: dict[str, str]
     """The C++ name of each global symbol."""
+    numbers: Floats
 
 
 def print_module(module: ir.Operation) -> Printed:
@@ -369,7 +416,7 @@ def print_module(module: ir.Operation) -> Printed:
         name: f"w_{identifier(name)}"
         for name in (to_python(op.attributes["sym_name"]) for op in operations if op.name == "memref.global")
     }
-    kernels, main = {}, None
+    kernels, main, numbers = {}, None, numbers_of(module)
     for operation in operations:
         if operation.name == "memref.global":
             continue
@@ -380,19 +427,21 @@ def print_module(module: ir.Operation) -> Printed:
             main = function
             continue
         names = [f"a{i}" for i in range(len(function.entry_block.arguments))]
-        kernels[function.name.value] = _Function(function, globals_).print(identifier(function.name.value), names)
+        kernels[function.name.value] = _Function(function, globals_, numbers).print(
+            identifier(function.name.value), names
+        )
     if main is None:
         raise fail(module, "has no function @main")
-    ports = _ports(main)
-    top = _Top(main, globals_, ports)
-    return Printed(kernels, top.print(TOP, [port.name for port in ports]), ports, globals_)
+    ports = _ports(main, numbers)
+    top = _Top(main, globals_, numbers, ports)
+    return Printed(kernels, top.print(TOP, [port.name for port in ports]), ports, globals_, numbers)
 
 
 class _Top(_Function):
     """Prints @main: as a function with interfaces."""
 
-    def __init__(self, function: Any, globals_: dict[str, str], ports: list[Port]) -> None:
-        super().__init__(function, globals_)
+    def __init__(self, function: Any, globals_: dict[str, str], numbers: Floats, ports: list[Port]) -> None:
+        super().__init__(function, globals_, numbers)
         self.ports = ports
 
     def argument_pragmas(self) -> None:
@@ -402,7 +451,7 @@ class _Top(_Function):
         self.pragma("INTERFACE s_axilite port=return bundle=control")
 
 
-def _ports(main: Any) -> list[Port]:
+def _ports(main: Any, numbers: Floats) -> list[Port]:
     """What the arguments of @main are: inputs, then weights, then outputs."""
     arguments = list(main.entry_block.arguments)
     attributes = list(main.arg_attrs) if "arg_attrs" in main.attributes else [{} for _ in arguments]
@@ -412,9 +461,9 @@ def _ports(main: Any) -> list[Port]:
         role = "weight" if PORT in own else "input" if number < inputs else "output"
         same = sum(port.role == role for port in ports)
         memory = ir.MemRefType(argument.type)
-        kind = c_type(memory.element_type)
-        if kind is None:
+        kind, outside = numbers.memory_type(argument), c_type(memory.element_type)
+        if kind is None or outside is None:
             raise fail(main, f"takes {memory}, which has no C++ here")
         symbol = to_python(own[PORT]) if PORT in own else ""
-        ports.append(Port(f"{role}{same}", role, kind, tuple(memory.shape), symbol))
+        ports.append(Port(f"{role}{same}", role, kind, outside, tuple(memory.shape), symbol))
     return ports

@@ -49,5 +49,5 @@ class HlsToolchain:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, contents in files.items():
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), contents)
-        ports = json.loads(files["interface.json"])
+        ports = json.loads(files["interface.json"])["ports"]
         return packed.getvalue(), {port["symbol"] for port in ports if port["role"] == "weight"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -38,6 +39,22 @@ def find_compiler() -> str:
     raise TargetError(f"simulating a design needs a C++ compiler, found no {missing}; install g++ or set CXX")
 
 
+def find_ap_types() -> Path:
+    """The folder of ap_fixed.h, ap_int.h and hls_stream.h, which the package hls4ml has. Raises TargetError.
+
+    The package is found and not imported: that takes seconds, and none of it is needed.
+    """
+    found = importlib.util.find_spec("hls4ml")
+    for place in (found.submodule_search_locations or ()) if found is not None else ():
+        folder = Path(place) / "templates" / "vivado" / "ap_types"
+        if (folder / "ap_fixed.h").exists():
+            return folder
+    raise TargetError(
+        "simulating a design with fixed-point numbers or streams needs the headers of Vitis HLS's types, which hls4ml"
+        " brings; install them with `pip install mlir-terrace[hls]`"
+    )
+
+
 class CsimProgram:
     """A design built for simulation. Each call is a run of its test bench; inputs and outputs travel as files."""
 
@@ -48,18 +65,19 @@ class CsimProgram:
         try:
             with zipfile.ZipFile(io.BytesIO(bytes(artifact.program))) as archive:
                 archive.extractall(self.path)
-            self._ports = json.loads((self.path / "interface.json").read_text(encoding="utf-8"))
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            interface = json.loads((self.path / "interface.json").read_text(encoding="utf-8"))
+            self._ports, needs_ap_types = interface["ports"], interface["needs_ap_types"]
+        except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
             raise ArtifactError(f"the program is no C++ project ({error}); compile the model again") from error
         for port in self._ports:
             if port["role"] == "weight":
                 source = artifact.parameters[port["symbol"]]
                 value = source() if callable(source) else source
                 np.ascontiguousarray(value).tofile(self.path / port["name"])
-        self._build()
+        self._build([f"-isystem{find_ap_types()}"] if needs_ap_types else [])
 
-    def _build(self) -> None:
-        command = [find_compiler(), *FLAGS, "model.cpp", "testbench.cpp", "-o", "csim"]
+    def _build(self, flags: Sequence[str]) -> None:
+        command = [find_compiler(), *FLAGS, *flags, "model.cpp", "testbench.cpp", "-o", "csim"]
         done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
         if done.returncode:
             raise TerraceError(f"{command[0]} failed on the C++ of the design:\n{done.stderr[:_SHOWN]}")
