@@ -1,6 +1,6 @@
 """`terrace-compile`: compile a PyTorch model, or the text of any level, to a `.terrace` file.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line. A failure leaves the files that were there as they were.
+Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted. A failure leaves the files that were there alone.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # The reader has seen enough, as `head` has; Python must not flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        print("terrace-compile: interrupted", file=sys.stderr)
+        return 130
     except (TerraceError, OSError) as error:
         print(f"terrace-compile: error: {error}", file=sys.stderr)
         return 1

@@ -111,9 +111,9 @@ def clear() -> int:
     OSError passes through.
     """
     folder = directory()
-    removed = _listed(folder) if folder is not None else []
-    for entry in removed:
-        entry.path.unlink(missing_ok=True)
+    removed = [file for file in _listed(folder) if _is_key(file.key) or _is_abandoned(file)] if folder else []
+    for file in removed:
+        file.path.unlink(missing_ok=True)
     return len(removed)
 
 
@@ -193,11 +193,16 @@ def _is_key(text: str) -> bool:
     return len(text) == _KEY_LENGTH and set(text) <= set(string.hexdigits)
 
 
+def _is_abandoned(file: Entry) -> bool:
+    """Whether a file is half-written and its process must be gone."""
+    return not _is_key(file.key) and file.used < time.time() - _ABANDONED
+
+
 def _shrink(folder: Path) -> None:
     """Remove what killed processes left, and the least recently used entries beyond the limit."""
     files = sorted(_listed(folder), key=lambda entry: entry.used)
     for entry in files:
-        if not _is_key(entry.key) and entry.used < time.time() - _ABANDONED:
+        if _is_abandoned(entry):
             _remove(entry.path)
     kept = [entry for entry in files if _is_key(entry.key)]
     size = sum(entry.size for entry in kept)

@@ -31,12 +31,24 @@ def new_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[str], Binary
             opened[path] = hidden, file
             return file
 
+        stack.enter_context(_named(folder))
         yield create
         for _, file in opened.values():
             file.flush()
             os.fsync(file.fileno())
         for path, (hidden, _) in opened.items():
             os.replace(hidden, path)
+
+
+@contextlib.contextmanager
+def _named(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Say where, in an error that does not: writing to a full disk is one that knows no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise type(error)(error.errno, error.strerror, os.fspath(folder)) from error
+        raise
 
 
 def write_file(path: str | os.PathLike[str], contents: bytes | str) -> None:

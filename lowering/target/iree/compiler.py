@@ -5,6 +5,7 @@ Nothing of it outlives the call: whatever ends the call, Ctrl-C included, its pr
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import signal
@@ -18,6 +19,7 @@ from terrace.errors import CompileError
 from terrace.mlir import ir
 
 _SHOWN_LINES = 40
+_FULL = os.strerror(errno.ENOSPC).encode()
 
 
 def iree_compile_path() -> str:
@@ -48,6 +50,9 @@ def compile_program(text: str, flags: Sequence[str]) -> bytes:
     with folder:
         # By stdin, as the name of a source file would become a part of the program.
         done = _run([iree_compile_path(), "-", "-o", "-", *flags], text.encode(), folder.name)
+    if done.returncode and _FULL in done.stderr:
+        where = os.path.dirname(folder.name)
+        raise CompileError(f"the disk is full: iree-compile needs room in {where}; free some, or set TMPDIR elsewhere")
     if done.returncode:
         raise CompileError(_explain(done, flags))
     return done.stdout
