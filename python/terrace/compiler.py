@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from terrace import cache, progress
-from terrace.artifact import LEVELS, Artifact, State, read_parameters
+from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
 from terrace.cache_key import is_code_current, key_of
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
@@ -25,6 +25,7 @@ from terrace.lowering.evaluate import NUMPY_TYPES, Constants
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
 from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
 from terrace.lowering.report import layer_graph, merge_layers
+from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
@@ -198,11 +199,13 @@ def lower_mlir(
     """`compile_mlir` without its last step, iree-compile, and down to the level `until` only."""
     resolved, checked = _resolve(target), _check_options(options)
     context = _context_of_text()
+    program: str | None
     if "stream.executable" in text or "util.global" in text:
         # Only IREE can read all of such a text. It is compiled as it stands.
         module, program = _parse(interface_text(text), context), text
     else:
-        module, program = _parse(text, context), None
+        module = _parse(text, context)
+        program = text if is_design(module.operation) else None
     return _lower(module, _lookup(parameters, _declared(module.operation)), resolved, checked, until, program)
 
 
@@ -303,7 +306,8 @@ def _cached(
     found = cache.find(key) if key is not None else None
     if found is not None:
         is_program = "loop" not in found.ir
-        module = _parse(interface_text(found.ir["iree"]) if is_program else found.ir["loop"], _context_of_text())
+        text = found.ir[HARDWARE_LEVEL if HARDWARE_LEVEL in found.ir else "iree"] if is_program else found.ir["loop"]
+        module = _parse(interface_text(text) if is_program and "iree" in found.ir else text, _context_of_text())
         find = lookup(found, _declared(module.operation))
         if find is not None:
             return dataclasses.replace(found, parameters=_parameters(module, find, is_program))
@@ -392,18 +396,24 @@ def _lower(
     until: str,
     program: str | None = None,
 ) -> Lowered:
-    """Lower `module` until a level. With a `program`, which is at the level "iree", the module is its interface."""
+    """Lower `module` until a level. With a `program`, which is at the last level, the module is its interface."""
     toolchain = toolchain_of(target.name)
+    of_program = HARDWARE_LEVEL if is_design(module.operation) else "iree"
+    if program is not None and toolchain.level != of_program:
+        raise CompileError(
+            f"the text is at the level {of_program!r}, which target {target.name!r} does not have; name the target that"
+            " it was made for"
+        )
     if until not in LEVELS and until != toolchain.level:
         raise CompileError(f"unknown level {until!r}; known are {', '.join((*LEVELS[:-1], toolchain.level))}")
     until = LEVELS[-1] if until == toolchain.level else until
-    first = LEVELS.index(level_of(module.operation) if program is None else "iree")
+    first = LEVELS.index(level_of(module.operation)) if program is None else len(LEVELS) - 1
     last = LEVELS.index(until)
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
     backend, users = backend_of(target), options["passes"]
     check_points(users, LEVELS[first])
-    texts: dict[str, str] = {} if program is None else {"iree": program}
+    texts: dict[str, str] = {} if program is None else {toolchain.level: program}
     layers: dict[str, Any] = {}
     symbols: set[str] = set()
     operation = module.operation
@@ -453,6 +463,9 @@ def _symbols(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
 
 def _parameters(module: ir.Module, lookup: Lookup, is_program: bool) -> dict[str, Source]:
     """What the program reads, each as the function that computes it: the module stays alive for them."""
+    if is_program and is_design(module.operation):
+        names = sorted(design_weights(module.operation))
+        return {name: functools.partial(_copied, lookup, name) for name in names}
     if is_program:
         globals_ = _symbols(module.operation, "util.global")
         names = [name for name, op in globals_.items() if _reads_parameter(op)]
@@ -473,12 +486,15 @@ def _reads_parameter(global_: ir.Operation) -> bool:
 def _declared(module: ir.Operation) -> dict[str, ParameterInfo]:
     """Shape and dtype of all that the text may read from outside."""
     symbols = {**_symbols(module, "graph.parameter"), **_symbols(module, "util.global")}
-    return {name: ParameterInfo(*_described(to_python(op.attributes["type"]))) for name, op in symbols.items()}
+    types = {name: to_python(op.attributes["type"]) for name, op in symbols.items()}
+    if is_design(module):
+        types |= design_weights(module)
+    return {name: ParameterInfo(*_described(type_)) for name, type_ in types.items()}
 
 
 def _described(type_: ir.Type) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of a tensor type."""
-    tensor = ir.RankedTensorType(type_)
+    """Shape and dtype of a tensor or memory type."""
+    tensor = ir.ShapedType(type_)
     return tuple(tensor.shape), np.dtype(NUMPY_TYPES[str(tensor.element_type)]).name
 
 
@@ -496,14 +512,15 @@ def _signature(module: ir.Operation) -> Signature:
     main = _main(module)
     if SIGNATURE in main.attributes:
         return Signature.from_json(json.loads(main.attributes[SIGNATURE].value))
-    inputs, outputs = ([_leaf(t, i) for i, t in enumerate(types)] for types in (main.type.inputs, main.type.results))
+    both = design_types(module) if is_design(module) else (main.type.inputs, main.type.results)
+    inputs, outputs = ([_leaf(t, i) for i, t in enumerate(types)] for types in both)
     arguments = Tree("tuple", [Tree("leaf") for _ in inputs])
     result = Tree("leaf") if len(outputs) == 1 else Tree("tuple", [Tree("leaf") for _ in outputs])
     return Signature(Tree("tuple", [arguments, Tree("dict")]), inputs, result, outputs)
 
 
 def _leaf(type_: ir.Type, number: int) -> Leaf:
-    if not isinstance(type_, ir.RankedTensorType):
+    if not isinstance(type_, (ir.RankedTensorType, ir.MemRefType)):
         raise CompileError(f"@main must take and give tensors, got {type_}")
     shape = [f"s{number}_{axis}" if size == DYNAMIC else size for axis, size in enumerate(type_.shape)]
     return Leaf("tensor", shape, np.dtype(NUMPY_TYPES[str(type_.element_type)]).name)

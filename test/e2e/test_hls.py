@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import shutil
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 import terrace
 import torch
 from terrace.artifact import read_artifact
+from terrace.compiler import Lowered
 from terrace.errors import CompileError
 from terrace.target import HlsDescription, Target
 from torch import nn
@@ -68,6 +70,17 @@ def make(name: str) -> tuple[nn.Module, torch.Tensor]:
     return factory().eval(), torch.randn(*shape)
 
 
+def lowered_values(lowered: Lowered) -> dict[str, np.ndarray]:
+    """All weights of a design."""
+    return {symbol: source() for symbol, source in lowered.parameters.items()}
+
+
+def sources(lowered: Lowered) -> dict[str, str]:
+    """The files of the C++ project, by name."""
+    with zipfile.ZipFile(io.BytesIO(bytes(lowered.artifact().program))) as archive:
+        return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
 @needs_compiler
 @pytest.mark.parametrize("name", MODELS)
 def test_simulation_agrees_with_eager(name: str) -> None:
@@ -110,12 +123,10 @@ def test_large_weights_are_ports_and_the_file_holds_them(tmp_path: Path) -> None
         torch.testing.assert_close(terrace.load(tmp_path / "mlp.terrace")(x), model(x), rtol=1e-4, atol=1e-5)
 
 
-def test_the_program_is_a_project(tmp_path: Path) -> None:
+def test_the_program_is_a_project() -> None:
     model, x = make("lenet")
     lowered = terrace.compiler.lower(model, (x,), target="hls")
-    (tmp_path / "program.zip").write_bytes(lowered.artifact().program)
-    with zipfile.ZipFile(tmp_path / "program.zip") as archive:
-        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    files = sources(lowered)
     assert set(files) == {
         *("model.cpp", "model.h", "weights.h", "terrace_math.h", "testbench.cpp"),
         *("run_hls.tcl", "report.txt", "interface.json"),
@@ -124,6 +135,39 @@ def test_the_program_is_a_project(tmp_path: Path) -> None:
     assert [port["role"] for port in json.loads(files["interface.json"])["ports"]] == ["input", "output"]
     assert "kernel conv2d_add_relu_1x28x28x6: 117600 multiply-adds" in files["report.txt"]
     assert lowered.artifact().program == lowered.artifact().program
+
+
+@pytest.mark.parametrize("name", ["residual", "transformer"])
+def test_a_text_at_the_level_hls_gives_the_same_program(name: str) -> None:
+    """Weights are found by the symbols that the text names, on chip and on ports."""
+    model, x = make(name)
+    target = Target("hls", hls=HlsDescription(rom_elements=500))
+    lowered = terrace.compiler.lower(model, (x,), target=target)
+    values = lowered_values(lowered)
+    again = terrace.compiler.lower_mlir(lowered.ir["hls"], values, target=target)
+    assert again.artifact().program == lowered.artifact().program
+    assert again.signature == lowered.signature
+    assert again.artifact().parameters.keys() == lowered.artifact().parameters.keys()
+    missing = next(iter(values))
+    del values[missing]
+    with pytest.raises(CompileError, match=f"no parameter '{missing}' was given"):
+        terrace.compiler.lower_mlir(lowered.ir["hls"], values, target=target).artifact()
+    with pytest.raises(CompileError, match="the text is at the level 'hls', which target 'cpu' does not have"):
+        terrace.compiler.lower_mlir(lowered.ir["hls"], values)
+
+
+def test_an_edited_text_at_the_level_hls_is_checked() -> None:
+    model, x = make("mlp")
+    lowered = terrace.compiler.lower(model, (x,), target="hls")
+    text = lowered.ir["hls"]
+    assert "loop.unroll = 16" in text
+    values = lowered_values(lowered)
+    halved, broken = (text.replace("loop.unroll = 16", f"loop.unroll = {n}", 1) for n in (8, 7))
+    edited = terrace.compiler.lower_mlir(halved, values, target="hls")
+    assert "#pragma HLS UNROLL factor=8" in sources(edited)["model.cpp"]
+    wrong = terrace.compiler.lower_mlir(broken, values, target="hls")
+    with pytest.raises(CompileError, match="cannot be unrolled by 7, which does not divide its 16 iterations"):
+        wrong.artifact()
 
 
 def test_fewer_multipliers_unroll_less() -> None:

@@ -19,6 +19,9 @@ from terrace.mlir import DYNAMIC, func, ir, memref, operation_of
 from terrace.number_format import FLOAT, FixedPoint
 from terrace.passes import Pass, fail
 
+INPUTS = "hls.inputs"
+"""The attribute of @main that counts the inputs of the model, its first arguments."""
+
 PORT = "hls.port"
 """The attribute of an argument of @main that is a weight: the symbol whose elements it points to."""
 
@@ -123,7 +126,7 @@ class _Main:
             self.function.attributes["arg_attrs"] = ir.ArrayAttr.get(
                 [ir.DictAttr.get({PORT: to_attribute(names[a])} if a in names else {}) for a in arguments]
             )
-        self.function.attributes["hls.inputs"] = to_attribute(inputs)
+        self.function.attributes[INPUTS] = to_attribute(inputs)
 
     def _global(self, symbol: str, type_: ir.Type, value: ir.Attribute | None = None) -> ir.Value:
         if symbol not in self.globals:

@@ -16,7 +16,7 @@ from typing import Any
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.loop import DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
-from terrace.lowering.target.hls.convert_loop_to_hls import PORT
+from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
 from terrace.lowering.target.hls.expressions import c_type, strip
 from terrace.lowering.target.hls.numbers import Floats, numbers_of
 from terrace.mlir import func, ir, operation_of, walk
@@ -455,7 +455,7 @@ def _ports(main: Any, numbers: Floats) -> list[Port]:
     """What the arguments of @main are: inputs, then weights, then outputs."""
     arguments = list(main.entry_block.arguments)
     attributes = list(main.arg_attrs) if "arg_attrs" in main.attributes else [{} for _ in arguments]
-    inputs = to_python(main.attributes["hls.inputs"]) if "hls.inputs" in main.attributes else 0
+    inputs = to_python(main.attributes[INPUTS]) if INPUTS in main.attributes else 0
     ports: list[Port] = []
     for number, (argument, own) in enumerate(zip(arguments, attributes, strict=True)):
         role = "weight" if PORT in own else "input" if number < inputs else "output"

@@ -13,9 +13,11 @@ from terrace.lowering.conversion.graph_to_kernel.families import COMMON
 from terrace.lowering.schedule.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.project import project_files
 from terrace.lowering.target.hls.require_kernels import RequireKernels
+from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.toolchain import Source
+from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.mlir import create_context, ir, parse_module
-from terrace.passes import Pass
+from terrace.passes import Pass, run_passes
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file: equal models have equal bytes."""
@@ -44,6 +46,8 @@ class HlsToolchain:
         context = create_context()
         module = parse_module(text, context)
         with context, ir.Location.unknown():
+            # The text may have been edited: C simulation does not show an attribute that the hardware contradicts.
+            run_passes([VerifyLevel(level="hls"), VerifyHardwareAttributes()], module.operation)
             files = project_files(module.operation, lambda symbol: parameters[symbol]())
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
