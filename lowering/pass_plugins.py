@@ -42,6 +42,11 @@ def plugin_names() -> list[str]:
     return sorted({*_loaded, *_entry_points()})
 
 
+def installed_names() -> list[str]:
+    """The names that entry points give."""
+    return sorted(_entry_points())
+
+
 def find_plugin(name: str) -> type[Pass]:
     """The pass `name` of `plugin_names`. Raises PipelineError if its package is at fault."""
     if name in _loaded:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Iterable
 
 from terrace.errors import PipelineError
-from terrace.lowering.pass_plugins import find_plugin, load_plugin, plugin_names
+from terrace.lowering.pass_plugins import find_plugin, installed_names, load_plugin, plugin_names
 from terrace.lowering.upstream_passes import UPSTREAM_PASSES
 from terrace.passes import Pass
 
@@ -44,6 +44,11 @@ PASSES: dict[str, str] = {
 def has_pass(name: str) -> bool:
     """Whether `name` is a Python pass: of Terrace, or of another package. A plugin cannot take a name of MLIR's."""
     return name in PASSES or (name not in UPSTREAM_PASSES and name in plugin_names())
+
+
+def is_installed(name: str) -> bool:
+    """Whether every process knows the Python pass `name`, whatever file this one has loaded."""
+    return name in PASSES or name in installed_names()
 
 
 def find_pass(name: str) -> type[Pass]:

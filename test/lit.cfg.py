@@ -20,6 +20,8 @@ config.test_exec_root = os.environ.get("TERRACE_LIT_OUTPUT", str(ROOT.parent / "
 
 bin_dir = str(Path(sys.executable).absolute().parent)
 config.environment["PATH"] = os.pathsep.join([bin_dir, os.environ.get("PATH", "")])
+# A test that wants a reproducer says where.
+config.environment["TERRACE_REPRODUCER_DIR"] = "off"
 # Tests must not depend on the user's settings, nor leave files in the user's cache.
 for name in ("HOME", "TMPDIR", "VK_ICD_FILENAMES", "VK_DRIVER_FILES"):
     if name in os.environ:

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=PRECISIONS, help="of matrix products (default: PyTorch's setting)")
     parser.add_argument("--parameters", metavar="FILE", help="an .irpa or .terrace file with the parameters of a text")
     parser.add_argument("--emit", choices=TEXTS, help="write the text of that level (to -o, or stdout) instead")
+    parser.add_argument("--reproducer-dir", metavar="DIR", help="where what fails is written, or 'off'")
     parser.add_argument(
         "--dump-dir", type=Path, metavar="DIR", help="write every level, of each kernel too, and parameters.irpa"
     )
@@ -141,7 +142,8 @@ def _write_levels(options: argparse.Namespace) -> Report:
 def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: Callable[..., T], **more: Any) -> T:
     """What one of the two functions makes of the input."""
     target = Target(options.target, options.threads, options.cpu_features)
-    keywords = {"target": target, "options": {"iree_flags": options.iree_flag}, **more}
+    given = {"iree_flags": options.iree_flag, "reproducer_dir": options.reproducer_dir}
+    keywords = {"target": target, "options": given, **more}
     factory = _factory(options.input)
     if factory:
         return of_model(*_build(*factory), precision=options.precision, **keywords)

@@ -20,12 +20,13 @@ from terrace.passes import (
     LocatedPassError,
     PassRaisedError,
     UpstreamPassError,
+    Watcher,
     run_passes,
     source_position,
 )
 from terrace.tools.diagnostics import Printer, Report, Verifier, reports_of
 from terrace.tools.opt_flags import Settings, UsageError, help_text, list_passes, parse_arguments
-from terrace.tools.opt_watchers import IrPrinter, Timing
+from terrace.tools.opt_watchers import CrashReproducer, IrPrinter, Timing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,10 +133,22 @@ class OptRun:
 
     def _run_passes(self, module: ir.Module) -> None:
         settings = self.settings
-        watchers = [self.printer] * bool(settings.print_request) + [self.timing] * settings.timing
+        watchers: list[Watcher] = [self.printer] * bool(settings.print_request) + [self.timing] * settings.timing
         # What is told of passes is told of each by itself.
-        passes = split_passes(settings.passes) if watchers else settings.passes
-        run_passes(passes, module.operation, watchers, verify=settings.verify_each)
+        is_split = bool(watchers) or settings.local_reproducer
+        passes = split_passes(settings.passes) if is_split else settings.passes
+        if not settings.crash_reproducer:
+            run_passes(passes, module.operation, watchers, verify=settings.verify_each)
+            return
+        reproducer = CrashReproducer(
+            Path(settings.crash_reproducer),
+            passes,
+            settings.verify_each,
+            settings.allow_unregistered,
+            settings.local_reproducer,
+        )
+        run_passes(passes, module.operation, [*watchers, reproducer], verify=settings.verify_each)
+        reproducer.discard()
 
     def print(self, module: ir.Module | ir.Operation) -> str:
         settings = self.settings

@@ -51,6 +51,8 @@ _FLAGS = (
     Flag("list-passes", "list_passes", "bool", "print the names of all passes, ours and upstream's"),
     Flag("load-pass-plugin", "plugins", "text list", "run this Python file and know the passes that it defines"),
     Flag("mlir-elide-elementsattrs-if-larger", "elide_larger", "integer", "elide longer constants"),
+    Flag("mlir-pass-pipeline-crash-reproducer", "crash_reproducer", "text", "on failure, leave it in this file"),
+    Flag("mlir-pass-pipeline-local-reproducer", "local_reproducer", "bool", "there, the pass that failed alone"),
     Flag("mlir-print-debuginfo", "debuginfo", "bool", "print locations"),
     Flag("mlir-print-ir-after", "print_after", "names", "print the IR to stderr after these passes"),
     Flag("mlir-print-ir-after-all", "print_after_all", "bool", "print the IR to stderr after each pass"),
@@ -92,6 +94,8 @@ class Settings:
     elide_larger: int | None = None
     allow_unregistered: bool = False
     verify_each: bool = True
+    crash_reproducer: str = ""
+    local_reproducer: bool = False
     print_before: list[str] = dataclasses.field(default_factory=list)
     print_after: list[str] = dataclasses.field(default_factory=list)
     print_before_all: bool = False
@@ -194,6 +198,10 @@ def _check(settings: Settings) -> None:
     if settings.print_folder and not settings.print_request:
         raise UsageError(
             "flag '--mlir-print-ir-tree-dir' needs one that says when to print, as --mlir-print-ir-after-all"
+        )
+    if settings.local_reproducer and not settings.crash_reproducer:
+        raise UsageError(
+            "flag '--mlir-pass-pipeline-local-reproducer' needs --mlir-pass-pipeline-crash-reproducer=FILE"
         )
     if settings.pipeline is not None:
         if settings.passes:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from terrace.errors import PassError
+from terrace.files import write_file
+from terrace.lowering.commands import opt_command, reproducer_text
 from terrace.lowering.pipeline_parser import innermost_name
 from terrace.mlir import ir
 from terrace.passes import Pass, Watcher
@@ -78,6 +80,36 @@ def _folder_name(module: ir.Operation) -> str:
     if "sym_name" in module.attributes:
         return f"builtin_module_{ir.StringAttr(module.attributes['sym_name']).value}"
     return "builtin_module_no-symbol-name"
+
+
+class CrashReproducer(Watcher):
+    """Keeps, while passes run, a file with the module as it was before them and the command that runs them on it.
+
+    It is there when a pass fails, and when the process dies. With `is_local` it holds the module before the last pass
+    that began, and that pass alone.
+    """
+
+    def __init__(self, path: Path, passes: Sequence[Pass], verify: bool, unregistered: bool, is_local: bool) -> None:
+        self.path = path
+        self.passes = passes
+        self.flags = (verify, unregistered)
+        self.is_local = is_local
+        self.is_written = False
+
+    def before(self, pass_: Pass, module: ir.Operation) -> None:
+        if self.is_written and not self.is_local:
+            return
+        command = opt_command(self.path, [pass_] if self.is_local else self.passes, *self.flags)
+        write_file(self.path, reproducer_text(command, module.get_asm()))
+        self.is_written = True
+
+    def failed(self, pass_: Pass, module: ir.Operation, error: PassError) -> None:
+        print(f"note: {self.path} holds the module and the command that fails", file=sys.stderr)
+
+    def discard(self) -> None:
+        """All passes ran: there is nothing to reproduce."""
+        if self.is_written:
+            self.path.unlink(missing_ok=True)
 
 
 class Timing(Watcher):

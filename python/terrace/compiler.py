@@ -5,6 +5,7 @@ Each level is entered and left here; what happens between two levels is a pipeli
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -20,11 +21,13 @@ from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_param
 from terrace.cache_key import is_code_current, key_of
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
+from terrace.lowering.commands import compile_command
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, Constants
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
 from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
 from terrace.lowering.report import layer_graph, merge_layers
+from terrace.lowering.reproducer import reproducing
 from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
@@ -52,6 +55,7 @@ PRECISIONS = ("highest", "high", "medium")
 
 OPTIONS = {
     "iree_flags": "more flags for iree-compile, a list of str",
+    "reproducer_dir": "where what fails is written: a path, or 'off' (default: $TERRACE_REPRODUCER_DIR, or temporary)",
     "passes": "passes of your own: a dict of points (terrace.lowering.points) to lists of passes or pipeline text",
 }
 """What `options` may hold."""
@@ -166,7 +170,7 @@ def lower(
 
     # What is wrong with these is said before the model is exported, which takes a while.
     resolved, checked = check_request(target, precision, options)
-    with progress.stage("import"):
+    with progress.stage("import"), reproducing(checked["reproducer_dir"]):
         imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=create_context())
     return lower_imported(imported, target=resolved, precision=precision, options=checked, until=until)
 
@@ -249,8 +253,15 @@ def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     flags = checked.setdefault("iree_flags", [])
     if not isinstance(flags, (list, tuple)) or not all(isinstance(flag, str) for flag in flags):
         raise CompileError(f"option 'iree_flags' must be a list of str, got {flags!r}")
+    checked["reproducer_dir"] = _reproducer_folder(checked.get("reproducer_dir"))
     checked["passes"] = user_passes(checked.get("passes", {}))
     return checked
+
+
+def _reproducer_folder(option: Any) -> str | None:
+    if option is not None and not isinstance(option, (str, os.PathLike)):
+        raise CompileError(f"option 'reproducer_dir' must be a path, got {option!r}")
+    return None if option is None else os.fspath(option)
 
 
 def _check_precision(precision: str | None) -> None:
@@ -294,7 +305,8 @@ def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None, declared: 
 
 
 def _key(content: Callable[[], str | None], target: Target, options: Mapping[str, Any], **settings: str) -> str | None:
-    return None if cache.directory() is None else key_of(content(), target, options, **settings)
+    deciding = {name: value for name, value in options.items() if name != "reproducer_dir"}
+    return None if cache.directory() is None else key_of(content(), target, deciding, **settings)
 
 
 def _cached(
@@ -365,11 +377,12 @@ class Lowered:
     parameters: Mapping[str, Source]
     symbols: Mapping[str, Source]
     flags: Sequence[str]
+    reproducing: Callable[[], contextlib.AbstractContextManager[None]]
 
     def artifact(self) -> Artifact:
         """Make the program of its text, which must be there: lower until "iree". Raises CompileError."""
         toolchain = toolchain_of(self.target.name)
-        with progress.stage("link"):
+        with progress.stage("link"), self.reproducing():
             program, read = toolchain.link(self.ir[toolchain.level], self.flags, self.parameters)
         return Artifact(
             signature=self.signature,
@@ -417,7 +430,7 @@ def _lower(
     layers: dict[str, Any] = {}
     symbols: set[str] = set()
     operation = module.operation
-    with module.context, ir.Location.unknown():
+    with module.context, ir.Location.unknown(), reproducing(options["reproducer_dir"]):
         for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
             run_passes(_pipeline(level, backend, toolchain, users), operation, stage=level)
             texts[level] = operation.get_asm(assume_verified=True)
@@ -431,7 +444,9 @@ def _lower(
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
     flags = [*backend.iree_flags(), *options["iree_flags"]]
     report = merge_layers(layers.get("layers", []))
-    return Lowered(target, texts, report, layers, signature, states, parameters, found, flags)
+    command = functools.partial(compile_command, target=target, flags=options["iree_flags"])
+    again = functools.partial(reproducing, options["reproducer_dir"], command)
+    return Lowered(target, texts, report, layers, signature, states, parameters, found, flags, again)
 
 
 def _program(module: ir.Operation, backend: Any, toolchain: Toolchain, users: UserPasses) -> str:

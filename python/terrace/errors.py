@@ -28,10 +28,15 @@ class ModelImportError(CompileError):
 class PassError(CompileError):
     """A pass failed; the message carries the located diagnostics that it reported.
 
-    `failure` is the `terrace.passes.PassFailure` to run it again from, when the pass ran in a pipeline.
+    `message` is what went wrong, without the place. `failure` is the `terrace.passes.PassFailure` to run it again from,
+    when the pass ran in a pipeline.
     """
 
     failure: Any = None
+
+    def __init__(self, text: str, message: str | None = None) -> None:
+        super().__init__(text)
+        self.message = text if message is None else message
 
 
 class PipelineError(TerraceError):

@@ -89,17 +89,17 @@ class LocatedPassError(PassError):
 
     def __init__(self, location: ir.Location, message: str, note: str = "") -> None:
         text = f"{describe_location(location)}: error: {message}"
-        super().__init__(f"{text}\n{note}" if note else text)
+        super().__init__(f"{text}\n{note}" if note else text, message)
         self.location = location
-        self.message = message
         self.note = note
 
 
 class UpstreamPassError(PassError):
     """MLIR itself failed a pass; MLIR emitted the located diagnostics, `note` says which pass of which pipeline."""
 
-    def __init__(self, diagnostics: str, note: str) -> None:
-        super().__init__(f"{diagnostics}\n{note}")
+    def __init__(self, error: ir.MLIRError, note: str) -> None:
+        messages = [diagnostic.message for diagnostic in error.error_diagnostics]
+        super().__init__(f"{error}\n{note}", messages[0] if messages else str(error))
         self.note = note
 
 
@@ -127,10 +127,8 @@ class PassRaisedError(PassError):
 
     def __init__(self, pass_: Pass, raised: Exception, note: str) -> None:
         frame = traceback.extract_tb(raised.__traceback__)[-1]
-        self.message = (
-            f"pass '{pass_.name}' raised {type(raised).__name__} at {frame.filename}:{frame.lineno}: {raised}"
-        )
-        super().__init__(f"error: {self.message}\n{note}")
+        message = f"pass '{pass_.name}' raised {type(raised).__name__} at {frame.filename}:{frame.lineno}: {raised}"
+        super().__init__(f"error: {message}\n{note}", message)
         self.note = note
 
 
@@ -204,9 +202,9 @@ def _to_pass_error(pass_: Pass, raised: Exception, note: str) -> PassError:
     if isinstance(raised, LocatedPassError):
         return LocatedPassError(raised.location, raised.message, note)
     if isinstance(raised, ir.MLIRError):
-        return UpstreamPassError(str(raised), note)
+        return UpstreamPassError(raised, note)
     if isinstance(raised, PassError):
-        return PassError(f"{raised}\n{note}")
+        return PassError(f"{raised}\n{note}", str(raised))
     return PassRaisedError(pass_, raised, note)
 
 

@@ -22,6 +22,14 @@ _SHOWN_LINES = 40
 _FULL = os.strerror(errno.ENOSPC).encode()
 
 
+class IreeCompileError(CompileError):
+    """iree-compile refused `program`, or crashed on it."""
+
+    def __init__(self, message: str, program: str) -> None:
+        super().__init__(message)
+        self.program = program
+
+
 def iree_compile_path() -> str:
     """The program inside the iree-base-compiler package of this environment.
 
@@ -54,7 +62,7 @@ def compile_program(text: str, flags: Sequence[str]) -> bytes:
         where = os.path.dirname(folder.name)
         raise CompileError(f"the disk is full: iree-compile needs room in {where}; free some, or set TMPDIR elsewhere")
     if done.returncode:
-        raise CompileError(_explain(done, flags))
+        raise IreeCompileError(_explain(done, flags), text)
     return done.stdout
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from terrace.errors import CompileError
 
 
@@ -10,15 +12,21 @@ def interface_text(program: str) -> str:
 
     Raises CompileError if it is no program of IREE's.
     """
+    module, _ = read_program(program)
+    with module.context:
+        for operation in list(module.body.operations):
+            if operation.operation.name == "stream.executable":
+                operation.operation.erase()
+        return str(module.operation.get_asm(print_generic_op_form=True, assume_verified=True))
+
+
+def read_program(program: str) -> tuple[Any, Any]:
+    """The module of a program, and IREE's bindings, which it belongs to. Raises CompileError if it is no program."""
     # Imported here: it takes a quarter of a second, and only texts of the level "iree" need it.
     from iree.compiler import ir
 
     with ir.Context():
         try:
-            module = ir.Module.parse(program)
+            return ir.Module.parse(program), ir
         except ir.MLIRError as error:
             raise CompileError(f"the text is not valid at any level:\n{error}") from error
-        for operation in list(module.body.operations):
-            if operation.operation.name == "stream.executable":
-                operation.operation.erase()
-        return str(module.operation.get_asm(print_generic_op_form=True, assume_verified=True))

@@ -1,0 +1,214 @@
+"""Reproducers: each file is there, is small, and the command in it and in the message fails in the same way."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import terrace
+from terrace.compiler import lower_mlir
+from terrace.lowering.commands import errors_in, shell_text
+from terrace.passes import Pass, PassRaisedError
+
+sys.path.insert(0, str(Path(__file__).parent / "Inputs"))
+
+from failing_passes import BreakTypes, FailHere, RefuseOp, SlipOnTwo
+
+MODEL = """
+"graph.parameter"() {sym_name = "w", type = tensor<16x16xf32>} : () -> ()
+func.func @main(%x: tensor<4x8xf32>, %v: tensor<8x16xf32>) -> (tensor<4x16xf32>, tensor<4x16xf32>) {
+  %w = "graph.load"() {symbol = @w} : () -> tensor<16x16xf32>
+  %0 = "graph.matmul"(%x, %v) {transpose_rhs = false} : (tensor<4x8xf32>, tensor<8x16xf32>) -> tensor<4x16xf32>
+  %1 = "graph.relu"(%0) : (tensor<4x16xf32>) -> tensor<4x16xf32>
+  %2 = "graph.softmax"(%1) {axis = 1 : i64} : (tensor<4x16xf32>) -> tensor<4x16xf32>
+  %3 = "graph.matmul"(%2, %w) {transpose_rhs = false} : (tensor<4x16xf32>, tensor<16x16xf32>) -> tensor<4x16xf32>
+  return %1, %3 : tensor<4x16xf32>, tensor<4x16xf32>
+}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Reproducers go here."""
+    monkeypatch.setenv("TERRACE_REPRODUCER_DIR", str(tmp_path / "out"))
+    return tmp_path / "out"
+
+
+def failing(compile_: Callable[[], Any]) -> terrace.CompileError:
+    with pytest.raises(terrace.CompileError) as caught:
+        compile_()
+    return caught.value
+
+
+def with_pass(point: str, *passes: Pass | str) -> terrace.CompileError:
+    """The error of compiling MODEL, which needs no parameters for it, with passes at a point."""
+    return failing(lambda: lower_mlir(MODEL, options={"passes": {point: list(passes)}}))
+
+
+def run_again(error: terrace.CompileError, folder: Path) -> tuple[str, str]:
+    """The module in the only file of `folder`, and what its command says; the message and the file hold the command."""
+    (file,) = folder.iterdir()
+    command, _, module = file.read_text().partition("\n")
+    command = command.removeprefix("// ")
+    assert str(error).endswith(f"fails in the same way:\n  {command}") and str(file) in command
+    words = shlex.split(command)
+    tool = {"terrace-opt": "terrace.tools.opt", "terrace-compile": "terrace.tools.compile"}[words[0]]
+    environment = {**os.environ, "TERRACE_REPRODUCER_DIR": "off"}
+    done = subprocess.run(
+        [sys.executable, "-m", tool, *words[1:]], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 1
+    return module, done.stderr
+
+
+def test_the_kernel_that_fails_is_left_alone(folder: Path) -> None:
+    error = with_pass("after-kernel", "cse", RefuseOp())
+    module, said = run_again(error, folder)
+    assert "'graph.softmax' op is not wanted" in said and "'graph.softmax' op is not wanted" in str(error)
+    assert "pass 'refuse-op' failed" in said
+    assert module.count("func.func") == 1 and "graph.matmul" not in module and "graph.parameter" not in module
+
+
+def test_what_fails_together_stays_together(folder: Path) -> None:
+    """Two ops of one function; what lies between them goes, and so do the symbols that nothing needs."""
+    error = with_pass("after-import", SlipOnTwo())
+    assert isinstance(error, PassRaisedError) and "raised KeyError at" in str(error)
+    module, said = run_again(error, folder)
+    assert "raised KeyError at" in said and "'graph.matmul'" in said
+    assert module.count("graph.matmul") == 2 and "graph.softmax" not in module and "graph.relu" not in module
+
+
+def test_a_pass_of_terrace_with_its_options(folder: Path) -> None:
+    text = lower_mlir(MODEL, until="kernel").ir["kernel"].replace('generator = "row_reduction"', 'generator = "none"')
+    error = failing(lambda: lower_mlir(text))
+    module, said = run_again(error, folder)
+    assert "names no generator 'none'" in said
+    assert "--pass-pipeline='builtin.module(convert-kernel-to-loop)'" in str(error)
+    assert module.count("func.func") == 1 and "softmax" in module
+
+
+def test_a_pass_that_leaves_invalid_ir(folder: Path) -> None:
+    module, said = run_again(with_pass("after-loop", BreakTypes()), folder)
+    assert "type of return operand" in said or "does not match" in said or "entry block" in said
+    assert len(module.splitlines()) < 12
+
+
+def test_what_a_users_pass_leaves_illegal_begins_at_that_pass(folder: Path) -> None:
+    error = with_pass(
+        "before-schedule", "func.func(convert-linalg-to-loops)", "empty-tensor-to-alloc-tensor", RefuseOp()
+    )
+    assert "refuse-op" in str(error)
+    run_again(error, folder)
+
+
+def test_a_failure_where_the_text_cannot_be_read_starts_higher_up(folder: Path) -> None:
+    """After convert-loop-to-iree the module holds attributes of IREE's: the command begins at the loops."""
+    text = (Path(__file__).parent / "Inputs" / "cnn.mlir").read_text().replace("@cnn", "@main")
+    passes = {"after-iree": [RefuseOp(op="stream.executable")]}
+    error = failing(lambda: lower_mlir(text, options={"passes": passes}))
+    module, said = run_again(error, folder)
+    assert "'stream.executable' op is not wanted" in said
+    assert "stream.executable" not in module and "loop.parallel" in module
+
+
+def test_what_no_command_shows_is_not_claimed(folder: Path) -> None:
+    error = with_pass("after-graph", FailHere(process=os.getpid()))
+    assert "no command of Terrace's tools fails alike" in str(error)
+    assert "fails in the same way" not in str(error)
+    assert len(list(folder.iterdir())) == 2, "the module before the pass, and before the pipeline"
+
+
+def test_a_script_is_not_run_for_its_passes(tmp_path: Path, folder: Path) -> None:
+    """A script that defines a pass and compiles would compile again."""
+    script = tmp_path / "script.py"
+    source = (Path(__file__).parent / "Inputs" / "failing_passes.py").read_text()
+    script.write_text(
+        f"{source}\nfrom terrace.compiler import lower_mlir\nopen('runs', 'a').write('x')\n"
+        f"lower_mlir('''{MODEL}''', options={{'passes': {{'after-graph': [RefuseOp()]}}}})\n"
+    )
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "no command of Terrace's tools fails alike" in done.stderr
+    assert (tmp_path / "runs").read_text() == "x"
+
+
+def test_where_files_go(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = {"after-graph": [RefuseOp()]}
+    elsewhere = tmp_path / "a b" / "c"
+    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes, "reproducer_dir": elsewhere}))
+    run_again(error, elsewhere)
+    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes, "reproducer_dir": "off"}))
+    assert not folder.exists() and "holds" not in str(error)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes, "reproducer_dir": blocked}))
+    assert "is not wanted" in str(error) and "no reproducer was written" in str(error)
+    monkeypatch.delenv("TERRACE_REPRODUCER_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "a b"))
+    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes}))
+    assert f"{tmp_path}/a b/terrace-reproducer-" in str(error)
+    with pytest.raises(terrace.CompileError, match="option 'reproducer_dir' must be a path, got 3"):
+        lower_mlir(MODEL, options={"reproducer_dir": 3})
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# iree-compile
+# ---------------------------------------------------------------------------------------------------------------------
+
+SINE = MODEL.replace(
+    '%2 = "graph.softmax"(%1) {axis = 1 : i64} : (tensor<4x16xf32>) -> tensor<4x16xf32>',
+    '%4 = "graph.cast"(%1) {to = f64} : (tensor<4x16xf32>) -> tensor<4x16xf64>\n'
+    '%5 = "graph.sin"(%4) : (tensor<4x16xf64>) -> tensor<4x16xf64>\n'
+    '%2 = "graph.cast"(%5) {to = f32} : (tensor<4x16xf64>) -> tensor<4x16xf32>',
+)
+
+
+def test_what_iree_refuses_is_cut_to_the_dispatch(folder: Path) -> None:
+    """IREE's linker lacks the sine of float64. The parameter is not there, nor needed."""
+    text = lower_mlir(SINE).ir["iree"]
+    error = failing(lambda: terrace.compile_mlir(text, {}))
+    module, said = run_again(error, folder)
+    assert "iree-compile failed with exit code 1" in said and "iree-compile failed with exit code 1" in str(error)
+    assert module.count("math.sin") > 0
+    assert module.count("flow.dispatch") == text.count("flow.dispatch") - 2 == 1
+
+
+def test_a_crash_of_iree_is_cut_to_the_executable(folder: Path) -> None:
+    """An llvm.func without the attributes that IREE's LLVM dialect insists on aborts its compiler."""
+    text = lower_mlir(MODEL).ir["iree"]
+    head, inner, tail = text.rpartition('"builtin.module"() ({')
+    broken = (
+        '"llvm.func"() <{CConv = #llvm.cconv<ccc>, function_type = !llvm.func<f32 (f32)>, '
+        'linkage = #llvm.linkage<external>, sym_name = "expf", visibility_ = 0 : i64}> ({}) : () -> ()'
+    )
+    error = failing(lambda: terrace.compile_mlir(f"{head}{inner}\n{broken}\n{tail}", {}))
+    assert "iree-compile crashed with SIG" in str(error)
+    module, said = run_again(error, folder)
+    assert errors_in(said) == errors_in(f"error: {error}")
+    assert module.count('"stream.executable"') == 1 and "llvm.func" in module
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Commands
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_commands_as_typed() -> None:
+    command = ["terrace-opt", "a b.mlir", "--pass-pipeline=builtin.module(cse{x=1})", "--flag", "--x=1", "-o"]
+    typed = "terrace-opt 'a b.mlir' --pass-pipeline='builtin.module(cse{x=1})' --flag --x=1 -o"
+    assert shell_text(command) == typed
+    assert shlex.split(typed) == command
+
+
+def test_errors_are_compared_without_places_and_values() -> None:
+    told = "f.mlir:3:4: error: 'x.y' op is bad: %12 = ...\nf.mlir:9:1: error: another\nnote: error: none"
+    assert errors_in(told) == ["'x.y' op is bad:"]
+    told = "terrace-compile: error: iree-compile crashed with SIGSEGV (flags: --a --b):\n<stdin>:1:2: error: failed"
+    assert errors_in(told) == ["iree-compile crashed", "failed"]
+    assert errors_in("error: iree-compile crashed with SIGKILL (flags: )") == ["iree-compile crashed with SIGKILL"]
+    assert errors_in("all is well") == []

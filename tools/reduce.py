@@ -1,0 +1,129 @@
+"""`terrace-reduce`: cut an .mlir file down to what makes a command of Terrace's fail.
+
+    terrace-reduce bad.mlir -- terrace-opt bad.mlir --pass-pipeline='builtin.module(my-pass)'
+
+The file is replaced each time a smaller one fails in the same way: with the same first error. Exit codes: 0 done,
+1 the command does not fail or the file cannot be read, 2 wrong command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from terrace.errors import CompileError
+from terrace.files import write_file
+from terrace.lowering.commands import TOOLS, errors_in
+from terrace.lowering.reduction import cut
+from terrace.lowering.target.iree.interface import read_program
+from terrace.mlir import create_context, ir, load_torch_dialects
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit code. argparse exits with 2 by itself."""
+    parser = argparse.ArgumentParser(
+        prog="terrace-reduce", description="Cut an .mlir file down to what makes a command fail."
+    )
+    parser.add_argument("file", metavar="FILE", help="the file to cut, in place")
+    parser.add_argument("--seconds", type=float, default=60, metavar="N", help="when to stop (default: after 60)")
+    parser.add_argument("command", nargs="+", metavar="COMMAND", help="after --: terrace-opt or terrace-compile")
+    options = parser.parse_args(arguments)
+    if options.command[0] not in TOOLS or options.file not in options.command:
+        parser.error(f"the command must be one of {', '.join(TOOLS)}, with {options.file} among its arguments")
+    try:
+        return _reduce(Path(options.file), options.command, options.seconds)
+    except (CompileError, OSError) as error:
+        print(f"terrace-reduce: error: {error}", file=sys.stderr)
+        return 1
+
+
+def _reduce(path: Path, command: Sequence[str], seconds: float) -> int:
+    until = time.monotonic() + seconds
+    text = path.read_text(encoding="utf-8")
+    header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("//"))
+    importlib.import_module(TOOLS[command[0]])  # Before it is forked.
+    expected = _errors(command, until)
+    if not expected:
+        print("terrace-reduce: error: the command does not fail with an error", file=sys.stderr)
+        return 1
+    trial = path.with_name(f"{path.stem}.trial{path.suffix}")
+    trial_command = [str(trial) if argument == str(path) else argument for argument in command]
+
+    def fails(candidate: str) -> bool:
+        if time.monotonic() > until:
+            return False
+        trial.write_text(header + candidate, encoding="utf-8")
+        if _errors(trial_command, until) != expected:
+            return False
+        write_file(path, header + candidate)
+        return True
+
+    try:
+        _cut(text, fails, generic=command[0] == "terrace-compile")
+    finally:
+        trial.unlink(missing_ok=True)
+    print(f"{path}: {len(text.splitlines())} lines cut to {len(path.read_text(encoding='utf-8').splitlines())}")
+    return 0
+
+
+def _cut(text: str, fails: Callable[[str], bool], generic: bool) -> None:
+    """Cut as our MLIR reads the text, else as IREE does. IREE's MLIR reads no pretty forms but its own."""
+    context = create_context()
+    load_torch_dialects(context)
+    context.allow_unregistered_dialects = True
+    with context, ir.Location.unknown():
+        try:
+            module = ir.Module.parse(text)
+        except ir.MLIRError:
+            pass  # IREE's attributes are known to IREE only.
+        else:
+            cut(module.operation, ir, fails, generic)
+            return
+    program, bindings = read_program(text)
+    with program.context, bindings.Location.unknown():
+        cut(program.operation, bindings, fails, generic=True)
+
+
+def _errors(command: Sequence[str], until: float) -> list[str]:
+    """The errors that a command of ours prints, or none if it succeeds, crashes, or runs beyond a time.
+
+    It runs in a fork of this process, which starts a hundred times faster than a new one.
+    """
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write_end, json.dumps(_run(command)).encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    # What it writes is short, and comes all at once.
+    with open(read_end, "rb") as result:
+        if not select.select([result], [], [], max(until - time.monotonic(), 0.0))[0]:
+            os.kill(child, signal.SIGKILL)
+        written = result.read()
+    os.waitpid(child, 0)
+    errors: list[str] = json.loads(written) if written else []
+    return errors
+
+
+def _run(command: Sequence[str]) -> list[str]:
+    run = importlib.import_module(TOOLS[command[0]]).main
+    written = io.StringIO()
+    with contextlib.redirect_stderr(written), contextlib.redirect_stdout(io.StringIO()):
+        code = run(list(command[1:]))
+    return errors_in(written.getvalue()) if code else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
