@@ -1,69 +1,17 @@
-"""The machine's fused multiply-add peak, as one core reaches it through the same path that the kernels take.
-
-The program is a loop kernel whose accumulators never leave the registers, built as ops and compiled by
-`terrace.compile_mlir` from the text of the loop level.
-"""
+"""The peak of `terrace.lowering.target.cpu.peak` as a model that a benchmark can call."""
 
 from __future__ import annotations
 
 import numpy as np
 from terrace.compiler import compile_mlir
-from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
-from terrace.mlir import create_context, func, ir, math, memref, scf
+from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_flops, peak_text
 from terrace.runtime.model import CompiledModel
 from terrace.target import CpuDescription, Target
 
-ACCUMULATORS = 12
-"""Independent chains: more than latency times units of any CPU described so far, and few enough for 16 registers."""
-
-STEPS = 1 << 20
-"""Enough that the call itself is below a hundredth of the time."""
-
-
-def peak_flops(cpu: CpuDescription) -> int:
-    """Floating-point operations of one call of `compile_peak`'s program."""
-    return 2 * ACCUMULATORS * STEPS * cpu.lanes
+__all__ = ["compile_peak", "peak_flops"]
 
 
 def compile_peak(cpu: CpuDescription) -> tuple[CompiledModel, np.ndarray]:
     """A program that does nothing but multiply-adds on one thread, and its argument."""
     model = compile_mlir(peak_text(cpu.lanes), target=Target(threads=1, cpu=cpu))
     return model, np.linspace(0.5, 1.5, ACCUMULATORS * cpu.lanes, dtype=np.float32)
-
-
-def peak_text(lanes: int) -> str:
-    """The program at the loop level."""
-    with create_context(), ir.Location.unknown():
-        module = ir.Module.create()
-        element = ir.F32Type.get()
-        tensors = [ir.RankedTensorType.get([size], element) for size in (ACCUMULATORS * lanes, lanes)]
-        with ir.InsertionPoint(module.body):
-            kernel = func.FuncOp("peak", ([tensors[0]], [tensors[1]]), visibility="private")
-            kernel.attributes["loop.kernel"] = ir.UnitAttr.get()
-            main = func.FuncOp("main", ([tensors[0]], [tensors[1]]))
-        with ir.InsertionPoint(kernel.add_entry_block()):
-            _fill_kernel(kernel.entry_block, lanes)
-        with ir.InsertionPoint(main.add_entry_block()):
-            func.ReturnOp(func.CallOp(kernel, list(main.entry_block.arguments)).results)
-        module.operation.verify()
-        return str(module)
-
-
-def _fill_kernel(entry: ir.Block, lanes: int) -> None:
-    """Each chain is x = x * 0.5 + 1, which stays near 2; their sum is the result, so that none is dead."""
-    from terrace.dialects import loop
-
-    b, element = LoopBuilder(entry), ir.F32Type.get()
-    source = loop.ToBufferOp(entry.arguments[0], ir.MemRefType.get([ACCUMULATORS * lanes], element)).memory
-    result = memref.alloc(ir.MemRefType.get([lanes], element), [], [])
-    with b.parallel([1]):
-        starts = [b.load(source, [number * lanes], [lanes], [0]) for number in range(ACCUMULATORS)]
-        half, one = (b.splat([lanes], element, value) for value in (0.5, 1.0))
-        chains = scf.ForOp(b.value(0), b.value(STEPS), b.value(1), starts)
-        with ir.InsertionPoint(chains.body):
-            scf.YieldOp([math.fma(value, half, one) for value in chains.inner_iter_args])
-        total = chains.results[0]
-        for value in list(chains.results)[1:]:
-            total = math.fma(value, half, total)
-        b.store(total, result, [0], [0])
-    func.ReturnOp([loop.ToTensorOp(result, ir.RankedTensorType.get([lanes], element)).tensor])

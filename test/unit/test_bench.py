@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_text
 from terrace.target import CpuDescription
 from terrace.tools import bench
 from terrace.tools.bench_cases import CASES, Conv, conv_case, select
-from terrace.tools.bench_peak import ACCUMULATORS, peak_text
 from terrace.tools.bench_timing import Timing, interleave
 
 

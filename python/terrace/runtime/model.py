@@ -12,8 +12,10 @@ import numpy as np
 from terrace.artifact import TEXTS, Artifact, read_artifact, write_artifact
 from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
-from terrace.runtime.buffers import Imported, addresses_of
+from terrace.runtime.buffers import addresses_of
+from terrace.runtime.device import default_threads
 from terrace.runtime.open_program import open_program
+from terrace.runtime.profile import Profile
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Leaf, Signature, dtype_name
 
@@ -49,6 +51,7 @@ class CompiledModel:
     def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
         self._artifact = artifact
         self._program = open_program(artifact, threads)
+        self._threads = threads or artifact.target.get("threads") or default_threads()
         self._states = {state.name: state for state in artifact.states}
         # What every call needs of the signature, which never changes.
         self._input_paths = artifact.signature.input_paths()
@@ -70,18 +73,23 @@ class CompiledModel:
         """Run the model. Raises `InputError`, before anything runs, if the arguments do not fit `signature`."""
         leaves = self.signature.flatten(args, kwargs)
         wants_torch = _wants_torch(leaves)
-        arguments: list[Imported] = []
-        for leaf, value, path in zip(self.signature.input_leaves, leaves, self._input_paths, strict=True):
-            if leaf.kind == "tensor":
-                arguments.append(self._program.put(_to_numpy(value, path)))
-            elif leaf.kind == "scalar":
-                arguments.append(self._program.put(np.asarray(value, numpy_dtype(leaf.dtype))))
+        arguments = [self._program.put(value) for value in self._arrays(leaves)]
         results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
         borrowed = [argument.addresses for argument in arguments]
         values = self._take_results(self._returned, results, borrowed)
         if wants_torch:
             values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
         return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values))
+
+    def _arrays(self, leaves: Sequence[Any]) -> list[Array]:
+        """What the program takes of the arguments' leaves."""
+        arrays: list[Array] = []
+        for leaf, value, path in zip(self.signature.input_leaves, leaves, self._input_paths, strict=True):
+            if leaf.kind == "tensor":
+                arrays.append(_to_numpy(value, path))
+            elif leaf.kind == "scalar":
+                arrays.append(np.asarray(value, numpy_dtype(leaf.dtype)))
+        return arrays
 
     def _take_results(self, leaves: Sequence[Leaf], results: Sequence[Any], borrowed: list[range]) -> list[Any]:
         """Results as arrays and Python numbers, none of which shares memory with an input or another result."""
@@ -108,6 +116,17 @@ class CompiledModel:
     def report(self) -> Report:
         """A row per kernel; prints as a table, and `to_html` draws it."""
         return report_of(self._artifact.report, self._artifact.layers, self.signature, self._artifact.target)
+
+    def profile(self, *args: Any, **kwargs: Any) -> Profile:
+        """Call the model many times, in a process of its own, and time every kernel. Prints as a table.
+
+        `Profile` says what the times mean; `save_trace` writes them for Perfetto. Takes a few seconds. The state of
+        this model is not touched. Raises `InputError` as a call does, and `TerraceError` if the target is no CPU.
+        """
+        # It costs a call nothing.
+        from terrace.runtime.profiling import profile_program
+
+        return profile_program(self._artifact, self._arrays(self.signature.flatten(args, kwargs)), self._threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path` as a `.terrace` file, all of it or nothing. State is saved as it was initially."""

@@ -1,0 +1,181 @@
+"""What profiling a model gives: a row per kernel, and the trace of all calls."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from terrace.artifact import Artifact
+from terrace.files import write_file
+from terrace.runtime.limits import Limits
+
+_COLUMNS = ("kernel", "by", "calls", "ms", "share", "MACs", "bytes", "GFLOP/s", "GB/s", "of limit", "limit")
+_TEXT = ("kernel", "by", "limit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """A dispatch: from when its first workgroup began to when its last ended, in nanoseconds of one clock."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelTime:
+    """A kernel's part of a call.
+
+    `seconds` is the sum of its `calls` in one call of the model, the median over the calls measured. `macs` and `bytes`
+    are those of the compile report, None where it does not know them: of a dynamic shape, or of what IREE fused by
+    itself. `limit` is the least time that the machine could take for them, and `bound` says what sets it.
+    """
+
+    kernel: str
+    by: str
+    calls: int
+    seconds: float
+    macs: int | None
+    bytes: int | None
+    limit: float | None
+    bound: str
+
+    @property
+    def fraction(self) -> float | None:
+        """The part of the machine's limit that is reached: 1 is as fast as it gets. More means data from a cache."""
+        return self.limit / self.seconds if self.limit and self.seconds else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """The time of every kernel of a model, on given inputs.
+
+    A kernel's time is the wall time of its dispatch where it stands in the program: with all threads, and with caches
+    as the kernels before it left them. `whole` is the time of a call of the model without profiling; what `total` lacks
+    to it is spent between kernels (memory, scheduling), and `total` exceeds it where kernels run at the same time.
+    """
+
+    kernels: Sequence[KernelTime]
+    whole: float
+    limits: Limits
+    events: Sequence[Sequence[Event]]
+
+    @property
+    def total(self) -> float:
+        """The seconds of all kernels together."""
+        return sum(kernel.seconds for kernel in self.kernels)
+
+    @property
+    def span(self) -> float:
+        """The seconds from the begin of a profiled call's first kernel to the end of its last, the median."""
+        spans = [max(e.end for e in call) - min(e.start for e in call) for call in self.events if call]
+        return statistics.median(spans) / 1e9 if spans else 0.0
+
+    def __str__(self) -> str:
+        rows = sorted(self.kernels, key=lambda kernel: -kernel.seconds)
+        cells = [list(_COLUMNS), *(_cells(kernel, self.total) for kernel in rows)]
+        widths = [max(len(line[index]) for line in cells) for index in range(len(_COLUMNS))]
+        lines = [
+            "  ".join(
+                text.ljust(width) if column in _TEXT else text.rjust(width)
+                for column, text, width in zip(_COLUMNS, line, widths, strict=True)
+            ).rstrip()
+            for line in cells
+        ]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        threads = self.limits.threads
+        moved = ", ".join(f"{rate / 1e9:.1f} ({size >> 10} KiB)" for size, rate in self.limits.bandwidth.items())
+        return "\n".join(
+            [
+                *lines,
+                f"sum of the kernels {1e3 * self.total:.3f} ms, from the first to the last {1e3 * self.span:.3f} ms;"
+                f" whole call without profiling {1e3 * self.whole:.3f} ms",
+                f"medians of {len(self.events)} calls on {threads} thread{'s' if threads > 1 else ''}",
+                f"the machine's limits: {self.limits.flops / 1e9:.1f} GFLOP/s of float32 multiply-adds; copies,"
+                f" in GB/s read and written: {moved}",
+            ]
+        )
+
+    def save_trace(self, path: str | os.PathLike[str]) -> None:
+        """Write the calls as Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing show."""
+        write_file(path, json.dumps(self.trace()))
+
+    def trace(self) -> dict[str, Any]:
+        """The trace as plain data: a complete event ("X") per call and per dispatch, times in microseconds."""
+        own = {kernel.kernel: kernel for kernel in self.kernels}
+        origin = min((event.start for call in self.events for event in call), default=0)
+        found = [_named("process_name", 0, "Terrace"), _named("thread_name", 0, "calls")]
+        lanes = 0
+        for number, call in enumerate(self.events):
+            begin, end = min(e.start for e in call), max(e.end for e in call)
+            found.append(_complete(f"call {number}", "call", 0, (begin - origin, end - origin), {}))
+            ends: list[int] = []
+            for event in call:
+                # Dispatches that overlap stand on tracks of their own: slices of one track must nest.
+                lane = next((i for i, until in enumerate(ends) if until <= event.start), len(ends))
+                ends[lane : lane + 1] = [event.end]
+                kernel = own[event.name]
+                details = {"by": kernel.by, "MACs": kernel.macs, "bytes": kernel.bytes}
+                times = (event.start - origin, event.end - origin)
+                found.append(_complete(event.name, kernel.by, lane + 1, times, details))
+            lanes = max(lanes, len(ends))
+        found += [_named("thread_name", lane + 1, f"kernels {lane}" if lane else "kernels") for lane in range(lanes)]
+        return {"traceEvents": found, "displayTimeUnit": "ns"}
+
+
+def _complete(name: str, category: str, track: int, times: tuple[int, int], details: dict[str, Any]) -> dict[str, Any]:
+    start, end = times
+    place = {"pid": 1, "tid": track, "ts": start / 1e3, "dur": (end - start) / 1e3}
+    return {"name": name, "cat": category, "ph": "X", **place, "args": details}
+
+
+def _named(what: str, track: int, name: str) -> dict[str, Any]:
+    return {"name": what, "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
+
+
+def make_profile(artifact: Artifact, calls: Sequence[Sequence[Event]], whole: float, limits: Limits) -> Profile:
+    """Rows for the events of several calls, beside what the compile report says of each kernel."""
+    report = {row["kernel"]: row for row in artifact.report if row["by"] == "terrace"}
+    kernels = []
+    for name in dict.fromkeys(event.name for event in calls[0]):
+        own = [[event.end - event.start for event in call if event.name == name] for call in calls]
+        seconds = statistics.median(sum(times) for times in own) / 1e9
+        kernels.append(_kernel_time(name, len(own[0]), seconds, report.get(name), limits))
+    return Profile(kernels, whole, limits, calls)
+
+
+def _kernel_time(name: str, calls: int, seconds: float, row: Mapping[str, Any] | None, limits: Limits) -> KernelTime:
+    if row is None:
+        return KernelTime(name, "iree", calls, seconds, None, None, None, "")
+    # The report counts the places where a kernel is launched; a loop runs one of them many times.
+    scale = calls / row["calls"]
+    known = [None if row[key] is None else round(row[key] * scale) for key in ("macs", "bytes")]
+    macs, moved = known
+    if macs is None or moved is None:
+        return KernelTime(name, "terrace", calls, seconds, macs, moved, None, "")
+    each, bound = limits.seconds(macs // calls, moved // calls)
+    return KernelTime(name, "terrace", calls, seconds, macs, moved, each * calls, bound)
+
+
+def _cells(kernel: KernelTime, total: float) -> list[str]:
+    def rate(amount: int | None, factor: float) -> str:
+        return "" if not amount or not kernel.seconds else f"{factor * amount / kernel.seconds / 1e9:.1f}"
+
+    fraction = kernel.fraction
+    return [
+        kernel.kernel,
+        kernel.by,
+        str(kernel.calls),
+        f"{1e3 * kernel.seconds:.3f}",
+        f"{kernel.seconds / total:.1%}" if total else "",
+        "" if kernel.macs is None else f"{kernel.macs:,}",
+        "" if kernel.bytes is None else f"{kernel.bytes:,}",
+        rate(kernel.macs, 2),
+        rate(kernel.bytes, 1),
+        "" if fraction is None else f"{fraction:.0%}",
+        kernel.bound,
+    ]
