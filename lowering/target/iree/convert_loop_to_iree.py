@@ -224,6 +224,19 @@ def _convert_calls(module: ir.Operation, kernels: set[str]) -> None:
         operation.erase()
 
 
+def _keep_arguments(main: ir.Operation) -> None:
+    """Keep the arguments until the end: IREE would update in place one that is not used again, and it is the caller's.
+
+    An op that updates (a sort, a scatter, an inserted slice) then works on a copy, and nothing else changes.
+    """
+    block = main.regions[0].blocks[0]
+    end = block.operations[len(block.operations) - 1].operation
+    arguments = [value for value in block.arguments if isinstance(value.type, ir.RankedTensorType)]
+    if arguments:
+        with ir.InsertionPoint(end), main.location:
+            syntax.keep(arguments)
+
+
 def _convert_load(operation: ir.Operation) -> list[ir.Value]:
     return [syntax.load_global(_name(operation, "symbol"), operation.results[0].type)]
 
@@ -262,6 +275,9 @@ class ConvertLoopToIree(Pass):
         used = used_symbols(module)
         _convert_calls(module, {function.name.value for function in kernels})
         states = _convert_symbols(module, used)
+        for operation in _operations(module):
+            if operation.name == "func.func" and _name(operation) == "main":
+                _keep_arguments(operation)
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
                 _Executable(function).emit()

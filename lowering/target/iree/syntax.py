@@ -92,6 +92,11 @@ def clone_tensor(value: ir.Value) -> ir.Value:
     return ir.Operation.create("flow.tensor.clone", [value.type], [value, *sizes]).results[0]
 
 
+def keep(values: Sequence[ir.Value]) -> None:
+    """Make this the place until which IREE must not reuse the memory of `values`."""
+    ir.Operation.create("util.optimization_barrier", [value.type for value in values], values)
+
+
 def initializer() -> ir.Block:
     """The body of a `util.initializer`, which runs when the program is loaded; end it with `util_return`."""
     operation = ir.Operation.create(

@@ -38,6 +38,10 @@
 // CHECK:           "flow.dispatch"(%[[DIM:.*]], %arg1, %arg0, %{{.*}}, %[[DIM]], %arg1, %{{.*}}, %arg1)
 // CHECK-SAME:        entry_points = [@kernel::@kernel], operandSegmentSizes = array<i32: 2, 4, 1, 1>
 
+// IREE must not work in the memory of an argument, which is the caller's, until the end.
+// CHECK-NEXT:      "util.optimization_barrier"(%arg0)
+// CHECK-NEXT:      return
+
 // What the runtime calls for the state.
 // CHECK-LABEL:   func.func @state.get.count() -> tensor<4xf32>
 // CHECK-LABEL:   func.func @state.set.count(%arg0: tensor<4xf32>)
