@@ -27,6 +27,7 @@ from terrace.dialects.graph_base import (
     require_equal,
     require_length,
     require_rank,
+    widens,
     window_size,
 )
 from terrace.dialects.graph_contraction import (
@@ -66,7 +67,7 @@ from terrace.dialects.graph_elementwise import (
     SubOp,
     TanhOp,
 )
-from terrace.dialects.graph_quantized import DequantizeOp, QuantizeOp, RequantizeOp
+from terrace.dialects.graph_quantized import DequantizeOp, QuantizeOp, RequantizeOp, ScaledAddOp, SumPool2dOp
 from terrace.mlir import DYNAMIC, ext, ir
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -280,7 +281,10 @@ REDUCTIONS = ("sum", "mean", "max", "min", "prod")
 
 
 class ReduceOp(TensorOp, name="reduce", traits=[ext.Pure]):
-    """Reduces `axes` (ascending) by `kind`: sum, mean, max, min (NaN propagates) or prod; `keepdims` leaves a 1."""
+    """Reduces `axes` (ascending) by `kind`: sum, mean, max, min (NaN propagates) or prod; `keepdims` leaves a 1.
+
+    The result of a sum of i8 may be i32, which holds it exactly up to 2^24 terms; else it has the type of the input.
+    """
 
     input: Operand[Tensor]
     kind: ir.StringAttr
@@ -299,6 +303,10 @@ class ReduceOp(TensorOp, name="reduce", traits=[ext.Pure]):
         if attrs.keepdims:
             return [1 if i in attrs.axes else size for i, size in enumerate(shapes[0])]
         return [size for i, size in enumerate(shapes[0]) if i not in attrs.axes]
+
+    @classmethod
+    def accepts(cls, inferred: ir.Type, declared: ir.Type, attrs: Attributes) -> bool:
+        return inferred == declared or (attrs.kind == "sum" and widens(inferred, declared))
 
 
 class EmbeddingOp(TensorOp, name="embedding", traits=[ext.Pure]):

@@ -40,7 +40,7 @@ class TensorOp(Graph.Operation):
         return types[0] if types else None
 
     @classmethod
-    def accepts(cls, inferred: ir.Type, declared: ir.Type) -> bool:
+    def accepts(cls, inferred: ir.Type, declared: ir.Type, attrs: Attributes) -> bool:
         """Whether a result may be declared with an element type where another, or the same, is inferred."""
         return inferred == declared
 
@@ -82,7 +82,7 @@ class TensorOp(Graph.Operation):
             return  # too few operands: the bindings' own check names the count
         if shape is not None and not compatible(shape, shape_of(result)):
             raise ShapeError(f"result has shape {format_shape(shape_of(result))}, expected {format_shape(shape)}")
-        if element_type is not None and not self.accepts(element_type, element_type_of(result)):
+        if element_type is not None and not self.accepts(element_type, element_type_of(result), attrs):
             raise ShapeError(f"result has element type {element_type_of(result)}, expected {element_type}")
 
 
@@ -124,6 +124,11 @@ def require_equal(what: str, left: int, right: int) -> None:
 def require_axis(axis: int, rank: int) -> None:
     if not 0 <= axis < rank:
         raise ShapeError(f"axis {axis} is out of range for rank {rank}")
+
+
+def widens(inferred: ir.Type, declared: ir.Type) -> bool:
+    """Whether sums of i8 are declared to be i32."""
+    return (inferred, declared) == tuple(ir.IntegerType.get_signless(width) for width in (8, 32))
 
 
 def require_same_type(types: Sequence[ir.Type]) -> ir.Type:

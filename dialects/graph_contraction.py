@@ -26,6 +26,7 @@ from terrace.dialects.graph_base import (
     require_length,
     require_rank,
     require_same_type,
+    widens,
     window_size,
 )
 from terrace.mlir import DYNAMIC, ext, ir
@@ -46,9 +47,8 @@ class Contraction(TensorOp):
         return require_same_type(types[:2])
 
     @classmethod
-    def accepts(cls, inferred: ir.Type, declared: ir.Type) -> bool:
-        widens = (inferred, declared) == tuple(ir.IntegerType.get_signless(width) for width in (8, 32))
-        return widens or inferred == declared
+    def accepts(cls, inferred: ir.Type, declared: ir.Type, attrs: Attributes) -> bool:
+        return inferred == declared or widens(inferred, declared)
 
     @staticmethod
     def terms(shapes: list[list[int]], attrs: Attributes) -> int:

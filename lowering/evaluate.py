@@ -240,9 +240,19 @@ def _evaluate_dequantize(op: ir.Operation, attrs: Attributes, operands: list[Arr
 
 def _evaluate_requantize(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     value, multiplier, shift = (operand.astype(np.int64) for operand in operands)
-    product = value * multiplier
+    return _saturate(op, _shift_right(value * multiplier, shift))
+
+
+def _evaluate_scaled_add(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    left, right = (operand.astype(np.int64) for operand in operands)
+    total = left * attrs.lhs_multiplier + right * attrs.rhs_multiplier
+    return _saturate(op, _shift_right(total, np.int64(attrs.shift)))
+
+
+def _shift_right(value: Array, shift: Array) -> Array:
+    """value / 2^shift, rounded to nearest, ties to even."""
     almost_half = (np.int64(1) << (shift - 1)) - 1
-    return _saturate(op, (product + almost_half + ((product >> shift) & 1)) >> shift)
+    return np.asarray((value + almost_half + ((value >> shift) & 1)) >> shift)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -259,6 +269,8 @@ def _evaluate_matmul(op: ir.Operation, attrs: Attributes, operands: list[Array])
 
 def _evaluate_reduce(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     value = _widen(operands[0])
+    if not _is_float(value):
+        value = value.astype(_result_dtype(op))  # a sum of int8 may be int32
     options: dict[str, Any] = {"axis": tuple(attrs.axes), "keepdims": attrs.keepdims}
     if attrs.kind in ("sum", "prod"):
         options["dtype"] = value.dtype  # numpy would widen small integers
@@ -360,6 +372,7 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.reduce": _evaluate_reduce,
     "graph.requantize": _evaluate_requantize,
     "graph.reshape": _evaluate_reshape,
+    "graph.scaled_add": _evaluate_scaled_add,
     "graph.slice": _evaluate_slice,
 }
 

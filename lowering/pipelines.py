@@ -13,12 +13,13 @@ from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
 from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
 from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
 from terrace.lowering.transforms.hoist_constants import HoistConstants
+from terrace.lowering.transforms.quantize_graph import QuantizeGraph
 from terrace.lowering.transforms.simplify_graph import SimplifyGraph
 from terrace.passes import Pass, UpstreamPass
 
 
-def graph_pipeline() -> list[Pass]:
-    """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take."""
+def preparation() -> list[Pass]:
+    """What the graph pipeline begins with: the ops that are left are those that calibration and quantisation see."""
     return [
         # The importer leaves unused and repeated ops, which would count as users in the passes below.
         UpstreamPass("canonicalize"),
@@ -29,6 +30,18 @@ def graph_pipeline() -> list[Pass]:
         FoldBatchNorm(),
         # Before fusion: scale and mask become the epilogue of the first product.
         DecomposeAttention(),
+    ]
+
+
+def graph_pipeline(*, quantize: bool = False) -> list[Pass]:
+    """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
+
+    With `quantize`, floats whose ranges are known become int8.
+    """
+    return [
+        *preparation(),
+        # Before the layout changes and ops are fused: rules are written for single ops.
+        *([QuantizeGraph()] if quantize else []),
         ChooseLayout(),
         # Again: NHWC convolutions by 1x1 windows are matmuls now, and the permutes of constants merge.
         SimplifyGraph(),

@@ -31,6 +31,8 @@ PASSES: dict[str, str] = {
     "hoist-constants": "terrace.lowering.transforms.hoist_constants:HoistConstants",
     "lower-tiles-to-arrays": "terrace.lowering.target.hls.lower_tiles_to_arrays:LowerTilesToArrays",
     "lower-tiles-to-vector": "terrace.lowering.target.cpu.lower_tiles_to_vector:LowerTilesToVector",
+    "observe-ranges": "terrace.lowering.transforms.observe_ranges:ObserveRanges",
+    "quantize-graph": "terrace.lowering.transforms.quantize_graph:QuantizeGraph",
     "require-kernels": "terrace.lowering.target.hls.require_kernels:RequireKernels",
     "schedule-kernels": "terrace.lowering.schedule.schedule_kernels:ScheduleKernels",
     "schedule-kernels-for-hls": "terrace.lowering.schedule.schedule_kernels_for_hls:ScheduleKernelsForHls",

@@ -9,16 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from terrace.dialects.base import Attributes
-from terrace.lowering.conversion.payload_types import cast, compare, constant, scalar_type, with_element
+from terrace.lowering.conversion.payload_types import cast, compare, constant, limits, scalar_type, with_element
 from terrace.mlir import arith, ir, math
 
 Values = list[ir.Value]
-
-
-def limits(element: Any) -> tuple[int, int]:
-    """The smallest and the largest number of a signed integer type."""
-    half = 1 << (element.width - 1)
-    return -half, half - 1
 
 
 def _quantize(attrs: Attributes, operands: Values, element: ir.Type) -> ir.Value:
@@ -58,9 +52,19 @@ def _requantize(attrs: Attributes, operands: Values, element: ir.Type) -> ir.Val
     return saturate(shift_right(arith.muli(value, multiplier), shift), element)
 
 
+def _scaled_add(attrs: Attributes, operands: Values, element: ir.Type) -> ir.Value:
+    left, right = (cast(v, ir.IntegerType.get_signless(32)) for v in operands)
+    scaled = [
+        arith.muli(value, constant(value.type, multiplier))
+        for value, multiplier in ((left, attrs.lhs_multiplier), (right, attrs.rhs_multiplier))
+    ]
+    return saturate(shift_right(arith.addi(*scaled), constant(left.type, attrs.shift)), element)
+
+
 QUANTIZED: dict[str, Callable[[Attributes, Values, Any], ir.Value]] = {
     "dequantize": _dequantize,
     "quantize": _quantize,
     "requantize": _requantize,
+    "scaled_add": _scaled_add,
 }
 """Emitters by name without `graph.`, from attributes, operands and the result's element type."""

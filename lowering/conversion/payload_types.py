@@ -114,3 +114,33 @@ def compare(predicate: str, lhs: ir.Value, rhs: ir.Value) -> ir.Value:
     if is_float(element):
         return arith.cmpf(FLOAT_PREDICATES[predicate], lhs, rhs)
     return arith.cmpi((BOOL_PREDICATES if is_bool(element) else SIGNED_PREDICATES)[predicate], lhs, rhs)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reductions
+# ---------------------------------------------------------------------------------------------------------------------
+
+_COMBINE = {
+    "sum": (arith.addf, arith.addi),
+    "max": (arith.maximumf, arith.maxsi),
+    "prod": (arith.mulf, arith.muli),
+}
+
+
+def combine(kind: str, left: ir.Value, right: ir.Value) -> ir.Value:
+    """Two elements, or tiles of them, reduced to one by `kind`: sum, max (NaN propagates) or prod."""
+    on_floats, on_integers = _COMBINE[kind]
+    return (on_floats if is_float(scalar_type(left.type)) else on_integers)(left, right)
+
+
+def limits(element: Any) -> tuple[int, int]:
+    """The smallest and the largest number of a signed integer type."""
+    half = 1 << (element.width - 1)
+    return -half, half - 1
+
+
+def neutral(kind: str, element: ir.Type) -> float:
+    """What changes nothing in a reduction by `kind`."""
+    if kind != "max":
+        return 1 if kind == "prod" else 0
+    return float("-inf") if is_float(element) else limits(element)[0]

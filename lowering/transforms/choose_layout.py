@@ -220,7 +220,7 @@ class ChooseLayout(Pass):
             )
 
     def run(self, module: ir.Operation) -> None:
-        images = ("conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d")
+        images = ("avg_pool2d", "conv2d", "conv_transpose2d", "max_pool2d", "sum_pool2d")
         apply_patterns(module, [SetLayout(f"graph.{name}", self.image_layout) for name in images])
         leave = inverse(list(LAYOUTS[self.image_layout]))
         apply_patterns(module, [MergePermutes(), *sinking_patterns(leave)])

@@ -15,8 +15,8 @@ from terrace.lowering.fusion import fuse, gives_booleans, is_fusible
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 
-ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
-"""The contractions whose generators take an epilogue."""
+ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul", "graph.sum_pool2d")
+"""The contractions, and the sums of integers, whose generators take an epilogue."""
 
 
 def find_epilogue(root: ir.Operation, position: dict[ir.Value, int]) -> list[ir.Operation]:

@@ -19,12 +19,13 @@ import numpy as np
 from terrace import cache, progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
 from terrace.cache_key import is_code_current, key_of
+from terrace.calibration import QUANTIZATION_OPTIONS, calibrate, check_quantization
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
 from terrace.lowering.commands import compile_command
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, Constants
-from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
+from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline, preparation
 from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
 from terrace.lowering.report import layer_graph, merge_layers
 from terrace.lowering.reproducer import reproducing
@@ -56,6 +57,7 @@ PRECISIONS = ("highest", "high", "medium")
 OPTIONS = {
     "iree_flags": "more flags for iree-compile, a list of str",
     "reproducer_dir": "where what fails is written: a path, or 'off' (default: $TERRACE_REPRODUCER_DIR, or temporary)",
+    **QUANTIZATION_OPTIONS,
     "passes": "passes of your own: a dict of points (terrace.lowering.points) to lists of passes or pipeline text",
 }
 """What `options` may hold."""
@@ -255,6 +257,7 @@ def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
         raise CompileError(f"option 'iree_flags' must be a list of str, got {flags!r}")
     checked["reproducer_dir"] = _reproducer_folder(checked.get("reproducer_dir"))
     checked["passes"] = user_passes(checked.get("passes", {}))
+    check_quantization(checked)
     return checked
 
 
@@ -431,8 +434,10 @@ def _lower(
     symbols: set[str] = set()
     operation = module.operation
     with module.context, ir.Location.unknown(), reproducing(options["reproducer_dir"]):
+        if options["quantize"]:
+            users = _calibrate(module, lookup, options, first)
         for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
-            run_passes(_pipeline(level, backend, toolchain, users), operation, stage=level)
+            run_passes(_pipeline(level, backend, toolchain, users, bool(options["quantize"])), operation, stage=level)
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(_symbols(operation, "graph.parameter"))
             if level == "kernel":
@@ -456,10 +461,29 @@ def _program(module: ir.Operation, backend: Any, toolchain: Toolchain, users: Us
     return toolchain.text(copy)
 
 
-def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses) -> list[Pass]:
+def _calibrate(module: ir.Module, lookup: Lookup, options: Mapping[str, Any], first: int) -> UserPasses:
+    """Observe the samples, and return the passes of the user that have not run yet."""
+    if first != LEVELS.index("graph"):
+        raise CompileError(f"option 'quantize' is for graphs; the text is at the level {LEVELS[first]!r} already")
+    users = dict(options["passes"])
+    run_passes([*passes_at("after-import", users), *preparation()], module.operation, stage="prepare")
+    users.pop("after-import", None)
+
+    def compile_observed(observed: ir.Module, signature: Signature) -> CompiledModel:
+        _main(observed.operation).attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))
+        lowered = _lower(observed, lookup, _resolve("cpu"), _check_options(None), LEVELS[-1])
+        return CompiledModel(lowered.artifact())
+
+    if options["calibration"]:
+        main, signature = _main(module.operation), _signature(module.operation)
+        calibrate(module, main, signature, options["calibration"], compile_observed)
+    return users
+
+
+def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses, quantize: bool = False) -> list[Pass]:
     """What makes the text of a level from that of the level above, or from its own, which stays as it is."""
     if level == "graph":
-        passes = [*passes_at("after-import", users), *graph_pipeline()]
+        passes = [*passes_at("after-import", users), *graph_pipeline(quantize=quantize)]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule()]
         passes = kernel_pipeline(schedule, toolchain.generators)

@@ -57,8 +57,8 @@ class Interpreter:
             return [self._load(op.attributes["symbol"].value)]
         if op.name in _TORCH_OPS:
             tensors = [torch.from_numpy(np.ascontiguousarray(value)) for value in operands]
-            if op.name == "graph.conv2d" and not tensors[0].is_floating_point():
-                # torch convolves no integers; in float64 their sums are exact.
+            if op.name in _SUMS and not tensors[0].is_floating_point():
+                # torch convolves and pools no integers; in float64 their sums are exact.
                 sums = _TORCH_OPS[op.name](attributes_of(op), *(tensor.double() for tensor in tensors))
                 return [sums.numpy().astype(evaluate._result_dtype(op))]
             return [_TORCH_OPS[op.name](attributes_of(op), *tensors).numpy()]
@@ -129,6 +129,26 @@ def _batch_norm(attrs: Any, x: torch.Tensor, *statistics: torch.Tensor) -> torch
     return ((moved - mean) / torch.sqrt(var + attrs.epsilon) * scale + shift).movedim(-1, attrs.axis)
 
 
+_SUMS = ("graph.conv2d", "graph.max_pool2d", "graph.sum_pool2d")
+
+
+def _sum_pool(attrs: Any, image: torch.Tensor) -> torch.Tensor:
+    """A convolution of each channel by ones; torch's pools by sums do not dilate."""
+    _, channels, height, width = image.shape
+    reach = [d * (k - 1) + 1 for d, k in zip(attrs.dilations, attrs.kernel, strict=True)]
+    if attrs.ceil_mode:
+        top, bottom, left, right = attrs.padding
+        missing = [
+            -(size + low + high - r) % s
+            for size, low, high, r, s in zip(
+                (height, width), (top, left), (bottom, right), reach, attrs.strides, strict=True
+            )
+        ]
+        image = F.pad(image, (0, missing[1], 0, missing[0]))
+    ones = torch.ones(channels, 1, *attrs.kernel, dtype=image.dtype)
+    return F.conv2d(_padded(attrs, image), ones, None, attrs.strides, 0, attrs.dilations, channels)
+
+
 _TORCH_OPS: dict[str, Any] = {
     "graph.attention": _attention,
     "graph.avg_pool2d": _in_layout(
@@ -145,4 +165,5 @@ _TORCH_OPS: dict[str, Any] = {
     ),
     "graph.rms_norm": lambda a, x, scale: F.rms_norm(x, scale.shape, scale, a.epsilon),
     "graph.softmax": lambda a, x: F.softmax(x, a.axis),
+    "graph.sum_pool2d": _in_layout(_sum_pool),
 }

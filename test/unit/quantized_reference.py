@@ -28,6 +28,13 @@ def requantize(value: Any, multiplier: Any, shift: Any, dtype: Any = np.int8) ->
     return each(lambda v, m, s: round(Fraction(v * m, 1 << s)), dtype, value, multiplier, shift)
 
 
+def scaled_add(left: Any, right: Any, left_multiplier: int, right_multiplier: int, shift: int) -> Array:
+    """round((left * left_multiplier + right * right_multiplier) / 2^shift)."""
+    return each(
+        lambda a, b: round(Fraction(a * left_multiplier + b * right_multiplier, 1 << shift)), np.int8, left, right
+    )
+
+
 def quantize(value: Any, scale: Any, dtype: Any = np.int8) -> Array:
     """round(value / scale) of float32 numbers; NaN gives 0."""
     with np.errstate(all="ignore"):

@@ -75,6 +75,32 @@ def dequantize_cases() -> list[Case]:
     return cases
 
 
+def scaled_add_cases() -> list[Case]:
+    """All pairs of ends and zeros, ties both ways, the largest multipliers, and rows that broadcast."""
+    left = torch.tensor([-128, -127, -3, -2, -1, 0, 1, 2, 3, 126, 127], dtype=torch.int8)
+    cases = []
+    for factors in ((1, 1, 1), (1, -1, 1), (3, 5, 3), (2**22, 2**22, 30), (2**22, -(2**22), 22), (4190000, 77777, 22)):
+
+        def expected(x: torch.Tensor, y: torch.Tensor, factors: Any = factors) -> torch.Tensor:
+            return torch.from_numpy(exact.scaled_add(x.numpy(), y.numpy(), *factors))
+
+        attributes = dict(zip(("lhs_multiplier", "rhs_multiplier", "shift"), factors, strict=True))
+        name = "scaled_add_" + "_".join(str(abs(f)) for f in factors) + ("_minus" if min(factors) < 0 else "")
+        cases += both(name, graph.ScaledAddOp, (left[:, None], left), attributes, expected)
+    return cases
+
+
+def sum_cases() -> list[Case]:
+    """A sum of int8 in int32."""
+    value = torch.full((3, 300), -128, dtype=torch.int8)
+
+    def expected(x: torch.Tensor) -> torch.Tensor:
+        return x.to(torch.int32).sum(1, dtype=torch.int32)
+
+    attributes = {"kind": "sum", "axes": [1], "keepdims": False}
+    return both("reduce_sum_int8", graph.ReduceOp, (value,), attributes, expected, result=([3], "i32"))
+
+
 def contraction_cases() -> list[Case]:
     """Products of int8 at both ends of its range, summed exactly in int32."""
     low, any_ = torch.full((3, 50), -128, dtype=torch.int8), torch.arange(-75, 75).reshape(3, 50).to(torch.int8)
@@ -96,9 +122,44 @@ def contraction_cases() -> list[Case]:
     return [*cases, Case("conv2d_int8", graph.Conv2dOp, (image, weight), options, conv, result=([1, 4, 6, 5], i32))]
 
 
+def pool_cases() -> list[Case]:
+    """Sums of windows, padded and not, in both layouts; the largest of integers, all of them negative."""
+    image = (torch.arange(2 * 3 * 6 * 7) % 256 - 128).reshape(2, 3, 6, 7).to(torch.int8)
+    options: dict[str, Any] = {"strides": [2, 1], "dilations": [1, 1], "ceil_mode": False}
+
+    def sums(x: torch.Tensor, padding: int) -> torch.Tensor:
+        mean = torch.nn.functional.avg_pool2d(x.double(), 3, (2, 1), padding, count_include_pad=True)
+        return (mean * 9).round().to(torch.int32)
+
+    cases = []
+    for padding in (0, 1):
+        attributes = {"kernel": [3, 3], "padding": [padding] * 4, **options}
+
+        def nchw(x: torch.Tensor, padding: int = padding) -> torch.Tensor:
+            return sums(x, padding)
+
+        def nhwc(x: torch.Tensor, padding: int = padding) -> torch.Tensor:
+            return sums(x.permute(0, 3, 1, 2), padding).permute(0, 2, 3, 1)
+
+        for layout, operand, expected in (("NCHW", image, nchw), ("NHWC", image.permute(0, 2, 3, 1), nhwc)):
+            name = f"sum_pool2d_{layout}_{padding}"
+            operands = (operand.contiguous(),)
+            cases += both(name, graph.SumPool2dOp, operands, {**attributes, "layout": layout}, expected)
+
+    def largest(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.max_pool2d(x.double(), 3, (2, 1), 1).to(torch.int8)
+
+    attributes = {"kernel": [3, 3], "padding": [1] * 4, **options, "layout": "NCHW"}
+    negative = ((image.to(torch.int16) - 129) // 2).to(torch.int8)
+    return [*cases, Case("max_pool2d_int8", graph.MaxPool2dOp, (negative,), attributes, largest)]
+
+
 FAMILIES = {
     "requantize": requantize_cases,
     "quantize": quantize_cases,
     "dequantize": dequantize_cases,
+    "scaled add": scaled_add_cases,
+    "integer sum": sum_cases,
     "integer contraction": contraction_cases,
+    "integer pool": pool_cases,
 }

@@ -12,7 +12,9 @@ from terrace.mlir import create_context, func, ir
 
 FLOATS = ("f16", "bf16", "f32", "f64")
 INTEGERS = ("i1", "i8", "i32", "i64")
-ATTRIBUTES = Attributes({"approximate": "tanh", "predicate": "lt"})
+ATTRIBUTES = Attributes(
+    {"approximate": "tanh", "predicate": "lt", "lhs_multiplier": 3, "rhs_multiplier": -5, "shift": 7}
+)
 FIELDS = {"input": "T", "lhs": "T", "rhs": "T", "condition": "i1", "on_true": "T", "on_false": "T"}
 OPERANDS = {
     name: [FIELDS[field] for field in op.__annotations__ if field in FIELDS] for name, op in ELEMENTWISE_OPS.items()
@@ -23,6 +25,7 @@ QUANTIZED = {
     "graph.quantize": ("f32", "f32"),
     "graph.dequantize": ("T", "f32"),
     "graph.requantize": ("i32", "i32", "i32"),
+    "graph.scaled_add": ("i8", "i8"),
 }
 """The operand types of the ops of quantised arithmetic."""
 OPERANDS |= {name: list(types) for name, types in QUANTIZED.items()}

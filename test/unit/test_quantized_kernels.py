@@ -89,25 +89,62 @@ def casts() -> Program:
     program = Program()
     with program as p:
         hurting = np.array([0.5, -0.5, 1.5, 2.5, -2.5, 127.5, -128.5, 300, -300, np.nan, np.inf, -np.inf, 1e-40], "f")
-        f32, i32 = ir.F32Type.get(), ir.Type.parse("i32")
+        f32 = ir.F32Type.get()
         for scale in (1.0, 0.37):
             for x in (p.argument(hurting), p.argument((RNG.standard_normal((3, 33)) * 60).astype(np.float32))):
                 q = graph.QuantizeOp.build(x, splat(scale, f32), result_type=of_type(shape_of(x), "i8"))
                 p.result(f"quantize by {scale} {shape_of(x)}", q)
                 p.result(f"and back {scale} {shape_of(x)}", graph.DequantizeOp.build(q, splat(scale, f32)))
         left, right = (p.argument(int8(5, 19)) for _ in range(2))
-        wide = [graph.CastOp.build(v, result_type=of_type([5, 19], "i32")) for v in (left, right)]
-        scaled = [graph.MulOp.build(v, splat(m, i32)) for v, m in zip(wide, (4194303, 1234567), strict=True)]
-        total = graph.RequantizeOp.build(
-            graph.AddOp.build(*scaled), splat(1, i32), splat(22, i32), result_type=of_type([5, 19], "i8")
-        )
-        p.result("sum", total)
+        for factors in ((4194304, 1234567, 22), (-1, 3, 1), (3, -4194304, 30)):
+            attributes = dict(zip(("lhs_multiplier", "rhs_multiplier", "shift"), factors, strict=True))
+            p.result(f"sum {factors}", graph.ScaledAddOp.build(left, right, **attributes))
         p.result("permute", graph.PermuteOp.build(left, permutation=[1, 0]))
         p.result("clamp", graph.MinimumOp.build(graph.ReluOp.build(right), splat(6, ir.Type.parse("i8"))))
     return program
 
 
-PROGRAMS = {"matmuls": matmuls, "convs": convs, "casts": casts}
+def window(**given: Any) -> dict[str, Any]:
+    neutral = {"strides": [2, 2], "padding": [0, 0, 0, 0], "dilations": [1, 1], "ceil_mode": False, "layout": "NHWC"}
+    return {"kernel": [2, 2], **neutral, **given}
+
+
+WINDOWS = {
+    "2x2": window(),
+    "3x3, padded": window(kernel=[3, 3], padding=[1, 1, 1, 1]),
+    "hangs over": window(kernel=[3, 2], ceil_mode=True),
+    "dilated": window(kernel=[2, 2], strides=[1, 1], dilations=[2, 3]),
+    "whole image": window(kernel=[7, 9], strides=[1, 1]),
+}
+
+
+def pools() -> Program:
+    """Windows of every kind, reductions along any axes, and the smallest numbers among the elements."""
+    program = Program()
+    with program as p:
+        i32 = ir.Type.parse("i32")
+        for name, attributes in WINDOWS.items():
+            for channels in (1, 5, 33):
+                image = p.argument(int8(2, 7, 9, channels))
+                p.result(f"max {name} {channels}", graph.MaxPool2dOp.build(image, **attributes))
+                sums = graph.SumPool2dOp.build(image, **attributes)
+                p.result(f"sum {name} {channels}", sums)
+                mean = graph.RequantizeOp.build(
+                    sums, splat(2**30, i32), splat(33, i32), result_type=of_type(shape_of(sums), "i8")
+                )
+                p.result(f"mean {name} {channels}", mean)
+        lowest = p.argument(np.full((1, 7, 9, 3), -128, np.int8))
+        p.result("lowest", graph.MaxPool2dOp.build(lowest, **WINDOWS["3x3, padded"]))
+        for axes in ([1, 2], [3], [0, 3], [0, 1, 2, 3]):
+            image = p.argument(int8(2, 7, 9, 21))
+            shape = [1 if axis in axes else size for axis, size in enumerate((2, 7, 9, 21))]
+            sums = graph.ReduceOp.build(image, kind="sum", axes=axes, keepdims=True, result_type=of_type(shape, "i32"))
+            p.result(f"sum {axes}", sums)
+            p.result(f"max {axes}", graph.ReduceOp.build(image, kind="max", axes=axes, keepdims=False))
+    return program
+
+
+PROGRAMS = {"matmuls": matmuls, "convs": convs, "casts": casts, "pools": pools}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -52,13 +52,27 @@ def refusal(group: Group, generators: Sequence[str]) -> str | None:
     if root.name in COPIES:
         return None
     types = [str(element_type_of(v)) for v in [*root.operands, *root.results]]
-    if any(type_ != "f32" for type_ in types) and not (root.name in CONTRACTIONS and types == ["i8", "i8", "i32"]):
+    if any(type_ != "f32" for type_ in types) and types not in _INTEGERS.get(_form(root), []):
         return f"element type {element_type_of(root.results[0])} of {root.name}"
     if root.name in ROW_REDUCTIONS:
         return _row_reduction_refusal(root)
     if root.name in POOLS:
         return _pool2d_refusal(root)
     return _conv2d_refusal(root) if root.name == "graph.conv2d" else None
+
+
+_INTEGERS = {
+    **{name: [["i8", "i8", "i32"]] for name in CONTRACTIONS},
+    "graph.max_pool2d": [["i8", "i8"]],
+    "graph.reduce max": [["i8", "i8"], ["i32", "i32"]],
+    "graph.reduce sum": [["i8", "i32"], ["i32", "i32"]],
+    "graph.sum_pool2d": [["i8", "i32"]],
+}
+"""The element types of operands and result, other than f32, that a form of an op has a generator for."""
+
+
+def _form(root: ir.Operation) -> str:
+    return f"{root.name} {attributes_of(root).kind}" if root.name in REDUCTIONS else root.name
 
 
 def _row_reduction_refusal(root: ir.Operation) -> str | None:
@@ -181,4 +195,5 @@ _SPACES: dict[str, Callable[[ir.Operation, list[int]], IterationSpace]] = {
     "graph.reduce": _reduce_space,
     "graph.rms_norm": _row_space,
     "graph.softmax": _row_space,
+    "graph.sum_pool2d": _pool2d_space,
 }

@@ -12,7 +12,7 @@ from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 
 CONTRACTIONS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
 ROW_REDUCTIONS = ("graph.layer_norm", "graph.rms_norm", "graph.softmax")
-POOLS = ("graph.avg_pool2d", "graph.max_pool2d")
+POOLS = ("graph.avg_pool2d", "graph.max_pool2d", "graph.sum_pool2d")
 COPIES = ("graph.broadcast", "graph.concat", "graph.pad", "graph.permute", "graph.slice")
 REDUCTIONS = ("graph.reduce",)
 ROOTS = CONTRACTIONS + ROW_REDUCTIONS + POOLS + COPIES + REDUCTIONS

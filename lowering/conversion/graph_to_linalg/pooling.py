@@ -72,6 +72,17 @@ class ConvertMaxPool2d(Pattern):
         return b.finish(op, pool(value, "max", attributes_of(op), element_type, fill))
 
 
+class ConvertSumPool2d(Pattern):
+    """Pads with zeros; linalg's sum widens the elements with their sign."""
+
+    op_name = "graph.sum_pool2d"
+
+    def rewrite(self, op: Any) -> bool:
+        (value,) = op.operation.operands
+        element_type = element_type_of(op.operation.results[0])
+        return b.finish(op, pool(value, "sum", attributes_of(op), element_type, 0))
+
+
 def covered(position: ir.Value, size: ir.Value, axis: int, attrs: Attributes) -> ir.Value:
     """How many elements of the window at output `position` along spatial `axis` count in the divisor, as index."""
     kernel, stride, dilation = attrs.kernel[axis], attrs.strides[axis], attrs.dilations[axis]
@@ -128,4 +139,4 @@ class ConvertAvgPool2d(Pattern):
 
 def patterns() -> list[Pattern]:
     """The patterns of this family."""
-    return [ConvertAvgPool2d(), ConvertMaxPool2d()]
+    return [ConvertAvgPool2d(), ConvertMaxPool2d(), ConvertSumPool2d()]

@@ -38,7 +38,7 @@ class ConvertReduce(Pattern):
     def rewrite(self, op: Any) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
-        element_type = element_type_of(value)
+        element_type = element_type_of(op.operation.results[0])
         if attrs.kind == "mean" and not payload.is_float(element_type):
             raise fail(op, f"has no mean of element type {element_type}; cast its operand to a float first")
         wide = b.accumulator_type(element_type)

@@ -1,4 +1,4 @@
-"""The generator of `graph.max_pool2d` and `graph.avg_pool2d` (NHWC).
+"""The generator of `graph.max_pool2d`, `graph.avg_pool2d` and `graph.sum_pool2d` (NHWC).
 
 A tile of pixels of a row by channels is kept while the window moves. Where windows hang over the edge of the image,
 the loops over the window run over the part that is inside, pixel by pixel: padding is never read.
@@ -11,6 +11,7 @@ from typing import TypeAlias
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.conversion.payload_types import cast, combine, neutral
 from terrace.mlir import arith, ir
 
 Span: TypeAlias = tuple[Index, int, Index | None]
@@ -24,7 +25,8 @@ class _Pool2d:
     def __init__(self, b: LoopBuilder, kernel: KernelView) -> None:
         self.b, self.kernel = b, kernel
         root = kernel.root
-        self.attrs, self.is_max = attributes_of(root), root.name == "graph.max_pool2d"
+        self.attrs, self.is_mean = attributes_of(root), root.name == "graph.avg_pool2d"
+        self.kind = "max" if root.name == "graph.max_pool2d" else "sum"
         if self.attrs.layout != "NHWC":
             raise kernel.refuse("pooling must be in layout NHWC; run choose-layout first")
         self.input, result = kernel.memory_of(root.operands[0]), kernel.results_memory[0]
@@ -70,14 +72,14 @@ class _Pool2d:
             y = b.sub(b.add(b.mul(row, stride_y), b.mul(ky, dilation_y)), top)
             x = b.sub(b.add(b.mul(ow, stride_x), b.mul(kx, dilation_x)), left)
             pixels = b.load(self.input, [image, y, x, c], shape, [2, 3], [stride_x, 1], valid)
-            return arith.maximumf(total, pixels) if self.is_max else arith.addf(total, pixels)
+            return combine(self.kind, total, cast(pixels, self.element_type))
 
         def line(ky: Index, total: ir.Value) -> ir.Value:
             return b.reduce(*columns, 1, total, lambda kx, inner: step(ky, kx, inner))
 
-        initial = b.splat(shape, self.element_type, float("-inf") if self.is_max else 0.0)
+        initial = b.splat(shape, self.element_type, neutral(self.kind, self.element_type))
         total = b.reduce(*rows, 1, initial, line)
-        if not self.is_max:
+        if self.is_mean:
             total = self.mean(total, shape, rows, columns)
         place = TilePlace((image, row, ow, c), (2, 3), shape, valid)
         store_results(b, self.kernel, {self.kernel.root.results[0]: total}, place)

@@ -13,13 +13,10 @@ from typing import TypeAlias
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.conversion.payload_types import cast, combine, neutral
 from terrace.mlir import arith, ir
 
 Span: TypeAlias = tuple[Index, int, Index | None]
-Combine: TypeAlias = Callable[[ir.Value, ir.Value], ir.Value]
-
-_NEUTRAL = {"sum": 0.0, "max": float("-inf"), "prod": 1.0}
-_COMBINE: dict[str, Combine] = {"sum": arith.addf, "max": arith.maximumf, "prod": arith.mulf}
 
 
 class _Reduce:
@@ -31,7 +28,6 @@ class _Reduce:
         self.is_min, self.is_mean = kind == "min", kind == "mean"
         # A minimum is the maximum of the negated elements, negated: exact, NaN included.
         self.kind = {"min": "max", "mean": "sum"}.get(kind, kind)
-        self.combine = _COMBINE[self.kind]
         self.memory = kernel.memory_of(kernel.root.operands[0])
         self.element_type = element_type_of(kernel.root.results[0])
         names = kernel.space.names
@@ -83,7 +79,7 @@ class _Reduce:
 
         def loops(remaining: Sequence[int], spans: dict[int, Span], total: ir.Value) -> ir.Value:
             if not remaining:
-                return self.combine(total, element(spans))
+                return combine(self.kind, total, element(spans))
             axis, *inner = remaining
             step = spans[axis][1]
             upper = self.full() if axis == self.last else self.sizes[axis]
@@ -91,7 +87,7 @@ class _Reduce:
                 0, upper, step, total, lambda at, carried: loops(inner, {**spans, axis: (at, step, None)}, carried)
             )
 
-        return loops(axes, spans, self.b.splat(shape, self.element_type, _NEUTRAL[self.kind]))
+        return loops(axes, spans, self.b.splat(shape, self.element_type, neutral(self.kind, self.element_type)))
 
     def full(self) -> Index:
         """How many elements of a row its full tiles cover."""
@@ -113,12 +109,12 @@ class _Reduce:
                 return self.b.reduce_tile(self.load({**at, self.last: (full, size, valid)}), self.kind, counts)
 
             parts.append(self.over(outer, spans, tail))
-        return parts[0] if len(parts) == 1 else self.combine(*parts)
+        return parts[0] if len(parts) == 1 else combine(self.kind, *parts)
 
     def load(self, spans: dict[int, Span]) -> ir.Value:
         offsets, shape, valid = zip(*spans.values(), strict=True)
         tile = self.b.load(self.memory, offsets, shape, tuple(range(self.last + 1)), valid=valid)
-        return arith.negf(tile) if self.is_min else tile
+        return arith.negf(tile) if self.is_min else cast(tile, self.element_type)
 
     def finish(self, total: ir.Value, shape: Sequence[int]) -> ir.Value:
         """What the combined elements mean."""

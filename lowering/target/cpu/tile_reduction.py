@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from terrace.lowering.conversion.payload_types import combine, constant, is_float, neutral
 from terrace.lowering.target.cpu.tile import Piece, TileType
 from terrace.mlir import arith, ir, vector
-from terrace.passes import LocatedPassError
-
-_SMALLEST = {"sum": 0.0, "max": float("-inf")}
 
 
 def reduce_row(type_: TileType, values: list[ir.Value], kind: str, count: ir.Value | None) -> ir.Value:
     """The scalar that the pieces of a row reduce to; with `count`, only that many elements of it count."""
-    if not isinstance(type_.element_type, ir.FloatType):
-        raise LocatedPassError(ir.Location.current, f"'loop.reduce_tile' op has no lowering for {type_.element_type}")
     pieces = [_neutralise(piece, value, type_, kind, count) for piece, value in zip(type_.pieces, values, strict=True)]
     # Vectors of equal width are added in a tree, which also rounds better than one after another.
     scalars: list[ir.Value] = []
@@ -33,26 +29,25 @@ def _neutralise(piece: Piece, value: ir.Value, type_: TileType, kind: str, count
         offset = arith.constant(index, piece.offset)
         bound = arith.subi(count, offset) if piece.offset else count
     piece_type = piece.type_of(type_.element_type)
-    neutral = ir.FloatAttr.get(type_.element_type, _SMALLEST[kind])
+    nothing = constant(piece_type, neutral(kind, type_.element_type))
     if piece.lanes == 1:
         inside = arith.cmpi(arith.CmpIPredicate.sgt, bound, arith.constant(index, 0))
-        return arith.select(inside, value, arith.constant(piece_type, neutral))
+        return arith.select(inside, value, nothing)
     mask = vector.create_mask(ir.VectorType.get([piece.lanes], ir.IntegerType.get_signless(1)), [bound])
-    return arith.select(mask, value, arith.constant(piece_type, ir.DenseElementsAttr.get_splat(piece_type, neutral)))
-
-
-def _combine(left: ir.Value, right: ir.Value, kind: str) -> ir.Value:
-    return arith.addf(left, right) if kind == "sum" else arith.maximumf(left, right)
+    return arith.select(mask, value, nothing)
 
 
 def _tree(values: list[ir.Value], kind: str) -> ir.Value:
     while len(values) > 1:
-        paired = [_combine(a, b, kind) for a, b in zip(values[::2], values[1::2], strict=False)]
+        paired = [combine(kind, a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
         values = paired + ([values[-1]] if len(values) % 2 else [])
     return values[0]
 
 
 def _across_lanes(value: ir.Value, element_type: ir.Type, kind: str) -> ir.Value:
+    if not is_float(element_type):
+        integer = vector.CombiningKind.MAXSI if kind == "max" else vector.CombiningKind.ADD
+        return vector.reduction(element_type, integer, value)
     if kind == "max":
         return vector.reduction(element_type, vector.CombiningKind.MAXIMUMF, value)
     # Any order: a tree of shuffles, not one addition after another.

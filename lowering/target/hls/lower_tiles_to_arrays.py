@@ -15,13 +15,11 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.loop import PARTITION, partition_attribute
-from terrace.lowering.conversion.payload_types import cast, is_float
+from terrace.lowering.conversion.payload_types import cast, combine, constant, is_float, neutral
 from terrace.mlir import arith, func, ir, math, memref, operation_of, scf
 from terrace.passes import Pass, fail
 
 Indices = Sequence[ir.Value]
-
-_NEUTRAL = {"sum": 0.0, "max": float("-inf")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,19 +200,16 @@ class _Lowering:
         source, kind = self.tiles[operation.operands[0]], attributes_of(operation).kind
         result = _array_tile(operation.results[0].type)
         element_type = element_type_of(operation.results[0])
-        if not isinstance(element_type, ir.FloatType):
-            raise fail(operation, f"has no lowering for {element_type}")
-        combine = arith.addf if kind == "sum" else arith.maximumf
         *outer, size = source.shape
 
         def row(indices: list[ir.Value]) -> None:
             at = [*indices, _index(0)]
-            _write(result, arith.constant(element_type, ir.FloatAttr.get(element_type, _NEUTRAL[kind])), at)
+            _write(result, constant(element_type, neutral(kind, element_type)), at)
             _nest([size], lambda last: step(indices, last), ())
 
         def step(indices: list[ir.Value], last: list[ir.Value]) -> None:
             at = [*indices, _index(0)]
-            _write(result, combine(result.element(at), source.element([*indices, *last])), at)
+            _write(result, combine(kind, result.element(at), source.element([*indices, *last])), at)
 
         self.dead.append(operation)
         _nest(outer, row)

@@ -19,3 +19,16 @@ func.func @linear(%x: tensor<2x8xi8>, %w: tensor<4x8xi8>, %m: tensor<4xi32>, %s:
   %1 = "graph.requantize"(%0, %m, %s) : (tensor<2x4xi32>, tensor<4xi32>, tensor<4xi32>) -> tensor<2x4xi8>
   return %1 : tensor<2x4xi8>
 }
+
+// CHECK-LABEL: func.func @sums
+func.func @sums(%x: tensor<1x4x4x3xi8>) -> (tensor<1x4x4x3xi8>, tensor<1x2x2x3xi32>, tensor<1x4x4xi32>) {
+  // CHECK: "graph.scaled_add"(%arg0, %arg0) {lhs_multiplier = 3 : i64, rhs_multiplier = -5 : i64, shift = 2 : i64}
+  %0 = "graph.scaled_add"(%x, %x) {lhs_multiplier = 3 : i64, rhs_multiplier = -5 : i64, shift = 2 : i64} : (tensor<1x4x4x3xi8>, tensor<1x4x4x3xi8>) -> tensor<1x4x4x3xi8>
+  // CHECK: "graph.sum_pool2d"(%arg0)
+  // CHECK-SAME: (tensor<1x4x4x3xi8>) -> tensor<1x2x2x3xi32>
+  %1 = "graph.sum_pool2d"(%x) {ceil_mode = false, dilations = array<i64: 1, 1>, kernel = array<i64: 2, 2>, layout = "NHWC", padding = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : (tensor<1x4x4x3xi8>) -> tensor<1x2x2x3xi32>
+  // CHECK: "graph.reduce"(%arg0)
+  // CHECK-SAME: (tensor<1x4x4x3xi8>) -> tensor<1x4x4xi32>
+  %2 = "graph.reduce"(%x) {axes = array<i64: 3>, keepdims = false, kind = "sum"} : (tensor<1x4x4x3xi8>) -> tensor<1x4x4xi32>
+  return %0, %1, %2 : tensor<1x4x4x3xi8>, tensor<1x2x2x3xi32>, tensor<1x4x4xi32>
+}

@@ -69,3 +69,43 @@ func.func @f(%x: tensor<1x16384x1x1xi8>, %w: tensor<4x16384x3x3xi8>) {
   %0 = "graph.conv2d"(%x, %w) {dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW", padding = array<i64: 1, 1, 1, 1>, strides = array<i64: 1, 1>} : (tensor<1x16384x1x1xi8>, tensor<4x16384x3x3xi8>) -> tensor<1x4x1x1xi32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<4xi8>, %y: tensor<4xi32>) {
+  // expected-error @below {{'graph.scaled_add' op rhs must have element type i8, got i32}}
+  %0 = "graph.scaled_add"(%x, %y) {lhs_multiplier = 1 : i64, rhs_multiplier = 1 : i64, shift = 1 : i64} : (tensor<4xi8>, tensor<4xi32>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi8>) {
+  // expected-error @below {{'graph.scaled_add' op rhs_multiplier must be from -2^22 to 2^22, got -4194305}}
+  %0 = "graph.scaled_add"(%x, %x) {lhs_multiplier = 1 : i64, rhs_multiplier = -4194305 : i64, shift = 1 : i64} : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi8>) {
+  // expected-error @below {{'graph.scaled_add' op shift must be from 1 to 30, got 31}}
+  %0 = "graph.scaled_add"(%x, %x) {lhs_multiplier = 1 : i64, rhs_multiplier = 1 : i64, shift = 31 : i64} : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x4x4x3xf32>) {
+  // expected-error @below {{'graph.sum_pool2d' op input must have element type i8, got f32}}
+  %0 = "graph.sum_pool2d"(%x) {ceil_mode = false, dilations = array<i64: 1, 1>, kernel = array<i64: 2, 2>, layout = "NHWC", padding = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : (tensor<1x4x4x3xf32>) -> tensor<1x2x2x3xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xi8>) {
+  // expected-error @below {{'graph.reduce' op result has element type i32, expected i8}}
+  %0 = "graph.reduce"(%x) {axes = array<i64: 1>, keepdims = false, kind = "max"} : (tensor<4x4xi8>) -> tensor<4xi32>
+  return
+}

@@ -1,0 +1,82 @@
+"""Calibration: the ranges of a model's values, observed on sample calls, written where quantisation reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from terrace import progress
+from terrace.errors import CompileError
+from terrace.lowering.quantization.ranges import describe, observed_values, set_range
+from terrace.lowering.transforms.observe_ranges import ObserveRanges
+from terrace.mlir import ir, operation_of, parse_module
+from terrace.passes import describe_location, run_passes
+from terrace.runtime.model import CompiledModel
+from terrace.signature import Leaf, Signature, Tree
+
+QUANTIZATION_OPTIONS = {
+    "quantize": '"int8" to compute in int8, with scales of the samples of "calibration"',
+    "calibration": "calls to observe: a list of tuples of arguments, or of dicts of keyword arguments",
+}
+"""What `options` of a compile may hold about quantisation."""
+
+
+def check_quantization(options: dict[str, Any]) -> None:
+    """Fill in the defaults of `QUANTIZATION_OPTIONS`; raises CompileError for what they cannot be."""
+    wanted, samples = options.setdefault("quantize", None), options.setdefault("calibration", ())
+    if wanted not in (None, "int8"):
+        raise CompileError(f"option 'quantize' must be \"int8\", got {wanted!r}")
+    if not isinstance(samples, Sequence) or isinstance(samples, (str, bytes)):
+        raise CompileError(f"option 'calibration' must be a list of calls, got {type(samples).__name__}")
+    if samples and wanted is None:
+        raise CompileError("option 'calibration' needs option 'quantize': \"int8\"")
+
+
+def calibrate(
+    module: ir.Module,
+    main: Any,
+    signature: Signature,
+    samples: Sequence[Any],
+    compile_observed: Callable[[ir.Module, Signature], CompiledModel],
+) -> None:
+    """Set `graph.range` of the values of @main to the largest magnitudes in `samples`, calls of `signature`.
+
+    A sample is a tuple of arguments, a dict of keyword arguments, or the only argument. `compile_observed` compiles
+    the module that gives the magnitudes. Raises CompileError for a NaN or an infinity, naming the value and the sample.
+    """
+    values = observed_values(main)
+    observed = parse_module(module.operation.get_asm(enable_debug_info=True), module.context)
+    run_passes([ObserveRanges()], observed.operation, stage="observe")
+    outputs = [Leaf("tensor", [], "float32") for _ in values]
+    tree = Tree("tuple", [Tree("leaf") for _ in values])
+    inputs = Signature(signature.inputs, signature.input_leaves, tree, outputs, signature.ranges)
+    model = compile_observed(observed, inputs)
+    largest = np.full(len(values), 0.0)
+    with progress.stage("calibrate"):
+        for number, sample in enumerate(samples):
+            magnitudes = np.array([float(magnitude) for magnitude in _call(model, sample)])
+            for value, magnitude in zip(values, magnitudes, strict=True):
+                if math.isnan(magnitude) or magnitude == math.inf:
+                    raise CompileError(_explain(value, magnitude, number))
+            largest = np.maximum(largest, magnitudes)  # a tensor without elements has magnitude -inf
+    for value, magnitude in zip(values, largest, strict=True):
+        set_range(value, float(magnitude))
+
+
+def _call(model: CompiledModel, sample: Any) -> Any:
+    if isinstance(sample, Mapping):
+        return model(**sample)
+    return model(*sample) if isinstance(sample, (tuple, list)) else model(sample)
+
+
+def _explain(value: ir.Value, magnitude: float, number: int) -> str:
+    owner = operation_of(value)
+    place = "" if owner is None else f" at {describe_location(owner.location)}"
+    kind = "NaN" if math.isnan(magnitude) else "an infinity"
+    return (
+        f"calibration sample {number} makes {describe(value)}{place} {kind}, and no scale covers that; leave the sample"
+        " out, or compile the model without 'quantize'"
+    )

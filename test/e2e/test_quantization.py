@@ -1,0 +1,296 @@
+"""int8 end to end: digits, blocks with residuals and pools, numbers that hurt; hardware gives the CPU's very bits."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import terrace
+import torch
+from terrace.compiler import lower
+from terrace.errors import CompileError
+from torch import nn
+from torch.nn import functional as F
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating a design needs g++")
+
+
+def load_example() -> ModuleType:
+    path = Path(__file__).parents[2] / "examples" / "digits.py"
+    spec = importlib.util.spec_from_file_location("example_digits", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def int8(*samples: Any) -> dict[str, Any]:
+    """The options of an int8 compile calibrated on these calls."""
+    return {"quantize": "int8", "calibration": list(samples)}
+
+
+def compile_both(model: nn.Module, x: torch.Tensor, *samples: Any) -> list[terrace.CompiledModel]:
+    return [terrace.compile(model.eval(), (x,), target=t, options=int8(*(samples or (x,)))) for t in ("cpu", "hls")]
+
+
+def check_bits(compiled: Sequence[terrace.CompiledModel], *inputs: torch.Tensor) -> torch.Tensor:
+    """The same result from every program, bit for bit; that of the first input."""
+    results = [[program(x) for program in compiled] for x in inputs]
+    for first, *others in results:
+        assert all(torch.equal(first, other) for other in others)
+    return results[0][0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Digits
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_digits(name: str) -> None:
+    pytest.importorskip("sklearn")
+    example = load_example()
+    torch.set_num_threads(1)
+    digits = example.Digits.load()
+    model = example.train(example.MODELS[name], digits)
+    with torch.no_grad():
+        exact = example.accuracy(model(digits.test_images), digits.test_labels)
+    assert exact > 0.95
+    cpu, hls = (example.compile_int8(model, digits, target) for target in ("cpu", "hls"))
+    scores = check_bits([cpu, hls], digits.test_images)
+    assert example.accuracy(scores, digits.test_labels) >= exact - example.ALLOWED_LOSS
+    products = [line for line in cpu.ir("graph").splitlines() if "graph.matmul" in line or "graph.conv2d" in line]
+    assert products and all("xi8>, tensor" in line and line.endswith("xi32>") for line in products)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A layer by the specification
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def round_half_even(numerator: int, denominator: int) -> int:
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (2 * rest > denominator or (2 * rest == denominator and quotient % 2))
+
+
+def specified_linear(layer: nn.Linear, x: torch.Tensor, input_range: float, output_range: float) -> torch.Tensor:
+    """A linear layer by docs/quantization.md, in float64 and Python's integers."""
+    weight = layer.weight.detach().double().numpy()
+    bias = layer.bias.detach().double().numpy()
+    s_x, s_y = (float(np.float32(r / 127)) if r > 2**-100 else 1.0 for r in (input_range, output_range))
+    s_w = np.maximum(np.abs(weight).max(1) / 127, np.abs(bias) / 2**30 / s_x)
+    s_w = np.where(s_w == 0, 1.0, s_w)
+    q_w = np.rint(weight / s_w[:, None]).astype(int)
+    q_b = np.rint(bias / (s_w * s_x)).astype(int)
+    q_x = np.clip(np.rint(x.numpy() / np.float32(s_x)), -128, 127).astype(int)
+    result = np.empty((len(x), len(bias)), np.float32)
+    for channel, factor in enumerate(s_w * np.float32(s_x / s_y)):
+        shift = int(min(max(30 - np.floor(np.log2(factor)), 1), 62))
+        multiplier = min(int(np.rint(factor * 2.0**shift)), 2**31 - 1)
+        for row, total in enumerate(q_x @ q_w[channel] + q_b[channel]):
+            result[row, channel] = min(max(round_half_even(int(total) * multiplier, 2**shift), -128), 127)
+    return torch.from_numpy(result) * torch.tensor(s_y, dtype=torch.float32)
+
+
+LAYERS = {"usual": (20, 12, 1.0), "one channel": (7, 1, 1.0), "odd": (13, 33, 3.0), "one input": (1, 5, 0.01)}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_linear_layer_is_what_the_specification_says(name: str) -> None:
+    torch.manual_seed(0)
+    inputs, outputs, size = LAYERS[name]
+    layer, sample = nn.Linear(inputs, outputs), size * torch.randn(9, inputs)
+    compiled = terrace.compile(layer.eval(), (sample,), options=int8(sample))
+    input_range, output_range = sample.abs().max().item(), layer(sample).abs().max().item()
+    # Outside of what was seen, too: those saturate.
+    for x in (sample, 5 * sample, torch.zeros_like(sample)):
+        expected = specified_linear(layer, x, input_range, output_range)
+        assert torch.equal(compiled(x), expected)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Blocks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """What ResNets are made of: strides, padding, batch norms, a residual sum, pools, the mean of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.depthwise, self.last = nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 8, 1)
+        self.shortcut, self.head = nn.Conv2d(3, 8, 1, stride=2), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.norm(self.first(x)))
+        y = F.relu(self.last(F.relu(self.depthwise(y))) + self.shortcut(x))
+        y = F.avg_pool2d(F.max_pool2d(y, 3, 2, 1) + 1.0, 2)
+        return self.head(F.adaptive_avg_pool2d(y, 1).flatten(1))
+
+
+@needs_compiler
+def test_a_residual_block() -> None:
+    torch.manual_seed(0)
+    model, x = Residual().eval(), torch.randn(2, 3, 17, 20)
+    compiled = compile_both(model, x)
+    result = check_bits(compiled, x, torch.randn_like(x), 10 * x)
+    with torch.no_grad():
+        expected = model(x)
+    assert (result - expected).abs().max() < 0.08 * expected.abs().max()
+    assert all(row["by"] == "terrace" for row in compiled[1].report().rows)
+
+
+class Unknown(nn.Module):
+    """An op without a rule between two that have one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(12, 12), nn.Linear(12, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.rsqrt(self.first(x).abs() + 1.0))
+
+
+@needs_compiler
+def test_what_has_no_rule_stays_in_float32() -> None:
+    torch.manual_seed(0)
+    model, x = Unknown().eval(), torch.randn(6, 12)
+    cpu = terrace.compile(model, (x,), options=int8(x))
+    assert "graph.rsqrt" in cpu.ir("graph") and "tensor<6x12xf32>" in cpu.ir("graph")
+    assert (cpu(x) - model(x)).abs().max() < 0.05 * model(x).abs().max()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Numbers that hurt
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def hurt(case: str) -> nn.Linear:
+    torch.manual_seed(0)
+    layer = nn.Linear(6, 4)
+    with torch.no_grad():
+        if case == "zero channels":  # one with a bias and one without
+            layer.weight[:2] = 0
+            layer.bias[0] = 0
+        elif case == "tiny channel":  # its bias would not fit 32 bits at the scale of its weights
+            layer.weight[1] *= 1e-12
+        elif case == "all zeros":
+            layer.weight.zero_()
+            layer.bias.zero_()
+        elif case == "huge and tiny":
+            layer.weight[0] *= 1e20
+            layer.weight[1] *= 1e-30
+    return layer
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", ["zero channels", "tiny channel", "all zeros", "huge and tiny"])
+def test_weights_that_hurt(case: str) -> None:
+    layer, x = hurt(case), torch.randn(5, 6)
+    result = check_bits(compile_both(layer, x), x, 3 * x)
+    with torch.no_grad():
+        expected = layer(x)
+    assert (result - expected).abs().max() <= 0.03 * expected.abs().max()
+
+
+@needs_compiler
+def test_calibration_by_zeros() -> None:
+    """A tensor that was only seen to be zero has scale 1: what differs from it later is rounded to whole numbers."""
+    torch.manual_seed(0)
+    layer = nn.Linear(6, 4, bias=False)
+    x = torch.randn(5, 6)
+    compiled = compile_both(layer, x, torch.zeros(5, 6))
+    result = check_bits(compiled, x, torch.zeros(5, 6))
+    assert torch.equal(result, result.round())
+    assert compiled[0](torch.zeros(5, 6)).abs().max() == 0
+
+
+@needs_compiler
+def test_inputs_that_hurt() -> None:
+    """NaN is 0, infinities and what was never seen saturate, exact halves go to the even neighbour."""
+
+    class Same(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + x
+
+    # The range 127 makes the scale 1, and that of the sum 2: integers come out as they are rounded.
+    x = torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 127.5, -127.5, -128.5, 1e30, -1e30, torch.nan, 1e-40, 126.5])
+    compiled = compile_both(Same(), x, torch.full_like(x, 127.0))
+    wanted = torch.tensor([0.0, 2, 2, 0, -2, -2, 127, -128, -128, 127, -128, 0, 0, 126])
+    result = check_bits(compiled, x, torch.full_like(x, torch.inf), torch.full_like(x, -torch.inf))
+    assert torch.equal(result, 2 * wanted)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Calibration and options
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_ranges_are_the_largest_of_all_samples() -> None:
+    layer, x = nn.Linear(6, 4).eval(), torch.randn(2, 6)
+    texts = [
+        lower(layer, (x,), options={"quantize": "int8", "calibration": given}, until="graph").ir["graph"]
+        for given in ([x, 3 * x, 2 * x], [3 * x], [(3 * x,), (x,)], [x])
+    ]
+    assert texts[0] == texts[1] == texts[2] != texts[3]
+    options = {"quantize": "int8", "calibration": [{"input": 3 * x}]}
+    named = lower(layer, (), {"input": x}, options=options, until="graph").ir["graph"]
+    assert named.partition("func.func")[0] == texts[0].partition("func.func")[0]
+
+
+@pytest.mark.parametrize(("number", "what"), [(torch.nan, "NaN"), (torch.inf, "an infinity")])
+def test_samples_that_are_no_numbers_are_refused(number: float, what: str) -> None:
+    layer, x = nn.Linear(6, 4).eval(), torch.randn(2, 6)
+    bad = x.clone()
+    bad[1, 2] = number
+    message = (
+        rf"calibration sample 1 makes argument 0 \(float32 2x6\) {what}, and no scale covers that; leave the sample"
+    )
+    with pytest.raises(CompileError, match=message):
+        lower(layer, (x,), options=int8(x, bad), until="graph")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantize": "int4"}, "option 'quantize' must be \"int8\", got 'int4'"),
+        ({"calibration": [1]}, "option 'calibration' needs option 'quantize'"),
+        ({"quantize": "int8", "calibration": 3}, "option 'calibration' must be a list of calls, got int"),
+        ({"quantize": "int8"}, r"needs argument 0 \(float32 2x6\) in int8, which has no 'graph.range'"),
+    ],
+)
+def test_options_that_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        lower(nn.Linear(6, 4).eval(), (torch.randn(2, 6),), options=options, until="graph")
+
+
+def test_only_graphs_are_quantised() -> None:
+    layer, x = nn.Linear(6, 4).eval(), torch.randn(2, 6)
+    text = lower(layer, (x,), until="kernel").ir["kernel"]
+    with pytest.raises(
+        CompileError, match="option 'quantize' is for graphs; the text is at the level 'kernel' already"
+    ):
+        terrace.compiler.lower_mlir(text, dict(layer.named_parameters()), options=int8(x), until="kernel")
+
+
+@needs_compiler
+def test_the_text_of_each_level_is_an_entry() -> None:
+    """What a quantised model prints compiles to the same integers."""
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(9, 7), nn.ReLU(), nn.Linear(7, 3)).eval(), torch.randn(4, 9)
+    compiled = terrace.compile(model, (x,), options=int8(x))
+    for level in ("graph", "kernel", "loop"):
+        again = terrace.compile_mlir(compiled.ir(level), dict(model.named_parameters()), target="cpu")
+        assert torch.equal(again(x), compiled(x)), level
+    hardware = terrace.compile_mlir(compiled.ir("graph"), dict(model.named_parameters()), target="hls")
+    assert torch.equal(hardware(x), compiled(x))
