@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
@@ -141,9 +141,10 @@ class _Function:
             return
         for argument, attributes in zip(self.function.entry_block.arguments, self.function.arg_attrs, strict=True):
             if PARTITION in attributes:
-                spec = to_python(attributes[PARTITION])
-                if len(shape_of(argument)) != 1:
-                    raise fail(self.function, "partitions an argument of several dimensions, which is printed flat")
+                spec = flat_partition(shape_of(argument), to_python(attributes[PARTITION]))
+                if spec is None:
+                    why = "is no partition of the flat array that an argument is printed as; cut the last dimension"
+                    raise fail(self.function, f"has an argument whose '{PARTITION}' {why} cyclically")
                 self.partition(self.names[argument], spec)
 
     def partition(self, name: str, spec: dict[str, Any]) -> None:
@@ -309,6 +310,17 @@ class _Function:
         self.line("}")
 
 
+def flat_partition(shape: Sequence[int], spec: dict[str, Any]) -> dict[str, Any] | None:
+    """The partition of a flat array that cuts it as `spec` cuts the array of `shape`, or None if there is none."""
+    dim, kind = spec["dim"] - 1, spec["kind"]
+    if kind == "complete":
+        if dim < 0 or math.prod(shape) == shape[dim]:
+            return {"kind": kind, "dim": 1}
+        kind = "cyclic" if math.prod(shape[dim + 1 :]) == 1 else "block"
+    is_same = math.prod(shape[dim + 1 :] if kind == "cyclic" else shape[:dim]) == 1
+    return {"kind": kind, "dim": 1, "factor": spec.get("factor", shape[dim])} if is_same else None
+
+
 def _writes(operation: ir.Operation, memory: ir.Value) -> bool:
     """Whether an op that uses a memory, or a view of it, may write to it."""
     if operation.name in ("memref.store", "memref.copy"):
@@ -426,15 +438,18 @@ def print_module(module: ir.Operation) -> Printed:
         if function.name.value == "main":
             main = function
             continue
-        names = [f"a{i}" for i in range(len(function.entry_block.arguments))]
-        kernels[function.name.value] = _Function(function, globals_, numbers).print(
-            identifier(function.name.value), names
-        )
+        kernels[function.name.value] = print_kernel(function, globals_, numbers)
     if main is None:
         raise fail(module, "has no function @main")
     ports = _ports(main, numbers)
     top = _Top(main, globals_, numbers, ports)
     return Printed(kernels, top.print(TOP, [port.name for port in ports]), ports, globals_, numbers)
+
+
+def print_kernel(function: Any, globals_: dict[str, str], numbers: Floats) -> list[str]:
+    """Print a function that is not @main; its arguments are a0, a1, ..."""
+    names = [f"a{i}" for i in range(len(function.entry_block.arguments))]
+    return _Function(function, globals_, numbers).print(identifier(function.name.value), names)
 
 
 class _Top(_Function):

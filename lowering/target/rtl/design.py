@@ -1,0 +1,83 @@
+"""The design of a kernel: its circuit, its schedule, and from these its cycles and its SystemVerilog."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from terrace.lowering.target.rtl.circuit import Branch, Circuit, Loop, Pipeline, Segment, Step
+from terrace.lowering.target.rtl.elaborate import elaborate
+from terrace.lowering.target.rtl.latency import latency
+from terrace.lowering.target.rtl.print_verilog import print_verilog
+from terrace.lowering.target.rtl.schedule import Schedule, schedule
+from terrace.mlir import func, ir
+from terrace.passes import PassError
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """A scheduled kernel; `latency` is its cycles, the first and the last counted."""
+
+    circuit: Circuit
+    times: Schedule
+    latency: int
+
+    def description(self) -> list[str]:
+        """The steps of the kernel and their cycles."""
+        return [f"{self.circuit.name}: {self.latency} cycles", *_described(self.circuit.steps, self.times, 1)]
+
+    def verilog(self) -> str:
+        """SystemVerilog, below comments that describe the schedule. Raises TargetError without CIRCT."""
+        return "".join(f"// {line}\n" for line in self.description()) + print_verilog(self.circuit, self.times)
+
+
+def _described(steps: Sequence[Step], times: Schedule, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for step in steps:
+        if isinstance(step, Segment):
+            if step in times:
+                yield f"{indent}{step.name}: depth {times[step].depth}"
+        elif isinstance(step, Loop):
+            yield f"{indent}{step.name}: {step.counter.trips} iterations"
+            yield from _described(step.steps, times, depth + 1)
+        elif isinstance(step, Pipeline):
+            found = times.get(step.body)
+            if found is not None:
+                asked = f" (asked {step.wanted})" if found.interval != step.wanted else ""
+                rate = f"II={found.interval}{asked}, depth {found.depth}"
+                yield f"{indent}{step.name}: {step.counter.trips} iterations, pipelined, {rate}"
+        else:
+            yield from _described_branch(step, times, depth)
+
+
+def _described_branch(branch: Branch, times: Schedule, depth: int) -> Iterator[str]:
+    yield f"{'  ' * depth}{branch.name}: one way"
+    yield from _described(branch.then, times, depth + 1)
+    yield f"{'  ' * depth}{branch.name}: or the other"
+    yield from _described(branch.otherwise, times, depth + 1)
+
+
+def design_kernel(function: Any) -> Design:
+    """The design of a kernel at the level "hls". Raises PassError for what has no circuit."""
+    circuit = elaborate(function)
+    times = schedule(circuit)
+    return Design(circuit, times, latency(circuit, times))
+
+
+def kernels_of(module: ir.Operation) -> list[Any]:
+    """The functions of a module that are kernels."""
+    operations = module.regions[0].blocks[0].operations
+    return [view for view in operations if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes]
+
+
+def print_designs(module: ir.Operation) -> str:
+    """The SystemVerilog of all kernels of a module; of one that has none, a comment with the reason."""
+    parts = []
+    for function in kernels_of(module):
+        try:
+            parts.append(design_kernel(function).verilog().rstrip())
+        except PassError as error:
+            reason = str(error).replace("\n", " ")
+            parts.append(f"// {function.name.value} has no SystemVerilog: {reason}")
+    return "\n\n".join(parts) + "\n"

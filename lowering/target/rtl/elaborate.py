@@ -1,0 +1,486 @@
+"""From a kernel at the level "hls" to a circuit: loops unrolled as they say, arrays as memories or registers.
+
+The same attributes are pragmas in the C++ of the kernel. What has no circuit is refused with its place.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from terrace.dialects.base import shape_of, to_python
+from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL
+from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
+from terrace.lowering.target.rtl.circuit import (
+    Branch,
+    Circuit,
+    Counter,
+    Linear,
+    Load,
+    Loop,
+    Memory,
+    Node,
+    Pipeline,
+    Register,
+    RegisterArray,
+    Segment,
+    Step,
+    Store,
+    Write,
+)
+from terrace.lowering.target.rtl.operators import circuit_of
+from terrace.lowering.target.rtl.values import INDEX_WIDTH, PREDICATES, Values
+from terrace.mlir import ir, walk
+from terrace.passes import fail
+
+MAX_REGISTERS = 4096
+"""Elements of an array whose elements are registers: each is a multiplexer's input."""
+
+_FLOAT_BITS = {"f32": "<f", "f64": "<d"}
+
+
+def element_width(operation: Any, type_: ir.Type) -> int:
+    """The bits of an integer, or of a float, which can be moved but not computed with."""
+    if isinstance(type_, (ir.IntegerType, ir.FloatType)):
+        return int(type_.width)
+    raise fail(operation, f"has a value of type {type_}, which has no circuit")
+
+
+def _labels(block: ir.Block, prefix: str = "loop") -> Iterator[tuple[ir.Operation, str]]:
+    """The loops of a block and the labels that they have in the C++."""
+    for number, loop in enumerate(loops_in(block), 1):
+        yield loop, f"{prefix}_{number}"
+        yield from _labels(loop.regions[0].blocks[0], f"{prefix}_{number}")
+
+
+class _Work:
+    """The segment that is being filled, and what its registers and memories hold at this place of the program."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.written: dict[Register, tuple[Node, Node]] = {}
+        self.versions: dict[Memory, int] = {}
+        self.loaded: dict[Any, Load] = {}
+        self.private: set[Register] = set()
+        """Registers that each iteration has for itself: what they hold before a write is of no matter."""
+
+
+class _Elaboration:
+    """Makes the circuit of one kernel."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.values = Values()
+        self.names: dict[ir.Value, Linear | Node | Memory | RegisterArray] = {}
+        self.memories: list[Memory] = []
+        self.arrays = 0
+        self.labels = dict(_labels(function.entry_block))
+        self.steps: list[Step] = []
+        self.held: dict[Node, Register] = {}
+        self.condition = self.values.true
+        self.counts: dict[str, int] = {}
+        self.place = "body"
+        """The name of what is around."""
+        self.work = self.new_work()
+        self.pipeline: ir.Operation | None = None
+        self.handlers = {
+            "arith.constant": self.constant,
+            "func.return": lambda _: None,
+            "memref.alloca": self.alloca,
+            "memref.load": self.load,
+            "memref.store": self.store,
+            "scf.for": self.for_,
+            "scf.if": self.if_,
+        }
+
+    def run(self) -> Circuit:
+        entry = self.function.entry_block
+        attributes = (
+            list(self.function.arg_attrs) if "arg_attrs" in self.function.attributes else [{}] * len(entry.arguments)
+        )
+        for number, (argument, own) in enumerate(zip(entry.arguments, attributes, strict=True)):
+            spec = to_python(own[PARTITION]) if PARTITION in own else None
+            self.names[argument] = self.memory(self.function.operation, argument, f"a{number}", spec, number)
+        self.block(entry)
+        self.flush()
+        return Circuit(self.function.name.value, self.memories, self.steps)
+
+    # -- segments -------------------------------------------------------------------------------------------------
+
+    def fresh(self, name: str, mark: str = "_copy") -> str:
+        """A name of its own: the first is `name`, the next ones carry `mark` and a number."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return name if self.counts[name] == 1 else f"{name}{mark}{self.counts[name]}"
+
+    def new_work(self) -> _Work:
+        return _Work(Segment(""))
+
+    def flush(self) -> None:
+        """End the segment."""
+        self.close()
+        if self.work.segment.actions:
+            self.work.segment.name = self.fresh(f"{self.place}_work", "")
+            self.steps.append(self.work.segment)
+        self.work = self.new_work()
+
+    def close(self) -> None:
+        for register, (data, enable) in self.work.written.items():
+            if register not in self.work.private:
+                self.work.segment.actions.append(Write(register, data, enable))
+
+    def steps_of(self, place: str, block: ir.Block) -> list[Step]:
+        """The steps of a block of their own."""
+        outer, self.steps, outer_place, self.place = self.steps, [], self.place, place
+        self.block(block)
+        self.flush()
+        found, self.steps, self.place = self.steps, outer, outer_place
+        return found
+
+    def here(self, node: Node) -> Node:
+        """A value in this segment: one that another computed is kept in a register."""
+        if node.home is None or node.home is self.work.segment:
+            return node
+        if node not in self.held:
+            self.held[node] = Register(self.fresh(f"{node.home.name}_kept", ""), node.width)
+            node.home.actions.append(Write(self.held[node], node, self.values.true))
+        return self.values.read(self.held[node], self.work.segment)
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def index(self, value: ir.Value) -> Linear:
+        found = self.names[value]
+        if isinstance(found, Linear):
+            return Linear.of({self.here(node): factor for node, factor in found.terms}, found.constant)
+        assert isinstance(found, Node)
+        return self.as_linear(self.here(found))
+
+    def as_linear(self, node: Node) -> Linear:
+        return Linear((), node.detail) if node.op == "constant" else Linear(((node, 1),))
+
+    def data(self, value: ir.Value) -> Node:
+        found = self.names[value]
+        assert isinstance(found, Node), "the value is no index"
+        return self.here(found)
+
+    def block(self, block: ir.Block) -> None:
+        for view in block.operations:
+            operation = view.operation
+            handler = self.handlers.get(operation.name)
+            if handler is not None:
+                handler(operation)
+            elif operation.name != "scf.yield":
+                self.scalar(operation)
+
+    def constant(self, operation: ir.Operation) -> None:
+        type_, value = operation.results[0].type, to_python(operation.attributes["value"])
+        if isinstance(type_, ir.IndexType):
+            self.names[operation.results[0]] = Linear((), int(value))
+            return
+        width = element_width(operation, type_)
+        if isinstance(value, float):
+            layout = _FLOAT_BITS.get(str(type_))
+            if layout is None:
+                raise fail(operation, f"is a constant of type {type_}, which has no circuit")
+            value = int.from_bytes(struct.pack(layout, value), "little")
+        self.names[operation.results[0]] = self.values.constant(int(value), width)
+
+    def scalar(self, operation: ir.Operation) -> None:
+        if len(operation.results) != 1 or operation.regions:
+            raise self.refused(operation)
+        result, operands = operation.results[0], list(operation.operands)
+        is_index = [isinstance(v.type, ir.IndexType) for v in (result, *operands)]
+        if any(is_index) and operation.name != "arith.select":
+            self.names[result] = self.index_op(operation)
+            return
+        width = element_width(operation, result.type)
+        moves = operation.name == "arith.select"
+        if not moves and any(isinstance(v.type, ir.FloatType) for v in (result, *operands)):
+            raise fail(operation, "computes with floating point, which has no circuit here; quantize the model")
+        predicate = to_python(operation.attributes["predicate"]) if operation.name == "arith.cmpi" else None
+        made = circuit_of(self.values, operation.name, [self.data(v) for v in operands], width, predicate)
+        if made is None:
+            raise self.refused(operation)
+        self.names[result] = made
+
+    @staticmethod
+    def refused(operation: ir.Operation) -> Exception:
+        return fail(operation, "has no circuit here; lower it first, or simulate the C++ only")
+
+    def index_op(self, operation: ir.Operation) -> Linear | Node:
+        name, operands = operation.name, list(operation.operands)
+        if name == "arith.index_cast":
+            if isinstance(operands[0].type, ir.IndexType):
+                return self.values.linear(self.index(operands[0]), element_width(operation, operation.results[0].type))
+            return self.as_linear(self.data(operands[0]))
+        if len(operands) != 2 or not all(isinstance(v.type, ir.IndexType) for v in operands):
+            raise self.refused(operation)
+        left, right = (self.index(v) for v in operands)
+        if name in ("arith.addi", "arith.subi"):
+            return left.plus(right, 1 if name == "arith.addi" else -1)
+        if name == "arith.cmpi":
+            return self.values.compare_indices(PREDICATES[to_python(operation.attributes["predicate"])], left, right)
+        if name == "arith.muli" and not (left.terms and right.terms):
+            return left.times(right.constant) if not right.terms else right.times(left.constant)
+        if name in ("arith.divui", "arith.remui") and not right.terms and right.constant > 0 and left.low >= 0:
+            return self.as_linear(self.divided(name == "arith.divui", left, right.constant))
+        raise self.refused(operation)
+
+    def divided(self, wants_quotient: bool, index: Linear, by: int) -> Node:
+        """The quotient or the remainder of an index that is not negative."""
+        whole = self.values.linear(index, max(width_for(index.high), width_for(by)))
+        if not index.terms:
+            number = index.constant // by if wants_quotient else index.constant % by
+            return self.values.constant_of(number, width_for(number))
+        span = (index.low // by, index.high // by) if wants_quotient else (0, min(by - 1, index.high))
+        divisor = self.values.constant_of(by, whole.width)
+        return self.values.make("divide" if wants_quotient else "remainder", whole.width, (whole, divisor), None, span)
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def memory(self, operation: Any, value: ir.Value, name: str, spec: Any, argument: int | None) -> Memory:
+        if not isinstance(value.type, ir.MemRefType):
+            raise fail(operation, f"takes {value.type}; circuits take memory of static shape")
+        shape = tuple(shape_of(value))
+        made = Memory(name, shape, element_width(operation, ir.MemRefType(value.type).element_type), argument)
+        if spec is not None:
+            if spec["dim"] == 0:
+                raise fail(
+                    operation, "has a memory cut in single elements, which a circuit has registers for; name one dim"
+                )
+            made.dim = spec["dim"] - 1
+            made.banks = spec.get("factor", shape[made.dim])
+            made.kind = "block" if spec["kind"] == "block" else "cyclic"
+        self.memories.append(made)
+        return made
+
+    def alloca(self, operation: ir.Operation) -> None:
+        result = operation.results[0]
+        shape = tuple(shape_of(result))
+        spec = to_python(operation.attributes[PARTITION]) if PARTITION in operation.attributes else None
+        self.arrays += 1
+        name = f"t{self.arrays}"
+        is_cut_whole = spec is not None and (spec["dim"] == 0 or (spec["kind"] == "complete" and len(shape) == 1))
+        if shape and not is_cut_whole:
+            self.names[result] = self.memory(operation, result, name, spec, None)
+            return
+        width, count = element_width(operation, ir.MemRefType(result.type).element_type), math.prod(shape)
+        if count > MAX_REGISTERS:
+            raise fail(operation, f"needs {count} registers, more than {MAX_REGISTERS}; leave out '{PARTITION}'")
+        elements = [Register(f"{name}_{i}" if shape else name, width) for i in range(count)]
+        if self.pipeline is not None:
+            self.work.private.update(elements)
+        self.names[result] = RegisterArray(shape, elements)
+
+    def flat(self, shape: Sequence[int], indices: Sequence[ir.Value]) -> Linear:
+        total = Linear()
+        for axis, index in enumerate(indices):
+            total = total.plus(self.index(index), math.prod(shape[axis + 1 :]))
+        return total
+
+    def bank_and_address(self, memory: Memory, indices: Sequence[ir.Value]) -> tuple[Linear, Linear]:
+        """Which bank an element is in, and where."""
+        if memory.banks == 1:
+            return Linear(), self.flat(memory.shape, indices)
+        size = memory.shape[memory.dim] // memory.banks
+        cut, by = self.index(indices[memory.dim]), memory.banks if memory.kind == "cyclic" else size
+        if all(factor % by == 0 for _, factor in cut.terms):
+            whole = Linear.of({n: f // by for n, f in cut.terms}, cut.constant // by)
+            rest = Linear((), cut.constant % by)
+        elif cut.low // by == cut.high // by:
+            whole, rest = Linear((), cut.low // by), cut.plus(Linear((), -(cut.low // by) * by))
+        elif cut.low < 0:
+            raise fail(self.function, f"has an index of {memory.name} that may be negative, in a dimension of banks")
+        else:
+            whole, rest = (self.as_linear(self.divided(quotient, cut, by)) for quotient in (True, False))
+        bank, within = (rest, whole) if memory.kind == "cyclic" else (whole, rest)
+        local = list(memory.shape)
+        local[memory.dim] = size
+        address = Linear()
+        for axis, index in enumerate(indices):
+            part = within if axis == memory.dim else self.index(index)
+            address = address.plus(part, math.prod(local[axis + 1 :]))
+        return bank, address
+
+    def load(self, operation: ir.Operation) -> None:
+        memory, *indices = operation.operands
+        array = self.names[memory]
+        if isinstance(array, RegisterArray):
+            where = self.flat(array.shape, indices)
+            self.names[operation.results[0]] = self.read_register(array, where)
+            return
+        assert isinstance(array, Memory)
+        flat = self.flat(array.shape, indices)
+        bank, local = self.bank_and_address(array, indices)
+        key = (array, flat, self.work.versions.get(array, 0))
+        if key not in self.work.loaded:
+            banks = tuple(range(array.banks)) if bank.terms else (bank.constant,)
+            load = Load(array, flat, banks, self.values.linear(local, array.address_width))
+            load.nodes = [self.values.loaded(load, b, self.work.segment) for b in banks]
+            self.work.loaded[key] = load
+            self.work.segment.actions.append(load)
+        found = self.work.loaded[key].nodes
+        self.names[operation.results[0]] = self.values.element(found, self.values.linear(bank))
+
+    def read_register(self, array: RegisterArray, where: Linear) -> Node:
+        if not where.terms:
+            return self.current(array.elements[where.constant])
+        possible = array.elements[: where.high + 1]
+        return self.values.element([self.current(r) for r in possible], self.values.linear(where))
+
+    def current(self, register: Register) -> Node:
+        """What a register holds after the writes so far."""
+        old = self.values.read(register, self.work.segment)
+        if register in self.work.private:
+            old = self.values.constant(0, register.width)
+        if register not in self.work.written:
+            return old
+        data, enable = self.work.written[register]
+        return self.values.mux(enable, data, old)
+
+    def store(self, operation: ir.Operation) -> None:
+        value, memory, *indices = operation.operands
+        array, data = self.names[memory], self.data(value)
+        if isinstance(array, RegisterArray):
+            where = self.flat(array.shape, indices)
+            for number, register in enumerate(array.elements):
+                is_it = self.values.compare_indices("eq", where, Linear((), number))
+                self.write_register(register, data, self.values.both(self.here(self.condition), is_it))
+            return
+        assert isinstance(array, Memory)
+        self.work.versions[array] = self.work.versions.get(array, 0) + 1
+        flat = self.flat(array.shape, indices)
+        bank, local = self.bank_and_address(array, indices)
+        address = self.values.linear(local, array.address_width)
+        for number in range(array.banks) if bank.terms else (bank.constant,):
+            is_it = self.values.compare_indices("eq", bank, Linear((), number))
+            enable = self.values.both(self.here(self.condition), is_it)
+            if enable is not self.values.false:
+                self.work.segment.actions.append(Store(array, flat, number, address, data, enable))
+
+    def write_register(self, register: Register, data: Node, enable: Node) -> None:
+        if enable is self.values.false:
+            return
+        if enable is not self.values.true and register in self.work.written:
+            old_data, old_enable = self.work.written[register]
+            data, enable = self.values.mux(enable, data, old_data), self.values.either(enable, old_enable)
+        self.work.written[register] = (data, enable)
+
+    # -- control --------------------------------------------------------------------------------------------------
+
+    def for_(self, operation: ir.Operation) -> None:
+        if len(operation.results):
+            raise fail(operation, "carries values from one iteration to the next, and has no circuit here")
+        trips = trip_count(operation)
+        first, step = (constant_index(operation.operands[i]) for i in (0, 2))
+        if trips is None or first is None or step is None:
+            raise fail(operation, "has bounds that are not constant, and has no circuit here")
+        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        if trips in (copies, 1):
+            self.unrolled(operation, Linear((), first), step, trips)
+            return
+        if trips == 0:
+            return
+        if self.pipeline is not None:
+            raise fail(operation, "stands in a pipelined loop, so it must be unrolled whole (loop.unroll = trip count)")
+        label = self.fresh(self.labels[operation])
+        counter = Counter(f"{label}_i", first, step * copies, trips // copies)
+        index = Linear(((self.values.counter(counter), 1),))
+        self.flush()
+        if PIPELINE in operation.attributes:
+            self.pipelined(operation, label, counter, lambda: self.unrolled(operation, index, step, copies))
+            return
+        outer, self.steps, outer_place, self.place = self.steps, [], self.place, label
+        self.unrolled(operation, index, step, copies)
+        self.flush()
+        found, self.steps, self.place = self.steps, outer, outer_place
+        if found:
+            self.steps.append(Loop(label, counter, found))
+
+    def unrolled(self, operation: ir.Operation, index: Linear, step: int, copies: int) -> None:
+        """Copies of a body, one for each of so many values of its index."""
+        body = operation.regions[0].blocks[0]
+        for number in range(copies):
+            self.names[body.arguments[0]] = index.plus(Linear((), number * step))
+            self.block(body)
+
+    def pipelined(self, operation: ir.Operation, label: str, counter: Counter, fill: Any) -> None:
+        self.pipeline = operation
+        self.work = _Work(Segment(label))
+        fill()
+        self.close()
+        if self.work.segment.actions:
+            wanted = to_python(operation.attributes[PIPELINE])
+            self.steps.append(Pipeline(label, counter, wanted, self.work.segment, operation))
+        self.pipeline = None
+        self.work = self.new_work()
+
+    def if_(self, operation: ir.Operation) -> None:
+        condition = self.data(operation.operands[0])
+        blocks = [list(region.blocks) for region in operation.regions]
+        if condition.op == "constant":
+            taken = blocks[0 if condition.detail else 1]
+            for block in taken:
+                self.block(block)
+                self.name_results(operation, block)
+            return
+        if any(self.is_kept(inner) for inner in walk(operation)):
+            self.branch(operation, condition, blocks)
+            return
+        outer = self.condition
+        results = []
+        for block, own in zip(blocks, (condition, self.values.inverse(condition)), strict=True):
+            self.condition = self.values.both(outer, own)
+            for only in block:
+                self.block(only)
+                results.append([self.names[v] for v in list(only.operations)[-1].operation.operands])
+        self.condition = outer
+        for value, left, right in zip(operation.results, *results, strict=True) if len(operation.results) else ():
+            if not (isinstance(left, Node) and isinstance(right, Node)):
+                raise fail(operation, "gives an index, and has no circuit here")
+            self.names[value] = self.values.mux(condition, self.here(left), self.here(right))
+
+    def name_results(self, operation: ir.Operation, block: ir.Block) -> None:
+        yielded = list(block.operations)[-1].operation.operands
+        for value, given in zip(operation.results, yielded, strict=True):
+            self.names[value] = self.names[given]
+
+    @staticmethod
+    def is_kept(operation: ir.Operation) -> bool:
+        """Whether an op is a loop that the circuit runs through."""
+        if operation.name != "scf.for":
+            return False
+        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        return trip_count(operation) not in (copies, 1)
+
+    def branch(self, operation: ir.Operation, condition: Node, blocks: list[list[ir.Block]]) -> None:
+        if len(operation.results):
+            raise fail(operation, "gives values of loops, and has no circuit here")
+        if self.pipeline is not None or self.condition is not self.values.true:
+            raise fail(operation, "holds loops in a condition or a pipeline, and has no circuit here")
+        self.flush()
+        name = self.fresh(f"{self.place}_if", "")
+        if condition.home is not None:
+            condition = self.values.read(self.kept_register(condition), None)
+        then = [step for block in blocks[0] for step in self.steps_of(f"{name}_then", block)]
+        otherwise = [step for block in blocks[1] for step in self.steps_of(f"{name}_else", block)]
+        if then or otherwise:
+            self.steps.append(Branch(name, condition, then, otherwise, operation))
+
+    def kept_register(self, node: Node) -> Register:
+        self.here(node)
+        return self.held[node]
+
+
+def width_for(number: int) -> int:
+    """The bits of a number that is not negative."""
+    return max(1, number.bit_length())
+
+
+def elaborate(function: Any) -> Circuit:
+    """The circuit of a kernel, not scheduled yet. Raises PassError for what has no circuit."""
+    return _Elaboration(function).run()
+
+
+__all__ = ["INDEX_WIDTH", "MAX_REGISTERS", "elaborate"]

@@ -1,0 +1,361 @@
+"""Prints a scheduled circuit as SystemVerilog, through CIRCT: `go` starts it, `done` is set in its last cycle.
+
+Control is a token that goes from step to step: `go` of a segment is set in its first cycle, a register later in its
+second, and so on; nothing waits between one step and the next. A value that is used later than it is made goes through
+a register for each cycle between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.lowering.target.rtl.circuit import (
+    Branch,
+    Circuit,
+    Counter,
+    Load,
+    Loop,
+    Memory,
+    Node,
+    Pipeline,
+    Register,
+    Segment,
+    Step,
+    Store,
+    Write,
+)
+from terrace.lowering.target.rtl.operators import cycles
+from terrace.lowering.target.rtl.schedule import Schedule, SegmentSchedule
+
+_SHIFTS = {"shl": "shl", "shrs": "shrs", "shru": "shru"}
+_PLAIN = {"add": "add", "and": "and", "or": "or", "sub": "sub", "xor": "xor"}
+
+
+def port_name(memory: Memory, bank: int) -> str:
+    """The start of the names of a bank's ports."""
+    return memory.name if memory.banks == 1 else f"{memory.name}_bank{bank}"
+
+
+class _Values:
+    """The values of one segment, each in the cycles that need it."""
+
+    def __init__(self, printer: _Printer, name: str, counter: Counter | None, times: SegmentSchedule) -> None:
+        self.printer, self.design, self.times = printer, printer.design, times
+        self.name, self.counter = name, counter
+        self.written = {a.register for a in times.at if isinstance(a, Write)}
+        self.made: dict[tuple[Node, int], Any] = {}
+        self.steady: dict[Node, bool] = {}
+
+    def at(self, node: Node, cycle: int) -> Any:
+        """A value in a cycle."""
+        if node.op == "constant":
+            return self.design.constant(node.detail, node.width)
+        first = self.times.ready(node)
+        if self.is_steady(node):
+            cycle = first
+        if (node, cycle) not in self.made:
+            assert cycle >= first, f"{node.op} is used in cycle {cycle}, before cycle {first}"
+            value = self.fresh(node) if cycle == first else self.later(node, cycle)
+            self.made[node, cycle] = value
+        return self.made[node, cycle]
+
+    def is_steady(self, node: Node) -> bool:
+        """Whether a value stays the same for as long as the segment runs."""
+        if node not in self.steady:
+            if node.op == "read":
+                self.steady[node] = node.detail[0] not in self.written
+            else:
+                changes = node.op == "loaded" or (node.op == "counter" and node.detail is self.counter)
+                self.steady[node] = not changes and all(self.is_steady(n) for n in node.inputs)
+        return self.steady[node]
+
+    def later(self, node: Node, cycle: int) -> Any:
+        name = f"{self.name}_{node.op}{node.number}_cycle{cycle}"
+        return self.design.delayed(name, self.at(node, cycle - 1))
+
+    def fresh(self, node: Node) -> Any:
+        design, start = self.design, self.times.start[node]
+        if node.op == "counter":
+            return self.printer.counter(node)
+        if node.op == "read":
+            return self.printer.register(node.detail[0])
+        if node.op == "loaded":
+            return self.printer.loaded(*node.detail)
+        operands = [self.at(n, start) for n in node.inputs]
+        value = _operator(design, node, operands)
+        for number in range(cycles(node)):
+            value = design.delayed(f"{self.name}_product{node.number}_{number}", value)
+        return value
+
+
+def _operator(design: Any, node: Node, operands: list[Any]) -> Any:
+    """The gates of a value."""
+    if node.op in _PLAIN:
+        return design.comb(_PLAIN[node.op], *operands)
+    if node.op in _SHIFTS:
+        return design.comb(_SHIFTS[node.op], *operands)
+    if node.op == "compare":
+        return design.compare(node.detail, *operands)
+    if node.op == "mux":
+        return design.comb("mux", *operands)
+    if node.op in ("sext", "zext"):
+        return design.extended(operands[0], node.width, node.op == "sext")
+    if node.op == "trunc":
+        return design.part(operands[0], 0, node.width)
+    if node.op == "multiply":
+        return design.comb("mul", *(design.extended(o, node.width, sign=True) for o in operands))
+    if node.op in ("divide", "remainder"):
+        return design.comb("divu" if node.op == "divide" else "modu", *operands)
+    if node.op == "element":
+        index, *elements = operands
+        return _selected(design, elements, index)
+    assert node.op == "linear", node.op
+    return _linear(design, node, operands)
+
+
+def _selected(design: Any, elements: list[Any], index: Any) -> Any:
+    """A tree of multiplexers, by the bits of the index."""
+    bit = 0
+    while len(elements) > 1:
+        choose = design.part(index, bit, 1)
+        pairs = [elements[i : i + 2] for i in range(0, len(elements), 2)]
+        elements = [design.comb("mux", choose, p[1], p[0]) if len(p) == 2 else p[0] for p in pairs]
+        bit += 1
+    return elements[0]
+
+
+def _linear(design: Any, node: Node, operands: list[Any]) -> Any:
+    """A linear sum of shifted terms: a multiplication by a constant must not take a DSP block."""
+    factors, constant = node.detail
+    total = None if constant == 0 else design.constant(constant, node.width)
+    for factor, operand, source in zip(factors, operands, node.inputs, strict=True):
+        wide = design.extended(operand, node.width, sign=source.low < 0)
+        for bit in range(abs(factor).bit_length()):
+            if not abs(factor) >> bit & 1 or bit >= node.width:
+                continue
+            term = wide
+            if bit:
+                low = design.part(wide, 0, node.width - bit)
+                term = design.comb("concat", low, design.constant(0, bit), width=node.width)
+            if factor < 0:
+                term = design.comb("sub", design.constant(0, node.width), term)
+            total = term if total is None else design.comb("add", total, term)
+    return design.constant(0, node.width) if total is None else total
+
+
+class _Printer:
+    """Makes the design of one circuit."""
+
+    def __init__(self, circuit: Circuit, times: Schedule) -> None:
+        from terrace.circt import Design
+
+        self.circuit, self.times = circuit, times
+        accesses = [a for found in times.values() for a in found.at if not isinstance(a, Write)]
+        self.read = sorted({(a.memory.name, b) for a in accesses if isinstance(a, Load) for b in a.banks})
+        self.stored = sorted({(a.memory.name, a.bank) for a in accesses if isinstance(a, Store)})
+        inputs, outputs = self.ports()
+        self.design = Design(circuit.name, [("go", 1), *inputs], [("done", 1), *outputs])
+        self.counters: dict[Counter, Any] = {}
+        self.registers: dict[Register, Any] = {}
+        self.reads: dict[tuple[Memory, int], list[tuple[Any, Any]]] = {}
+        self.stores: dict[tuple[Memory, int], list[tuple[Any, Any, Any]]] = {}
+        self.writes: dict[Register, list[tuple[Any, Any]]] = {}
+        self.elements: dict[tuple[Memory, int], Any] = {}
+        self.local: dict[tuple[Memory, int], Any] = {}
+
+    def ports(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        inputs, outputs = [], []
+        for memory in self.circuit.arguments:
+            for bank in range(memory.banks):
+                name = port_name(memory, bank)
+                if (memory.name, bank) in self.read:
+                    outputs.append((f"{name}_read_address", memory.address_width))
+                    inputs.append((f"{name}_read_data", memory.width))
+                if (memory.name, bank) in self.stored:
+                    outputs += [(f"{name}_write", 1), (f"{name}_write_address", memory.address_width)]
+                    outputs.append((f"{name}_write_data", memory.width))
+        return inputs, outputs
+
+    def print(self) -> str:
+        design = self.design
+        go = design.inputs["go"]
+        last = self.steps(self.circuit.steps, go)
+        outputs = {"done": go if last is None else last}
+        for register, made in self.registers.items():
+            self.connect_register(register, made)
+        for memory in self.circuit.memories:
+            for bank in range(memory.banks):
+                self.connect_bank(memory, bank, outputs)
+        return design.verilog(outputs)
+
+    # -- what holds values ----------------------------------------------------------------------------------------
+
+    def counter(self, node: Node) -> Any:
+        counter = node.detail
+        if counter not in self.counters:
+            self.counters[counter] = self.design.register(counter.name, node.width, counter.first)
+        return self.counters[counter]
+
+    def register(self, register: Register) -> Any:
+        if register not in self.registers:
+            self.registers[register] = self.design.register(register.name, register.width)
+        return self.registers[register]
+
+    def loaded(self, load: Load, bank: int) -> Any:
+        memory = load.memory
+        if memory.argument is not None:
+            return self.design.inputs[f"{port_name(memory, bank)}_read_data"]
+        key = (memory, bank)
+        if key not in self.elements:
+            made = self.design
+            address, enable = made.constant(0, memory.address_width), made.constant(1, 1)
+            self.elements[key] = made.memory_read(self.own(memory, bank), address, enable, memory.width)
+        return self.elements[key]
+
+    def own(self, memory: Memory, bank: int) -> Any:
+        key = (memory, bank)
+        if key not in self.local:
+            self.local[key] = self.design.memory(port_name(memory, bank), max(2, memory.depth), memory.width)
+        return self.local[key]
+
+    def connect_register(self, register: Register, made: Any) -> None:
+        value = made
+        for enable, data in self.writes.get(register, ()):
+            value = self.design.comb("mux", enable, data, value)
+        self.design.connect(made, value)
+
+    def connect_bank(self, memory: Memory, bank: int, outputs: dict[str, Any]) -> None:
+        """Each port belongs to the access whose cycle it is."""
+        design, name, key = self.design, port_name(memory, bank), (memory, bank)
+        reads, stores = self.reads.get(key, []), self.stores.get(key, [])
+        if reads:
+            address = reads[-1][1]
+            for valid, other in reversed(reads[:-1]):
+                address = design.comb("mux", valid, other, address)
+            if memory.argument is not None:
+                outputs[f"{name}_read_address"] = address
+            elif key in self.elements:
+                self.elements[key].owner.operands[1] = address
+        if not stores:
+            return
+        enable, address, data = stores[-1]
+        for valid, other, value in reversed(stores[:-1]):
+            enable = design.comb("or", valid, enable)
+            address, data = design.comb("mux", valid, other, address), design.comb("mux", valid, value, data)
+        if memory.argument is None:
+            design.memory_write(self.own(memory, bank), address, data, enable)
+        else:
+            outputs |= {f"{name}_write": enable, f"{name}_write_address": address, f"{name}_write_data": data}
+
+    # -- control --------------------------------------------------------------------------------------------------
+
+    def steps(self, steps: Sequence[Step], go: Any) -> Any:
+        """Run steps one after the other; what is set in the last cycle of the last, or None if there are none."""
+        last = None
+        for step in steps:
+            start = go if last is None else self.design.delayed(f"{step.name}_go", last, 0)
+            if isinstance(step, Segment):
+                made = self.segment(step, start)
+            elif isinstance(step, Loop):
+                made = self.loop(step, start)
+            else:
+                made = self.pipeline(step, start) if isinstance(step, Pipeline) else self.branch(step, start)
+            last = last if made is None else made
+        return last
+
+    def segment(self, segment: Segment, go: Any) -> Any:
+        if segment not in self.times:
+            return None
+        return self.actions(segment, None, go)
+
+    def actions(self, segment: Segment, counter: Counter | None, go: Any) -> Any:
+        """All that a segment does, which `go` starts; what is set in its last cycle."""
+        times = self.times[segment]
+        values = _Values(self, segment.name, counter, times)
+        valid = [go]
+        for cycle in range(1, times.depth):
+            valid.append(self.design.delayed(f"{segment.name}_cycle{cycle}", valid[-1], 0))
+        for action, cycle in times.at.items():
+            now = valid[cycle]
+            if isinstance(action, Load):
+                address = values.at(action.address, cycle)
+                for bank in action.banks:
+                    self.reads.setdefault((action.memory, bank), []).append((now, address))
+                continue
+            if action.enable.op != "constant":
+                now = self.design.comb("and", now, values.at(action.enable, cycle))
+            data = values.at(action.data, cycle)
+            if isinstance(action, Store):
+                address = values.at(action.address, cycle)
+                self.stores.setdefault((action.memory, action.bank), []).append((now, address, data))
+            else:
+                self.register(action.register)
+                self.writes.setdefault(action.register, []).append((now, data))
+        return valid[-1]
+
+    def count(self, counter: Counter, advance: Any) -> Any:
+        """Move a counter on, at the end of a cycle in which `advance` is set; whether it is at its last value."""
+        design = self.design
+        width = max(counter.first.bit_length(), counter.last.bit_length(), 1)
+        if min(counter.first, counter.last) < 0:
+            width = max((-min(counter.first, counter.last) - 1).bit_length(), width) + 1
+        if counter not in self.counters:
+            self.counters[counter] = design.register(counter.name, width, counter.first)
+        index = self.counters[counter]
+        is_last = design.compare("eq", index, design.constant(counter.last, width))
+        following = design.comb("add", index, design.constant(counter.step, width))
+        first = design.constant(counter.first, width)
+        moved = design.comb("mux", is_last, first, following)
+        design.connect(index, design.comb("mux", advance, moved, index))
+        return is_last
+
+    def loop(self, loop: Loop, go: Any) -> Any:
+        design = self.design
+        again = design.register(f"{loop.name}_again", 1, 0)
+        end = self.steps(loop.steps, design.comb("or", go, again))
+        if end is None:
+            again.owner.erase()
+            return None
+        is_last = self.count(loop.counter, end)
+        design.connect(again, design.comb("and", end, design.comb("xor", is_last, design.constant(1, 1))))
+        return design.comb("and", end, is_last)
+
+    def pipeline(self, pipeline: Pipeline, go: Any) -> Any:
+        if pipeline.body not in self.times:
+            return None
+        design, times = self.design, self.times[pipeline.body]
+        again = design.register(f"{pipeline.name}_again", 1, 0)
+        issue = design.comb("or", go, again)
+        is_last = self.count(pipeline.counter, issue)
+        following = design.comb("and", issue, design.comb("xor", is_last, design.constant(1, 1)))
+        for cycle in range(1, times.interval):
+            following = design.delayed(f"{pipeline.name}_wait{cycle}", following, 0)
+        design.connect(again, following)
+        self.actions(pipeline.body, pipeline.counter, issue)
+        last = design.comb("and", issue, is_last)
+        for cycle in range(1, times.depth):
+            last = design.delayed(f"{pipeline.name}_last{cycle}", last, 0)
+        return last
+
+    def branch(self, branch: Branch, go: Any) -> Any:
+        design = self.design
+        empty = SegmentSchedule(0)
+        _start(branch.condition, empty)
+        condition = _Values(self, branch.name, None, empty).at(branch.condition, 0)
+        chosen = design.comb("and", go, condition)
+        refused = design.comb("and", go, design.comb("xor", condition, design.constant(1, 1)))
+        then, otherwise = self.steps(branch.then, chosen), self.steps(branch.otherwise, refused)
+        return design.comb("or", chosen if then is None else then, refused if otherwise is None else otherwise)
+
+
+def _start(node: Node, times: SegmentSchedule) -> None:
+    """All values of a condition in one cycle."""
+    times.start[node] = 0
+    for operand in node.inputs:
+        _start(operand, times)
+
+
+def print_verilog(circuit: Circuit, times: Schedule) -> str:
+    """The SystemVerilog of a circuit. Raises TargetError if CIRCT is not installed."""
+    return _Printer(circuit, times).print()

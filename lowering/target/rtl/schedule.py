@@ -1,0 +1,265 @@
+"""The static schedule of a circuit: in which cycle of its segment each value and action takes place.
+
+As soon as possible, in the order of the program, within what memory ports, dependences and the clock allow; a pipeline
+starts its iterations as often as it was asked to, or as its dependences let it. Pure functions of the circuit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from terrace.lowering.target.rtl.circuit import (
+    Action,
+    Branch,
+    Circuit,
+    Counter,
+    Load,
+    Loop,
+    Node,
+    Register,
+    Segment,
+    Step,
+    Store,
+    Write,
+    needs,
+    pipelines,
+    segments,
+)
+from terrace.lowering.target.rtl.operators import CLOCK_NS, cycles, delay
+
+
+@dataclasses.dataclass
+class SegmentSchedule:
+    """When a segment does what: the cycle in which each value's operator starts, and of each action."""
+
+    interval: int
+    """Cycles from one iteration of a pipeline to the next; 0 if nothing overlaps."""
+
+    start: dict[Node, int] = dataclasses.field(default_factory=dict)
+    at: dict[Action, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        """Cycles from the first to the last, both counted."""
+        return 1 + max(self.at[a] for a in self.at)
+
+    def ready(self, node: Node) -> int:
+        """The first cycle in which a value can be used."""
+        return self.start[node] + cycles(node)
+
+
+Schedule = Mapping[Segment, SegmentSchedule]
+
+
+class _Conflict(Exception):
+    """The interval is too short for a dependence between iterations."""
+
+
+def live_actions(circuit: Circuit) -> dict[Segment, list[Action]]:
+    """What each segment does that matters: loads that are used, writes of registers that are read."""
+    live: dict[Segment, list[Action]] = {segment: [] for segment in segments(circuit.steps)}
+    read: set[Register] = set()
+    used: set[Load] = set()
+    seen: set[Node] = set()
+
+    def visit(node: Node) -> None:
+        if node in seen:
+            return
+        seen.add(node)
+        if node.op == "read":
+            read.add(node.detail[0])
+        elif node.op == "loaded" and node.detail[0] not in used:
+            used.add(node.detail[0])
+            visit(node.detail[0].address)
+        for operand in node.inputs:
+            visit(operand)
+
+    for condition in conditions(circuit.steps):
+        visit(condition)
+    kept: set[Action] = set()
+    while True:
+        before = len(kept)
+        for segment in live:
+            for action in segment.actions:
+                is_seen = isinstance(action, Store) or (isinstance(action, Write) and action.register in read)
+                if is_seen and action not in kept:
+                    kept.add(action)
+                    for node in needs(action):
+                        visit(node)
+        if len(kept) == before:
+            break
+    return {s: [a for a in s.actions if a in kept or a in used] for s in live}
+
+
+def conditions(steps: list[Step]) -> list[Node]:
+    """The conditions of all branches."""
+    found: list[Node] = []
+    for step in steps:
+        if isinstance(step, Branch):
+            found += [step.condition, *conditions(step.then), *conditions(step.otherwise)]
+        elif isinstance(step, Loop):
+            found += conditions(step.steps)
+    return found
+
+
+class _Scheduler:
+    """Schedules one segment at one interval."""
+
+    def __init__(self, actions: list[Action], counter: Counter | None, interval: int) -> None:
+        self.actions, self.counter, self.interval = actions, counter, interval
+        self.result = SegmentSchedule(interval)
+        self.time: dict[Node, float] = {}
+        self.busy: set[tuple[object, int, bool, int]] = set()
+        self.reads: dict[Register, list[Node]] = {}
+
+    def run(self) -> SegmentSchedule:
+        writes = [a for a in self.actions if isinstance(a, Write)]
+        for action in self.actions:
+            if not isinstance(action, Write):
+                self.place(action)
+        for action in writes:
+            for node in needs(action):
+                self.visit(node)
+        for action in writes:
+            earliest = self.earliest(needs(action))
+            reads = [self.result.start[n] for n in self.reads.get(action.register, ()) if n in self.result.start]
+            self.put(action, max([earliest, *reads]))
+        if self.interval:
+            self.check_registers(writes)
+            self.check_memories()
+        return self.result
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def visit(self, node: Node) -> None:
+        """Give a value its cycle: the first in which its operands are there and its gates fit the clock."""
+        result = self.result
+        if node in result.start or node.op == "loaded":
+            return
+        if node.op == "read":
+            self.reads.setdefault(node.detail[0], []).append(node)
+            return  # its first use says when it is read
+        for operand in node.inputs:
+            self.visit(operand)
+        start = self.earliest(node.inputs)
+        time = max((self.time[n] for n in node.inputs if n in self.time and result.ready(n) == start), default=0.0)
+        if time and time + delay(node) > CLOCK_NS:
+            start, time = start + 1, 0.0
+        result.start[node] = start
+        self.time[node] = 0.0 if cycles(node) else time + delay(node)
+        self.use(node.inputs, start)
+
+    def earliest(self, inputs: tuple[Node, ...]) -> int:
+        return max((self.result.ready(n) for n in inputs if n.op != "read"), default=0)
+
+    def use(self, inputs: tuple[Node, ...], cycle: int) -> None:
+        """A register is read in the first cycle that needs it, as late as can be: an iteration before writes it."""
+        for node in inputs:
+            if node.op == "read":
+                self.result.start[node] = min(cycle, self.result.start.get(node, cycle))
+
+    def put(self, action: Action, cycle: int) -> None:
+        self.result.at[action] = cycle
+        self.use(needs(action), cycle)
+
+    # -- memories -------------------------------------------------------------------------------------------------
+
+    def place(self, action: Load | Store) -> None:
+        """The first cycle in which the operands and the port are there and memory holds what it should."""
+        for node in needs(action):
+            self.visit(node)
+        cycle = self.earliest(needs(action))
+        for other, then in self.result.at.items():
+            if isinstance(other, (Load, Store)) and may_meet(other, action):
+                if isinstance(other, Store):
+                    cycle = max(cycle, then + 1)
+                elif isinstance(action, Store):
+                    cycle = max(cycle, then)
+        tried = 0
+        while any(slot in self.busy for slot in self.slots(action, cycle)):
+            cycle, tried = cycle + 1, tried + 1
+            if self.interval and tried == self.interval:
+                raise _Conflict
+        self.busy.update(self.slots(action, cycle))
+        self.put(action, cycle)
+        if isinstance(action, Load):
+            for node in action.nodes:
+                self.result.start[node], self.time[node] = cycle, 0.0
+
+    def slots(self, action: Load | Store, cycle: int) -> list[tuple[object, int, bool, int]]:
+        """The ports that an access takes, in a cycle modulo the interval."""
+        when = cycle % self.interval if self.interval else cycle
+        return [(action.memory, bank, isinstance(action, Store), when) for bank in banks_of(action)]
+
+    # -- between iterations ---------------------------------------------------------------------------------------
+
+    def check_registers(self, writes: list[Write]) -> None:
+        """What an iteration writes is there when the next one reads."""
+        for action in writes:
+            for node in self.reads.get(action.register, ()):
+                if node in self.result.start and self.result.start[node] + self.interval <= self.result.at[action]:
+                    raise _Conflict
+
+    def check_memories(self) -> None:
+        found = [(a, cycle) for a, cycle in self.result.at.items() if isinstance(a, (Load, Store))]
+        for first, at_first in found:
+            for second, at_second in found:
+                if isinstance(first, Load) and isinstance(second, Load):
+                    continue
+                distance = self.iterations_between(first, second)
+                if distance is None:
+                    continue
+                gap = distance * self.interval + at_second - at_first
+                if gap < (1 if isinstance(first, Store) else 0):
+                    raise _Conflict
+
+    def iterations_between(self, first: Load | Store, second: Load | Store) -> int | None:
+        """The least number of iterations, 1 or more, after which `second` may meet what `first` meets now."""
+        if first.memory is not second.memory or not set(banks_of(first)) & set(banks_of(second)):
+            return None
+        assert self.counter is not None
+        if any(n.op != "counter" for a in (first, second) for n, _ in a.flat.terms):
+            return 1
+        factors = [sum(f for n, f in a.flat.terms if n.detail is self.counter) for a in (first, second)]
+        rest = second.flat.plus(first.flat, -1)
+        if rest.terms or factors[0] != factors[1]:
+            return 1
+        stride = factors[1] * self.counter.step
+        if stride == 0:
+            return 1 if rest.constant == 0 else None
+        distance, remainder = divmod(-rest.constant, stride)
+        return distance if remainder == 0 and 1 <= distance < self.counter.trips else None
+
+
+def banks_of(access: Load | Store) -> tuple[int, ...]:
+    return access.banks if isinstance(access, Load) else (access.bank,)
+
+
+def may_meet(first: Load | Store, second: Load | Store) -> bool:
+    """Whether two accesses of one iteration may be to the same element."""
+    if first.memory is not second.memory or not set(banks_of(first)) & set(banks_of(second)):
+        return False
+    difference = second.flat.plus(first.flat, -1)
+    return bool(difference.terms) or difference.constant == 0
+
+
+def schedule(circuit: Circuit) -> dict[Segment, SegmentSchedule]:
+    """The schedule of every segment that does anything."""
+    live = live_actions(circuit)
+    bodies = {p.body: p for p in pipelines(circuit.steps)}
+    found: dict[Segment, SegmentSchedule] = {}
+    for segment, actions in live.items():
+        if not actions:
+            continue
+        pipeline = bodies.get(segment)
+        if pipeline is None:
+            found[segment] = _Scheduler(actions, None, 0).run()
+            continue
+        interval = pipeline.wanted
+        while segment not in found:
+            try:
+                found[segment] = _Scheduler(actions, pipeline.counter, interval).run()
+            except _Conflict:
+                interval += 1
+    return found

@@ -1,0 +1,159 @@
+"""The only file that imports CIRCT's bindings, which are an optional package: hardware modules, made and printed.
+
+They hold an MLIR of their own: nothing of `terrace.mlir` can be passed to them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.errors import TargetError
+
+try:
+    import circt
+    from circt import ir
+    from circt.dialects import hw
+    from circt.passmanager import PassManager
+except ImportError as error:
+    raise TargetError(
+        f"SystemVerilog needs CIRCT, which cannot be imported ({error}); pip install 'mlir-terrace[hls]'"
+    ) from error
+
+_PASSES = (
+    "builtin.module(canonicalize,cse,hw.module(lower-seq-hlmem),lower-seq-to-sv,canonicalize,cse,"
+    "hw.module(prettify-verilog))"
+)
+_STYLE = "disallowLocalVariables,disallowPackedArrays,locationInfoStyle=none,emittedLineLength=110"
+
+
+class Design:
+    """A module of SystemVerilog in the making: `clk`, `rst`, then the given ports.
+
+    Every method that makes a value returns it. A register is made before its next value is known: `connect` gives it.
+    """
+
+    def __init__(self, name: str, inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]) -> None:
+        self.context = ir.Context()
+        circt.register_dialects(self.context)
+        with self.context, ir.Location.unknown():
+            self.module = ir.Module.create()
+            clock = ir.Type.parse("!seq.clock")
+            ports = [("clk", clock), ("rst", self.bits(1)), *((n, self.bits(w)) for n, w in inputs)]
+            with ir.InsertionPoint(self.module.body):
+                made = hw.HWModuleOp(name, ports, [(n, self.bits(w)) for n, w in outputs])
+            self.block = made.add_entry_block()
+        self.clock, self.reset, *rest = self.block.arguments
+        self.inputs = {n: value for (n, _), value in zip(inputs, rest, strict=True)}
+        self.widths = dict(outputs)
+        self.constants: dict[tuple[int, int], Any] = {}
+
+    def bits(self, width: int) -> Any:
+        with self.context:
+            return ir.IntegerType.get_signless(width)
+
+    def op(self, name: str, results: Sequence[Any], operands: Sequence[Any], /, **attributes: Any) -> Any:
+        """An op of any dialect; its result, or None."""
+        with self.context, ir.Location.unknown(), ir.InsertionPoint(self.block):
+            made = ir.Operation.create(name, list(results), list(operands), attributes)
+        return made.results[0] if len(made.results) else None
+
+    def attribute(self, value: int | str | Sequence[int]) -> Any:
+        with self.context:
+            if isinstance(value, str):
+                return ir.StringAttr.get(value)
+            if isinstance(value, int):
+                return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
+            return ir.DenseI32ArrayAttr.get(list(value))
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def constant(self, number: int, width: int) -> Any:
+        key = (number & ((1 << width) - 1), width)
+        if key not in self.constants:
+            with self.context:
+                value = ir.IntegerAttr.get(self.bits(width), key[0] - (1 << width if key[0] >> (width - 1) else 0))
+            self.constants[key] = self.op("hw.constant", [self.bits(width)], [], value=value)
+        return self.constants[key]
+
+    def comb(self, name: str, *operands: Any, width: int | None = None) -> Any:
+        """An op of the dialect comb, whose result has the type of its last operand or so many bits."""
+        return self.op(f"comb.{name}", [operands[-1].type if width is None else self.bits(width)], operands)
+
+    def compare(self, predicate: str, left: Any, right: Any) -> Any:
+        order = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
+        number = self.attribute(order.index(predicate))
+        return self.op("comb.icmp", [self.bits(1)], [left, right], predicate=number)
+
+    def part(self, value: Any, low: int, width: int) -> Any:
+        """`width` bits of a value, from bit `low` on."""
+        if low == 0 and width == value.type.width:
+            return value
+        with self.context:
+            number = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), low)
+        return self.op("comb.extract", [self.bits(width)], [value], lowBit=number)
+
+    def extended(self, value: Any, width: int, sign: bool) -> Any:
+        """A value with more bits."""
+        more = width - value.type.width
+        if more <= 0:
+            return self.part(value, 0, width)
+        top = self.constant(0, more)
+        if sign:
+            top = self.comb("replicate", self.part(value, value.type.width - 1, 1), width=more)
+        return self.comb("concat", top, value, width=width)
+
+    # -- what holds values ----------------------------------------------------------------------------------------
+
+    def register(self, name: str, width: int, reset: int | None = None) -> Any:
+        """A register, to be connected; one without a reset starts undefined."""
+        unknown = self.constant(0, width)
+        resets = [] if reset is None else [self.reset, self.constant(reset, width)]
+        sizes = self.attribute([1, 1, len(resets) // 2, len(resets) // 2, 0])
+        operands = [unknown, self.clock, *resets]
+        return self.op(
+            "seq.compreg", [self.bits(width)], operands, name=self.attribute(name), operandSegmentSizes=sizes
+        )
+
+    def connect(self, register: Any, value: Any) -> None:
+        """What a register holds from the next cycle on."""
+        register.owner.operands[0] = value
+
+    def delayed(self, name: str, value: Any, reset: int | None = None) -> Any:
+        """A value one cycle later."""
+        made = self.register(name, value.type.width, reset)
+        self.connect(made, value)
+        return made
+
+    def memory(self, name: str, depth: int, width: int) -> Any:
+        with self.context:
+            type_ = ir.Type.parse(f"!seq.hlmem<{depth}xi{width}>")
+        return self.op("seq.hlmem", [type_], [self.clock, self.reset], sym_name=self.attribute(name))
+
+    def memory_read(self, memory: Any, address: Any, enable: Any, width: int) -> Any:
+        """The element one cycle later; the old one if it is written meanwhile."""
+        return self.op(
+            "seq.read",
+            [self.bits(width)],
+            [memory, address, enable],
+            latency=self.attribute(1),
+            operandSegmentSizes=self.attribute([1, 1, 1]),
+        )
+
+    def memory_write(self, memory: Any, address: Any, data: Any, enable: Any) -> None:
+        self.op("seq.write", [], [memory, address, data, enable], latency=self.attribute(1))
+
+    # -- text -----------------------------------------------------------------------------------------------------
+
+    def verilog(self, outputs: dict[str, Any]) -> str:
+        """End the module and print it. The values of `outputs` are by port."""
+        self.op("hw.output", [], [outputs[name] for name in self.widths])
+        with self.context, ir.Location.unknown():
+            operation = self.module.operation
+            operation.verify()
+            PassManager.parse(_PASSES).run(operation)
+            operation.attributes["circt.loweringOptions"] = ir.StringAttr.get(_STYLE)
+            text = io.StringIO()
+            circt.export_verilog(self.module, text)
+        return text.getvalue()

@@ -1,0 +1,242 @@
+"""Co-simulation: each kernel of a design runs as SystemVerilog in Verilator and as C++, on the same vectors.
+
+The two are made from the same module, at the level "hls"; they must give the same results, and the SystemVerilog must
+take the cycles that the schedule says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from terrace.errors import PassError, TargetError, TerraceError
+from terrace.lowering.target.hls.expressions import HEADER, c_type
+from terrace.lowering.target.hls.printer import print_kernel
+from terrace.lowering.target.rtl.circuit import pipelines
+from terrace.lowering.target.rtl.design import Design, design_kernel, kernels_of
+from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
+from terrace.lowering.target.rtl.weights import weights_of
+from terrace.mlir import create_context, ir, parse_module
+from terrace.parameter_archive import Array
+from terrace.runtime.csim import FLAGS, find_compiler
+
+BUILD_SECONDS, RUN_SECONDS = 300, 300
+_SHOWN = 2000
+_SIMULATOR_FLAGS = ("-O1", "-std=c++17", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0", "-DVERILATOR=1")
+_RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelCosim:
+    """What came of one kernel. `refused` says why it has no SystemVerilog; then the rest is empty.
+
+    `cycles` are those of the fastest and the slowest vector, `intervals` the label of each pipelined loop and its
+    initiation interval.
+    """
+
+    kernel: str
+    vectors: int = 0
+    mismatches: int = 0
+    predicted: int = 0
+    cycles: tuple[int, int] = (0, 0)
+    intervals: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    refused: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether all results are those of the C++, in the cycles that were predicted."""
+        return not self.refused and self.mismatches == 0 and self.cycles == (self.predicted, self.predicted)
+
+
+@dataclasses.dataclass(frozen=True)
+class CosimReport:
+    """The kernels of a design; prints as a table."""
+
+    rows: Sequence[KernelCosim]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every kernel that has SystemVerilog passed."""
+        return all(row.passed or row.refused for row in self.rows)
+
+    def __str__(self) -> str:
+        table = [("kernel", "vectors", "mismatches", "predicted cycles", "simulated cycles", "II", "status")]
+        for row in self.rows:
+            if row.refused:
+                continue
+            low, high = row.cycles
+            simulated = str(low) if low == high else f"{low} to {high}"
+            intervals = " ".join(f"{name}:{ii}" for name, ii in row.intervals.items())
+            counts = (str(row.vectors), str(row.mismatches), str(row.predicted), simulated, intervals)
+            table.append((row.kernel, *counts, "pass" if row.passed else "FAIL"))
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in table]
+        lines += [f"{row.kernel}: not simulated: {row.refused}" for row in self.rows if row.refused]
+        return "\n".join(lines)
+
+
+Weights = Mapping[str, Array | Callable[[], Array]]
+"""The elements of weights by their symbols, or what gives them."""
+
+
+def cosim(text: str, vectors: int = 100, seed: int = 0, weights: Weights | None = None) -> CosimReport:
+    """Co-simulate the kernels of a module at the level "hls" (`CompiledModel.ir("hls")`) on `vectors` vectors.
+
+    The first are the extremes (all elements least, all greatest, a mix of both, zero), the rest random. An argument
+    that @main gives a weight has the elements of that weight, if `weights` has it. Raises TargetError if Verilator,
+    CIRCT or a C++ compiler is missing, TerraceError if one of them fails.
+    """
+    if vectors < 1:
+        raise TerraceError(f"co-simulation needs at least one vector, got {vectors}")
+    context = create_context()
+    module = parse_module(text, context).operation
+    with context, ir.Location.unknown():
+        symbols = weights_of(module)
+        return CosimReport([_cosim_kernel(k, symbols, weights or {}, vectors, seed) for k in kernels_of(module)])
+
+
+def _cosim_kernel(
+    function: Any, symbols: Mapping[tuple[str, int], str | Array], weights: Weights, count: int, seed: int
+) -> KernelCosim:
+    name = function.name.value
+    try:
+        design = design_kernel(function)
+    except PassError as error:
+        return KernelCosim(name, refused=str(error))
+    types = [ir.MemRefType(a.type).element_type for a in function.entry_block.arguments]
+    fixed = {number: _elements_of(symbols.get((name, number)), weights) for number in range(len(types))}
+    arguments = arguments_of(design.circuit, design.times)
+    with tempfile.TemporaryDirectory(prefix="terrace-cosim-") as folder:
+        path = Path(folder)
+        (path / "vectors").write_bytes(make_vectors(arguments, types, count, seed, fixed))
+        kinds = [c_type(type_) or "" for type_ in types]
+        _build_csim(path, csim_program(name, print_kernel(function, {}), arguments, kinds))
+        _build_rtl(path, design, rtl_program(name, arguments, design.latency))
+        _execute([str(path / "csim"), str(count), "vectors", "expected"], path, RUN_SECONDS)
+        printed = _execute([str(path / "rtl"), str(count), "vectors", "found"], path, RUN_SECONDS)
+        expected, found = (np.fromfile(path / file, np.uint8).reshape(count, -1) for file in ("expected", "found"))
+    cycles = [int(line) for line in printed.split()]
+    mismatches = int((expected != found).any(axis=1).sum())
+    return KernelCosim(name, count, mismatches, design.latency, (min(cycles), max(cycles)), _intervals(design))
+
+
+def _intervals(design: Design) -> dict[str, int]:
+    found = pipelines(design.circuit.steps)
+    return {p.name: design.times[p.body].interval for p in found if p.body in design.times}
+
+
+def _elements_of(weight: str | Array | None, weights: Weights) -> Array | None:
+    """The elements of an argument that is a weight, if they are known."""
+    if not isinstance(weight, str):
+        return weight
+    found = weights.get(weight)
+    return found() if callable(found) else found
+
+
+# -- vectors ----------------------------------------------------------------------------------------------------------
+
+
+def make_vectors(
+    arguments: Sequence[Argument], types: Sequence[ir.Type], count: int, seed: int, fixed: Mapping[int, Array | None]
+) -> bytes:
+    """`count` vectors, as the test benches read them."""
+    generator = np.random.default_rng(seed)
+    parts = []
+    for number in range(count):
+        for position, (argument, type_) in enumerate(zip(arguments, types, strict=True)):
+            value = fixed.get(position)
+            values = _elements(argument, type_, number, generator) if value is None else np.ascontiguousarray(value)
+            parts.append(values.tobytes())
+    return b"".join(parts)
+
+
+def _elements(argument: Argument, type_: ir.Type, number: int, generator: np.random.Generator) -> Array:
+    """The elements of an argument in vector `number`."""
+    count, bits = argument.elements, 8 * argument.bytes
+    if isinstance(type_, ir.FloatType):
+        return generator.integers(0, 1 << bits, count, np.dtype(f"uint{bits}"))
+    if argument.memory.width == 1:
+        return generator.integers(0, 2, count, np.uint8)
+    dtype = np.dtype(f"int{bits}")
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    extremes: list[Callable[[], Array]] = [
+        lambda: np.full(count, low, dtype),
+        lambda: np.full(count, high, dtype),
+        lambda: generator.choice(np.array([low, high], dtype), count),
+        lambda: np.zeros(count, dtype),
+    ]
+    return extremes[number]() if number < len(extremes) else generator.integers(low, high, count, dtype, endpoint=True)
+
+
+# -- building and running ---------------------------------------------------------------------------------------------
+
+
+def find_verilator() -> str:
+    """Verilator: $VERILATOR, or the one that is installed. Raises TargetError."""
+    path = shutil.which(os.environ.get("VERILATOR", "verilator"))
+    if path is None:
+        raise TargetError("co-simulation needs Verilator; install it (apt-get install verilator) or set VERILATOR")
+    return path
+
+
+def _build_csim(folder: Path, program: str) -> None:
+    (folder / "terrace_math.h").write_text(HEADER, encoding="utf-8")
+    (folder / "csim.cpp").write_text(program, encoding="utf-8")
+    _execute([find_compiler(), *FLAGS, "-fwrapv", "csim.cpp", "-o", "csim"], folder, BUILD_SECONDS)
+
+
+def _build_rtl(folder: Path, design: Design, program: str) -> None:
+    verilator, compiler, name = find_verilator(), find_compiler(), design.circuit.name
+    (folder / f"{name}.sv").write_text(design.verilog(), encoding="utf-8")
+    (folder / "bench.cpp").write_text(program, encoding="utf-8")
+    # Its own makefiles (--build) want other flags than every compiler takes: its C++ is built here.
+    options = ["--cc", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--Mdir", "made", "--top-module", name]
+    _execute([verilator, *options, f"{name}.sv"], folder, BUILD_SECONDS)
+    root, objects = _runtime_objects(verilator, compiler)
+    sources = sorted(str(path) for path in (folder / "made").glob("*.cpp"))
+    include = [f"-I{root}/include", f"-I{root}/include/vltstd", "-Imade"]
+    _execute(
+        [compiler, *_SIMULATOR_FLAGS, *include, "bench.cpp", *sources, *objects, "-pthread", "-o", "rtl"],
+        folder,
+        BUILD_SECONDS,
+    )
+
+
+_runtime_folder: list[tempfile.TemporaryDirectory[str]] = []
+"""Where Verilator's own code is compiled, once in a process."""
+
+
+@functools.cache
+def _runtime_objects(verilator: str, compiler: str) -> tuple[str, tuple[str, ...]]:
+    """Verilator's folder, and its own code as object files."""
+    root = _execute([verilator, "--getenv", "VERILATOR_ROOT"], Path.cwd(), BUILD_SECONDS).strip()
+    folder = tempfile.TemporaryDirectory(prefix="terrace-verilator-")
+    _runtime_folder.append(folder)
+    include = [f"-I{root}/include", f"-I{root}/include/vltstd"]
+    objects = []
+    for source in _RUNTIME_SOURCES:
+        objects.append(str(Path(folder.name) / f"{source}.o"))
+        command = [compiler, *_SIMULATOR_FLAGS, *include, "-c", f"{root}/include/{source}", "-o", objects[-1]]
+        _execute(command, Path(folder.name), BUILD_SECONDS)
+    return root, tuple(objects)
+
+
+def _execute(command: Sequence[str], folder: Path, seconds: int) -> str:
+    """Run a program; what it printed. Raises TerraceError with what it said if it failed or took too long."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise TerraceError(f"{command[0]} was stopped after {seconds} s; try fewer vectors") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout)[:_SHOWN]
+        raise TerraceError(f"{Path(command[0]).name} failed with exit code {done.returncode}:\n{said}")
+    return done.stdout
