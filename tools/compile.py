@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, BinaryIO, TypeVar
 
 from terrace import progress
-from terrace.artifact import LEVELS, TEXTS, write_artifact
+from terrace.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, write_artifact
 from terrace.compiler import PRECISIONS, Lowered, build, build_mlir, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
 from terrace.files import new_files, write_file
@@ -27,6 +27,9 @@ from terrace.runtime.report import Report, report_of
 from terrace.target import TARGETS, Target
 
 T = TypeVar("T")
+
+VERILOG = "verilog"
+"""No level, but what --emit writes of a hardware design's kernels."""
 
 _EPILOG = """\
 INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args) or
@@ -70,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpu-features", type=_names, metavar="A,B", help="LLVM's names (default: this machine's)")
     parser.add_argument("--precision", choices=PRECISIONS, help="of matrix products (default: PyTorch's setting)")
     parser.add_argument("--parameters", metavar="FILE", help="an .irpa or .terrace file with the parameters of a text")
-    parser.add_argument("--emit", choices=TEXTS, help="write the text of that level (to -o, or stdout) instead")
+    parser.add_argument(
+        "--emit", choices=(*TEXTS, VERILOG), help="write the text of that level (to -o, or stdout) instead"
+    )
     parser.add_argument("--reproducer-dir", metavar="DIR", help="where what fails is written, or 'off'")
     parser.add_argument(
         "--dump-dir", type=Path, metavar="DIR", help="write every level, of each kernel too, and parameters.irpa"
@@ -82,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.html",
         help="print a row per kernel: whose code runs it, and why; with a file, draw graph, charts and layers into it",
     )
+    parser.add_argument(
+        "--cosim",
+        action="store_true",
+        help="simulate each kernel of an hls design as SystemVerilog, and compare with its C++; exit 1 if they differ",
+    )
+    parser.add_argument("--vectors", type=int, default=100, metavar="N", help="of --cosim, per kernel (default: 100)")
     parser.add_argument(
         "--iree-flag",
         action="append",
@@ -98,8 +109,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """What argparse cannot say: which flags need or exclude each other."""
-    if not (options.output or options.emit or options.dump_dir or options.report):
-        parser.error("nothing to do: give -o FILE, --emit LEVEL, --dump-dir DIR or --report")
+    if not (options.output or options.emit or options.dump_dir or options.report or options.cosim):
+        parser.error("nothing to do: give -o FILE, --emit LEVEL, --dump-dir DIR, --report or --cosim")
+    if (options.cosim or options.emit == VERILOG) and options.target != "hls":
+        parser.error(f"--cosim and --emit {VERILOG} are for --target hls")
+    if options.vectors < 1:
+        parser.error(f"--vectors must be 1 or more, got {options.vectors}")
+    if options.emit and options.cosim and not options.output:
+        parser.error("--emit and --cosim would both write to stdout: give -o FILE")
     if options.emit and options.dump_dir:
         parser.error("--dump-dir writes every level: leave --emit out")
     if options.report not in (None, "-") and not options.report.endswith(".html"):
@@ -113,7 +130,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.emit or options.dump_dir or not options.output:
+    if options.emit or options.dump_dir or options.cosim or not options.output:
         report = _write_levels(options)
     else:
         artifact = _compile(options, build, build_mlir)
@@ -126,17 +143,33 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _write_levels(options: argparse.Namespace) -> Report:
-    """Write texts, and with --dump-dir the artifact, too."""
-    lowered: Lowered = _compile(options, lower, lower_mlir, until=options.emit or LEVELS[-1])
+    """Write texts, and with --dump-dir or --cosim the artifact, too."""
+    until = LEVELS[-1] if options.cosim or options.emit in (None, VERILOG) else options.emit
+    lowered: Lowered = _compile(options, lower, lower_mlir, until=until)
     if options.dump_dir:
         _dump(options.dump_dir, lowered)
-    if options.emit:
+    if options.emit == VERILOG:
+        from terrace.lowering.target.rtl.design import verilog
+
+        _write_text(options.output, verilog(lowered.ir[HARDWARE_LEVEL]))
+    elif options.emit:
         if options.emit not in lowered.ir:
             raise CompileError(f"there is no level '{options.emit}' with this target; it has {', '.join(lowered.ir)}")
         _write_text(options.output, lowered.ir[options.emit])
     elif options.output:
         write_artifact(options.output, lowered.artifact())
+    if options.cosim:
+        _cosim(lowered, options.vectors)
     return lowered.drawable_report()
+
+
+def _cosim(lowered: Lowered, vectors: int) -> None:
+    from terrace.runtime.cosim import cosim
+
+    found = cosim(lowered.ir[HARDWARE_LEVEL], vectors, weights=lowered.parameters)
+    print(found)
+    if not found.passed:
+        raise CompileError("a kernel's SystemVerilog gives other results than its C++, or takes other cycles")
 
 
 def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: Callable[..., T], **more: Any) -> T:

@@ -34,7 +34,10 @@ LAYERS = (
         *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip", "terrace.report"),
         *("terrace.cache", "terrace.cache_key", "terrace.number_format"),
     ),
-    ("terrace.files", "terrace.mlir", "terrace.errors", "terrace.logging", "terrace.progress"),
+    (
+        *("terrace.files", "terrace.mlir", "terrace.circt", "terrace.errors"),
+        *("terrace.logging", "terrace.progress"),
+    ),
 )
 
 # The importing file, the imported package, and why it may.
@@ -42,6 +45,7 @@ TORCH_MLIR_IMPORTS = {
     "python/terrace/mlir.py": "the one file through which all others see the bindings",
     "python/terrace/frontend": "torch-mlir's FX importer",
 }
+CIRCT_IMPORTS = {"python/terrace/circt.py": "the one file through which all others see CIRCT, which is optional"}
 TORCH_IMPORTS = {
     "python/terrace/frontend": "exports the model",
     "python/terrace/torch_compile": "is called by it",
@@ -149,7 +153,9 @@ def test_frontend_and_runtime_do_not_import_each_other() -> None:
     assert not sideways, "\n".join(sideways)
 
 
-@pytest.mark.parametrize(("package", "allowed"), [("torch_mlir", TORCH_MLIR_IMPORTS), ("torch", TORCH_IMPORTS)])
+@pytest.mark.parametrize(
+    ("package", "allowed"), [("torch_mlir", TORCH_MLIR_IMPORTS), ("torch", TORCH_IMPORTS), ("circt", CIRCT_IMPORTS)]
+)
 def test_heavy_packages_are_imported_where_it_was_agreed(package: str, allowed: dict[str, str]) -> None:
     strays = [
         str(item)

@@ -59,6 +59,12 @@ def accumulates(loop: ir.Operation) -> bool:
     return any(not found[0].is_store and any(a.is_store for a in found) for found in stays.values())
 
 
+def addition_latency(loop: ir.Operation) -> int:
+    """Cycles from the operands of an accumulation to its result; integers are added within one."""
+    results = [result.type for operation in walk(loop) for result in operation.results]
+    return ADD_LATENCY if any(isinstance(type_, ir.FloatType) for type_ in results) else 1
+
+
 def port_conflicts(loop: ir.Operation) -> int:
     """Cycles that an iteration keeps the busiest memory's port occupied; reads and writes have a port each."""
     others = [access for access in accesses(loop) if not _is_register(access.memory)]
@@ -116,5 +122,5 @@ class SetHardwareAttributes(Pass):
             loop.attributes[UNROLL] = to_attribute(factor)
         if factor == trips:
             return factor * copies
-        loop.attributes[PIPELINE] = to_attribute(max(ADD_LATENCY if waits else 1, port_conflicts(loop)))
+        loop.attributes[PIPELINE] = to_attribute(max(addition_latency(loop) if waits else 1, port_conflicts(loop)))
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +10,7 @@ from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKe
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
 from terrace.lowering.conversion.graph_to_kernel.families import COMMON
 from terrace.lowering.schedule.schedule_kernels_for_hls import ScheduleKernelsForHls
+from terrace.lowering.target.hls.interface import design_weights
 from terrace.lowering.target.hls.project import project_files
 from terrace.lowering.target.hls.require_kernels import RequireKernels
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
@@ -53,5 +53,5 @@ class HlsToolchain:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, contents in files.items():
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), contents)
-        ports = json.loads(files["interface.json"])["ports"]
-        return packed.getvalue(), {port["symbol"] for port in ports if port["role"] == "weight"}
+        # Those on chip, too: co-simulation reads them.
+        return packed.getvalue(), set(design_weights(module.operation))

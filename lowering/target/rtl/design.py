@@ -11,7 +11,7 @@ from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.latency import latency
 from terrace.lowering.target.rtl.print_verilog import print_verilog
 from terrace.lowering.target.rtl.schedule import Schedule, schedule
-from terrace.mlir import func, ir
+from terrace.mlir import create_context, func, ir, parse_module
 from terrace.passes import PassError
 
 
@@ -71,13 +71,19 @@ def kernels_of(module: ir.Operation) -> list[Any]:
     return [view for view in operations if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes]
 
 
-def print_designs(module: ir.Operation) -> str:
-    """The SystemVerilog of all kernels of a module; of one that has none, a comment with the reason."""
-    parts = []
-    for function in kernels_of(module):
-        try:
-            parts.append(design_kernel(function).verilog().rstrip())
-        except PassError as error:
-            reason = str(error).replace("\n", " ")
-            parts.append(f"// {function.name.value} has no SystemVerilog: {reason}")
-    return "\n\n".join(parts) + "\n"
+def verilog(text: str) -> str:
+    """The SystemVerilog of all kernels of a text at the level "hls"; of one that has none, a comment with the reason.
+
+    Raises TargetError without CIRCT.
+    """
+    context = create_context()
+    module = parse_module(text, context)
+    with context, ir.Location.unknown():
+        return "\n\n".join(_verilog(kernel) for kernel in kernels_of(module.operation)) + "\n"
+
+
+def _verilog(kernel: Any) -> str:
+    try:
+        return design_kernel(kernel).verilog().rstrip()
+    except PassError as error:
+        return f"// {kernel.name.value} has no SystemVerilog: {' '.join(str(error).split())}"

@@ -13,6 +13,7 @@ from typing import Any
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL
 from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
+from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.lowering.target.rtl.circuit import (
     Branch,
     Circuit,
@@ -97,6 +98,10 @@ class _Elaboration:
 
     def run(self) -> Circuit:
         entry = self.function.entry_block
+        if NUMBER_FORMAT in self.function.operation.parent.attributes:
+            floats = [a for a in entry.arguments if isinstance(ir.MemRefType(a.type).element_type, ir.FloatType)]
+            if floats:
+                raise fail(self.function, "holds fixed-point numbers, which have no circuit here; quantize to int8")
         attributes = (
             list(self.function.arg_attrs) if "arg_attrs" in self.function.attributes else [{}] * len(entry.arguments)
         )

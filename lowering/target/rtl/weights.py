@@ -11,30 +11,45 @@ from terrace.lowering.target.hls.convert_loop_to_hls import PORT
 from terrace.mlir import func, ir, operation_of
 
 
+def globals_of(module: ir.Operation) -> dict[str, ir.Operation]:
+    """The arrays on chip, by their symbols."""
+    operations = [view.operation for view in module.regions[0].blocks[0].operations]
+    return {to_python(op.attributes["sym_name"]): op for op in operations if op.name == "memref.global"}
+
+
+def is_weight(global_: ir.Operation) -> bool:
+    """Whether the elements of an array on chip are a weight's, not in the module."""
+    return not isinstance(global_.attributes["initial_value"], ir.DenseElementsAttr)
+
+
 def weights_of(module: ir.Operation) -> dict[tuple[str, int], str | np.ndarray]:
-    """For kernels and the numbers of their arguments, the symbol of the weight that they get, or its elements.
+    """For kernels and the numbers of their arguments, the symbol of the weight that they get, or constant elements.
 
     A kernel that is called several times stands with the weights of the first call; without @main there are none.
     """
-    operations = [view for view in module.regions[0].blocks[0].operations]
-    globals_ = {to_python(v.attributes["sym_name"]): v for v in operations if v.operation.name == "memref.global"}
+    globals_ = globals_of(module)
     found: dict[tuple[str, int], str | np.ndarray] = {}
-    called: set[str] = set()
-    for function in operations:
-        if not isinstance(function, func.FuncOp) or function.name.value != "main":
-            continue
-        for view in function.entry_block.operations:
-            if view.operation.name != "func.call":
-                continue
-            callee = to_python(view.operation.attributes["callee"])
-            if callee in called:
-                continue
-            called.add(callee)
-            for number, operand in enumerate(view.operation.operands):
-                symbol = _symbol(function, operand)
-                if symbol is not None:
-                    found[callee, number] = _value(globals_.get(symbol), symbol)
+    for main, callee, operands in reversed(_calls(module)):
+        for number, operand in enumerate(operands):
+            found.pop((callee, number), None)
+            symbol = _symbol(main, operand)
+            if symbol is not None:
+                is_constant = symbol in globals_ and not is_weight(globals_[symbol])
+                found[callee, number] = (
+                    dense_array(globals_[symbol].attributes["initial_value"]) if is_constant else symbol
+                )
     return found
+
+
+def _calls(module: ir.Operation) -> list[tuple[Any, str, list[ir.Value]]]:
+    """The calls of @main: itself, the kernel, the operands."""
+    return [
+        (function, to_python(view.operation.attributes["callee"]), list(view.operation.operands))
+        for function in module.regions[0].blocks[0].operations
+        if isinstance(function, func.FuncOp) and function.name.value == "main"
+        for view in function.entry_block.operations
+        if view.operation.name == "func.call"
+    ]
 
 
 def _symbol(main: Any, memory: ir.Value) -> str | None:
@@ -48,10 +63,3 @@ def _symbol(main: Any, memory: ir.Value) -> str | None:
     if owner.name == "memref.reinterpret_cast":
         return _symbol(main, owner.operands[0])
     return to_python(owner.attributes["name"]) if owner.name == "memref.get_global" else None
-
-
-def _value(global_: Any, symbol: str) -> str | np.ndarray:
-    if global_ is None:
-        return symbol
-    value = global_.attributes["initial_value"]
-    return dense_array(value) if isinstance(value, ir.DenseElementsAttr) else symbol

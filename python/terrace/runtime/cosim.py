@@ -20,6 +20,7 @@ import numpy as np
 
 from terrace.errors import PassError, TargetError, TerraceError
 from terrace.lowering.target.hls.expressions import HEADER, c_type
+from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
 from terrace.lowering.target.rtl.circuit import pipelines
 from terrace.lowering.target.rtl.design import Design, design_kernel, kernels_of
@@ -40,7 +41,8 @@ class KernelCosim:
     """What came of one kernel. `refused` says why it has no SystemVerilog; then the rest is empty.
 
     `cycles` are those of the fastest and the slowest vector, `intervals` the label of each pipelined loop and its
-    initiation interval.
+    initiation interval. `inputs` are the arguments before a run, `results` what the SystemVerilog made of those that
+    it writes, by number; their first dimension counts the vectors.
     """
 
     kernel: str
@@ -50,6 +52,8 @@ class KernelCosim:
     cycles: tuple[int, int] = (0, 0)
     intervals: Mapping[str, int] = dataclasses.field(default_factory=dict)
     refused: str = ""
+    inputs: Sequence[Array] = dataclasses.field(default=(), repr=False)
+    results: Mapping[int, Array] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -115,18 +119,43 @@ def _cosim_kernel(
     types = [ir.MemRefType(a.type).element_type for a in function.entry_block.arguments]
     fixed = {number: _elements_of(symbols.get((name, number)), weights) for number in range(len(types))}
     arguments = arguments_of(design.circuit, design.times)
+    inputs = make_vectors(arguments, types, count, seed, fixed)
     with tempfile.TemporaryDirectory(prefix="terrace-cosim-") as folder:
         path = Path(folder)
-        (path / "vectors").write_bytes(make_vectors(arguments, types, count, seed, fixed))
+        (path / "vectors").write_bytes(_joined(inputs).tobytes())
         kinds = [c_type(type_) or "" for type_ in types]
-        _build_csim(path, csim_program(name, print_kernel(function, {}), arguments, kinds))
+        _build_csim(path, csim_program(name, print_kernel(function, {}, Floats()), arguments, kinds))
         _build_rtl(path, design, rtl_program(name, arguments, design.latency))
         _execute([str(path / "csim"), str(count), "vectors", "expected"], path, RUN_SECONDS)
         printed = _execute([str(path / "rtl"), str(count), "vectors", "found"], path, RUN_SECONDS)
         expected, found = (np.fromfile(path / file, np.uint8).reshape(count, -1) for file in ("expected", "found"))
     cycles = [int(line) for line in printed.split()]
-    mismatches = int((expected != found).any(axis=1).sum())
-    return KernelCosim(name, count, mismatches, design.latency, (min(cycles), max(cycles)), _intervals(design))
+    written = {number: inputs[number] for number, argument in enumerate(arguments) if argument.written_banks}
+    return KernelCosim(
+        name,
+        vectors=count,
+        mismatches=int((expected != found).any(axis=1).sum()),
+        predicted=design.latency,
+        cycles=(min(cycles), max(cycles)),
+        intervals=_intervals(design),
+        inputs=inputs,
+        results=_split(found, written),
+    )
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    """Arrays as the programs read them: the bytes of each vector's elements, one array after the other."""
+    return np.concatenate([a.reshape(len(a), -1).view(np.uint8) for a in arrays], axis=1)
+
+
+def _split(joined: Array, like: Mapping[int, Array]) -> dict[int, Array]:
+    """The arrays of which `joined` holds the bytes, with the shapes and types of `like`."""
+    found, start = {}, 0
+    for number, array in like.items():
+        size = array[0].nbytes
+        found[number] = np.ascontiguousarray(joined[:, start : start + size]).view(array.dtype).reshape(array.shape)
+        start += size
+    return found
 
 
 def _intervals(design: Design) -> dict[str, int]:
@@ -147,34 +176,35 @@ def _elements_of(weight: str | Array | None, weights: Weights) -> Array | None:
 
 def make_vectors(
     arguments: Sequence[Argument], types: Sequence[ir.Type], count: int, seed: int, fixed: Mapping[int, Array | None]
-) -> bytes:
-    """`count` vectors, as the test benches read them."""
+) -> list[Array]:
+    """The elements of each argument in `count` vectors."""
     generator = np.random.default_rng(seed)
-    parts = []
-    for number in range(count):
-        for position, (argument, type_) in enumerate(zip(arguments, types, strict=True)):
-            value = fixed.get(position)
-            values = _elements(argument, type_, number, generator) if value is None else np.ascontiguousarray(value)
-            parts.append(values.tobytes())
-    return b"".join(parts)
+    made = []
+    for position, (argument, type_) in enumerate(zip(arguments, types, strict=True)):
+        value, shape = fixed.get(position), argument.memory.shape
+        if value is not None:
+            made.append(np.broadcast_to(np.reshape(value, shape), (count, *shape)).copy())
+        else:
+            made.append(np.stack([_elements(argument, type_, number, generator) for number in range(count)]))
+    return made
 
 
 def _elements(argument: Argument, type_: ir.Type, number: int, generator: np.random.Generator) -> Array:
     """The elements of an argument in vector `number`."""
-    count, bits = argument.elements, 8 * argument.bytes
+    shape, bits = argument.memory.shape, 8 * argument.bytes
     if isinstance(type_, ir.FloatType):
-        return generator.integers(0, 1 << bits, count, np.dtype(f"uint{bits}"))
+        return generator.integers(0, (1 << bits) - 1, shape, np.dtype(f"uint{bits}"), endpoint=True)
     if argument.memory.width == 1:
-        return generator.integers(0, 2, count, np.uint8)
+        return generator.integers(0, 2, shape, np.uint8)
     dtype = np.dtype(f"int{bits}")
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     extremes: list[Callable[[], Array]] = [
-        lambda: np.full(count, low, dtype),
-        lambda: np.full(count, high, dtype),
-        lambda: generator.choice(np.array([low, high], dtype), count),
-        lambda: np.zeros(count, dtype),
+        lambda: np.full(shape, low, dtype),
+        lambda: np.full(shape, high, dtype),
+        lambda: generator.choice(np.array([low, high], dtype), shape),
+        lambda: np.zeros(shape, dtype),
     ]
-    return extremes[number]() if number < len(extremes) else generator.integers(low, high, count, dtype, endpoint=True)
+    return extremes[number]() if number < len(extremes) else generator.integers(low, high, shape, dtype, endpoint=True)
 
 
 # -- building and running ---------------------------------------------------------------------------------------------

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrace.artifact import TEXTS, Artifact, read_artifact, write_artifact
+from terrace.artifact import HARDWARE_LEVEL, TEXTS, Artifact, read_artifact, write_artifact
 from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.buffers import addresses_of
@@ -18,6 +18,9 @@ from terrace.runtime.open_program import open_program
 from terrace.runtime.profile import Profile
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Leaf, Signature, dtype_name
+
+if TYPE_CHECKING:
+    from terrace.runtime.cosim import CosimReport
 
 
 def load(path: str | os.PathLike[str], *, threads: int | None = None) -> CompiledModel:
@@ -127,6 +130,18 @@ class CompiledModel:
         from terrace.runtime.profiling import profile_program
 
         return profile_program(self._artifact, self._arrays(self.signature.flatten(args, kwargs)), self._threads)
+
+    def cosim(self, vectors: int = 100, seed: int = 0) -> CosimReport:
+        """Run each kernel of a hardware design as SystemVerilog in Verilator, and compare with its C++ on vectors.
+
+        The report has the cycles that were predicted and simulated, and why a kernel has no SystemVerilog. Raises
+        TargetError if Verilator, CIRCT or a C++ compiler is missing.
+        """
+        if HARDWARE_LEVEL not in self._artifact.ir:
+            raise TerraceError("only a hardware design can be co-simulated; compile with target='hls'")
+        from terrace.runtime.cosim import cosim
+
+        return cosim(self._artifact.ir[HARDWARE_LEVEL], vectors, seed, self._artifact.parameters)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path` as a `.terrace` file, all of it or nothing. State is saved as it was initially."""

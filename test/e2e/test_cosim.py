@@ -1,0 +1,238 @@
+"""int8 kernels as SystemVerilog in Verilator: equal to their C++ and to NumPy, in the cycles that were predicted."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import terrace
+from terrace.compiler import compile_mlir, lower_mlir
+from terrace.errors import TargetError
+from terrace.lowering.target.hls.numbers import Floats
+from terrace.lowering.target.hls.printer import print_kernel
+from terrace.lowering.target.rtl.design import design_kernel, kernels_of, verilog
+from terrace.mlir import create_context, parse_module
+from terrace.parameter_archive import write_archive
+from terrace.runtime.cosim import CosimReport, KernelCosim, cosim
+from terrace.target import HlsDescription, Target
+
+VECTORS = 100
+
+pytest.importorskip("circt")
+needs_verilator = pytest.mark.skipif(
+    shutil.which("verilator") is None or shutil.which("g++") is None, reason="co-simulation needs verilator and g++"
+)
+
+PARAMETERS = """
+"graph.parameter"() {{sym_name = "weight", type = tensor<{weight}xi8>}} : () -> ()
+"graph.parameter"() {{sym_name = "bias", type = tensor<{channels}xi32>}} : () -> ()
+"graph.parameter"() {{sym_name = "multiplier", type = tensor<{channels}xi32>}} : () -> ()
+"graph.parameter"() {{sym_name = "shift", type = tensor<{channels}xi32>}} : () -> ()
+"""
+LOADS = """
+  %w = "graph.load"() {{symbol = @weight}} : () -> tensor<{weight}xi8>
+  %b = "graph.load"() {{symbol = @bias}} : () -> tensor<{channels}xi32>
+  %m = "graph.load"() {{symbol = @multiplier}} : () -> tensor<{channels}xi32>
+  %s = "graph.load"() {{symbol = @shift}} : () -> tensor<{channels}xi32>
+"""
+REQUANTIZE = """
+  %biased = "graph.add"(%sums, %b) : (tensor<{out}xi32>, tensor<{channels}xi32>) -> tensor<{out}xi32>
+  %y = "graph.requantize"(%biased, %m, %s) : (tensor<{out}xi32>, tensor<{channels}xi32>, tensor<{channels}xi32>) \
+-> tensor<{out}xi8>
+  return %y : tensor<{out}xi8>
+"""
+LINEAR = (
+    PARAMETERS
+    + "func.func @main(%x: tensor<{image}xi8>) -> tensor<{out}xi8> {{"
+    + LOADS
+    + '  %sums = "graph.matmul"(%x, %w) {{transpose_rhs = true}} : (tensor<{image}xi8>, tensor<{weight}xi8>) '
+    + "-> tensor<{out}xi32>"
+    + REQUANTIZE
+    + "}}"
+)
+CONV = (
+    PARAMETERS
+    + "func.func @main(%x: tensor<{image}xi8>) -> tensor<{out}xi8> {{"
+    + LOADS
+    + '  %sums = "graph.conv2d"(%x, %w) {{strides = array<i64: 2, 1>, padding = array<i64: 1, 1, 1, 1>, '
+    + 'dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NHWC"}} : (tensor<{image}xi8>, tensor<{weight}xi8>) '
+    + "-> tensor<{out}xi32>"
+    + REQUANTIZE
+    + "}}"
+)
+SIZES = {
+    "linear": {"image": "4x16", "weight": "8x16", "channels": "8", "out": "4x8"},
+    "conv2d": {"image": "1x7x6x4", "weight": "8x4x3x3", "channels": "8", "out": "1x4x6x8"},
+}
+TEXTS = {"linear": LINEAR.format(**SIZES["linear"]), "conv2d": CONV.format(**SIZES["conv2d"])}
+
+
+def parameters(name: str) -> dict[str, np.ndarray]:
+    """Weights with a channel of each extreme; multipliers and shifts that saturate some results and not others."""
+    generator = np.random.default_rng(1)
+    weight = generator.integers(-128, 128, tuple(map(int, SIZES[name]["weight"].split("x")))).astype(np.int8)
+    weight[0], weight[1] = -128, 127
+    terms, channels = weight[0].size, len(weight)
+    return {
+        "weight": weight,
+        "bias": generator.integers(-(2**12), 2**12, channels).astype(np.int32),
+        "multiplier": generator.integers(2**30, 2**31, channels).astype(np.int32),
+        "shift": generator.integers(36, 38, channels).astype(np.int32) + int(np.log2(terms) / 2),
+    }
+
+
+def lower_to_hls(name: str, max_unroll: int = 16) -> str:
+    target = Target("hls", hls=HlsDescription(max_unroll=max_unroll))
+    return lower_mlir(TEXTS[name], parameters(name), target=target, until="hls").ir["hls"]
+
+
+def weights(name: str) -> dict[str, np.ndarray]:
+    """The weights by the symbols of the level "hls"."""
+    found = lower_mlir(TEXTS[name], parameters(name), target="hls", until="hls").parameters
+    return {symbol: source() for symbol, source in found.items()}
+
+
+def simulate(name: str, text: str, vectors: int = VECTORS) -> KernelCosim:
+    """Co-simulate the one kernel of a text; it agrees with its C++ in the predicted cycles."""
+    report = cosim(text, vectors, weights=weights(name))
+    (row,) = report.rows
+    assert row.passed, str(report)
+    return row
+
+
+def reference(name: str, image: np.ndarray) -> np.ndarray:
+    """What the layer is, in Python's integers."""
+    given = {key: value.astype(object) for key, value in parameters(name).items()}
+    if name == "linear":
+        sums = image.astype(object) @ given["weight"].T
+    else:
+        padded = np.pad(image.astype(object), ((0, 0), (1, 1), (1, 1), (0, 0)))
+        sums = np.array(
+            [
+                [
+                    [
+                        np.tensordot(padded[0, 2 * y : 2 * y + 3, x : x + 3], w, ((2, 0, 1), (0, 1, 2)))
+                        for w in given["weight"]
+                    ]
+                    for x in range(6)
+                ]
+                for y in range(4)
+            ],
+            object,
+        )[None]
+    wide = (sums + given["bias"]) * given["multiplier"]
+    half = np.array([1 << (s - 1) for s in given["shift"]], object)
+    floor = (wide + half) // (2 * half)
+    is_tie_to_odd = ((wide + half) % (2 * half) == 0) & (floor % 2 == 1)
+    return np.clip(floor - is_tie_to_odd, -128, 127).astype(np.int8)
+
+
+PIPELINE = "loop.pipeline = 1 : i64"
+SETTINGS = {
+    "as chosen": lower_to_hls,
+    "not unrolled": lambda name: lower_to_hls(name, max_unroll=1),
+    "pipelines unrolled by 2": lambda name: lower_to_hls(name).replace(PIPELINE, f"{PIPELINE}, loop.unroll = 2 : i64"),
+    "pipelines of II=3": lambda name: lower_to_hls(name).replace(PIPELINE, "loop.pipeline = 3 : i64"),
+}
+"""Texts of the level "hls" of a layer, which differ in the attributes of loops."""
+
+
+SIMULATED = [("linear", setting) for setting in SETTINGS] + [
+    ("conv2d", setting) for setting in ("as chosen", "pipelines unrolled by 2")
+]
+
+
+@needs_verilator
+@pytest.mark.parametrize(("name", "setting"), SIMULATED)
+def test_verilog_agrees_with_cpp_and_numpy(name: str, setting: str) -> None:
+    row = simulate(name, SETTINGS[setting](name))
+    assert row.vectors == VECTORS and row.cycles == (row.predicted, row.predicted)
+    image, result = row.inputs[0], row.results[len(row.inputs) - 1]
+    assert (image[0] == -128).all() and (image[1] == 127).all()
+    assert {-128, 127} <= set(result.ravel().tolist()), "some results saturate"
+    assert np.array_equal(result, np.stack([reference(name, x) for x in image]))
+
+
+def cycles_and_cpp(text: str) -> tuple[int, str]:
+    context = create_context()
+    module = parse_module(text, context)
+    (kernel,) = kernels_of(module.operation)
+    with context:
+        return design_kernel(kernel).latency, "\n".join(print_kernel(kernel, {}, Floats()))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_attributes_change_cpp_and_verilog(name: str) -> None:
+    """Both come from one module: what a pragma says is what the circuit does."""
+    found = {setting: cycles_and_cpp(make(name)) for setting, make in SETTINGS.items()}
+    assert len({cycles for cycles, _ in found.values()}) == len({cpp for _, cpp in found.values()}) == len(SETTINGS)
+    chosen = found["as chosen"][0]
+    assert "#pragma HLS UNROLL\n" in found["as chosen"][1]
+    assert "UNROLL" not in found["not unrolled"][1] and found["not unrolled"][0] > chosen
+    assert "#pragma HLS UNROLL factor=2\n" in found["pipelines unrolled by 2"][1]
+    assert "#pragma HLS PIPELINE II=3\n" in found["pipelines of II=3"][1] and found["pipelines of II=3"][0] > chosen
+
+
+def test_what_has_no_circuit_is_listed_with_the_reason() -> None:
+    """Nothing is built for a kernel of floats: Verilator is not needed."""
+    text = lower_mlir(FLOAT, {"w": np.zeros((4, 4), np.float32)}, target="hls", until="hls").ir["hls"]
+    report = cosim(text, 3)
+    assert report.passed and "matmul_4x4: not simulated: " in str(report)
+    assert "op computes with floating point, which has no circuit here; quantize the model" in str(report)
+
+
+FLOAT = """
+"graph.parameter"() {sym_name = "w", type = tensor<4x4xf32>} : () -> ()
+func.func @main(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
+  %w = "graph.load"() {symbol = @w} : () -> tensor<4x4xf32>
+  %y = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  return %y : tensor<4x4xf32>
+}
+"""
+
+
+def test_a_report_fails_by_results_or_by_cycles() -> None:
+    good = KernelCosim("k", vectors=2, predicted=7, cycles=(7, 7))
+    assert good.passed and CosimReport([good]).passed
+    for bad in ({"mismatches": 1}, {"cycles": (7, 8)}, {"cycles": (6, 7)}):
+        assert not CosimReport([good, dataclasses.replace(good, **bad)]).passed
+
+
+@needs_verilator
+def test_a_compiled_model_and_the_tool_simulate(tmp_path: Path) -> None:
+    compile_mlir(TEXTS["linear"], parameters("linear"), target="hls").save(tmp_path / "linear.terrace")
+    report = terrace.load(tmp_path / "linear.terrace").cosim(vectors=5)
+    assert report.passed and np.array_equal(report.rows[0].inputs[1][0], parameters("linear")["weight"])
+    (tmp_path / "linear.mlir").write_text(TEXTS["linear"])
+    with open(tmp_path / "linear.irpa", "wb") as file:
+        write_archive(file, parameters("linear"))
+    flags = ["--target", "hls", "--parameters", str(tmp_path / "linear.irpa"), "--cosim", "--vectors", "5"]
+    done = run_tool(str(tmp_path / "linear.mlir"), *flags)
+    assert done.returncode == 0 and str(report.rows[0].predicted) in done.stdout and "pass" in done.stdout
+
+
+def run_tool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "terrace.tools.compile", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_verilator_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERILATOR", "no-such-verilator")
+    with pytest.raises(TargetError, match="needs Verilator; install it"):
+        cosim(lower_to_hls("linear"), 1, weights=weights("linear"))
+
+
+@pytest.mark.skipif(shutil.which("yosys") is None, reason="elaborating needs yosys")
+def test_yosys_elaborates(tmp_path: Path) -> None:
+    (tmp_path / "k.sv").write_text(verilog(lower_to_hls("linear")))
+    script = "read_verilog -sv k.sv; hierarchy -check -auto-top; proc; check -assert; stat"
+    done = subprocess.run(["yosys", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    cells = dict(line.split() for line in done.stdout.splitlines() if line.strip().startswith("$"))
+    # One multiplier for each of the 8 accumulators, one for the requantisation; none for addresses.
+    assert int(cells["$mul"]) == 9 and "$dlatch" not in cells

@@ -1,0 +1,41 @@
+// RUN: %python %S/Inputs/print_verilog.py %s | filecheck %s
+
+// An accumulation in a register: the pipeline starts an iteration each cycle, the product takes one cycle, the sum is
+// added in the cycle in which it is read; the address is a counter, and nothing multiplies for it.
+// CHECK:      // dot: 12 cycles
+// CHECK-NEXT: //   body_work: depth 1
+// CHECK-NEXT: //   loop_1: 8 iterations, pipelined, II=1, depth 3
+// CHECK-NEXT: //   body_work2: depth 1
+// CHECK:      module dot(
+// CHECK:        input [7:0] a0_read_data,
+// CHECK-NEXT:   a1_read_data,
+// CHECK:        output [2:0] a0_read_address,
+// CHECK:        output a2_write,
+// CHECK:        output [31:0] a2_write_data
+// CHECK:        reg [15:0] [[PRODUCT:loop_1_product[0-9_]+]];
+// CHECK:        t1 <= loop_1_cycle2 ? t1 + {{[{][{]16[{]}}[[PRODUCT]][15]}}, [[PRODUCT]]} : go ? 32'h0 : t1;
+// CHECK:        [[PRODUCT]] <= {{.*}}a0_read_data} * {{.*}}a1_read_data};
+// CHECK:        assign a0_read_address = loop_1_i;
+// CHECK-NEXT:   assign a1_read_address = loop_1_i;
+// CHECK-NEXT:   assign a2_write = body_work2_go;
+func.func private @dot(%a: memref<8xi8>, %b: memref<8xi8>, %out: memref<1xi32>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  %zero = arith.constant 0 : i32
+  %sum = memref.alloca() : memref<i32>
+  memref.store %zero, %sum[] : memref<i32>
+  scf.for %i = %c0 to %c8 step %c1 {
+    %x = memref.load %a[%i] : memref<8xi8>
+    %y = memref.load %b[%i] : memref<8xi8>
+    %s = memref.load %sum[] : memref<i32>
+    %xe = arith.extsi %x : i8 to i32
+    %ye = arith.extsi %y : i8 to i32
+    %p = arith.muli %xe, %ye : i32
+    %t = arith.addi %s, %p : i32
+    memref.store %t, %sum[] : memref<i32>
+  } {loop.pipeline = 1 : i64}
+  %r = memref.load %sum[] : memref<i32>
+  memref.store %r, %out[%c0] : memref<1xi32>
+  return
+}
