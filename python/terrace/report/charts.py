@@ -64,6 +64,8 @@ def ticks(most: float, base: float) -> list[float]:
 def draw(chart: Chart, layers: Sequence[Layer]) -> str:
     """The chart of these layers. A figure that is not known has no bar, and its layer a question mark."""
     totals = [_total(chart, layer) for layer in layers]
+    if not any(totals):
+        return _empty(chart, layers)
     marks = ticks(max((t for t in totals if t is not None), default=0.0), chart.base)
     plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     step = plot_width / max(len(layers), 1)
@@ -87,6 +89,17 @@ def draw(chart: Chart, layers: Sequence[Layer]) -> str:
     parts += _direct_labels(chart, layers, totals, step, y)
     parts += _axis(chart, len(layers), step)
     return "\n".join([*parts, "</svg>"])
+
+
+def _empty(chart: Chart, layers: Sequence[Layer]) -> str:
+    """A line in the place of a chart without bars."""
+    unknown = any(_total(chart, layer) is None for layer in layers)
+    why = "depends on dynamic sizes of the input" if unknown else "none"
+    return (
+        f'<svg class="chart" role="img" aria-label="{words.escape(chart.title)}" viewBox="0 0 {WIDTH:.0f} 42">'
+        f'<text class="charttitle" x="0" y="15">{words.escape(chart.title)}</text>'
+        f'<text class="axis" x="0" y="34">{why}</text></svg>'
+    )
 
 
 def _total(chart: Chart, layer: Layer) -> float | None:

@@ -113,6 +113,8 @@ def _split(layers: Sequence[Layer]) -> str:
         known = [layer for layer in layers if layer[key] is not None]
         total = sum(layer[key] for layer in known)
         if not total:
+            why = "depends on dynamic sizes of the input" if len(known) < len(layers) else "none"
+            parts.append(f'<div class="splitlabels"><b>{what}</b><span>{why}</span></div>')
             continue
         shares = {by: sum(layer[key] for layer in known if layer["by"] == by) / total for by in OWNERS}
         bars = "".join(f'<i class="{by}" style="width:{share:.4%}"></i>' for by, share in shares.items() if share)

@@ -13,7 +13,7 @@ from terrace.artifact import Artifact
 from terrace.files import write_file
 from terrace.runtime.limits import Limits
 
-_COLUMNS = ("kernel", "by", "calls", "ms", "share", "MACs", "bytes", "GFLOP/s", "GB/s", "of limit", "limit")
+_COLUMNS = ("kernel", "by", "calls", "us", "best us", "share", "MACs", "bytes", "GFLOP/s", "GB/s", "of limit", "limit")
 _TEXT = ("kernel", "by", "limit")
 
 
@@ -30,15 +30,17 @@ class Event:
 class KernelTime:
     """A kernel's part of a call.
 
-    `seconds` is the sum of its `calls` in one call of the model, the median over the calls measured. `macs` and `bytes`
-    are those of the compile report, None where it does not know them: of a dynamic shape, or of what IREE fused by
-    itself. `limit` is the least time that the machine could take for them, and `bound` says what sets it.
+    `seconds` is the sum of its `calls` in one call of the model, the median over the calls measured, and `best` the
+    least: what disturbs the machine only adds. `macs` and `bytes` are those of the compile report, None where it does
+    not know them: of a dynamic shape, or of what IREE fused by itself. `limit` is the least time that the machine could
+    take for them, and `bound` says what sets it.
     """
 
     kernel: str
     by: str
     calls: int
     seconds: float
+    best: float
     macs: int | None
     bytes: int | None
     limit: float | None
@@ -46,8 +48,8 @@ class KernelTime:
 
     @property
     def fraction(self) -> float | None:
-        """The part of the machine's limit that is reached: 1 is as fast as it gets. More means data from a cache."""
-        return self.limit / self.seconds if self.limit and self.seconds else None
+        """The part of the machine's limit that the best time reaches. More than 1 means data from a nearer cache."""
+        return self.limit / self.best if self.limit and self.best else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +57,20 @@ class Profile:
     """The time of every kernel of a model, on given inputs.
 
     A kernel's time is the wall time of its dispatch where it stands in the program: with all threads, and with caches
-    as the kernels before it left them. `whole` is the time of a call of the model without profiling; what `total` lacks
-    to it is spent between kernels (memory, scheduling), and `total` exceeds it where kernels run at the same time.
+    as the kernels before it left them. `whole_calls` are the seconds of a call without profiling, each the mean of
+    some. What `total` lacks to `whole`, their median, is spent between kernels (memory, scheduling); it is more than
+    `whole` where kernels run at the same time.
     """
 
     kernels: Sequence[KernelTime]
-    whole: float
+    whole_calls: Sequence[float]
     limits: Limits
     events: Sequence[Sequence[Event]]
+
+    @property
+    def whole(self) -> float:
+        """The seconds of a call of the model without profiling, the median."""
+        return statistics.median(self.whole_calls)
 
     @property
     def total(self) -> float:
@@ -72,8 +80,10 @@ class Profile:
     @property
     def span(self) -> float:
         """The seconds from the begin of a profiled call's first kernel to the end of its last, the median."""
-        spans = [max(e.end for e in call) - min(e.start for e in call) for call in self.events if call]
-        return statistics.median(spans) / 1e9 if spans else 0.0
+        return statistics.median(self._spans())
+
+    def _spans(self) -> list[float]:
+        return [(max(e.end for e in call) - min(e.start for e in call)) / 1e9 for call in self.events if call] or [0.0]
 
     def __str__(self) -> str:
         rows = sorted(self.kernels, key=lambda kernel: -kernel.seconds)
@@ -92,9 +102,9 @@ class Profile:
         return "\n".join(
             [
                 *lines,
-                f"sum of the kernels {1e3 * self.total:.3f} ms, from the first to the last {1e3 * self.span:.3f} ms;"
-                f" whole call without profiling {1e3 * self.whole:.3f} ms",
-                f"medians of {len(self.events)} calls on {threads} thread{'s' if threads > 1 else ''}",
+                f"{len(self.events)} calls on {threads} thread{'s' if threads > 1 else ''}",
+                _comparison("median", self.total, self.span, self.whole),
+                _comparison("best", sum(k.best for k in self.kernels), min(self._spans()), min(self.whole_calls)),
                 f"the machine's limits: {self.limits.flops / 1e9:.1f} GFLOP/s of float32 multiply-adds; copies,"
                 f" in GB/s read and written: {moved}",
             ]
@@ -127,6 +137,13 @@ class Profile:
         return {"traceEvents": found, "displayTimeUnit": "ns"}
 
 
+def _comparison(which: str, total: float, span: float, whole: float) -> str:
+    return (
+        f"{which}: sum of the kernels {1e3 * total:.3f} ms, from the first to the last {1e3 * span:.3f} ms,"
+        f" whole call without profiling {1e3 * whole:.3f} ms"
+    )
+
+
 def _complete(name: str, category: str, track: int, times: tuple[int, int], details: dict[str, Any]) -> dict[str, Any]:
     start, end = times
     place = {"pid": 1, "tid": track, "ts": start / 1e3, "dur": (end - start) / 1e3}
@@ -137,40 +154,43 @@ def _named(what: str, track: int, name: str) -> dict[str, Any]:
     return {"name": what, "ph": "M", "pid": 1, "tid": track, "args": {"name": name}}
 
 
-def make_profile(artifact: Artifact, calls: Sequence[Sequence[Event]], whole: float, limits: Limits) -> Profile:
+def make_profile(
+    artifact: Artifact, calls: Sequence[Sequence[Event]], whole_calls: Sequence[float], limits: Limits
+) -> Profile:
     """Rows for the events of several calls, beside what the compile report says of each kernel."""
     report = {row["kernel"]: row for row in artifact.report if row["by"] == "terrace"}
     kernels = []
     for name in dict.fromkeys(event.name for event in calls[0]):
         own = [[event.end - event.start for event in call if event.name == name] for call in calls]
-        seconds = statistics.median(sum(times) for times in own) / 1e9
-        kernels.append(_kernel_time(name, len(own[0]), seconds, report.get(name), limits))
-    return Profile(kernels, whole, limits, calls)
+        sums = [sum(times) / 1e9 for times in own]
+        time = KernelTime(name, "iree", len(own[0]), statistics.median(sums), min(sums), None, None, None, "")
+        kernels.append(_with_work(time, report[name], limits) if name in report else time)
+    return Profile(kernels, whole_calls, limits, calls)
 
 
-def _kernel_time(name: str, calls: int, seconds: float, row: Mapping[str, Any] | None, limits: Limits) -> KernelTime:
-    if row is None:
-        return KernelTime(name, "iree", calls, seconds, None, None, None, "")
+def _with_work(time: KernelTime, row: Mapping[str, Any], limits: Limits) -> KernelTime:
+    """What the report says of a kernel of ours, and the least time for it."""
     # The report counts the places where a kernel is launched; a loop runs one of them many times.
-    scale = calls / row["calls"]
-    known = [None if row[key] is None else round(row[key] * scale) for key in ("macs", "bytes")]
-    macs, moved = known
+    scale = time.calls / row["calls"]
+    macs, moved = (None if row[key] is None else round(row[key] * scale) for key in ("macs", "bytes"))
+    time = dataclasses.replace(time, by="terrace", macs=macs, bytes=moved)
     if macs is None or moved is None:
-        return KernelTime(name, "terrace", calls, seconds, macs, moved, None, "")
-    each, bound = limits.seconds(macs // calls, moved // calls)
-    return KernelTime(name, "terrace", calls, seconds, macs, moved, each * calls, bound)
+        return time
+    each, bound = limits.seconds(macs // time.calls, moved // time.calls)
+    return dataclasses.replace(time, limit=each * time.calls, bound=bound)
 
 
 def _cells(kernel: KernelTime, total: float) -> list[str]:
     def rate(amount: int | None, factor: float) -> str:
-        return "" if not amount or not kernel.seconds else f"{factor * amount / kernel.seconds / 1e9:.1f}"
+        return "" if not amount or not kernel.best else f"{factor * amount / kernel.best / 1e9:.1f}"
 
     fraction = kernel.fraction
     return [
         kernel.kernel,
         kernel.by,
         str(kernel.calls),
-        f"{1e3 * kernel.seconds:.3f}",
+        f"{1e6 * kernel.seconds:,.1f}",
+        f"{1e6 * kernel.best:,.1f}",
         f"{kernel.seconds / total:.1%}" if total else "",
         "" if kernel.macs is None else f"{kernel.macs:,}",
         "" if kernel.bytes is None else f"{kernel.bytes:,}",
