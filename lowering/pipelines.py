@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
 from terrace.lowering.conversion.graph_to_kernel.families import COMMON
+from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES
 from terrace.lowering.transforms.choose_layout import ChooseLayout
 from terrace.lowering.transforms.decompose_attention import DecomposeAttention
 from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
@@ -56,10 +57,12 @@ def graph_pipeline(*, quantize: bool = False) -> list[Pass]:
     ]
 
 
-def kernel_pipeline(schedule: list[Pass], generators: Sequence[str] = COMMON) -> list[Pass]:
-    """From fused groups to scheduled kernels; `schedule` is the target's."""
+def kernel_pipeline(
+    schedule: list[Pass], generators: Sequence[str] = COMMON, element_types: tuple[str, ...] = KERNEL_TYPES
+) -> list[Pass]:
+    """From fused groups to scheduled kernels; `schedule`, and what its kernels may compute with, are the target's."""
     return [
-        ConvertGraphToKernel(generators=tuple(generators)),
+        ConvertGraphToKernel(generators=tuple(generators), element_types=element_types),
         # Reshapes of neighbouring kernels meet now, and most cancel.
         SimplifyGraph(),
         UpstreamPass("canonicalize"),

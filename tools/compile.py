@@ -24,7 +24,7 @@ from terrace.files import new_files, write_file
 from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
 from terrace.parameter_archive import write_archive
 from terrace.runtime.report import Report, report_of
-from terrace.target import TARGETS, Target
+from terrace.target import GPUS, TARGETS, Target
 
 T = TypeVar("T")
 
@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         "-o", dest="output", metavar="FILE", help="the .terrace file, or with --emit the text, to write"
     )
     parser.add_argument("--target", default="cpu", choices=sorted(TARGETS), help="what to compile for (default: cpu)")
+    parser.add_argument(
+        "--gpu",
+        metavar="NAME",
+        help=f"the GPU of a target that is one (default: this machine's): {', '.join(GPUS)}",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads that run the program (default: all cores)")
     parser.add_argument("--cpu-features", type=_names, metavar="A,B", help="LLVM's names (default: this machine's)")
     parser.add_argument("--precision", choices=PRECISIONS, help="of matrix products (default: PyTorch's setting)")
@@ -174,7 +179,7 @@ def _cosim(lowered: Lowered, vectors: int) -> None:
 
 def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: Callable[..., T], **more: Any) -> T:
     """What one of the two functions makes of the input."""
-    target = Target(options.target, options.threads, options.cpu_features)
+    target = Target(options.target, options.threads, options.cpu_features, gpu=options.gpu)
     given = {"iree_flags": options.iree_flag, "reproducer_dir": options.reproducer_dir}
     keywords = {"target": target, "options": given, **more}
     factory = _factory(options.input)

@@ -25,7 +25,7 @@ from terrace.lowering.conversion.graph_to_kernel.families import (
     reduced_runs,
     refusal,
 )
-from terrace.lowering.conversion.graph_to_kernel.group import KEEPING_OPERANDS, REDUCTIONS, ROOTS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import KEEPING_OPERANDS, KERNEL_TYPES, REDUCTIONS, ROOTS, Group
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
@@ -246,10 +246,14 @@ def _candidates(module: ir.Operation) -> list[ir.Operation]:
 
 @dataclasses.dataclass(frozen=True)
 class ConvertGraphToKernel(Pass):
-    """Outline the groups that one of `generators` takes as kernels; mark the others with the reason why not."""
+    """Outline the groups that one of `generators` takes as kernels; mark the others with the reason why not.
+
+    `element_types` are those that the target's kernels compute with.
+    """
 
     name = "convert-graph-to-kernel"
     generators: tuple[str, ...] = COMMON
+    element_types: tuple[str, ...] = KERNEL_TYPES
 
     def run(self, module: ir.Operation) -> None:
         outliner = _Outliner(module)
@@ -259,7 +263,7 @@ class ConvertGraphToKernel(Pass):
             if operation.results[0] in outliner.constants:
                 continue
             group = Group.of(operation)
-            reason = refusal(group, self.generators)
+            reason = group.type_refusal(self.element_types) or refusal(group, self.generators)
             if reason is None:
                 outliner.outline(group)
             else:

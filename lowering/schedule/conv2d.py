@@ -18,7 +18,7 @@ ASSUMED_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shape:
+class ConvShape:
     """Sizes by name (unknown ones assumed), the conv's attributes, and the input's channels."""
 
     size: dict[str, int]
@@ -41,7 +41,7 @@ def schedule_conv2d(
 ) -> Schedule:
     """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC."""
     size = {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}
-    shape = _Shape(size, attrs, image[3])
+    shape = ConvShape(size, attrs, image[3])
     tiles = _depthwise_tiles(shape, cpu) if shape.depthwise else _tiles(shape, cpu)
     static = DYNAMIC not in image[1:]
     stages = any(attrs.padding) and static and shape.staged_bytes(tiles.get("oh", 1)) <= cpu.local_bytes
@@ -59,7 +59,7 @@ def schedule_conv2d(
     return Schedule(tiles, blocks, parallel, tuple(layouts), ("input",) if stages else (), order)
 
 
-def _tiles(shape: _Shape, cpu: CpuDescription) -> dict[str, int]:
+def _tiles(shape: ConvShape, cpu: CpuDescription) -> dict[str, int]:
     """Pixels along a row by channels; where rows are short, pixels of two rows."""
     size = shape.size
     best: tuple[float, dict[str, int]] | None = None
@@ -74,7 +74,7 @@ def _tiles(shape: _Shape, cpu: CpuDescription) -> dict[str, int]:
     return best[1]
 
 
-def _depthwise_tiles(shape: _Shape, cpu: CpuDescription) -> dict[str, int]:
+def _depthwise_tiles(shape: ConvShape, cpu: CpuDescription) -> dict[str, int]:
     """As many pixels of one vector of channels as registers hold: weights and pixels are loaded, none is broadcast."""
     limit = 14 if cpu.vector_registers >= 32 else 6
     columns = shape.size["ow"]
@@ -82,7 +82,7 @@ def _depthwise_tiles(shape: _Shape, cpu: CpuDescription) -> dict[str, int]:
     return {"ow": width, "g": cpu.lanes, "kw": shape.size["kw"]}
 
 
-def _blocks(shape: _Shape, tiles: dict[str, int], staged: bool, cpu: CpuDescription) -> dict[str, int]:
+def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, cpu: CpuDescription) -> dict[str, int]:
     """Rows and channels of a workgroup: enough workgroups for the workers, few enough rows for local memory."""
     size = shape.size
     macs = 1

@@ -108,11 +108,15 @@ class TileRebuilder(abc.ABC, Generic[T]):
         )
         self.values.update(zip(operation.results, new.results, strict=True))
         for old_region, new_region in zip(operation.regions, new.regions, strict=True):
-            for old_block in old_region.blocks:
-                new_block = new_region.blocks.append(*[a.type for a in old_block.arguments])
-                self.values.update(zip(old_block.arguments, new_block.arguments, strict=True))
-                with ir.InsertionPoint(new_block):
-                    self.block(old_block)
+            self.region(old_region, new_region)
+
+    def region(self, old: ir.Region, new: ir.Region) -> None:
+        """Rebuild the blocks of a region in an empty one."""
+        for old_block in old.blocks:
+            new_block = new.blocks.append(*[a.type for a in old_block.arguments])
+            self.values.update(zip(old_block.arguments, new_block.arguments, strict=True))
+            with ir.InsertionPoint(new_block):
+                self.block(old_block)
 
     def for_(self, operation: ir.Operation) -> None:
         """A loop whose carried tiles become carried parts."""

@@ -24,6 +24,8 @@ class Toolchain(Protocol):
     """The level of the text that it takes."""
     generators: tuple[str, ...]
     """The kernel generators that it wants used."""
+    element_types: tuple[str, ...]
+    """The element types that its kernels compute with."""
     program_name: str
     """The name of the program's member in an artifact."""
 
@@ -39,7 +41,10 @@ class Toolchain(Protocol):
 
 TOOLCHAINS = {
     "cpu": "terrace.lowering.target.cpu.toolchain:CpuToolchain",
+    "cuda": "terrace.lowering.target.iree.toolchain:IreeOnlyToolchain",
+    "hip": "terrace.lowering.target.iree.toolchain:IreeOnlyToolchain",
     "hls": "terrace.lowering.target.hls.toolchain:HlsToolchain",
+    "vulkan": "terrace.lowering.target.gpu.toolchain:GpuToolchain",
 }
 """The toolchains of the targets that have one of their own; the others take IREE as it is."""
 

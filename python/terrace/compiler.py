@@ -41,7 +41,7 @@ from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Leaf, Signature, Tree
-from terrace.target import Target
+from terrace.target import GpuDescription, Target
 
 if TYPE_CHECKING:
     import torch
@@ -244,7 +244,13 @@ def check_request(
 
 
 def _resolve(target: str | Target) -> Target:
-    return Target.of(target).resolve(sorted(host_features()), len(os.sched_getaffinity(0)))
+    return Target.of(target).resolve(sorted(host_features()), len(os.sched_getaffinity(0)), _read_gpu)
+
+
+def _read_gpu(driver: str) -> GpuDescription:
+    from terrace.runtime.gpu import describe_gpu
+
+    return describe_gpu(driver)
 
 
 def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -486,7 +492,7 @@ def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses,
         passes = [*passes_at("after-import", users), *graph_pipeline(quantize=quantize)]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule()]
-        passes = kernel_pipeline(schedule, toolchain.generators)
+        passes = kernel_pipeline(schedule, toolchain.generators, toolchain.element_types)
     else:
         passes = loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]

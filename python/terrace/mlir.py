@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # Imported when first asked for: together they cost a tool a third of its start-up time, linalg most of it.
-UPSTREAM_DIALECTS = ("arith", "func", "linalg", "math", "memref", "scf", "tensor", "vector")
+UPSTREAM_DIALECTS = ("arith", "func", "gpu", "linalg", "math", "memref", "scf", "tensor", "vector")
 
 
 def __getattr__(name: str) -> Any:
@@ -53,6 +53,14 @@ def create_context() -> ir.Context:
     context.enable_multithreading(False)
     with context, ir.Location.unknown():
         load_dialects()
+    return context
+
+
+def create_bare_context() -> ir.Context:
+    """A context without any dialect but builtin: it keeps ops and attributes of all others as they are written."""
+    # The base class of `ir.Context`, which adds the registry of all dialects in its constructor.
+    context: ir.Context = ir.Context.__mro__[1]()
+    context.allow_unregistered_dialects = True
     return context
 
 

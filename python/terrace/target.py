@@ -7,7 +7,7 @@ on hardware is a function of what stands here. Tests pretend to be another machi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from terrace.errors import TargetError
@@ -60,6 +60,61 @@ class CpuDescription:
 
 
 @dataclasses.dataclass(frozen=True)
+class GpuDescription:
+    """The numbers of a GPU that schedules and code generation use. `name` is what IREE calls the chip.
+
+    `features` says what its shaders may use beyond 32-bit numbers: the names are those of `GPU_FEATURES`.
+    """
+
+    name: str = ""
+    subgroup_size: int = 32
+    max_invocations: int = 1024
+    local_bytes: int = 32 << 10
+    features: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("subgroup_size", "max_invocations", "local_bytes"):
+            if getattr(self, field) < 1:
+                raise TargetError(f"{field} of a GPU must be positive, got {getattr(self, field)}")
+        if self.subgroup_size & (self.subgroup_size - 1):
+            raise TargetError(f"subgroup_size must be a power of two, got {self.subgroup_size}")
+        object.__setattr__(self, "features", tuple(self.features))
+        for feature in self.features:
+            if feature not in GPU_FEATURES:
+                raise TargetError(f"unknown GPU feature '{feature}'; known are {', '.join(GPU_FEATURES)}")
+
+    @property
+    def workgroup_size(self) -> int:
+        """Invocations of a workgroup: several subgroups, so that some compute while others wait for memory."""
+        return 1 << (min(MAX_WORKGROUP, 8 * self.subgroup_size, self.max_invocations).bit_length() - 1)
+
+
+MAX_WORKGROUP = 256
+"""More invocations than this leave too few registers to each on most GPUs."""
+
+GPU_FEATURES = ("dot8", "float16", "float64", "int64", "storage8", "storage16")
+"""8-bit dot products, arithmetic of these widths, and 8- and 16-bit numbers in memory."""
+
+_COMMON = ("dot8", "float16", "storage8", "storage16")
+
+GPUS = {
+    gpu.name: gpu
+    for gpu in (
+        GpuDescription("adreno", 64, 1024, 32 << 10, ("dot8", "float16", "storage16")),
+        GpuDescription("ampere", 32, 1024, 163 << 10, (*_COMMON, "float64", "int64")),
+        GpuDescription("gfx1100", 32, 1024, 64 << 10, (*_COMMON, "float64", "int64")),
+        GpuDescription("llvmpipe", 8, 1024, 32 << 10, (*_COMMON, "float64", "int64")),
+        GpuDescription("rdna3", 32, 1024, 64 << 10, (*_COMMON, "float64", "int64")),
+        GpuDescription("sm_80", 32, 1024, 163 << 10, (*_COMMON, "float64", "int64")),
+        GpuDescription("turing", 32, 1024, 64 << 10, (*_COMMON, "float64", "int64")),
+        GpuDescription("valhall4", 16, 512, 32 << 10, _COMMON),
+        GpuDescription("vp_android_baseline_2022", 64, 128, 16 << 10),
+    )
+}
+"""GPUs by IREE's names, with the numbers that IREE 3.13 states of them, so that code for one needs none here."""
+
+
+@dataclasses.dataclass(frozen=True)
 class HlsDescription:
     """The budget of a hardware design: copies of an unrolled body, DSP blocks of a loop, bytes of a staged array, and
     elements of a weight that is kept on chip.
@@ -87,18 +142,26 @@ class Target:
 
     `threads` is how many threads run the program (None: all cores of the machine that loads it). `features` are the
     CPU features, by LLVM's names, that the code may use (None: those of this machine); a machine that lacks one
-    refuses to load the program. `cpu` overrides the numbers that the features imply.
+    refuses to load the program. `cpu` overrides the numbers that the features imply. `gpu`, for a GPU, is one of
+    `GPUS` by name or a description (None: what the driver of this machine tells).
     """
 
     name: str = "cpu"
     threads: int | None = None
     features: tuple[str, ...] | None = None
     cpu: CpuDescription | None = None
+    gpu: GpuDescription | str | None = None
     hls: HlsDescription | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.gpu, str):
+            if self.gpu not in GPUS:
+                raise TargetError(f"unknown GPU '{self.gpu}'; known are {', '.join(GPUS)}")
+            object.__setattr__(self, "gpu", GPUS[self.gpu])
         if self.name not in TARGETS:
             raise TargetError(f"unknown target '{self.name}'; known are {', '.join(sorted(TARGETS))}")
+        if self.gpu is not None and self.name not in GPU_TARGETS:
+            raise TargetError(f"target {self.name} has no GPU; those that have are {', '.join(sorted(GPU_TARGETS))}")
         if self.threads is not None and self.threads < 1:
             raise TargetError(f"threads must be positive, got {self.threads}")
         if self.features is not None:
@@ -113,13 +176,29 @@ class Target:
             raise TargetError(f"target must be a name or a terrace.Target, got {type(target).__name__}")
         return Target(target)
 
-    def resolve(self, host_features: Sequence[str], host_cores: int) -> Target:
-        """The same target with nothing left open: features and hardware numbers filled in."""
+    def resolve(
+        self, host_features: Sequence[str], host_cores: int, read_gpu: Callable[[str], GpuDescription] | None = None
+    ) -> Target:
+        """The same target with nothing left open: features and hardware numbers filled in.
+
+        `read_gpu` asks the driver of a target for its GPU; it is called only if the target leaves it open.
+        """
+        if self.name in GPU_TARGETS:
+            return self._with_gpu(read_gpu)
         if self.name == "hls":
             return dataclasses.replace(self, features=(), hls=self.hls or HlsDescription())
         features = self.features if self.features is not None else tuple(sorted(COMPUTE_FEATURES & set(host_features)))
         cpu = self.cpu or CpuDescription.of_features(features, self.threads or host_cores)
         return dataclasses.replace(self, features=features, cpu=cpu)
+
+    def _with_gpu(self, read_gpu: Callable[[str], GpuDescription] | None) -> Target:
+        if self.gpu is not None:
+            return dataclasses.replace(self, features=())
+        usual = GPU_TARGETS[self.name]
+        if usual is None and read_gpu is None:
+            raise TargetError(f"target {self.name} needs a GPU by name, one of {', '.join(GPUS)}")
+        gpu = GPUS[usual] if usual is not None else read_gpu(self.name)  # type: ignore[misc]
+        return dataclasses.replace(self, features=(), gpu=gpu)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -128,7 +207,7 @@ class Target:
     def from_json(data: Mapping[str, Any]) -> Target:
         """A target from `to_json`; what else `data` has is left out."""
         fields = {field.name: data[field.name] for field in dataclasses.fields(Target) if field.name in data}
-        for name, description in (("cpu", CpuDescription), ("hls", HlsDescription)):
+        for name, description in (("cpu", CpuDescription), ("gpu", GpuDescription), ("hls", HlsDescription)):
             if isinstance(fields.get(name), Mapping):
                 fields[name] = description(**fields[name])
         return Target(**fields)
@@ -136,6 +215,12 @@ class Target:
 
 TARGETS = {
     "cpu": "terrace.lowering.target.cpu.backend:CpuBackend",
+    "cuda": "terrace.lowering.target.gpu.backend:CudaBackend",
+    "hip": "terrace.lowering.target.gpu.backend:HipBackend",
     "hls": "terrace.lowering.target.hls.backend:HlsBackend",
+    "vulkan": "terrace.lowering.target.gpu.backend:VulkanBackend",
 }
 """Each target's name and the class that lowers for it."""
+
+GPU_TARGETS = {"cuda": "sm_80", "hip": "gfx1100", "vulkan": None}
+"""The targets that are GPUs, and the one of `GPUS` that is meant where none is named; None asks the driver."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
@@ -58,6 +59,14 @@ class Group:
     @property
     def root_operands(self) -> list[ir.Value]:
         return list(self.root.operands) if self.root is not None else []
+
+    def type_refusal(self, allowed: Sequence[str]) -> str | None:
+        """Why a target whose kernels compute with these element types takes no such group, or None."""
+        for value in [*self.inputs, *(op.results[0] for op in self.operations)]:
+            name = str(element_type_of(value))
+            if name in KERNEL_TYPES and name not in allowed:
+                return f"the target's kernels do not compute with {name}"
+        return None
 
     def refusal(self) -> str | None:
         """Why no generator takes the group, or None."""

@@ -117,6 +117,15 @@ class LoopBuilder:
             yield operation.induction_variable
             scf.YieldOp([])
 
+    @contextlib.contextmanager
+    def for_block(self, start: Index, block: int, total: Index) -> Iterator[Index]:
+        """The body for each index of the block that begins at `start`, or of all if `block` is 0."""
+        if block == 1:
+            yield start  # blocks begin within bounds
+            return
+        with self.for_each(start, self.min(self.add(start, block), total) if block else total) as index:
+            yield index
+
     def reduce(
         self,
         lower: Index,
@@ -166,7 +175,9 @@ class LoopBuilder:
         remainder = self.mod(total, tile)
         full = self.sub(total, remainder)
         upper = full if single else self.min(self.add(start, block), full)
-        if not (isinstance(full, int) and full == 0):
+        if block == tile and isinstance(remainder, int) and remainder == 0:
+            body(start, tile, None)  # every block is one full tile
+        elif not (isinstance(full, int) and full == 0):
             with self.for_each(start, upper, tile) as offset:
                 body(offset, tile, None)
         if isinstance(remainder, int) and remainder == 0:

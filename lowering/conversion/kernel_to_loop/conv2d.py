@@ -56,7 +56,7 @@ class _Conv2d:
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}
         tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
-        kernel.check_schedule(tiled, blocked=("n", "g", "oh", "ow", "oc"), staged="input", laid_out=(0, 1))
+        kernel.check_schedule(tiled, blocked=("n", "g", "oh", "ow", "oc"), staged=("input",), laid_out=(0, 1))
         self._check_weight_layout()
 
     def _check_weight_layout(self) -> None:
@@ -81,7 +81,7 @@ class _Conv2d:
         self._check_padding(staged)
         with (
             workgroups(self.b, self.kernel, self.sizes) as start,
-            self.b.for_each(*self._range(start, "n")) as image,
+            self.b.for_block(start.get("n", 0), self.schedule.block("n"), self.sizes["n"]) as image,
         ):
             source = self._stage(image, start) if staged else Image(self.input, (image,), 0, 0)
             self._nest(image, source, start)
@@ -96,13 +96,6 @@ class _Conv2d:
             raise self.kernel.refuse(
                 f"padding needs the input staged in local memory, or else its layout to be {dataclasses.asdict(wanted)}"
             )
-
-    def _range(self, start: dict[str, Index], dim: str) -> tuple[Index, Index]:
-        lower, block = start.get(dim, 0), self.schedule.block(dim)
-        if not block:
-            return lower, self.sizes[dim]
-        upper = self.b.add(lower, block)
-        return lower, upper if block == 1 else self.b.min(upper, self.sizes[dim])
 
     def _nest(self, image: Index, source: Image, start: dict[str, Index]) -> None:
         """Loops over tiles in the schedule's order; dimensions that it does not name come innermost."""

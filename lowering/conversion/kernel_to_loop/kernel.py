@@ -92,7 +92,7 @@ class KernelView:
         return fail(self.function, f"@{self.name}: {message}")
 
     def check_schedule(
-        self, tiled: Sequence[str], blocked: Sequence[str], staged: str | None = None, laid_out: Sequence[int] = ()
+        self, tiled: Sequence[str], blocked: Sequence[str], staged: Sequence[str] = (), laid_out: Sequence[int] = ()
     ) -> None:
         """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead."""
         schedule = self.schedule
@@ -104,7 +104,7 @@ class KernelView:
                 if size != neutral and name not in able:
                     raise self.refuse(f"{what} size of '{name}' must be {neutral}, as {self.generator} does not cut it")
         for name in schedule.staged:
-            if name != staged:
+            if name not in staged:
                 raise self.refuse(f"{self.generator} cannot stage '{name}'")
         for number, layout in enumerate(schedule.layouts):
             if layout is not None and number not in laid_out:

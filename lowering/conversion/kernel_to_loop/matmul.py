@@ -2,19 +2,26 @@
 
 A workgroup takes a block of rows and columns (of one batch). It walks over panels of columns as wide as a tile; for
 each panel and each tile of rows it keeps the tile in registers while it runs over all of k, applies the epilogue and
-stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or `staged` says so, else in place.
+stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or `staged` says so, else in place. Where
+k has a block size, both operands pass through local memory in blocks of k, one tile of the result at a time.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TypeAlias
 
-from terrace.dialects.base import attributes_of, element_type_of
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
 from terrace.lowering.schedule.schedule import Layout
 from terrace.mlir import ir
+
+Load: TypeAlias = Callable[[Index, int], ir.Value]
+"""Called with an offset and a size along k, gives a tile of an operand."""
+
+Span: TypeAlias = tuple[Index, int, Index | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,29 +46,43 @@ class Rhs:
         return b.load(self.memory, [block, k, inside], [depth, size], [1, 2])
 
 
+@dataclasses.dataclass(frozen=True)
+class LocalBlocks:
+    """Local memory for a block of k of both operands of a tile: lhs as [m, block], rhs as [block, n]."""
+
+    lhs: ir.Value
+    rhs: ir.Value
+
+
+@dataclasses.dataclass(frozen=True)
+class Operands:
+    """Where a tile reads its operands, and the local memory that they pass through block by block, if they do."""
+
+    lhs: ir.Value
+    rhs: Rhs
+    local: LocalBlocks | None
+
+
 def generate(b: LoopBuilder, kernel: KernelView) -> None:
     """Emit the loops of a matmul or batch_matmul kernel."""
     root = kernel.root
-    kernel.check_schedule(tiled=("m", "n", "k"), blocked=("b", "m", "n"), staged="rhs", laid_out=(1,))
+    kernel.check_schedule(tiled=("m", "n", "k"), blocked=("b", "m", "n", "k"), staged=("lhs", "rhs"), laid_out=(1,))
     batched = "b" in kernel.space.names
     lhs = kernel.memory_of(root.operands[0])
     rank = 3 if batched else 2
     result = kernel.results_memory[0]
     m, n, k = b.size(result, rank - 2), b.size(result, rank - 1), b.size(lhs, rank - 1)
     sizes = {"m": m, "n": n, **({"b": b.size(result, 0)} if batched else {})}
-    with workgroups(b, kernel, sizes) as start, b.for_each(*_batch_range(b, kernel, start, sizes)) as batch:
+    with (
+        workgroups(b, kernel, sizes) as start,
+        b.for_block(start.get("b", 0), kernel.schedule.block("b"), sizes.get("b", 1)) as batch,
+    ):
         lead = (batch,) if batched else ()
-        rhs = _stage(b, kernel, _rhs(b, kernel, lead), start.get("n", 0), n, k)
-        _tiles(b, kernel, lhs, rhs, lead, start, sizes, k)
-
-
-def _batch_range(
-    b: LoopBuilder, kernel: KernelView, start: dict[str, Index], sizes: dict[str, Index]
-) -> tuple[Index, Index]:
-    if "b" not in sizes:
-        return 0, 1
-    lower, block = start.get("b", 0), kernel.schedule.block("b")
-    return lower, b.min(b.add(lower, block), sizes["b"]) if block > 1 else (b.add(lower, 1) if block else sizes["b"])
+        rhs = _rhs(b, kernel, lead)
+        local = _blocks_of_k(b, kernel)
+        if local is None:
+            rhs = _stage(b, kernel, rhs, start.get("n", 0), n, k)
+        _tiles(b, kernel, Operands(lhs, rhs, local), lead, start, sizes, k)
 
 
 def _rhs(b: LoopBuilder, kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
@@ -105,11 +126,25 @@ def _stage(b: LoopBuilder, kernel: KernelView, rhs: Rhs, start: Index, n: Index,
     return Rhs(local, (), 1, 2, width, start)
 
 
+def _blocks_of_k(b: LoopBuilder, kernel: KernelView) -> LocalBlocks | None:
+    """Local memory for blocks of k, if the schedule cuts k into blocks; both operands pass through it, then."""
+    schedule = kernel.schedule
+    block, staged = schedule.block("k"), set(schedule.staged)
+    if not block:
+        if "lhs" in staged:
+            raise kernel.refuse("can stage lhs only in blocks of 'k', whose block size is 0")
+        return None
+    if staged != {"lhs", "rhs"}:
+        raise kernel.refuse("needs both lhs and rhs staged where 'k' is cut into blocks")
+    element_type = element_type_of(kernel.root.results[0])
+    shapes = [schedule.tile("m"), block], [block, schedule.tile("n")]
+    return LocalBlocks(*(b.alloc(shape, element_type) for shape in shapes))
+
+
 def _tiles(
     b: LoopBuilder,
     kernel: KernelView,
-    lhs: ir.Value,
-    rhs: Rhs,
+    operands: Operands,
     lead: tuple[Index, ...],
     start: dict[str, Index],
     sizes: dict[str, Index],
@@ -118,11 +153,11 @@ def _tiles(
     """All tiles of the workgroup's block, in the schedule's order."""
     schedule = kernel.schedule
     order = [d for d in schedule.order if d in ("m", "n")] or ["n", "m"]
-    place: dict[str, tuple[Index, int, Index | None]] = {}
+    place: dict[str, Span] = {}
 
     def nest(remaining: list[str]) -> None:
         if not remaining:
-            _one_tile(b, kernel, lhs, rhs, lead, place["m"], place["n"], k)
+            _one_tile(b, kernel, operands, lead, place["m"], place["n"], k)
             return
         dim = remaining[0]
 
@@ -138,29 +173,67 @@ def _tiles(
 def _one_tile(
     b: LoopBuilder,
     kernel: KernelView,
-    lhs: ir.Value,
-    rhs: Rhs,
+    operands: Operands,
     lead: tuple[Index, ...],
-    rows: tuple[Index, int, Index | None],
-    columns: tuple[Index, int, Index | None],
+    rows: Span,
+    columns: Span,
     k: Index,
 ) -> None:
     (i, m, m_valid), (j, n, n_valid) = rows, columns
     rank, depth = len(lead), kernel.schedule.tile("k")
     element_type = element_type_of(kernel.root.results[0])
-    main = k - k % depth if isinstance(k, int) else b.sub(k, b.mod(k, depth))
 
-    def step(size: int) -> Callable[[Index, ir.Value], ir.Value]:
-        def body(at: Index, accumulator: ir.Value) -> ir.Value:
-            left = b.load(lhs, [*lead, i, at], [m, size], [rank, rank + 1], valid=[m_valid, None])
-            return b.contract(left, rhs.load(b, at, j, size, n, n_valid), accumulator)
+    def load_lhs(at: Index, size: int) -> ir.Value:
+        return b.load(operands.lhs, [*lead, i, at], [m, size], [rank, rank + 1], valid=[m_valid, None])
 
-        return body
+    def load_rhs(at: Index, size: int) -> ir.Value:
+        return operands.rhs.load(b, at, j, size, n, n_valid)
 
     tile = b.splat([m, n], element_type, 0.0)
-    if not (isinstance(main, int) and main == 0):
-        tile = b.reduce(0, main, depth, tile, step(depth))
-    if depth > 1 and not (isinstance(k, int) and main == k):
-        tile = b.reduce(main, k, 1, tile, step(1))
+    if operands.local is None:
+        tile = _contract(b, k, depth, tile, load_lhs, load_rhs)
+    else:
+        tile = _contract_blocks(b, kernel, operands.local, k, tile, load_lhs, load_rhs)
     place = TilePlace((*lead, i, j), (rank, rank + 1), (m, n), (m_valid, n_valid))
     store_results(b, kernel, {kernel.root.results[0]: tile}, place)
+
+
+def _along(
+    b: LoopBuilder, k: Index, depth: int, tile: ir.Value, step: Callable[[Index, int, ir.Value], ir.Value]
+) -> ir.Value:
+    """`step(offset, size, tile)` over all of k, in parts of `depth`; the rest is one part if its size is known."""
+    rest = b.mod(k, depth)
+    main = b.sub(k, rest)
+    if not (isinstance(main, int) and main == 0):
+        tile = b.reduce(0, main, depth, tile, lambda at, total: step(at, depth, total))
+    if isinstance(rest, int):
+        return step(main, rest, tile) if rest else tile
+    return b.reduce(main, k, 1, tile, lambda at, total: step(at, 1, total))
+
+
+def _contract(b: LoopBuilder, k: Index, depth: int, tile: ir.Value, load_lhs: Load, load_rhs: Load) -> ir.Value:
+    """The tile plus the product of what is loaded along all of k."""
+    return _along(b, k, depth, tile, lambda at, size, sum: b.contract(load_lhs(at, size), load_rhs(at, size), sum))
+
+
+def _contract_blocks(
+    b: LoopBuilder, kernel: KernelView, local: LocalBlocks, k: Index, tile: ir.Value, load_lhs: Load, load_rhs: Load
+) -> ir.Value:
+    """As `_contract`, but each block of k is first copied into local memory, which the tile is contracted from."""
+    m, n = shape_of(tile)
+
+    def block(at: Index, size: int, total: ir.Value) -> ir.Value:
+        # Both on their way before the first one is waited for.
+        lhs, rhs = load_lhs(at, size), load_rhs(at, size)
+        b.store(lhs, local.lhs, [0, 0], [0, 1])
+        b.store(rhs, local.rhs, [0, 0], [0, 1])
+        return _contract(
+            b,
+            size,
+            min(size, kernel.schedule.tile("k")),
+            total,
+            lambda k, depth: b.load(local.lhs, [0, k], [m, depth], [0, 1]),
+            lambda k, depth: b.load(local.rhs, [k, 0], [depth, n], [0, 1]),
+        )
+
+    return _along(b, k, kernel.schedule.block("k"), tile, block)

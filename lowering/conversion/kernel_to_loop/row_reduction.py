@@ -145,8 +145,5 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
         raise kernel.refuse(f"row_reduction has no form of {kernel.root.name}; it has {', '.join(_ROOTS)}")
     rows, block = b.size(kernel.results_memory[0], 0), kernel.schedule.block("m")
     kernel.check_schedule(tiled=("n",), blocked=("m",))
-    with workgroups(b, kernel, {"m": rows}) as start:
-        first = start.get("m", 0)
-        last = b.min(b.add(first, block), rows) if block else rows
-        with b.for_each(first, last) as row:
-            emit_row(_Row(b, kernel, row))
+    with workgroups(b, kernel, {"m": rows}) as start, b.for_block(start.get("m", 0), block, rows) as row:
+        emit_row(_Row(b, kernel, row))

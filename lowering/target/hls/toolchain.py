@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
 from terrace.lowering.conversion.graph_to_kernel.families import COMMON
+from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES
 from terrace.lowering.schedule.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.interface import design_weights
 from terrace.lowering.target.hls.project import project_files
@@ -28,6 +29,7 @@ class HlsToolchain:
 
     level = "hls"
     generators = tuple(sorted((*COMMON, "copy", "pool2d", "reduce")))
+    element_types = KERNEL_TYPES
     program_name = "program.zip"
 
     def rest(self) -> list[Pass]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from terrace import progress
 from terrace.errors import CompileError
+from terrace.lowering.target.iree.syntax import respell
 from terrace.mlir import ir
 
 _SHOWN_LINES = 40
@@ -45,7 +46,7 @@ def iree_compile_path() -> str:
 
 def program_text(module: ir.Operation) -> str:
     """A module as IREE parses it: generic form, as the two MLIRs differ in their pretty forms."""
-    return module.get_asm(print_generic_op_form=True, assume_verified=True)
+    return respell(module.get_asm(print_generic_op_form=True, assume_verified=True))
 
 
 def compile_program(text: str, flags: Sequence[str]) -> bytes:

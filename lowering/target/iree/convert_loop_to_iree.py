@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 from terrace.dialects.base import to_python
+from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.target.iree import syntax
 from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
 from terrace.passes import Pass, fail
@@ -81,9 +82,15 @@ class _Executable:
         with ir.InsertionPoint(count):
             self._workgroup_count(list(count.arguments))
         with ir.InsertionPoint(body):
-            entry = syntax.dispatch_function(name, len(self.arguments), len(self.axes))
+            shape = [self._invocations(attribute) for attribute in (WORKGROUP_SIZE, SUBGROUP_SIZE)]
+            entry = syntax.dispatch_function(name, len(self.arguments), len(self.axes), *shape)
         with ir.InsertionPoint(entry):
             self._body(list(entry.arguments))
+
+    def _invocations(self, attribute: str) -> int | None:
+        """How many invocations the function was lowered for, if for a GPU."""
+        attributes = self.function.attributes
+        return to_python(attributes[attribute]) if attribute in attributes else None
 
     def _workgroup_count(self, sizes: list[ir.Value]) -> None:
         """Copy the ops that compute the bounds; sizes of arguments come from the workload."""
@@ -123,9 +130,10 @@ class _Executable:
         bindings, sizes = new[: len(self.arguments)], new[len(self.arguments) :]
         ids = [syntax.workgroup_id(i) for i in range(len(self.parallel.operands))]
         self._replace_sizes(sizes)
+        subspan = syntax.shared_subspan if WORKGROUP_SIZE in self.function.attributes else syntax.binding_subspan
         for number, (binding, argument) in enumerate(zip(bindings, self.arguments, strict=True)):
             own = [size for size, (owner, _) in zip(sizes, self.axes, strict=True) if owner == number]
-            argument.replace_all_uses_with(syntax.binding_subspan(binding, argument.type, own))
+            argument.replace_all_uses_with(subspan(binding, argument.type, own))
         inner = self.parallel.regions[0].blocks[0]
         for index, id_ in zip(inner.arguments, reversed(ids), strict=True):
             index.replace_all_uses_with(id_)
@@ -146,9 +154,11 @@ class _Executable:
             argument.replace_all_uses_with(sizes[number])
 
     def _replace_scratch(self) -> None:
-        for operation in [op for op in walk(self.function.operation) if op.name == "loop.alloc"]:
+        """Scratch memory: of a CPU's worker still the loop level's, of a GPU's workgroup already upstream's."""
+        makers = {"loop.alloc": syntax.workgroup_memory, "memref.alloc": syntax.shared_memory}
+        for operation in [op for op in walk(self.parallel) if op.name in makers]:
             with ir.InsertionPoint(operation), operation.location:
-                local = syntax.workgroup_memory(operation.results[0].type)
+                local = makers[operation.name](operation.results[0].type)
             operation.results[0].replace_all_uses_with(local)
             operation.erase()
 

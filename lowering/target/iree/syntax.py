@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from terrace.mlir import DYNAMIC, ext, ir, memref, tensor
+from terrace.mlir import DYNAMIC, create_bare_context, ext, ir, memref, tensor, walk
 
 PARAMETER_SCOPE = "model"
+
+_WORKGROUP_SPACE = 3
 
 
 class IreeCodegen(ext.Dialect, name="iree_codegen"):
@@ -36,6 +38,19 @@ def _segments(*counts: int) -> ir.Attribute:
 
 def _index_attribute(value: int) -> ir.Attribute:
     return ir.IntegerAttr.get(ir.IndexType.get(), value)
+
+
+def respell(text: str) -> str:
+    """A program in generic form, with the words that IREE's MLIR spells differently from ours: `#gpu.dim<x>`."""
+    if "gpu.thread_id" not in text:
+        return text
+    # Only where `gpu` is not known can its attributes be written in the other way.
+    with create_bare_context(), ir.Location.unknown():
+        module = ir.Module.parse(text).operation
+        for operation in walk(module):
+            if operation.name == "gpu.thread_id":
+                operation.attributes["dimension"] = ir.OpaqueAttr.get("gpu", b"dim<x>", ir.NoneType.get())
+        return module.get_asm(print_generic_op_form=True, assume_verified=True)
 
 
 def binding_type() -> ir.Type:
@@ -137,10 +152,17 @@ def stream_return(values: Sequence[ir.Value]) -> None:
     ir.Operation.create("stream.return", operands=list(values))
 
 
-def dispatch_function(name: str, bindings: int, sizes: int) -> ir.Block:
-    """The entry function of an executable: storage bindings, then sizes; compiled as it stands (`no_pipeline`)."""
+def dispatch_function(
+    name: str, bindings: int, sizes: int, workgroup: int | None = None, subgroup: int | None = None
+) -> ir.Block:
+    """The entry function of an executable: storage bindings, then sizes; compiled as it stands (`no_pipeline`).
+
+    `workgroup` and `subgroup` count the invocations of each, on a GPU.
+    """
     inputs = [binding_type()] * bindings + [ir.IndexType.get()] * sizes
-    pipeline = b"translation_info<pipeline = #iree_codegen.no_pipeline>"
+    shape = f" workgroup_size = [{workgroup}, 1, 1]" if workgroup else ""
+    shape += f" subgroup_size = {subgroup}" if subgroup else ""
+    pipeline = f"translation_info<pipeline = #iree_codegen.no_pipeline{shape}>".encode()
     attributes = {
         "sym_name": ir.StringAttr.get(name),
         "function_type": ir.TypeAttr.get(ir.FunctionType.get(inputs, [])),
@@ -155,6 +177,23 @@ def binding_subspan(binding: ir.Value, type_: ir.Type, sizes: Sequence[ir.Value]
     return ir.Operation.create("stream.binding.subspan", [type_], operands).results[0]
 
 
+def shared_subspan(binding: ir.Value, type_: ir.Type, sizes: Sequence[ir.Value]) -> ir.Value:
+    """`binding_subspan` for SPIR-V, where a buffer of several tensors is one binding, and offsets are IREE's to add.
+
+    IREE wants to see in the type whether there is an offset. Nobody knows yet; a zero that it cannot see through makes
+    it one in every case.
+    """
+    zero = ir.Operation.create("util.optimization_barrier", [ir.IndexType.get()], [index_constant(0)]).results[0]
+    shape, element_type = list(ir.MemRefType(type_).shape), ir.MemRefType(type_).element_type
+    strides = [1] * len(shape)
+    for axis in reversed(range(len(shape) - 1)):
+        inner = (shape[axis + 1], strides[axis + 1])
+        strides[axis] = ir.ShapedType.get_dynamic_stride_or_offset() if DYNAMIC in inner else inner[0] * inner[1]
+    layout = ir.StridedLayoutAttr.get(ir.ShapedType.get_dynamic_stride_or_offset(), strides)
+    shifted = ir.MemRefType.get(shape, element_type, layout=layout)
+    return ir.Operation.create("stream.binding.subspan", [shifted], [binding, zero, *sizes]).results[0]
+
+
 def workgroup_id(dimension: int) -> ir.Value:
     attributes = {"dimension": _index_attribute(dimension)}
     return ir.Operation.create("stream.dispatch.workgroup.id", [ir.IndexType.get()], attributes=attributes).results[0]
@@ -166,6 +205,17 @@ def workgroup_memory(type_: ir.Type) -> ir.Value:
     source = ir.MemRefType(type_)
     local = ir.MemRefType.get(source.shape, source.element_type, memory_space=WorkgroupLocal.get())
     return memref.alloc(local, [], [])
+
+
+def shared_memory(type_: ir.Type) -> ir.Value:
+    """Memory of one workgroup of a GPU.
+
+    Its space is a number, Vulkan's for `#gpu.address_space<workgroup>`: where `respell` works, no attribute of a
+    dialect is a memory space.
+    """
+    source = ir.MemRefType(type_)
+    space = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), _WORKGROUP_SPACE)
+    return memref.alloc(ir.MemRefType.get(source.shape, source.element_type, memory_space=space), [], [])
 
 
 def dispatch(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
 from terrace.lowering.conversion.graph_to_kernel.families import COMMON
+from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES
 from terrace.lowering.target.iree.compiler import compile_program, program_text
 from terrace.lowering.target.toolchain import Source
 from terrace.mlir import ir
@@ -17,6 +18,7 @@ class IreeToolchain:
 
     level = "iree"
     generators: tuple[str, ...] = COMMON
+    element_types: tuple[str, ...] = KERNEL_TYPES
     program_name = "program.vmfb"
 
     def rest(self) -> list[Pass]:
@@ -27,3 +29,9 @@ class IreeToolchain:
 
     def link(self, text: str, flags: Sequence[str], parameters: Mapping[str, Source]) -> tuple[bytes, set[str]]:
         return compile_program(text, flags), set(parameters)
+
+
+class IreeOnlyToolchain(IreeToolchain):
+    """Of targets that have no kernels of ours: IREE's code generation makes the whole program."""
+
+    generators = ()

@@ -85,7 +85,7 @@ def import_array(device: Any, value: Array) -> Imported:
     span = addresses_of(value)
     alias = np.asarray(_MemoryOwner(span.start, value.nbytes, value))
     buffer = device.allocator.import_host_allocation(alias, memory_type=_MEMORY, allowed_usage=_USAGE)
-    return Imported(_view(buffer, value), buffer, span, is_copy=False)
+    return Imported(view_of(buffer, value), buffer, span, is_copy=False)
 
 
 def copy_array(device: Any, value: Array) -> Imported:
@@ -95,7 +95,7 @@ def copy_array(device: Any, value: Array) -> Imported:
     buffer = device.allocator.allocate_buffer_copy(
         memory_type=_MEMORY, allowed_usage=_USAGE, device=device, buffer=contents
     )
-    return Imported(_view(buffer, value), buffer, range(0), is_copy=True)
+    return Imported(view_of(buffer, value), buffer, range(0), is_copy=True)
 
 
 def to_array(device: Any, view: Any, dtype: str, foreign: Sequence[range]) -> Array:
@@ -112,5 +112,5 @@ def to_array(device: Any, view: Any, dtype: str, foreign: Sequence[range]) -> Ar
     return value.copy() if any(overlaps(span, other) for other in foreign) else value
 
 
-def _view(buffer: Any, value: Array) -> Any:
+def view_of(buffer: Any, value: Array) -> Any:
     return rt.HalBufferView(buffer, value.shape, _ELEMENT_TYPES[dtype_name(value)])

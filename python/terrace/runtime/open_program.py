@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from terrace.artifact import Artifact
 from terrace.parameter_archive import Array
 from terrace.runtime.buffers import Imported
+from terrace.target import GPU_TARGETS
 
 
 class RunnableProgram(Protocol):
@@ -32,6 +33,10 @@ def open_program(artifact: Artifact, threads: int | None = None) -> RunnableProg
         from terrace.runtime.csim import CsimProgram
 
         return CsimProgram(artifact)
+    if artifact.target.get("name") in GPU_TARGETS:
+        from terrace.runtime.gpu_program import GpuProgram
+
+        return GpuProgram(artifact)
     from terrace.runtime.program import Program
 
     return Program(artifact, threads)

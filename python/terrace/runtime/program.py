@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import iree.runtime as rt
@@ -34,10 +34,8 @@ class Program:
     _now = staticmethod(time.monotonic)
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
-        target = artifact.target
-        check_host(target.get("arch"), target.get("cpu_features", ()))
         self._release_retired()
-        self.device = cpu_device(threads if threads is not None else target.get("threads"))
+        self.device = self._open_device(artifact.target, threads)
         self._lock = threading.Lock()
         self._functions: dict[str, Any] = {}
         try:
@@ -46,6 +44,10 @@ class Program:
             raise ArtifactError(
                 f"IREE cannot load the program ({_first_line(error)}); compile the model again with this version"
             ) from error
+
+    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Any:
+        check_host(target.get("arch"), target.get("cpu_features", ()))
+        return cpu_device(threads if threads is not None else target.get("threads"))
 
     def _load(self, artifact: Artifact) -> None:
         instance = rt.VmInstance()

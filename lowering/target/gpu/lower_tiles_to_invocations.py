@@ -1,0 +1,232 @@
+"""`lower-tiles-to-invocations`: tile ops of the loop level become scalar code of each invocation of a workgroup.
+
+Every tile is spread over the invocations (see `fragment.py`); each op on tiles is repeated for each element that an
+invocation holds. A contraction reads, of its operands, the rows and the columns that belong to the invocation's part of
+the accumulator, whole along k. Local memory becomes workgroup memory, with a barrier wherever what one invocation wrote
+may be read by another, or be overwritten while another reads it. The conditions and bounds of loops at the loop level
+are the same for all invocations of a workgroup, so that all of them reach every barrier.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from math import prod
+
+from terrace.dialects.base import shape_of, to_attribute
+from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
+from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
+from terrace.lowering.target.gpu.fragment import Fragment, FragmentType, Grid, balanced_grid, row_grid
+from terrace.lowering.target.gpu.fragment_memory import FragmentMemory
+from terrace.lowering.target.gpu.reduction import WORKGROUP, reduce_over_workgroup
+from terrace.lowering.target.tile_access import Access
+from terrace.lowering.target.tile_rebuilder import TileRebuilder
+from terrace.mlir import func, gpu, ir, math, memref, walk
+from terrace.passes import Pass, fail
+
+
+def _is_local(memory: ir.Value) -> bool:
+    return ir.MemRefType(memory.type).memory_space is not None
+
+
+def _touched(operation: ir.Operation) -> frozenset[str]:
+    """Whether an op, or what is nested in it, reads or writes local memory: a set of "read" and "write"."""
+    kinds = set()
+    for op in [operation, *walk(operation)]:
+        if op.name == "loop.load_tile" and _is_local(op.operands[0]):
+            kinds.add("read")
+        if op.name == "loop.store_tile" and _is_local(op.operands[1]):
+            kinds.add("write")
+    return frozenset(kinds)
+
+
+class _Lowering(TileRebuilder[Fragment]):
+    """Rebuilds one function for a workgroup of that many invocations."""
+
+    machine = "invocations of a GPU"
+
+    def __init__(self, invocations: int) -> None:
+        super().__init__()
+        self.invocations = invocations
+        self.accumulators: dict[tuple[int, ...], Grid] = {}
+        self.operands: dict[tuple[ir.Value, FragmentType], Fragment] = {}
+        self.pending: frozenset[str] = frozenset()
+        """How local memory may have been used since the last barrier."""
+        self.scratch: dict[ir.Type, ir.Value] = {}
+        self.handlers |= {
+            "loop.alloc": self.alloc,
+            "loop.broadcast_tile": self.broadcast_tile,
+            "loop.contract_tile": self.contract_tile,
+            "loop.load_tile": self.load_tile,
+            "loop.parallel": self.parallel,
+            "loop.reduce_tile": self.reduce_tile,
+            "loop.store_tile": self.store_tile,
+            "vector.broadcast": self.spread,
+        }
+
+    def lower(self, function: func.FuncOp) -> func.FuncOp:
+        for op in walk(function.operation):
+            if op.name == "loop.contract_tile":
+                shape = tuple(shape_of(op.results[0]))
+                self.accumulators[shape] = balanced_grid(prod(shape[:-1]), shape[-1], self.invocations)
+        return self.function(function)
+
+    # -- tiles ----------------------------------------------------------------------------------------------------
+
+    def fragment_type(self, type_: ir.Type) -> FragmentType:
+        """How a tile is spread: tiles of the shape of an accumulator near to square, others along rows."""
+        shape, element_type = tuple(shape_of(type_)), ir.VectorType(type_).element_type
+        whole = FragmentType(shape, element_type, Grid(1, 1))
+        grid = self.accumulators.get(shape) or row_grid(whole.tile_rows, whole.tile_columns, self.invocations)
+        return dataclasses.replace(whole, grid=grid)
+
+    def part_types(self, type_: ir.Type) -> list[ir.Type]:
+        fragment = self.fragment_type(type_)
+        return [fragment.element_type] * fragment.count
+
+    def make_tile(self, type_: ir.Type, values: list[ir.Value]) -> Fragment:
+        return Fragment(self.fragment_type(type_), values)
+
+    def operand_type(self, contraction: ir.Operation, number: int) -> FragmentType:
+        """How operand 0 or 1 of a contraction is spread: as the accumulator's rows or columns, whole along k."""
+        grid = self.accumulators[tuple(shape_of(contraction.results[0]))]
+        type_ = self.fragment_type(contraction.operands[number].type)
+        return dataclasses.replace(type_, grid=grid, spread_rows=number == 0, spread_columns=number == 1)
+
+    # -- order of accesses to local memory ------------------------------------------------------------------------
+
+    def before(self, kinds: Iterable[str]) -> None:
+        """A barrier, if what comes now conflicts with what came since the last one; stores in between are disjoint."""
+        conflicts = {"read": "write", "write": "read"}
+        if any(conflicts[kind] in self.pending for kind in kinds):
+            gpu.barrier()
+            self.pending = frozenset()
+
+    def region(self, old: ir.Region, new: ir.Region) -> None:
+        before = self.pending
+        super().region(old, new)
+        self.pending |= before  # the region may not run
+
+    def for_(self, operation: ir.Operation) -> None:
+        touched = _touched(operation)
+        self.before(touched)
+        before = self.pending
+        self.pending |= touched  # by the iteration before
+        super().for_(operation)
+        self.pending |= before
+
+    # -- ops ------------------------------------------------------------------------------------------------------
+
+    def parallel(self, operation: ir.Operation) -> None:
+        """Workgroups stay as they are; what invocations need of constants stands at the top of the body."""
+        new = ir.Operation.create(
+            operation.name,
+            [],
+            [self.plain(v) for v in operation.operands],
+            dict(operation.attributes.items()),
+            regions=1,
+        )
+        old = operation.regions[0].blocks[0]
+        block = new.regions[0].blocks.append(*[a.type for a in old.arguments])
+        self.values.update(zip(old.arguments, block.arguments, strict=True))
+        self.body = block
+        self.memory = FragmentMemory(LoopBuilder(block))
+        with ir.InsertionPoint(block):
+            self.block(old)
+
+    def alloc(self, operation: ir.Operation) -> None:
+        type_ = ir.MemRefType(operation.results[0].type)
+        self.values[operation.results[0]] = self.workgroup_memory(list(type_.shape), type_.element_type)
+
+    def workgroup_memory(self, shape: list[int], element_type: ir.Type) -> ir.Value:
+        type_ = ir.MemRefType.get(shape, element_type, memory_space=ir.Attribute.parse(WORKGROUP))
+        with ir.InsertionPoint.at_block_begin(self.body):
+            return memref.alloc(type_, [], [])
+
+    def load_tile(self, operation: ir.Operation) -> None:
+        self.before(_touched(operation))
+        self.pending |= _touched(operation)
+        tile = operation.results[0]
+        access = Access.of(operation.opview, self.plain)
+        for use in tile.uses:
+            user = use.owner.operation
+            if user.name == "loop.contract_tile" and use.operand_number < 2:
+                type_ = self.operand_type(user, use.operand_number)
+                if (tile, type_) not in self.operands:
+                    self.operands[tile, type_] = self.memory.load(access, type_)
+            elif tile not in self.tiles:
+                self.tiles[tile] = self.memory.load(access, self.fragment_type(tile.type))
+
+    def store_tile(self, operation: ir.Operation) -> None:
+        self.before(_touched(operation))
+        self.pending |= _touched(operation)
+        self.memory.store(Access.of(operation.opview, self.plain), self.tile(operation.operands[0]))
+
+    def contract_tile(self, operation: ir.Operation) -> None:
+        accumulator = self.tile(operation.operands[2])
+        if not isinstance(accumulator.type.element_type, ir.FloatType):
+            raise fail(operation, f"has no lowering for {accumulator.type.element_type}")
+        lhs, rhs = (self._operand(operation, number) for number in (0, 1))
+        values = list(accumulator.values)
+        columns = accumulator.type.columns
+        for k in range(rhs.type.rows):
+            for at in range(len(values)):
+                row, column = divmod(at, columns)
+                values[at] = math.fma(lhs.element(row, k), rhs.element(k, column), values[at])
+        self.tiles[operation.results[0]] = Fragment(accumulator.type, values)
+
+    def _operand(self, operation: ir.Operation, number: int) -> Fragment:
+        found = self.operands.get((operation.operands[number], self.operand_type(operation, number)))
+        if found is None:
+            raise fail(
+                operation, f"operand {number} must be the result of loop.load_tile to be spread over invocations"
+            )
+        return found
+
+    def reduce_tile(self, operation: ir.Operation) -> None:
+        """Of each invocation first, then over the workgroup; every invocation gets the result."""
+        tile = self.tile(operation.operands[0])
+        if tile.type.tile_rows != 1:
+            raise fail(operation, f"has no lowering to {self.machine} for a tile of several rows")
+        element_type = tile.type.element_type
+        if element_type not in self.scratch:
+            self.scratch[element_type] = self.workgroup_memory([self.invocations], element_type)
+        sizes = [self.plain(v) for v in list(operation.operands)[1:]]
+        kind = operation.attributes["kind"].value
+        number = reduce_over_workgroup(self.memory, tile, sizes, kind, self.scratch[element_type])
+        self.pending = frozenset()
+        self.tiles[operation.results[0]] = self.make_tile(operation.results[0].type, [number])
+
+    def broadcast_tile(self, operation: ir.Operation) -> None:
+        tile = self.tile(operation.operands[0])
+        if tile.type.tile_rows != 1:
+            raise fail(operation, f"has no lowering to {self.machine} for a tile of several rows")
+        type_ = operation.results[0].type
+        self.tiles[operation.results[0]] = self.make_tile(type_, tile.values * len(self.part_types(type_)))
+
+    def spread(self, operation: ir.Operation) -> None:
+        """A tile made of one number."""
+        type_ = operation.results[0].type
+        number = self.plain(operation.operands[0])
+        self.tiles[operation.results[0]] = self.make_tile(type_, [number] * len(self.part_types(type_)))
+
+
+@dataclasses.dataclass(frozen=True)
+class LowerTilesToInvocations(Pass):
+    """Spread tiles over the invocations of a workgroup, and local memory over its shared memory."""
+
+    name = "lower-tiles-to-invocations"
+    workgroup_size: int = 64
+    subgroup_size: int = 0
+
+    def run(self, module: ir.Operation) -> None:
+        if self.workgroup_size < 1 or self.workgroup_size & (self.workgroup_size - 1):
+            raise fail(module, f"workgroup-size must be a power of two, got {self.workgroup_size}")
+        if self.subgroup_size < 0 or (self.subgroup_size and self.workgroup_size % self.subgroup_size):
+            raise fail(module, f"subgroup-size must divide workgroup-size, got {self.subgroup_size}")
+        for view in list(module.regions[0].blocks[0].operations):
+            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
+                function = _Lowering(self.workgroup_size).lower(view)
+                function.attributes[WORKGROUP_SIZE] = to_attribute(self.workgroup_size)
+                if self.subgroup_size:
+                    function.attributes[SUBGROUP_SIZE] = to_attribute(self.subgroup_size)

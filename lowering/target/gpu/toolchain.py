@@ -1,0 +1,13 @@
+"""The toolchain of GPUs: IREE, beside kernels of ours in 32-bit numbers."""
+
+from __future__ import annotations
+
+from terrace.lowering.conversion.graph_to_kernel.families import COMMON
+from terrace.lowering.target.iree.toolchain import IreeToolchain
+
+
+class GpuToolchain(IreeToolchain):
+    """Every GPU computes with 32-bit numbers; what has others is left to IREE, which knows which ones a GPU has."""
+
+    generators = COMMON
+    element_types = ("f32", "i32")

@@ -1,0 +1,30 @@
+"""A compiled program on a GPU: memory of its own, so inputs and results are always copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from terrace.parameter_archive import Array
+from terrace.runtime.buffers import Imported
+from terrace.runtime.device_memory import DeviceMemory
+from terrace.runtime.gpu import gpu_device
+from terrace.runtime.program import Program
+
+
+class GpuProgram(Program):
+    """A `Program` whose device is the default one of a GPU driver. Raises TargetError where there is none."""
+
+    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Any:
+        device = gpu_device(target["name"])
+        self._memory = DeviceMemory(device)
+        return device
+
+    def put(self, value: Array) -> Imported:
+        return self._memory.import_array(value)
+
+    def copy(self, value: Array) -> Imported:
+        return self._memory.import_array(value)
+
+    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+        return self._memory.to_array(result, dtype)

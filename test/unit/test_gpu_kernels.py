@@ -1,0 +1,151 @@
+"""The code of GPU kernels, without any GPU: what it reads is what the cost model says, on every known device."""
+
+from __future__ import annotations
+
+import pytest
+import terrace
+from terrace.compiler import lower_mlir
+from terrace.dialects.base import to_python
+from terrace.errors import TargetError
+from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
+from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
+from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel
+from terrace.lowering.schedule.gpu import ROW_LOADS, global_loads_per_output
+from terrace.lowering.schedule.schedule import Schedule
+from terrace.lowering.target.gpu.backend import VulkanBackend
+from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
+from terrace.mlir import create_context, ir, parse_module
+from terrace.passes import run_passes
+from terrace.runtime import gpu
+from terrace.target import GPUS, GpuDescription, Target
+
+SIZES = (256, 512, 128)
+"""m, n and k: multiples of every tile, so that no load is of an element that does not count."""
+
+
+def _constant(value: ir.Value) -> int:
+    return int(to_python(value.owner.operation.attributes["value"]))
+
+
+def _loads(block: ir.Block, times: int = 1) -> int:
+    """Loads of global memory that one invocation of each workgroup runs; all bounds are constants."""
+    total = 0
+    for view in block.operations:
+        operation = view.operation
+        if operation.name == "memref.load" and ir.MemRefType(operation.operands[0].type).memory_space is None:
+            total += times
+        inner = times
+        if operation.name == "scf.for":
+            lower, upper, step = (_constant(v) for v in list(operation.operands)[:3])
+            inner = times * -(-(upper - lower) // step)
+        if operation.name == "loop.parallel":
+            for bound in operation.operands:
+                inner *= _constant(bound)
+        assert operation.name != "scf.if" or not _loads(operation.regions[0].blocks[0]), "a conditional load"
+        total += sum(_loads(b, inner) for region in operation.regions for b in region.blocks)
+    return total
+
+
+def _lowered(text: str, device: GpuDescription) -> tuple[Schedule, int]:
+    """The schedule of the only kernel of a program, and how many loads its workgroups run."""
+    context = create_context()
+    module = parse_module(text, context).operation
+    backend = VulkanBackend(Target("vulkan", gpu=device))
+    with context, ir.Location.unknown():
+        run_passes([ConvertGraphToKernel(), *backend.schedule()], module)
+        (kernel,) = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
+        schedule = KernelView.of(kernel).schedule
+        lowering = [p for p in backend.lower() if not isinstance(p, ConvertLoopToIree)]
+        run_passes([ConvertKernelToLoop(), *lowering], module)
+        functions = [op for op in module.regions[0].blocks[0].operations if "loop.kernel" in op.operation.attributes]
+        return schedule, _loads(functions[0].operation.regions[0].blocks[0]) * device.workgroup_size
+
+
+@pytest.mark.parametrize("device", GPUS)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_matmul_loads_what_the_cost_model_says(device: str, transposed: bool) -> None:
+    m, n, k = SIZES
+    rhs = f"{n}x{k}" if transposed else f"{k}x{n}"
+    schedule, loads = _lowered(
+        f"""func.func @main(%x: tensor<{m}x{k}xf32>, %y: tensor<{rhs}xf32>) -> tensor<{m}x{n}xf32> {{
+          %0 = "graph.matmul"(%x, %y) {{transpose_rhs = {str(transposed).lower()}}}
+            : (tensor<{m}x{k}xf32>, tensor<{rhs}xf32>) -> tensor<{m}x{n}xf32>
+          return %0 : tensor<{m}x{n}xf32> }}""",
+        GPUS[device],
+    )
+    assert loads == global_loads_per_output(schedule, k) * m * n
+    # Without tiles in workgroup memory each output would read all of a row and a column.
+    assert loads <= 2 * k * m * n / 16
+
+
+@pytest.mark.parametrize("device", GPUS)
+@pytest.mark.parametrize("root", ROW_LOADS)
+def test_row_reductions_load_what_the_cost_model_says(device: str, root: str) -> None:
+    m, n, _ = SIZES
+    weights = ROW_LOADS[root] - 3 if root == "graph.layer_norm" else ROW_LOADS[root] - 2 if "norm" in root else 0
+    attributes = "axis = 1 : i64" if root == "graph.softmax" else "epsilon = 1.0e-5 : f32"
+    arguments = ", ".join(f"%w{i}: tensor<{n}xf32>" for i in range(weights))
+    operands = "".join(f", %w{i}" for i in range(weights))
+    types = f", tensor<{n}xf32>" * weights
+    _, loads = _lowered(
+        f"""func.func @main(%x: tensor<{m}x{n}xf32>{", " + arguments if weights else ""}) -> tensor<{m}x{n}xf32> {{
+          %0 = "{root}"(%x{operands}) {{{attributes}}} : (tensor<{m}x{n}xf32>{types}) -> tensor<{m}x{n}xf32>
+          return %0 : tensor<{m}x{n}xf32> }}""",
+        GPUS[device],
+    )
+    assert loads == ROW_LOADS[root] * m * n
+
+
+RELU = """func.func @main(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %0 = "graph.relu"(%x) : (tensor<8x8xf32>) -> tensor<8x8xf32>
+  return %0 : tensor<8x8xf32> }"""
+
+
+def test_a_description_changes_the_code() -> None:
+    """A device that nobody has: its numbers are in the program."""
+    described = GpuDescription("ampere", subgroup_size=4, max_invocations=64)
+    text = lower_mlir(RELU, target=Target("vulkan", gpu=described)).ir["iree"]
+    assert "workgroup_size = [32, 1, 1] subgroup_size = 4" in text
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Target("vulkan", gpu="voodoo"), "unknown GPU 'voodoo'; known are adreno, ampere"),
+        (lambda: Target("cpu", gpu="ampere"), "target cpu has no GPU; those that have are cuda, hip, vulkan"),
+        (lambda: GpuDescription(subgroup_size=12), "subgroup_size must be a power of two, got 12"),
+        (lambda: GpuDescription(local_bytes=0), "local_bytes of a GPU must be positive, got 0"),
+        (lambda: GpuDescription(features=("raytracing",)), "unknown GPU feature 'raytracing'; known are dot8"),
+    ],
+)
+def test_a_wrong_description_is_refused(make: object, message: str) -> None:
+    assert callable(make)
+    with pytest.raises(TargetError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(("target", "device"), [("vulkan", "ampere"), ("cuda", None), ("hip", None)])
+def test_a_program_for_a_device_elsewhere(target: str, device: str | None) -> None:
+    """Compiling needs no driver of that device. Without one, loading says what is missing."""
+    lowered = lower_mlir(RELU, target=Target(target, gpu=device))
+    assert len(lowered.artifact().program) > 0
+    owner = "terrace" if target == "vulkan" else "iree"
+    assert [row["by"] for row in lowered.report] == [owner]
+
+
+def _no_driver(name: str) -> None:
+    raise RuntimeError(f"NOT_FOUND: {name}")
+
+
+def test_compiling_for_this_machine_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "create_hal_driver", _no_driver)
+    with pytest.raises(TargetError, match=r"apt-get install mesa-vulkan-drivers libvulkan1.*name it: terrace\.Target"):
+        lower_mlir(RELU, target="vulkan")
+
+
+@pytest.mark.parametrize("target", ["cuda", "hip"])
+def test_loading_without_a_device(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = lower_mlir(RELU, target=target).artifact()
+    monkeypatch.setattr(gpu, "create_hal_driver", _no_driver)
+    with pytest.raises(TargetError, match=f"target {target} finds no device on this machine; install"):
+        terrace.CompiledModel(artifact)
