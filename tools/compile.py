@@ -22,6 +22,8 @@ from terrace.compiler import PRECISIONS, Lowered, build, build_mlir, lower, lowe
 from terrace.errors import CompileError, TerraceError
 from terrace.files import new_files, write_file
 from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
+from terrace.lowering.points import POINTS
+from terrace.lowering.registry import load_passes
 from terrace.parameter_archive import write_archive
 from terrace.runtime.report import Report, report_of
 from terrace.target import GPUS, TARGETS, Target
@@ -81,6 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--emit", choices=(*TEXTS, VERILOG), help="write the text of that level (to -o, or stdout) instead"
     )
+    parser.add_argument(
+        "--passes",
+        action="append",
+        type=_point,
+        default=[],
+        metavar="POINT=PIPELINE",
+        help=f"run passes of your own, too, at one of {', '.join(POINTS)}; repeatable",
+    )
+    parser.add_argument(
+        "--load-pass-plugin",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="run this Python file and know the passes that it defines; repeatable",
+    )
     parser.add_argument("--reproducer-dir", metavar="DIR", help="where what fails is written, or 'off'")
     parser.add_argument(
         "--dump-dir", type=Path, metavar="DIR", help="write every level, of each kernel too, and parameters.irpa"
@@ -110,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _point(text: str) -> tuple[str, str]:
+    point, equals, pipeline = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected POINT=PIPELINE, found {text!r}")
+    return point, pipeline
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -142,6 +166,7 @@ def _run(options: argparse.Namespace) -> None:
         write_artifact(options.output, artifact)
         report = report_of(artifact.report, artifact.layers, artifact.signature, artifact.target)
     if options.report == "-":
+        progress.hide()
         print(report)
     elif options.report:
         _write_text(options.report, report.to_html(title=_title(options.input)))
@@ -172,6 +197,7 @@ def _cosim(lowered: Lowered, vectors: int) -> None:
     from terrace.runtime.cosim import cosim
 
     found = cosim(lowered.ir[HARDWARE_LEVEL], vectors, weights=lowered.parameters)
+    progress.hide()
     print(found)
     if not found.passed:
         raise CompileError("a kernel's SystemVerilog gives other results than its C++, or takes other cycles")
@@ -180,7 +206,12 @@ def _cosim(lowered: Lowered, vectors: int) -> None:
 def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: Callable[..., T], **more: Any) -> T:
     """What one of the two functions makes of the input."""
     target = Target(options.target, options.threads, options.cpu_features, gpu=options.gpu)
-    given = {"iree_flags": options.iree_flag, "reproducer_dir": options.reproducer_dir}
+    for file in options.load_pass_plugin:
+        load_passes(file)
+    passes: dict[str, list[str]] = {}
+    for point, pipeline in options.passes:
+        passes.setdefault(point, []).append(pipeline)
+    given = {"iree_flags": options.iree_flag, "reproducer_dir": options.reproducer_dir, "passes": passes}
     keywords = {"target": target, "options": given, **more}
     factory = _factory(options.input)
     if factory:
@@ -291,6 +322,7 @@ def _title(name: str) -> str:
 
 def _write_text(output: str | None, text: str) -> None:
     if output is None:
+        progress.hide()
         print(text, end="", flush=True)
         return
     write_file(output, text)

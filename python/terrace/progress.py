@@ -33,26 +33,33 @@ class _Line:
         self.stream = stream
         self.stage = self.step = self.count = ""
         self.started = time.perf_counter()
+        self.lock = threading.Lock()
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._tick, daemon=True, name="terrace-progress")
         self.thread.start()
 
-    def _tick(self) -> None:
-        while not self.stopped.wait(_TICK):
-            self.write()
-
-    def write(self) -> None:
-        parts = [f"terrace {time.perf_counter() - self.started:.0f} s", self.stage, self.step, self.count]
-        text = ": ".join(part for part in parts if part)
-        width = shutil.get_terminal_size().columns - 1
-        self.stream.write(f"\r\x1b[2K{text[:width]}")
-        self.stream.flush()
+    def begin(self, stage: str) -> None:
+        """Show that a stage begins; an empty one shows nothing."""
+        self.stage, self.step, self.count = stage, "", ""
+        self._write()
 
     def close(self) -> None:
         self.stopped.set()
         self.thread.join()
-        self.stream.write("\r\x1b[2K")
-        self.stream.flush()
+        self.begin("")
+
+    def _tick(self) -> None:
+        while not self.stopped.wait(_TICK):
+            if self.stage:
+                self._write()
+
+    def _write(self) -> None:
+        parts = [f"terrace {time.perf_counter() - self.started:.0f} s", self.stage, self.step, self.count]
+        text = ": ".join(part for part in parts if part) if self.stage else ""
+        width = shutil.get_terminal_size().columns - 1
+        with self.lock:
+            self.stream.write(f"\r\x1b[2K{text[:width]}")
+            self.stream.flush()
 
 
 _current: _Line | None = None
@@ -92,13 +99,17 @@ def stage(name: str) -> Iterator[list[str]]:
     if not name:
         yield summary
         return
-    line = _current
-    if line is not None:
-        line.stage, line.step, line.count = name, "", ""
-        line.write()
+    if _current is not None:
+        _current.begin(name)
     started = time.perf_counter()
     yield summary
     _LOG.info("%8.3f s  %s", time.perf_counter() - started, "  ".join([name, *summary]))
+
+
+def hide() -> None:
+    """Erase the line until the next stage begins, for what writes to the same terminal."""
+    if _current is not None:
+        _current.begin("")
 
 
 def say(step: str) -> None:

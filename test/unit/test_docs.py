@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import terrace
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUOTE = re.compile(r"^( *)```\w+ from=(\S+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 PATH = re.compile(r"`([\w.-]+(?:/[\w.-]+)*/?)`")
+OWN_PASS = "tanh-gelu"
+"""The pass that the README writes."""
 FOLDERS = ("python/", "dialects/", "lowering/", "tools/", "test/", "docs/", "examples/", "scripts/")
 
 
@@ -52,16 +59,9 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
 def test_commands_use_flags_that_exist(page: Path) -> None:
     """Passes and tools named on command lines of ours are known."""
     from terrace.lowering.registry import all_pass_names
+    from terrace.tools.opt_flags import FLAGS
 
-    flags = {
-        "pass-pipeline",
-        "split-input-file",
-        "verify-diagnostics",
-        "mlir-print-ir-after-all",
-        "list-passes",
-        "help",
-    }
-    known = {*all_pass_names(), *flags}
+    known = {*all_pass_names(), *FLAGS, OWN_PASS}
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.lstrip("/ ").startswith(("terrace-opt", "RUN: terrace-opt")):
             named = set(re.findall(r"--([a-z][\w-]+)", line))
@@ -84,11 +84,47 @@ def test_the_levels_page_shows_what_is_printed() -> None:
     assert module.render(page, module.levels()) == page, "run docs/generate_levels.py"
 
 
+def readme_code(language: str) -> list[str]:
+    """The pieces of code in the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
 def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With an example model for `model` and `x`; every call gives the same."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    code, *_ = readme_code("python")
     monkeypatch.chdir(tmp_path)
     model, (x,) = load(ROOT / "examples" / "models" / "mlp.py").build()
     names = {"model": model, "x": x}
     exec(compile(code, "README.md", "exec"), names)
     assert (names["y"] - model(x)).abs().max() <= 1e-4 * model(x).abs().max() + 1e-5
+
+
+GELU_MODEL = """
+import torch
+
+def build():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.GELU()).eval(), (torch.randn(4, 8),)
+"""
+
+
+def test_the_pass_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file in `terrace-opt`, and as an object in a compile: both do what its summary says."""
+    _, own_pass, use = readme_code("python")
+    (commands,) = (code for code in readme_code("sh") if OWN_PASS in code)
+    assert sum(bool(line.strip()) for line in own_pass.splitlines()) <= 10
+    monkeypatch.chdir(tmp_path)
+    Path("tanh_gelu.py").write_text(own_pass)
+    Path("model.py").write_text(GELU_MODEL)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    said = subprocess.run(["bash", "-e", "-c", commands], capture_output=True, text=True, check=True).stdout
+    assert 'approximate = "tanh"' in said and "tanh-gelu" in said
+    monkeypatch.syspath_prepend(tmp_path)
+    model, (x,) = load(Path("model.py")).build()
+    names = {"model": model, "x": x, "terrace": terrace}
+    exec(compile(use, "README.md", "exec"), names)
+    assert 'approximate = "tanh"' in names["compiled"].ir("graph")
+    expected = torch.nn.functional.gelu(model[0](x), approximate="tanh")
+    assert (names["compiled"](x) - expected).abs().max() <= 1e-5
+    assert (names["compiled"](x) - model(x)).abs().max() <= 5e-4 + 1e-5

@@ -23,18 +23,20 @@ func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf32> {
 ERASE = "\r\x1b[2K"
 
 
-def compile_tool(folder: Path, stderr: int, log: str | None = None, until: str = "loop") -> subprocess.Popen[bytes]:
-    """Start terrace-compile on MODEL."""
+def compile_tool(folder: Path, stderr: int, log: str | None = None, to_file: bool = True) -> subprocess.Popen[bytes]:
+    """Start terrace-compile on MODEL; its text goes to a file, or to where the rest goes."""
     (folder / "m.mlir").write_text(MODEL)
-    command = [sys.executable, "-m", "terrace.tools.compile", "m.mlir", "--emit", until, "-o", "out.mlir"]
+    output = ["-o", "out.mlir"] if to_file else []
+    command = [sys.executable, "-m", "terrace.tools.compile", "m.mlir", "--emit", "loop", *output]
     settings = {"TERM": "xterm", "COLUMNS": "80", **({} if log is None else {"TERRACE_LOG": log})}
-    return subprocess.Popen(command, cwd=folder, stderr=stderr, env={**os.environ, **settings})
+    stdout = None if to_file else stderr
+    return subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr, env={**os.environ, **settings})
 
 
-def on_terminal(folder: Path, log: str | None = None, until: str = "loop") -> str:
+def on_terminal(folder: Path, log: str | None = None, to_file: bool = True) -> str:
     """All that terrace-compile writes on a terminal."""
     ours, theirs = pty.openpty()
-    process = compile_tool(folder, theirs, log, until)
+    process = compile_tool(folder, theirs, log, to_file)
     os.close(theirs)
     written = b""
     while True:
@@ -57,6 +59,12 @@ def test_a_terminal_shows_each_stage_and_is_left_clean(tmp_path: Path) -> None:
         assert any(line.startswith("terrace ") and f" s: {stage}" in line for line in lines), lines
     assert written.endswith(ERASE) and "\n" not in written
     assert all(len(line) < 80 for line in lines)
+
+
+def test_what_is_printed_on_the_same_terminal_stays_whole(tmp_path: Path) -> None:
+    written = on_terminal(tmp_path, to_file=False)
+    text = lower_mlir(MODEL, until="loop").ir["loop"]
+    assert ERASE + text.replace("\n", "\r\n") in written
 
 
 def test_a_pipe_gets_nothing(tmp_path: Path) -> None:
