@@ -120,6 +120,18 @@ def test_dynamic_sizes_have_no_limit() -> None:
     assert (kernel.by, kernel.limit, kernel.fraction, kernel.bound) == ("terrace", None, None, "")
 
 
+def test_times_of_layers() -> None:
+    """k stands in two places of the model and takes 10 and 30 ns there; x is IREE's; c is launched in a loop."""
+    call = [Event("k", 0, 10), Event("x", 10, 20), Event("k", 20, 50), Event("c", 50, 51), Event("c", 51, 52)]
+    profile = make_profile(artifact(row("k", 2, 1000, 64), row("c", 1, 0, 8)), [call], [1.0], LIMITS)
+    names = ["k", "graph.x", "k", "c"]
+    layers = [{"kernel": name, "by": "iree" if "." in name else "terrace"} for name in names]
+    timed = profile.timed(layers)
+    assert [layer["seconds"] for layer in timed] == [pytest.approx(10e-9), None, pytest.approx(30e-9), None]
+    # 500 MACs each, at 100 GFLOP/s, are 10 ns.
+    assert [layer["of_limit"] for layer in timed] == [pytest.approx(1.0), None, pytest.approx(1 / 3), None]
+
+
 # -- trace ------------------------------------------------------------------------------------------------------------
 
 

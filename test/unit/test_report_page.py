@@ -18,7 +18,7 @@ SIZE = (100.0, 40.0)
 
 def layer(number: int, op: str, inputs: list[str], **figures: Any) -> dict[str, Any]:
     """A layer of the report; figures not given are small numbers."""
-    known = {"macs": 0, "read": 64, "written": 64, "bytes": 128, "weights": 0, "live": 128}
+    known = {"macs": 100, "read": 64, "written": 64, "bytes": 128, "weights": 0, "live": 128}
     words_ = {
         "kernel": f"{op}_4x4",
         "shape": [4, 4],
@@ -201,6 +201,24 @@ def test_figures_that_are_not_known_are_question_marks() -> None:
     page = render({"layers": [layer(0, "relu", ["input 0"], **unknown)], "outputs": ["0"]}, "model", inputs=["x"])
     elements(page)
     assert "<b>?</b><span>MACs per call</span>" in page and "None" not in page
+
+
+def test_times_are_shown_where_they_are_known() -> None:
+    layers = chain(["a", "b"])
+    assert "of limit" not in render({"layers": layers, "outputs": ["1"]}, "model")
+    layers[0] |= {"seconds": 2.5e-3, "of_limit": 0.875}
+    page = render({"layers": layers, "outputs": ["1"]}, "model")
+    found = elements(page)
+    assert "2.5 ms" in page and "88%" in page
+    columns = sum("column" in str(attributes.get("class", "")).split() for _, attributes in found)
+    assert columns == 2 * (len(charts.CHARTS) + 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2, "2 s"), (0.0125, "12.5 ms"), (5e-8, "0.05 \N{MICRO SIGN}s"), (0, "0")]
+)
+def test_times(seconds: float, text: str) -> None:
+    assert words.time(seconds).startswith(text)
 
 
 def test_names_are_text() -> None:

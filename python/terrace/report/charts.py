@@ -34,6 +34,8 @@ class Chart:
     series: tuple[Series, ...]
     show: Callable[[float | None], str]
     base: float = 10.0
+    unknown: str = words.UNKNOWN
+    """What stands in the place of a bar that is not known."""
 
 
 CHARTS = (
@@ -47,6 +49,9 @@ CHARTS = (
         2.0,
     ),
 )
+
+
+TIME = Chart("Time per layer that Terrace's kernels run", "seconds", (Series("seconds"),), words.time, unknown="")
 
 
 def ticks(most: float, base: float) -> list[float]:
@@ -116,7 +121,8 @@ def _bars(
     bars = []
     below = 0.0
     if _total(chart, layer) is None:
-        bars.append(f'<text class="tick" x="{x + width / 2:.1f}" y="{floor - 4:.1f}" text-anchor="middle">?</text>')
+        place = f'x="{x + width / 2:.1f}" y="{floor - 4:.1f}"'
+        bars.append(f'<text class="tick" {place} text-anchor="middle">{chart.unknown}</text>')
     else:
         for series in chart.series:
             value = float(layer[series.key])

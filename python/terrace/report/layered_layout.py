@@ -20,7 +20,7 @@ RANK_GAP = 30.0
 NODE_GAP = 20.0
 DUMMY_WIDTH = 10.0
 STRAIGHT = 12
-"""How much more a line pulls its dummies to be straight than a neighbour pulls."""
+"""How much more than a neighbour a line pulls its dummies to be straight, and the only neighbour pulls."""
 AXIS = 0.0
 """The middle of the drawing, which pulls every box as a neighbour does."""
 
@@ -150,15 +150,23 @@ def _coordinates(
     for name in x:
         if "@" in name:
             chains[name.rpartition("@")[0]].append(name)
+    # Boxes that have only each other on that side stand under each other.
+    alone: dict[str, list[str]] = defaultdict(list)
+    for name in x:
+        for other in below[name]:
+            if len(below[name]) == len(above[other]) == 1 and "@" not in name + other:
+                alone[name].append(other)
+                alone[other].append(name)
     for sweep in range(8 * SWEEPS):
         # A line that passes ranks wants to be straight: all its dummies are drawn to their common mean.
         line = {chain: sum(x[name] for name in names) / len(names) for chain, names in chains.items()}
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             wanted = []
             for name in row:
-                near = [x[other] for other in above[name] + below[name]]
-                own = [line[name.rpartition("@")[0]]] * STRAIGHT if "@" in name else [AXIS]
-                wanted.append((sum([*near, *own]) / len([*near, *own]), float(len([*near, *own]))))
+                pulls = [x[other] for other in above[name] + below[name]]
+                pulls += [line[name.rpartition("@")[0]]] * STRAIGHT if "@" in name else [AXIS]
+                pulls += [x[other] for other in alone[name]] * STRAIGHT
+                wanted.append((sum(pulls) / len(pulls), float(len(pulls))))
             x.update(zip(row, _spread(wanted, [widths[name] for name in row]), strict=True))
     return x
 

@@ -14,13 +14,26 @@ OWNERS = {"terrace": "Terrace's kernels", "iree": "IREE's code generation"}
 
 Layer = Mapping[str, Any]
 
-_NUMBERS: tuple[tuple[str, str, Callable[[Layer], Any], Callable[[Any], str]], ...] = (
+_Column = tuple[str, str, Callable[[Layer], Any], Callable[[Any], str]]
+"""Head, key, value and text of a column of numbers."""
+
+_NUMBERS: tuple[_Column, ...] = (
     ("MACs", "macs", lambda layer: layer["macs"], words.count),
     ("read", "read", lambda layer: layer["read"], words.size),
     ("written", "written", lambda layer: layer["written"], words.size),
     ("weights", "weights", lambda layer: layer["weights"], words.size),
     ("working set", "live", lambda layer: layer["live"], words.size),
     ("FLOP/B", "intensity", words.intensity, lambda value: "" if value is None else f"{value:.1f}"),
+)
+
+_TIMES: tuple[_Column, ...] = (
+    ("time", "seconds", lambda layer: layer.get("seconds"), lambda value: "" if value is None else words.time(value)),
+    (
+        "of limit",
+        "of_limit",
+        lambda layer: layer.get("of_limit"),
+        lambda value: "" if value is None else f"{value:.0%}",
+    ),
 )
 
 MEANINGS = {
@@ -31,6 +44,8 @@ MEANINGS = {
     "working set": "tensors in memory while the layer runs: operands, results, and what later layers still read;"
     " without weights, and without reuse of memory in place",
     "FLOP/B": "arithmetic intensity: two floating-point operations per MAC, over bytes read and written",
+    "time": "of a profiled call, the best; Terrace's kernels only, as IREE fuses its layers in its own way",
+    "of limit": "the least time that the machine could take, by its multiply-adds and its memory, over the time",
     "?": "depends on a dynamic size of the input",
 }
 
@@ -39,6 +54,7 @@ def render(graph: Mapping[str, Any], title: str, subtitle: str = "", inputs: Seq
     """The page. `graph` is what `terrace.lowering.report.layer_graph` made, `inputs` labels the model's inputs."""
     layers: Sequence[Layer] = graph.get("layers", [])
     drawings = graph_drawing.draw(graph, inputs)
+    shown = (*charts.CHARTS, *([charts.TIME] if _is_timed(layers) else []))
     body = [
         f'<header><h1>{words.escape(title)}</h1><span class="sub">{words.escape(subtitle)}</span>'
         f'<span class="spacer"></span>{_legend(layers)}<button id="theme">Light / dark</button></header>',
@@ -49,10 +65,10 @@ def render(graph: Mapping[str, Any], title: str, subtitle: str = "", inputs: Seq
         '</div><div class="details" hidden></div></section><div class="right">',
         _tiles(layers),
         _split(layers),
-        f'<section class="card charts">{"".join(charts.draw(chart, layers) for chart in charts.CHARTS)}</section>',
+        f'<section class="card charts">{"".join(charts.draw(chart, layers) for chart in shown)}</section>',
         _table(layers),
         "</div></main>",
-        f"<footer><dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in MEANINGS.items())}</dl></footer>",
+        _footer(layers),
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -62,6 +78,16 @@ def render(graph: Mapping[str, Any], title: str, subtitle: str = "", inputs: Seq
         + f'\n<script type="application/json" id="layers">{_data(layers)}</script>\n<script>{SCRIPT}</script>\n'
         + "</body></html>\n"
     )
+
+
+def _is_timed(layers: Sequence[Layer]) -> bool:
+    """Whether the layers carry times, as `Profile.timed` adds them."""
+    return any(layer.get("seconds") is not None for layer in layers)
+
+
+def _footer(layers: Sequence[Layer]) -> str:
+    heads = [head for head in MEANINGS if _is_timed(layers) or head not in ("time", "of limit")]
+    return f"<footer><dl>{''.join(f'<dt>{head}</dt><dd>{MEANINGS[head]}</dd>' for head in heads)}</dl></footer>"
 
 
 def _legend(layers: Sequence[Layer]) -> str:
@@ -129,9 +155,10 @@ def _split(layers: Sequence[Layer]) -> str:
 
 
 def _table(layers: Sequence[Layer]) -> str:
-    heads = "".join(f'<th tabindex="0"{c}>{h}</th>' for h, c in _heads())
+    columns = (_NUMBERS[0], *(_TIMES if _is_timed(layers) else ()), *_NUMBERS[1:])
+    heads = "".join(f'<th tabindex="0"{c}>{h}</th>' for h, c in _heads(columns))
     most = max((layer["macs"] or 0 for layer in layers), default=0)
-    rows = "".join(_row(layer, most) for layer in layers)
+    rows = "".join(_row(layer, most, columns) for layer in layers)
     return (
         f'<section class="card tablecard"><div class="tablebar"><h2>Layers</h2>'
         '<input id="filter" type="search" placeholder="filter" aria-label="filter"></div>'
@@ -139,29 +166,29 @@ def _table(layers: Sequence[Layer]) -> str:
     )
 
 
-def _heads() -> list[tuple[str, str]]:
-    words_ = [("#", ' class="n" aria-sort="ascending"'), ("layer", ""), ("op", ""), ("shape", "")]
-    return [*words_, *((head, ' class="n"') for head, _, _, _ in _NUMBERS), ("run by", ""), ("why", "")]
+def _heads(columns: Sequence[_Column]) -> list[tuple[str, str]]:
+    names = [("#", ' class="n" aria-sort="ascending"'), ("layer", ""), ("run by", ""), ("op", ""), ("shape", "")]
+    return [*names, *((head, ' class="n"') for head, _, _, _ in columns), ("why", "")]
 
 
-def _row(layer: Layer, most: int) -> str:
+def _row(layer: Layer, most: int, columns: Sequence[_Column]) -> str:
     shape = words.shape(layer["shape"])
     cells = [
         f'<td class="n" data-v="{layer["id"]}">{layer["id"]}</td>',
         f'<td data-v="{words.escape(words.place(layer))}" title="{words.escape(layer["kernel"])}">'
         f"{words.escape(words.shorten_left(words.place(layer), 30))}</td>",
+        f'<td data-v="{layer["by"]}"><i></i>{layer["by"]}</td>',
         f'<td class="op" data-v="{words.escape(layer["op"])}" title="{words.escape(words.operation(layer))}">'
         f"{words.escape(words.operation(layer, 30))}</td>",
         f'<td data-v="{words.escape(shape)}">{words.escape(shape)}</td>',
     ]
-    for _, key, value_of, show in _NUMBERS:
+    for _, key, value_of, show in columns:
         value = value_of(layer)
         bar = ""
         if key == "macs" and value and most:
             bar = f'<span class="in" style="width:{value / most:.1%}"></span>'
         exact = f' title="{value:,}"' if isinstance(value, int) else ""
         cells.append(f'<td class="n" data-v="{"" if value is None else value}"{exact}>{show(value)}{bar}</td>')
-    cells.append(f'<td data-v="{layer["by"]}"><i></i>{layer["by"]}</td>')
     cells.append(
         f'<td class="why" data-v="{words.escape(layer["why"])}" title="{words.escape(layer["why"])}">'
         f"{words.escape(layer['why'])}</td>"
@@ -184,6 +211,8 @@ def _data(layers: Sequence[Layer]) -> str:
             ("working set", _exact(layer["live"])),
             ("FLOP per byte", "" if (value := words.intensity(layer)) is None else f"{value:.2f}"),
             ("run by", f"{OWNERS.get(layer['by'], layer['by'])}: {layer['why']}"),
+            ("time", "" if layer.get("seconds") is None else words.time(layer["seconds"])),
+            ("of limit", "" if layer.get("of_limit") is None else f"{layer['of_limit']:.0%}"),
             ("source", layer["source"]),
         ]
         data.append([f"{layer['id']}  {words.operation(layer)}", [[name, value] for name, value in facts if value]])

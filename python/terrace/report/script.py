@@ -44,7 +44,7 @@ function show(name) {
 function reveal(element) {
   const box = element.getBoundingClientRect(), frame = canvas.getBoundingClientRect();
   canvas.scrollBy({top: (box.top + box.bottom - frame.top - frame.bottom) / 2,
-                   left: (box.left + box.right - frame.left - frame.right) / 2, behavior: 'smooth'});
+                   left: (box.left + box.right - frame.left - frame.right) / 2, behavior: 'instant'});
 }
 
 function select(id, from) {

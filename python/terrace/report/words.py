@@ -29,6 +29,15 @@ def size(value: int | float | None) -> str:
     return UNKNOWN if value is None else _scaled(float(value), 1024.0, _BINARY)
 
 
+def time(seconds: float | None) -> str:
+    """Seconds in the unit that suits them."""
+    if seconds is None:
+        return UNKNOWN
+    unit, factor = ("s", 1.0) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("\N{MICRO SIGN}s", 1e6)
+    value = seconds * factor
+    return f"{value:.0f} {unit}" if value >= 100 or not value else f"{value:.3g} {unit}"
+
+
 def _scaled(value: float, base: float, units: tuple[str, ...]) -> str:
     power = 0
     while abs(value) >= 0.9995 * base and power + 1 < len(units):

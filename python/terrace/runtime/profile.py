@@ -110,6 +110,24 @@ class Profile:
             ]
         )
 
+    def timed(self, layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The report's layers with `seconds`, the best of a call, and `of_limit`, the part of the machine's limit.
+
+        Both are None for a layer of IREE's, which has no dispatch of its own, and for one that a loop repeats.
+        """
+        found = [{**layer, "seconds": None, "of_limit": None} for layer in layers]
+        for kernel in self.kernels:
+            own = [layer for layer in found if layer["kernel"] == kernel.kernel and layer["by"] == "terrace"]
+            if len(own) != kernel.calls:
+                continue
+            for number, layer in enumerate(own):
+                events = [[e for e in call if e.name == kernel.kernel][number] for call in self.events]
+                seconds = min(event.end - event.start for event in events) / 1e9
+                layer["seconds"] = seconds
+                if kernel.limit is not None and seconds:
+                    layer["of_limit"] = kernel.limit / kernel.calls / seconds
+        return found
+
     def save_trace(self, path: str | os.PathLike[str]) -> None:
         """Write the calls as Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing show."""
         write_file(path, json.dumps(self.trace()))

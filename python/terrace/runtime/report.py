@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from terrace.files import write_file
+from terrace.report.words import shape
 from terrace.signature import Signature
+
+if TYPE_CHECKING:
+    from terrace.runtime.profile import Profile
 
 _COLUMNS = ("kernel", "op", "shape", "calls", "macs", "bytes", "by", "why")
 _NUMBERS = ("calls", "macs", "bytes")
@@ -38,15 +42,22 @@ class Report:
         """A launch of a kernel, or an op left to IREE, each: a row's keys, and what its figures are in this place."""
         return [dict(layer) for layer in self._graph.get("layers", [])]
 
-    def to_html(self, path: str | os.PathLike[str] | None = None, *, title: str = "Compile report") -> str:
+    def to_html(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        title: str = "Compile report",
+        profile: Profile | None = None,
+    ) -> str:
         """The report as one HTML page that needs nothing else: the graph, charts and a table of the layers.
 
-        It is written to `path`, if one is given, and returned.
+        It is written to `path`, if one is given, and returned. With a `profile` of the same model it shows times, too.
         """
         # Only those who draw a report wait for what draws it.
         from terrace.report.page import render
 
-        page = render(self._graph, title, self._subtitle, self._inputs)
+        graph = self._graph if profile is None else {**self._graph, "layers": profile.timed(self.layers)}
+        page = render(graph, title, self._subtitle, self._inputs)
         if path is not None:
             write_file(path, page)
         return page
@@ -80,7 +91,7 @@ def report_of(
     threads = target.get("threads")
     subtitle = f"{target.get('name', 'unknown target')}, {threads or 'all'} thread{'' if threads == 1 else 's'}"
     inputs = [
-        f"{path} {leaf}"
+        f"{path} {shape(leaf.shape)}" if leaf.kind == "tensor" else f"{path} {leaf}"
         for path, leaf in zip(signature.input_paths(), signature.input_leaves, strict=True)
         if leaf.kind in ("tensor", "scalar")
     ]
