@@ -1,5 +1,6 @@
 """`terrace-bench`: kernels and models of Terrace against PyTorch, in interleaved rounds of one process.
 
+With --compile it measures the compiler instead (`terrace.tools.bench_compile`).
 Each case is compiled by `terrace.compile` as a user's module would be, compared with its peers' results, and called
 through the runtime on aligned inputs. Exit codes: 0 done, 1 failed, 2 wrong command line.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
+import importlib.metadata
 import json
 import os
 import platform
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from terrace.errors import TerraceError
+from terrace.tools import bench_compile
 from terrace.tools.bench_cases import CASES, Case, Contest, select
 from terrace.tools.bench_timing import Call, Timing, interleave
 
@@ -27,11 +30,16 @@ OURS, EMPTY, PEAK = "terrace", "empty call", "peak"
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "68719476736"}
 """What makes glibc keep freed memory: without it, both sides spend part of their time in page faults."""
 
-_EPILOG = """\
+_EPILOG = (
+    """\
 Times are microseconds per call, of models milliseconds. Kernels on one thread are timed by the CPU time of that thread,
 models and several threads by the wall clock. `speed` is the peer's median over ours. `less call` is ours without what a
 call of a model that adds two numbers costs. `peak` is the part of the multiply-add peak of one core, measured in the
-same rounds."""
+same rounds.
+
+"""
+    + bench_compile.EPILOG
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for case in CASES:
             print(f"{case.name:24}{case.group:13}{case.what}")
         return 0
-    if arguments is None and not options.default_malloc and any(os.environ.get(k) != v for k, v in MALLOC.items()):
+    keeps_malloc = options.default_malloc or options.compile or arguments is not None
+    if not keeps_malloc and any(os.environ.get(key) != value for key, value in MALLOC.items()):
         command = [sys.executable, "-m", "terrace.tools.bench", *sys.argv[1:]]
         sys.stdout.flush()
         os.execve(sys.executable, command, {**os.environ, **MALLOC})
     try:
-        _run(options)
+        (_run_compiler if options.compile else _run)(options)
     except (TerraceError, OSError) as error:
         print(f"terrace-bench: error: {error}", file=sys.stderr)
         return 1
@@ -76,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the cases, and run nothing")
     parser.add_argument("--case", action="append", default=[], metavar="NAME", help="a case or a group; repeatable")
-    parser.add_argument("--rounds", type=_positive, default=15, metavar="N", help="rounds (default 15)")
+    parser.add_argument("--compile", action="store_true", help="measure compile time and memory; --case names examples")
+    parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds (default 15, with --compile 3)")
     parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of both sides (default 1)")
     parser.add_argument("--default-malloc", action="store_true", help="leave glibc's allocator as it is")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE")
@@ -95,9 +105,30 @@ def _positive(text: str) -> int:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def _run_compiler(options: argparse.Namespace) -> None:
+    """Measure the compiler."""
+    names, rounds = options.case or bench_compile.MODELS, options.rounds or 3
+    load = f"{os.getloadavg()[0]:.1f} when it began"
+    measured = {}
+    for name in names:
+        print(f"terrace-bench: {name} ...", file=sys.stderr)
+        measured[name] = bench_compile.measure(name, rounds)
+    command = " ".join(["terrace-bench --compile", *(f"--case {name}" for name in options.case), f"--rounds {rounds}"])
+    where = {"machine": _machine(), "other load": load}
+    description = {**where, "date": _today(), "command": command, "versions": _versions()}
+    if options.json is not None:
+        pairs = {name: [list(map(dataclasses.asdict, pair)) for pair in found] for name, found in measured.items()}
+        options.json.write_text(json.dumps({**description, "models": pairs}, indent=1) + "\n")
+    rows = [bench_compile.HEADER, *(bench_compile.row(name, found) for name, found in measured.items())]
+    print("\n".join([*_listed(description), "", *_table(rows, options.markdown)]))
+
+
 def _run(options: argparse.Namespace) -> None:
     import torch
 
+    # What is measured is compiling, too.
+    os.environ["TERRACE_CACHE_DIR"] = "off"
+    options.rounds = options.rounds or 15
     cases = select(options.case)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -167,20 +198,30 @@ def _check(case: Case, contest: Contest, calls: dict[str, Call]) -> None:
 
 def _describe(options: argparse.Namespace) -> dict[str, str]:
     """The machine, the date and the settings that belong to every figure."""
-    import torch
-
     malloc = " ".join(f"{key}={os.environ[key]}" for key in MALLOC if key in os.environ) or "glibc's default"
     arguments = [f"--case {name}" for name in options.case] + [f"--rounds {options.rounds}"]
     command = ["terrace-bench", *arguments, f"--threads {options.threads}"]
     return {
-        "machine": f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores",
-        "date": datetime.date.today().isoformat(),
+        "machine": _machine(),
+        "date": _today(),
         "command": " ".join(command + ["--default-malloc"] * options.default_malloc),
         "threads": str(options.threads),
         "clock": "kernels by CPU time of the thread, models by wall clock" if options.threads == 1 else "wall clock",
         "malloc": malloc,
-        "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
+        "versions": _versions(),
     }
+
+
+def _machine() -> str:
+    return f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
+
+
+def _versions() -> str:
+    return f"torch {importlib.metadata.version('torch')}, Python {platform.python_version()}"
 
 
 def _cpu_name() -> str:
@@ -217,7 +258,7 @@ def _render(description: dict[str, str], results: list[Result], options: argpars
     on_cpu = options.threads == 1
     kernels = [row for r in results if r.case.group != "models" for row in _kernel_rows(r, on_cpu)]
     models = [row for r in results if r.case.group == "models" for row in _model_rows(r)]
-    parts = [[f"- {key}: {value}" for key, value in description.items()]]
+    parts = [_listed(description)]
     if kernels:
         header = ["kernel", "terrace us", "min", "less call", "peer", "peer us", "min", "speed", "rate", "peak"]
         parts.append(_table([header, *kernels], options.markdown))
@@ -225,6 +266,10 @@ def _render(description: dict[str, str], results: list[Result], options: argpars
         header = ["model", "compile s", "terrace ms", "min", "peer", "peer ms", "min", "speed"]
         parts.append(_table([header, *models], options.markdown))
     return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def _listed(description: dict[str, str]) -> list[str]:
+    return [f"- {key}: {value}" for key, value in description.items()]
 
 
 def _seconds(timing: Timing, on_cpu: bool) -> tuple[float, float]:

@@ -187,19 +187,26 @@ def elementwise_case(name: str, what: str, shape: tuple[int, ...], tensors: int,
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _model(path: Path) -> Contest:
-    spec = importlib.util.spec_from_file_location(f"terrace_bench_{path.stem}", path)
+def example(name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """An example model and its arguments."""
+    path = MODELS_FOLDER / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"terrace_bench_{name}", path)
     if spec is None or spec.loader is None or not path.exists():
         raise TerraceError(f"{path} does not exist; the models lie in a checkout of Terrace, run terrace-bench from it")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    model, args = module.build()
+    built: tuple[nn.Module, tuple[torch.Tensor, ...]] = module.build()
+    return built
+
+
+def _model(name: str) -> Contest:
+    model, args = example(name)
     return Contest(model, args, {"torch": lambda: model(*args)})
 
 
 def model_case(stem: str, what: str) -> Case:
     """An example model, whole calls, against eager PyTorch."""
-    return Case(stem, "models", what, lambda: _model(MODELS_FOLDER / f"{stem}.py"))
+    return Case(stem, "models", what, lambda: _model(stem))
 
 
 CASES = (

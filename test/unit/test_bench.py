@@ -28,6 +28,22 @@ def test_a_tiny_case_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert all(timing["wall_median"] > 0 for timing in case["timings"].values())
 
 
+def test_the_compiler_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cold and cached, in a process each, with a cache of their own."""
+    file = tmp_path / "compile.json"
+    arguments = ["--compile", "--case", "lenet", "--rounds", "1", "--markdown", "--json", str(file)]
+    assert bench.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "- command: terrace-bench --compile --case lenet --rounds 1\n" in printed
+    (cells,) = [line.split("|")[2:-1] for line in printed.splitlines() if line.startswith("| lenet ")]
+    assert all(float(cell) > 0 for cell in cells) and len(cells) == 8
+    ((cold, cached),) = json.loads(file.read_text())["models"]["lenet"]
+    assert (cold["hits"], cached["hits"]) == (0, 1)
+    assert cached["compiler_peak"] == 0 < cold["compiler_peak"]
+    assert bench.main(["--compile", "--case", "nothing"]) == 1
+    assert "nothing.py does not exist" in capsys.readouterr().err
+
+
 def test_contestants_take_turns() -> None:
     order: list[str] = []
     calls = {name: (lambda name=name: order.append(name)) for name in "ab"}
