@@ -21,6 +21,7 @@ PASSES: dict[str, str] = {
     "convert-graph-to-kernel": "terrace.lowering.conversion.convert_graph_to_kernel:ConvertGraphToKernel",
     "convert-graph-to-linalg": "terrace.lowering.conversion.convert_graph_to_linalg:ConvertGraphToLinalg",
     "convert-kernel-to-loop": "terrace.lowering.conversion.convert_kernel_to_loop:ConvertKernelToLoop",
+    "convert-loop-to-gpu": "terrace.lowering.target.gpu.convert_loop_to_gpu:ConvertLoopToGpu",
     "convert-loop-to-hls": "terrace.lowering.target.hls.convert_loop_to_hls:ConvertLoopToHls",
     "convert-loop-to-iree": "terrace.lowering.target.iree.convert_loop_to_iree:ConvertLoopToIree",
     "convert-torch-to-graph": "terrace.lowering.conversion.convert_torch_to_graph:ConvertTorchToGraph",

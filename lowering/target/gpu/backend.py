@@ -65,6 +65,10 @@ class VulkanBackend(_GpuBackend):
         ]
 
     def lower(self) -> list[Pass]:
+        return [*self.lower_kernels(), ConvertLoopToIree()]
+
+    def lower_kernels(self) -> list[Pass]:
+        """The part that is about kernels alone: to the code of one invocation."""
         gpu = self.gpu
         subgroup = gpu.subgroup_size if gpu.workgroup_size % gpu.subgroup_size == 0 else 0
         return [
@@ -73,7 +77,6 @@ class VulkanBackend(_GpuBackend):
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),
             UpstreamPass("loop-invariant-code-motion"),
-            ConvertLoopToIree(),
         ]
 
     def iree_flags(self) -> list[str]:

@@ -234,3 +234,30 @@ def dispatch(
     }
     every = [*workload, *operands, *operand_sizes, *result_sizes]
     return list(ir.Operation.create("flow.dispatch", list(results), every, attributes).results)
+
+
+def dispatch_extern(
+    name: str, operands: Sequence[ir.Value], results: Sequence[ir.Type], workgroups: Sequence[int], path: str
+) -> list[ir.Value]:
+    """`hal.dispatch.extern "name"(operands) -> results` of the SPIR-V binary in the file `path`.
+
+    Each operand and then each result is a storage buffer.
+    """
+    none = ir.NoneType.get()
+    kinds = ["storage_buffer, ReadOnly"] * len(operands) + ["storage_buffer"] * len(results)
+    bindings = ", ".join(f"#hal.pipeline.binding<{kind}>" for kind in kinds)
+    target = ir.OpaqueAttr.get("hal", b'executable.target<"vulkan-spirv", "vulkan-spirv-fb">', none)
+    binary = ir.OpaqueAttr.get("hal", f"executable.object<{{path = {ir.StringAttr.get(path)}}}>".encode(), none)
+    attributes = {
+        "export_name": ir.StringAttr.get(name),
+        "layout": ir.OpaqueAttr.get("hal", f"pipeline.layout<bindings = [{bindings}]>".encode(), none),
+        "operandSegmentSizes": _segments(0, len(operands), 0, 0),
+        "target_objects": ir.ArrayAttr.get([ir.ArrayAttr.get([binary])]),
+        "target_ordinals": ir.ArrayAttr.get([_index_attribute(0)]),
+        "targets": ir.ArrayAttr.get([target]),
+        "tied_operands": ir.ArrayAttr.get([_index_attribute(-1)] * len(results)),
+    }
+    operation = ir.Operation.create("hal.dispatch.extern", list(results), list(operands), attributes, regions=2)
+    with ir.InsertionPoint(operation.regions[0].blocks.append(ir.Type.parse("!hal.device"))):
+        ir.Operation.create("hal.return", operands=[index_constant(count) for count in workgroups])
+    return list(operation.results)
