@@ -52,6 +52,7 @@ TORCH_IMPORTS = {
     "python/terrace/compiler.py": "decides by the model's type what to import, inside functions",
     "tools/bench.py": "the peer that is measured; inside functions",
     "tools/bench_cases.py": "the modules that are measured; inside functions",
+    "tools/bench_compile.py": "the export that comes with PyTorch's own imports; inside functions",
     "python/terrace/runtime": "torch tensors in, torch tensors out; inside functions, so that load() needs no torch",
 }
 TORCH_FOLDERS = {"python/terrace/frontend", "python/terrace/torch_compile"}
