@@ -246,7 +246,7 @@ def _evaluate_requantize(op: ir.Operation, attrs: Attributes, operands: list[Arr
 def _evaluate_scaled_add(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     left, right = (operand.astype(np.int64) for operand in operands)
     total = left * attrs.lhs_multiplier + right * attrs.rhs_multiplier
-    return _saturate(op, _shift_right(total, np.int64(attrs.shift)))
+    return _saturate(op, _shift_right(total, np.asarray(attrs.shift, np.int64)))
 
 
 def _shift_right(value: Array, shift: Array) -> Array:
