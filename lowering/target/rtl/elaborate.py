@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
@@ -62,6 +62,8 @@ class _Work:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.written: dict[Register, tuple[Node, Node]] = {}
+        self.stores: dict[RegisterArray, list[tuple[Linear, Node, Node]]] = {}
+        """Where, what and if of each store to registers."""
         self.versions: dict[Memory, int] = {}
         self.loaded: dict[Any, Load] = {}
         self.private: set[Register] = set()
@@ -329,19 +331,31 @@ class _Elaboration:
         self.names[operation.results[0]] = self.values.element(found, self.values.linear(bank))
 
     def read_register(self, array: RegisterArray, where: Linear) -> Node:
+        """An element of registers, after the stores so far: those to other elements do not count."""
+        written = self.work.written
+        for stored, data, enable in reversed(self.work.stores.get(array, [])):
+            apart = stored.plus(where, -1)
+            if apart.terms:
+                break
+            if apart.constant == 0:
+                if enable is self.values.true:
+                    return data
+                break
+        else:
+            written = {}
         if not where.terms:
-            return self.current(array.elements[where.constant])
-        possible = array.elements[: where.high + 1]
-        return self.values.element([self.current(r) for r in possible], self.values.linear(where))
+            return self.current(array.elements[where.constant], written)
+        possible = [self.current(r, written) for r in array.elements[: where.high + 1]]
+        return self.values.element(possible, self.values.linear(where))
 
-    def current(self, register: Register) -> Node:
-        """What a register holds after the writes so far."""
+    def current(self, register: Register, written: Mapping[Register, tuple[Node, Node]]) -> Node:
+        """What a register holds after these writes."""
         old = self.values.read(register, self.work.segment)
         if register in self.work.private:
             old = self.values.constant(0, register.width)
-        if register not in self.work.written:
+        if register not in written:
             return old
-        data, enable = self.work.written[register]
+        data, enable = written[register]
         return self.values.mux(enable, data, old)
 
     def store(self, operation: ir.Operation) -> None:
@@ -349,6 +363,7 @@ class _Elaboration:
         array, data = self.names[memory], self.data(value)
         if isinstance(array, RegisterArray):
             where = self.flat(array.shape, indices)
+            self.work.stores.setdefault(array, []).append((where, data, self.here(self.condition)))
             for number, register in enumerate(array.elements):
                 is_it = self.values.compare_indices("eq", where, Linear((), number))
                 self.write_register(register, data, self.values.both(self.here(self.condition), is_it))

@@ -104,12 +104,18 @@ def conditions(steps: list[Step]) -> list[Node]:
 
 
 class _Scheduler:
-    """Schedules one segment at one interval."""
+    """Schedules one segment at one interval.
+
+    A value of counters and registers alone, by few gates, floats: it takes place in the first cycle that needs it. So
+    an accumulator is read as late as can be, which lets iterations follow each other closely.
+    """
 
     def __init__(self, actions: list[Action], counter: Counter | None, interval: int) -> None:
         self.actions, self.counter, self.interval = actions, counter, interval
         self.result = SegmentSchedule(interval)
         self.time: dict[Node, float] = {}
+        """Nanoseconds into its cycle when a value is there."""
+        self.floating: set[Node] = set()
         self.busy: set[tuple[object, int, bool, int]] = set()
         self.reads: dict[Register, list[Node]] = {}
 
@@ -122,9 +128,11 @@ class _Scheduler:
             for node in needs(action):
                 self.visit(node)
         for action in writes:
-            earliest = self.earliest(needs(action))
+            self.put(action, self.earliest(needs(action)))
+        # All reads have their cycles now; a register is not overwritten before.
+        for action in writes:
             reads = [self.result.start[n] for n in self.reads.get(action.register, ()) if n in self.result.start]
-            self.put(action, max([earliest, *reads]))
+            self.result.at[action] = max([self.result.at[action], *reads])
         if self.interval:
             self.check_registers(writes)
             self.check_memories()
@@ -134,30 +142,48 @@ class _Scheduler:
 
     def visit(self, node: Node) -> None:
         """Give a value its cycle: the first in which its operands are there and its gates fit the clock."""
-        result = self.result
-        if node in result.start or node.op == "loaded":
+        if node in self.time:
             return
-        if node.op == "read":
-            self.reads.setdefault(node.detail[0], []).append(node)
-            return  # its first use says when it is read
         for operand in node.inputs:
             self.visit(operand)
-        start = self.earliest(node.inputs)
-        time = max((self.time[n] for n in node.inputs if n in self.time and result.ready(n) == start), default=0.0)
-        if time and time + delay(node) > CLOCK_NS:
+        if self.floats(node):
+            return
+        fixed = [n for n in node.inputs if n not in self.floating]
+        start, gates = self.earliest(node.inputs), delay(node)
+        time = max((self.time[n] for n in fixed if self.result.ready(n) == start), default=0.0)
+        floating = max((self.time[n] for n in node.inputs if n in self.floating), default=0.0)
+        if time and time + gates > CLOCK_NS:
             start, time = start + 1, 0.0
-        result.start[node] = start
-        self.time[node] = 0.0 if cycles(node) else time + delay(node)
-        self.use(node.inputs, start)
+        # What floats is registered first if it does not fit before these gates.
+        before = 1 if floating and floating + gates > CLOCK_NS else 0
+        if before > start:
+            start, time = before, 0.0
+        self.result.start[node] = start
+        self.time[node] = 0.0 if cycles(node) else max(time, 0.0 if before else floating) + gates
+        self.use(node.inputs, start - before)
+
+    def floats(self, node: Node) -> bool:
+        """Note and tell whether a value floats."""
+        if node.op == "read":
+            self.reads.setdefault(node.detail[0], []).append(node)
+        if node.op == "counter":
+            self.result.start[node] = 0
+        time = max((self.time[n] for n in node.inputs), default=0.0) + delay(node)
+        if cycles(node) or time > CLOCK_NS / 2 or any(n not in self.floating for n in node.inputs):
+            return False
+        self.floating.add(node)
+        self.time[node] = time
+        return True
 
     def earliest(self, inputs: tuple[Node, ...]) -> int:
-        return max((self.result.ready(n) for n in inputs if n.op != "read"), default=0)
+        return max((self.result.ready(n) for n in inputs if n not in self.floating), default=0)
 
     def use(self, inputs: tuple[Node, ...], cycle: int) -> None:
-        """A register is read in the first cycle that needs it, as late as can be: an iteration before writes it."""
+        """Values that float are made in this cycle, if not before it."""
         for node in inputs:
-            if node.op == "read":
-                self.result.start[node] = min(cycle, self.result.start.get(node, cycle))
+            if node in self.floating and cycle < self.result.start.get(node, cycle + 1):
+                self.result.start[node] = cycle
+                self.use(node.inputs, cycle)
 
     def put(self, action: Action, cycle: int) -> None:
         self.result.at[action] = cycle

@@ -43,6 +43,14 @@ def signed(number: int, width: int) -> int:
     return number - (1 << width) if width > 1 and number >> (width - 1) else number
 
 
+def _may_be_zero(index: Linear) -> bool:
+    """Whether a sum of one counter can be 0; of any other, it is taken to be able to."""
+    if len(index.terms) != 1 or index.terms[0][0].op != "counter":
+        return True
+    ((node, factor),) = index.terms
+    return -index.constant % factor == 0 and -index.constant // factor in node.detail.values
+
+
 class Values:
     """Values of one circuit."""
 
@@ -112,6 +120,8 @@ class Values:
             outcomes = {compares(predicate, d, 0) for d in (low, high, *((0,) if low <= 0 <= high else ()))}
             if len(outcomes) == 1 and (predicate not in ("eq", "ne") or low == high or not low <= 0 <= high):
                 return self.true if outcomes.pop() else self.false
+        if predicate == "eq" and not _may_be_zero(difference):
+            return self.false
         width = width_of_range(min(left.low, right.low), max(left.high, right.high))
         if nonnegative and predicate[0] == "s":
             predicate = "u" + predicate[1:]
