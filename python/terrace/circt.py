@@ -81,6 +81,11 @@ class Design:
         """An op of the dialect comb, whose result has the type of its last operand or so many bits."""
         return self.op(f"comb.{name}", [operands[-1].type if width is None else self.bits(width)], operands)
 
+    def hinted(self, value: Any, name: str) -> Any:
+        """The same value; if the text needs a wire for it, then of this name."""
+        value.owner.attributes["sv.namehint"] = self.attribute(name)
+        return value
+
     def compare(self, predicate: str, left: Any, right: Any) -> Any:
         order = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
         number = self.attribute(order.index(predicate))

@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 import terrace
 from terrace.compiler import compile_mlir, lower_mlir
+from terrace.dialects.base import to_attribute
+from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL, partition_attribute
 from terrace.errors import TargetError
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
+from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.rtl.design import design_kernel, kernels_of, verilog
-from terrace.mlir import create_context, parse_module
+from terrace.mlir import create_context, ir, parse_module
 from terrace.parameter_archive import write_archive
+from terrace.passes import run_passes
 from terrace.runtime.cosim import CosimReport, KernelCosim, cosim
 from terrace.target import HlsDescription, Target
 
@@ -132,18 +136,41 @@ def reference(name: str, image: np.ndarray) -> np.ndarray:
     return np.clip(floor - is_tie_to_odd, -128, 127).astype(np.int8)
 
 
-PIPELINE = "loop.pipeline = 1 : i64"
+def in_banks(name: str) -> str:
+    """The weight cut by output channel, so that all channels of a tile are loaded in one cycle."""
+    context = create_context()
+    module = parse_module(lower_to_hls(name), context)
+    with context, ir.Location.unknown():
+        (kernel,) = kernels_of(module.operation)
+        arguments = list(kernel.entry_block.arguments)
+        banks = partition_attribute("complete", 1)
+        kernel.attributes["arg_attrs"] = ir.ArrayAttr.get(
+            [ir.DictAttr.get({PARTITION: banks} if number == 1 else {}) for number in range(len(arguments))]
+        )
+        (load,) = (use.owner.operation for use in arguments[1].uses)
+        inner = load.parent.operation
+        del inner.attributes[PIPELINE]
+        inner.attributes[UNROLL] = to_attribute(8)
+        inner.parent.operation.attributes[PIPELINE] = to_attribute(1)
+        run_passes([VerifyHardwareAttributes()], module.operation)
+        return str(module)
+
+
+ONE_CYCLE = "loop.pipeline = 1 : i64"
 SETTINGS = {
     "as chosen": lower_to_hls,
     "not unrolled": lambda name: lower_to_hls(name, max_unroll=1),
-    "pipelines unrolled by 2": lambda name: lower_to_hls(name).replace(PIPELINE, f"{PIPELINE}, loop.unroll = 2 : i64"),
-    "pipelines of II=3": lambda name: lower_to_hls(name).replace(PIPELINE, "loop.pipeline = 3 : i64"),
+    "pipelines unrolled by 2": lambda name: lower_to_hls(name).replace(
+        ONE_CYCLE, f"{ONE_CYCLE}, loop.unroll = 2 : i64"
+    ),
+    "pipelines of II=3": lambda name: lower_to_hls(name).replace(ONE_CYCLE, "loop.pipeline = 3 : i64"),
+    "weight in banks": in_banks,
 }
 """Texts of the level "hls" of a layer, which differ in the attributes of loops."""
 
 
 SIMULATED = [("linear", setting) for setting in SETTINGS] + [
-    ("conv2d", setting) for setting in ("as chosen", "pipelines unrolled by 2")
+    ("conv2d", setting) for setting in ("as chosen", "pipelines unrolled by 2", "weight in banks")
 ]
 
 
@@ -172,6 +199,8 @@ def test_attributes_change_cpp_and_verilog(name: str) -> None:
     found = {setting: cycles_and_cpp(make(name)) for setting, make in SETTINGS.items()}
     assert len({cycles for cycles, _ in found.values()}) == len({cpp for _, cpp in found.values()}) == len(SETTINGS)
     chosen = found["as chosen"][0]
+    assert found["weight in banks"][0] < chosen
+    assert "#pragma HLS ARRAY_PARTITION variable=a1 type=block factor=8 dim=1" in found["weight in banks"][1]
     assert "#pragma HLS UNROLL\n" in found["as chosen"][1]
     assert "UNROLL" not in found["not unrolled"][1] and found["not unrolled"][0] > chosen
     assert "#pragma HLS UNROLL factor=2\n" in found["pipelines unrolled by 2"][1]

@@ -241,6 +241,9 @@ class _Elaboration:
             number = index.constant // by if wants_quotient else index.constant % by
             return self.values.constant_of(number, width_for(number))
         span = (index.low // by, index.high // by) if wants_quotient else (0, min(by - 1, index.high))
+        if by & (by - 1) == 0:
+            low, width = (by.bit_length() - 1, width_for(span[1])) if wants_quotient else (0, by.bit_length() - 1)
+            return self.values.make("part", max(1, width), (whole,), low, span)
         divisor = self.values.constant_of(by, whole.width)
         return self.values.make("divide" if wants_quotient else "remainder", whole.width, (whole, divisor), None, span)
 

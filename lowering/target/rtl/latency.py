@@ -66,4 +66,7 @@ def evaluate(node: Node, indices: Mapping[Counter, int]) -> int | None:
         return {"and": left & right, "or": left | right, "xor": left ^ right}[node.op]
     if node.op in ("divide", "remainder"):
         return known[0] // known[1] if node.op == "divide" else known[0] % known[1]
-    return signed(known[0], node.width) if node.op in ("sext", "trunc") else None
+    if node.op == "part":
+        bits = known[0] >> node.detail & ((1 << node.width) - 1)
+        return signed(bits, node.width) if node.low < 0 else bits
+    return known[0] if node.op == "sext" else None

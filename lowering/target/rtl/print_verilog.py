@@ -101,8 +101,8 @@ def _operator(design: Any, node: Node, operands: list[Any]) -> Any:
         return design.comb("mux", *operands)
     if node.op in ("sext", "zext"):
         return design.extended(operands[0], node.width, node.op == "sext")
-    if node.op == "trunc":
-        return design.part(operands[0], 0, node.width)
+    if node.op == "part":
+        return design.part(operands[0], node.detail, node.width)
     if node.op == "multiply":
         return design.comb("mul", *(design.extended(o, node.width, sign=True) for o in operands))
     if node.op in ("divide", "remainder"):
@@ -304,6 +304,7 @@ class _Printer:
             self.counters[counter] = design.register(counter.name, width, counter.first)
         index = self.counters[counter]
         is_last = design.compare("eq", index, design.constant(counter.last, width))
+        design.hinted(is_last, f"{counter.name}_is_last")
         following = design.comb("add", index, design.constant(counter.step, width))
         first = design.constant(counter.first, width)
         moved = design.comb("mux", is_last, first, following)
@@ -313,7 +314,7 @@ class _Printer:
     def loop(self, loop: Loop, go: Any) -> Any:
         design = self.design
         again = design.register(f"{loop.name}_again", 1, 0)
-        end = self.steps(loop.steps, design.comb("or", go, again))
+        end = self.steps(loop.steps, design.hinted(design.comb("or", go, again), f"{loop.name}_start"))
         if end is None:
             again.owner.erase()
             return None
@@ -326,7 +327,7 @@ class _Printer:
             return None
         design, times = self.design, self.times[pipeline.body]
         again = design.register(f"{pipeline.name}_again", 1, 0)
-        issue = design.comb("or", go, again)
+        issue = design.hinted(design.comb("or", go, again), f"{pipeline.name}_start")
         is_last = self.count(pipeline.counter, issue)
         following = design.comb("and", issue, design.comb("xor", is_last, design.constant(1, 1)))
         for cycle in range(1, times.interval):
@@ -343,10 +344,13 @@ class _Printer:
         empty = SegmentSchedule(0)
         _start(branch.condition, empty)
         condition = _Values(self, branch.name, None, empty).at(branch.condition, 0)
-        chosen = design.comb("and", go, condition)
+        design.hinted(condition, f"{branch.name}_condition")
+        chosen = design.hinted(design.comb("and", go, condition), f"{branch.name}_then")
         refused = design.comb("and", go, design.comb("xor", condition, design.constant(1, 1)))
+        design.hinted(refused, f"{branch.name}_else")
         then, otherwise = self.steps(branch.then, chosen), self.steps(branch.otherwise, refused)
-        return design.comb("or", chosen if then is None else then, refused if otherwise is None else otherwise)
+        last = design.comb("or", chosen if then is None else then, refused if otherwise is None else otherwise)
+        return design.hinted(last, f"{branch.name}_last")
 
 
 def _start(node: Node, times: SegmentSchedule) -> None:

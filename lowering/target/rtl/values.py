@@ -144,7 +144,7 @@ class Values:
             return self.constant(value.detail, width)
         if value.op == "sext" and value.inputs[0].width == width:
             return value.inputs[0]
-        return self.make("trunc", width, (value,))
+        return self.make("part", width, (value,), 0)
 
     def mux(self, condition: Node, left: Node, right: Node) -> Node:
         if condition.op == "constant":
