@@ -10,7 +10,7 @@ from pathlib import Path
 from terrace.lowering.pipeline_parser import print_pipeline
 from terrace.lowering.registry import is_installed
 from terrace.passes import Pass
-from terrace.target import Target
+from terrace.target import GPUS, Target
 
 TOOLS = {"terrace-opt": "terrace.tools.opt", "terrace-compile": "terrace.tools.compile"}
 """The tools that reproduce failures, and the modules to run them by."""
@@ -41,6 +41,7 @@ def compile_command(path: Path, target: Target, flags: Sequence[str]) -> list[st
         *("terrace-compile", str(path), "-o", str(path.with_suffix(".terrace")), f"--target={target.name}"),
         *[f"--threads={target.threads}"] * (target.threads is not None),
         f"--cpu-features={','.join(target.features or ())}",
+        *[f"--gpu={name}" for name in GPUS if target.gpu == GPUS[name]],
         *(f"--iree-flag={flag}" for flag in flags),
     ]
 

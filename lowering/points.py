@@ -60,9 +60,16 @@ def passes_at(point: str, users: UserPasses) -> list[Pass]:
     return [item for own in users.get(point, ()) for item in (own, VerifyLevel(level=POINTS[point], after=str(own)))]
 
 
-def check_points(users: UserPasses, first: str) -> None:
-    """Raise CompileError for points above the level at which lowering begins: their passes would never run."""
+def check_points(users: UserPasses, first: str, last: str, is_last: bool) -> None:
+    """Raise CompileError for points where passes would never run.
+
+    `first` is the level at which lowering begins, `last` the target's last one; with `is_last` the text is there.
+    """
     levels = list(dict.fromkeys(POINTS.values()))
-    missed = [point for point in users if levels.index(POINTS[point]) < levels.index(first)]
+    level = last if is_last else first
+    missed = [repr(point) for point in users if is_last or levels.index(POINTS[point]) < levels.index(first)]
     if missed:
-        raise CompileError(f"the text is at the level '{first}', below the passes {' and '.join(map(repr, missed))}")
+        raise CompileError(f"the text is at the level '{level}', past the passes of {' and '.join(missed)}")
+    foreign = [point for point in users if POINTS[point] in ("iree", "hls") and POINTS[point] != last]
+    if foreign:
+        raise CompileError(f"the last level of this target is '{last}': it has no {' nor '.join(map(repr, foreign))}")

@@ -89,8 +89,10 @@ def _reproduce_pass(failure: PassFailure, message: str, folder: Path) -> str:
     note = ""
     tried: list[Path] = []
     expected = errors_in(f"error: {message}")
-    passes = split_passes(failure.passes[: failure.number + 1])
-    for start in dict.fromkeys((_last_step(failure, passes), 0)):
+    passes = _steps_until_failure(failure)
+    # The work of a check is that of the pass before it.
+    last = len(passes) - (2 if isinstance(passes[-1], VerifyLevel) else 1)
+    for start in dict.fromkeys((max(last, 0), 0)):
         module = _before(failure, passes[:start])
         if module is None:
             continue
@@ -106,13 +108,13 @@ def _reproduce_pass(failure: PassFailure, message: str, folder: Path) -> str:
     return note
 
 
-def _last_step(failure: PassFailure, passes: Sequence[Pass]) -> int:
-    """The number of the step that failed; of a check, that of the pass whose work it checks."""
+def _steps_until_failure(failure: PassFailure) -> list[Pass]:
+    """All that ran, each step by itself, up to the step that failed."""
+    passes = split_passes(failure.passes[: failure.number + 1])
     for number in range(len(split_passes(failure.passes[: failure.number])), len(passes)):
-        module = _before(failure, passes[: number + 1])
-        if module is None:
-            return max(number - isinstance(passes[number], VerifyLevel), 0)
-    return len(passes) - 1
+        if _before(failure, passes[: number + 1]) is None:
+            return passes[: number + 1]
+    return passes
 
 
 def _before(failure: PassFailure, passes: Sequence[Pass]) -> ir.Operation | None:

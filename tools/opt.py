@@ -181,6 +181,8 @@ class OptRun:
             note = error.note
         else:
             self.sink.report(Report("error", str(error), None))
+        if self.settings.crash_reproducer:
+            note = f"{note}\nnote: {self.settings.crash_reproducer} holds the module and the command that fails".strip()
         if note and self.verifier is None:
             print(note, file=sys.stderr)
 

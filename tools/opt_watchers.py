@@ -103,9 +103,6 @@ class CrashReproducer(Watcher):
         write_file(self.path, reproducer_text(command, module.get_asm()))
         self.is_written = True
 
-    def failed(self, pass_: Pass, module: ir.Operation, error: PassError) -> None:
-        print(f"note: {self.path} holds the module and the command that fails", file=sys.stderr)
-
     def discard(self) -> None:
         """All passes ran: there is nothing to reproduce."""
         if self.is_written:

@@ -434,7 +434,7 @@ def _lower(
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
     backend, users = backend_of(target), options["passes"]
-    check_points(users, LEVELS[first])
+    check_points(users, LEVELS[first], toolchain.level, program is not None)
     texts: dict[str, str] = {} if program is None else {toolchain.level: program}
     layers: dict[str, Any] = {}
     symbols: set[str] = set()

@@ -44,6 +44,16 @@ def test_an_unsupported_op_is_named_with_the_users_line() -> None:
     assert "Write" in str(raised.value)
 
 
+def test_an_unsupported_op_leaves_a_reproducer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The op alone, in the torch dialect."""
+    monkeypatch.setenv("TERRACE_REPRODUCER_DIR", str(tmp_path))
+    with pytest.raises(terrace.ModelImportError, match="this command fails in the same way:\n  terrace-opt"):
+        terrace.compile(Unsupported(), (torch.eye(3),))
+    (file,) = tmp_path.iterdir()
+    module = file.read_text()
+    assert "torch.aten._linalg_eigh" in module and "linalg.generic" not in module and "graph.add" not in module
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from terrace.errors import PassError
 from terrace.lowering.legality import LEGAL, check_level
+from terrace.lowering.pass_options import option_types
+from terrace.lowering.points import POINTS
+from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.mlir import create_context, parse_module
 
 GRAPH = """
@@ -56,3 +61,5 @@ def test_linalg_ops_that_iree_lacks_are_refused() -> None:
 
 def test_every_level_is_stated() -> None:
     assert list(LEGAL) == ["graph", "kernel", "loop", "hls", "iree"]
+    assert get_args(option_types(VerifyLevel)["level"]) == tuple(LEGAL)
+    assert set(POINTS.values()) == set(LEGAL)

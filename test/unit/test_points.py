@@ -87,8 +87,12 @@ def test_each_point_sees_its_level(point: str, is_there: Callable[[set[str]], bo
 
 def test_the_hardware_target_has_a_last_point_of_its_own() -> None:
     Look.seen.clear()
-    lower_mlir(MODEL, target="hls", options=passes(after_hls=[Look()], after_iree=[Refuse()]))
+    lower_mlir(MODEL, target="hls", options=passes(after_hls=[Look()]))
     assert len(Look.seen) == 1
+    with pytest.raises(terrace.CompileError, match="last level of this target is 'hls': it has no 'after-iree'"):
+        lower_mlir(MODEL, target="hls", options=passes(after_iree=[Look()]))
+    with pytest.raises(terrace.CompileError, match="last level of this target is 'iree': it has no 'after-hls'"):
+        lower_mlir(MODEL, options=passes(after_hls=[Look()]))
 
 
 def test_what_a_pass_changes_stays_changed() -> None:
@@ -125,9 +129,14 @@ def test_wrong_options(option: Any, error: type[Exception], message: str) -> Non
 
 def test_points_that_are_never_reached_are_refused() -> None:
     text = lower_mlir(MODEL, until="kernel").ir["kernel"]
-    with pytest.raises(terrace.CompileError, match="at the level 'kernel', below the passes 'after-graph'"):
+    with pytest.raises(terrace.CompileError, match="at the level 'kernel', past the passes of 'after-graph'"):
         lower_mlir(text, options=passes(after_graph="cse"))
     lower_mlir(text, options=passes(before_schedule="cse"))
+    program = lower_mlir(MODEL).ir["iree"]
+    with pytest.raises(
+        terrace.CompileError, match="at the level 'iree', past the passes of 'after-loop' and 'after-iree'"
+    ):
+        lower_mlir(program, options=passes(after_loop="cse", after_iree="cse"))
 
 
 def test_an_error_names_the_users_pass() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -107,7 +109,43 @@ def test_an_unknown_level_is_refused() -> None:
         terrace.logging.set_level("loud")
 
 
-def test_what_is_counted() -> None:
-    """Without a terminal the items pass as they are."""
+def test_without_a_terminal_the_items_pass_as_they_are() -> None:
     with progress.shown():
         assert list(progress.track(["a", "b"], "kernel")) == ["a", "b"]
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_counts_kernels_and_keeps_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "_TICK", 0.01)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.shown(), progress.stage("loop"):
+        progress.say("convert-kernel-to-loop (1/6)")
+        for _ in progress.track(["a", "b", "c"], "kernel"):
+            time.sleep(0.1)
+        with progress.shown():  # A compile inside of one shows nothing of its own.
+            pass
+    lines = terminal.getvalue().split(ERASE)
+    for number in (1, 2, 3):
+        assert f"terrace 0 s: loop: convert-kernel-to-loop (1/6): kernel {number}/3" in lines
+    assert lines[-1] == ""
+
+
+def test_a_failure_leaves_the_terminal_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with pytest.raises(terrace.CompileError):
+        terrace.compile_mlir("module { func.func @other() { return } }")
+    assert terminal.getvalue().endswith(ERASE)
+    monkeypatch.setenv("TERM", "dumb")
+    with pytest.raises(terrace.CompileError):
+        terrace.compile_mlir("module {")
+    assert terminal.getvalue().endswith(ERASE), "a dumb terminal shows nothing"

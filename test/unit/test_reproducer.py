@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import terrace
 from terrace.compiler import lower_mlir
-from terrace.lowering.commands import errors_in, shell_text
+from terrace.lowering.commands import compile_command, errors_in, shell_text
 from terrace.passes import Pass, PassRaisedError
 
 sys.path.insert(0, str(Path(__file__).parent / "Inputs"))
@@ -196,6 +196,12 @@ def test_a_crash_of_iree_is_cut_to_the_executable(folder: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 # Commands
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_for_a_gpu_names_it() -> None:
+    command = compile_command(Path("p.mlir"), terrace.Target("vulkan", gpu="llvmpipe"), ["--x=1"])
+    assert command == ["terrace-compile", "p.mlir", "-o", "p.terrace", "--target=vulkan", "--cpu-features=",
+                       "--gpu=llvmpipe", "--iree-flag=--x=1"]  # fmt: skip
 
 
 def test_commands_as_typed() -> None:

@@ -14,8 +14,8 @@
 // RUN: not terrace-opt --mlir-pass-pipeline-local-reproducer %s 2>&1 | filecheck %s --check-prefix=USAGE
 
 // The file holds the module before all passes, or before the one that failed, and a command that runs as it stands.
-// SAID: note: {{.*}}.mlir holds the module and the command that fails
 // SAID: error: 'graph.softmax' op is not legal
+// SAID: note: {{.*}}.mlir holds the module and the command that fails
 // WHOLE: // terrace-opt {{.*}}.mlir --pass-pipeline='builtin.module(func.func(canonicalize,cse),verify-level{level=loop},symbol-dce)'
 // WHOLE: arith.addf
 // LOCAL: // terrace-opt {{.*}}.mlir --pass-pipeline='builtin.module(verify-level{level=loop})'
