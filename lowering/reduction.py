@@ -63,9 +63,9 @@ class _Cutter:
         roots = _roots(module)
         if not roots:
             return None
-        count = len(_body(module, roots[0])) - 1
-        kept = _minimize(range(count), lambda items: self.does_fail(self._with_ops(module, roots[0], items)))
-        return None if len(kept) == count else self._with_ops(module, roots[0], kept)
+        removable = _removable(_body(module, roots[0]))
+        kept = _minimize(removable, lambda items: self.does_fail(self._with_ops(module, roots[0], items)))
+        return None if len(kept) == len(removable) else self._with_ops(module, roots[0], kept)
 
     def fewer_symbols(self, module: Any) -> Any | None:
         """The module with fewer of the other symbols: all that its uncalled functions reach, and of the rest few."""
@@ -87,8 +87,7 @@ class _Cutter:
         staying = set(kept)
         for number, operation in reversed(list(enumerate(body))):
             used = [result for result in operation.results if _is_used(result)]
-            is_source = not len(operation.operands) and not len(operation.regions)
-            if number in staying or (is_source and used):
+            if number in staying or (_is_source(operation) and used):
                 continue
             for result in used:
                 result.replace_all_uses_with(block.add_argument(result.type, location))
@@ -116,7 +115,21 @@ def _operations(module: Any) -> list[Any]:
 
 def _body(module: Any, name: str) -> list[Any]:
     (function,) = (op for op in _operations(module) if _symbol(op) == name)
-    return list(function.regions[0].blocks[0].operations)
+    return [view.operation for view in function.regions[0].blocks[0].operations]
+
+
+def _removable(body: list[Any]) -> list[int]:
+    """The numbers of the ops that may go: all but constants and the like, which stay as long as an op uses them."""
+    *operations, end = body
+    return [
+        number
+        for number, operation in enumerate(operations)
+        if not _is_source(operation) or all(use.owner == end for result in operation.results for use in result.uses)
+    ]
+
+
+def _is_source(operation: Any) -> bool:
+    return not len(operation.operands) and not len(operation.regions)
 
 
 def _symbol(operation: Any) -> str:
