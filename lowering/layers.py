@@ -6,19 +6,24 @@
   caller gave) that a later layer still reads. Weights are not in it: they are in memory all the time.
 - `weights`: the part of `read` that is parameters or computed from them alone.
 
-All are bytes; None stands for a figure that a dynamic size (`?`) leaves open. Caches and tiles are not modelled.
+All are bytes; None stands for a figure that a dynamic size (`?`) leaves open, and `symbolic` then has it as a
+polynomial of the symbols in the model's signature, where it can be followed. Caches and tiles are not modelled.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.lowering.constants import constant_values
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
+from terrace.lowering.symbolic_sizes import Polynomial, SymbolicSizes, add, constant, multiply, number
 from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
 from terrace.passes import source_position
+from terrace.signature import Signature
 
 Layer = dict[str, Any]
 
@@ -32,21 +37,16 @@ _PICKING = ("graph.embedding", "graph.slice")
 """Ops that read as much of their first operand as they write."""
 
 
+def element_bytes(value: ir.Value) -> int:
+    """Bytes of an element of a tensor."""
+    element = ir.ShapedType(value.type).element_type
+    return 8 if isinstance(element, ir.IndexType) else -(-element.width // 8)
+
+
 def bytes_of(value: ir.Value) -> int | None:
     """The size of a tensor; None if it has a `?`."""
-    total = 1
-    for size in shape_of(value):
-        if size == DYNAMIC:
-            return None
-        total *= size
-    element = ir.ShapedType(value.type).element_type
-    return total * (8 if isinstance(element, ir.IndexType) else -(-element.width // 8))
-
-
-def total(sizes: Iterable[int | None]) -> int | None:
-    """The sum; None if any is."""
-    values = list(sizes)
-    return None if None in values else sum(size for size in values if size is not None)
+    sizes = shape_of(value)
+    return None if DYNAMIC in sizes else math.prod(sizes) * element_bytes(value)
 
 
 def is_tensor(value: ir.Value) -> bool:
@@ -73,20 +73,12 @@ def distinct(values: Iterable[ir.Value]) -> list[ir.Value]:
     return found
 
 
-def traffic(operation: ir.Operation) -> tuple[int | None, int | None]:
-    """Bytes that a launch or an op reads and writes."""
-    written = total(bytes_of(v) for v in operation.results if is_tensor(v))
-    read = distinct(operation.operands)
-    if operation.name in _PICKING:
-        return total([written, *(bytes_of(v) for v in read[1:])]), written
-    return total(bytes_of(v) for v in read), written
-
-
 class Flow:
-    """Who computes and who reads the tensors of one function, its kernels' bodies apart."""
+    """Who computes and who reads the tensors of one function, its kernels' bodies apart, and how large they are."""
 
     def __init__(self, function: Any, constants: set[ir.Value]) -> None:
         self.constants = constants
+        self.sizes = SymbolicSizes(list(function.entry_block.arguments), _symbols(function))
         self.operations = list(walk(function.operation))
         self.arguments = list(function.entry_block.arguments)
         made = {argument: 0 for argument in self.arguments if is_tensor(argument)}
@@ -100,7 +92,7 @@ class Flow:
                     last[memory_of(value)] = step
         # From the step that makes a tensor to the last that reads it; what nobody reads lives for one step.
         self.lives = [
-            (start, last.get(value, start), bytes_of(value))
+            (start, last.get(value, start), self.bytes(value))
             for value, start in made.items()
             if value not in constants and not self._is_room(value)
         ]
@@ -111,9 +103,21 @@ class Flow:
         owner = operation_of(value)
         return owner is not None and owner.name in ("tensor.empty", "graph.load")
 
-    def live(self, step: int) -> int | None:
+    def bytes(self, value: ir.Value) -> Polynomial | None:
+        """The size of a tensor."""
+        return multiply([self.sizes.elements(value), constant(element_bytes(value))])
+
+    def traffic(self, operation: ir.Operation) -> tuple[Polynomial | None, Polynomial | None]:
+        """Bytes that a launch or an op reads and writes."""
+        written = add(self.bytes(v) for v in operation.results if is_tensor(v))
+        read = distinct(operation.operands)
+        if operation.name in _PICKING:
+            return add([written, *(self.bytes(v) for v in read[1:])]), written
+        return add(self.bytes(v) for v in read), written
+
+    def live(self, step: int) -> Polynomial | None:
         """Bytes in memory during a step, weights apart."""
-        return total(size for start, end, size in self.lives if start <= step <= end)
+        return add(size for start, end, size in self.lives if start <= step <= end)
 
     def weights(self, operation: ir.Operation) -> list[ir.Value]:
         return [v for v in distinct(operation.operands) if v in self.constants]
@@ -171,20 +175,59 @@ def flow_of(module: ir.Operation) -> dict[str, Flow]:
     return {function.name.value: Flow(function, constants) for function in host_functions(module)}
 
 
-def add_figures(layer: Layer, flow: Flow, step: int, operation: ir.Operation) -> Layer:
-    """Complete `layer`, which has its own words already, by what the flow of its function says."""
-    weights = flow.weights(operation)
-    read, written = traffic(operation)
-    picks_weight = operation.name in _PICKING and memory_of(operation.operands[0]) in weights
-    parts = [bytes_of(v) for v in weights[picks_weight:]]
+def _symbols(function: Any) -> dict[tuple[int, int], str]:
+    """What the model's signature, where @main carries it, calls the dynamic sizes of its arguments."""
+    if "terrace_signature" not in function.attributes:
+        return {}
+    signature = Signature.from_json(json.loads(to_python(function.attributes["terrace_signature"])))
+    leaves = [leaf for leaf in signature.input_leaves if leaf.kind != "constant"]
     return {
-        **layer,
+        (number, axis): size
+        for number, leaf in enumerate(leaves)
+        for axis, size in enumerate(leaf.shape)
+        if isinstance(size, str)
+    }
+
+
+def add_figures(layer: Layer, flow: Flow, step: int, operation: ir.Operation) -> Layer:
+    """Complete `layer`, which has its own words already, by what the flow of its function says.
+
+    Its `macs` stay as they are if they are known. If not, they are those of a contraction: one for each element of the
+    result and each step of the reduction, `steps` of the layer times the size of the left operand's last axis.
+    """
+    weights = flow.weights(operation)
+    read, written = flow.traffic(operation)
+    picks_weight = operation.name in _PICKING and memory_of(operation.operands[0]) in weights
+    parts = [flow.bytes(v) for v in weights[picks_weight:]]
+    figures = {
+        "macs": _macs(layer, flow, operation),
         "read": read,
         "written": written,
-        "bytes": total([read, written]),
-        "weights": total([written, *parts] if picks_weight else parts),
+        "bytes": add([read, written]),
+        "weights": add([written, *parts] if picks_weight else parts),
         "live": flow.live(step),
+    }
+    symbolic = {
+        key: sorted([factor, *symbols] for symbols, factor in polynomial.items())
+        for key, polynomial in figures.items()
+        if polynomial is not None and number(polynomial) is None
+    }
+    return {
+        **{key: value for key, value in layer.items() if key != "steps"},
+        **{key: None if polynomial is None else number(polynomial) for key, polynomial in figures.items()},
+        **({"symbolic": symbolic} if symbolic else {}),
         "module": module_path(weights),
         "source": source_line(operation),
         "inputs": flow.sources(operation),
     }
+
+
+def _macs(layer: Layer, flow: Flow, operation: ir.Operation) -> Polynomial | None:
+    if layer["macs"] is not None:
+        return constant(layer["macs"])
+    steps = layer.get("steps")
+    if steps is None:
+        return None
+    inner = flow.sizes.size(operation.operands[0], -1) if DYNAMIC in steps else constant(1)
+    static = constant(math.prod(size for size in steps if size != DYNAMIC))
+    return multiply([flow.sizes.elements(operation.results[0]), inner, static])

@@ -18,6 +18,9 @@ from terrace.mlir import DYNAMIC, func, ir, linalg, walk
 
 Row = dict[str, Any]
 
+_OF_A_PLACE = ("id", "inputs", "module", "source", "symbolic")
+"""What a layer says of its place in the model, which others of the same kernel do not share."""
+
 _SUMS = ("calls", "macs", "bytes", "read", "written", "weights")
 
 
@@ -56,7 +59,7 @@ def merge_layers(layers: Sequence[Layer]) -> list[Row]:
     """A row per kernel of the layers that run it: sums, and the most of `live`."""
     rows: dict[tuple[Any, ...], Row] = {}
     for layer in layers:
-        row = {key: value for key, value in layer.items() if key not in ("id", "inputs", "module", "source")}
+        row = {key: value for key, value in layer.items() if key not in _OF_A_PLACE}
         known = rows.setdefault((row["kernel"], row["op"], tuple(row["shape"]), row["why"]), row)
         if known is not row:
             for key in _SUMS:
@@ -84,6 +87,7 @@ def _kernel_words(function: Any) -> Row:
         "op": "+".join(ops),
         "shape": _shape(body[-1].operands[0]),
         "macs": _product(space.sizes) if generator in ("conv2d", "matmul") else 0,
+        "steps": [size for size, kind in zip(space.sizes, space.kinds, strict=True) if kind == "reduction"],
         "by": "terrace",
         "why": f"generator {generator}",
     }

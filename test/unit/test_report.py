@@ -176,8 +176,34 @@ def test_look_ups_read_what_they_pick() -> None:
     assert (layer["read"], layer["written"]) == (3 * 4 * 4 + 3 * 8, 3 * 4 * 4)
 
 
-def test_dynamic_sizes_leave_figures_open() -> None:
-    """`?` makes a figure unknown, never wrong; what does not depend on it stays known."""
+def terms(layer: dict[str, Any], key: str) -> list[list[Any]]:
+    return layer["symbolic"][key]
+
+
+def test_dynamic_sizes_are_symbols() -> None:
+    """x is ?x7, y ?x3: what depends on ? is no number, but a polynomial of the symbol of that size."""
     (layer,) = graph_of(LINEAR.replace("5x", "?x"))["layers"]
-    assert figures(layer) == [None, None, None, 4 * (3 * 7 + 3), None]
+    weights = 4 * (3 * 7 + 3)
+    assert figures(layer) == [None, None, None, weights, None]
     assert layer["shape"] == ["?", 3]
+    assert terms(layer, "macs") == [[7 * 3, "s0_0"]]
+    assert sorted(terms(layer, "read")) == [[4 * 7, "s0_0"], [weights]]
+    assert terms(layer, "written") == [[4 * 3, "s0_0"]]
+    assert terms(layer, "live") == [[4 * (7 + 3), "s0_0"]]
+
+
+def test_two_dynamic_sizes() -> None:
+    """A product of ?x? by ?x3: m·k·3 MACs."""
+    op = '"graph.matmul"(%0, %1) {transpose_rhs = false} : (tensor<?x?xf32>, tensor<?x3xf32>) -> tensor<?x3xf32>'
+    (layer,) = graph_of(function(["?x?xf32", "?x3xf32"], f"  %r = {op}", "?x3xf32"))["layers"]
+    assert terms(layer, "macs") == [[3, "s0_0", "s0_1"]]
+    assert sorted(terms(layer, "read")) == [[4, "s0_0", "s0_1"], [12, "s1_0"]]
+
+
+def test_sizes_that_cannot_be_followed_stay_open() -> None:
+    """The size of a slice of unknown length is computed in ways that are not followed: no figure, and no symbol."""
+    body = """  %a = tensor.extract_slice %0[%n] [%n] [1] : tensor<?xf32> to tensor<?xf32>
+  %r = "graph.relu"(%a) : (tensor<?xf32>) -> tensor<?xf32>"""
+    text = function(["?xf32"], body, "?xf32").replace("{\n", "{\n  %n = arith.constant 4 : index\n", 1)
+    layers = graph_of(text)["layers"]
+    assert all(layer["written"] is None and "written" not in layer.get("symbolic", {}) for layer in layers) and layers

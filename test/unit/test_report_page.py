@@ -203,6 +203,17 @@ def test_figures_that_are_not_known_are_question_marks() -> None:
     assert "<b>?</b><span>MACs per call</span>" in page and "None" not in page
 
 
+def test_dynamic_figures_show_their_symbols() -> None:
+    unknown = dict.fromkeys(("macs", "read", "written", "bytes", "live"))
+    symbolic = {"macs": [[2048, "n"]], "bytes": [[256], [1024, "n"]], "read": [[128, "n"], [256]]}
+    layers = [layer(0, "a", [], **unknown, symbolic=symbolic), layer(1, "b", ["0"], macs=100, bytes=512)]
+    page = render({"layers": layers, "outputs": ["1"]}, "model")
+    elements(page)
+    dot = "\N{MIDDLE DOT}"
+    assert f">100 + 2.05 k{dot}n</b><span>MACs per call" in page
+    assert f">768 B + 1 KiB{dot}n</b>" in page and f"128 B{dot}n + 256 B" in page
+
+
 def test_times_are_shown_where_they_are_known() -> None:
     layers = chain(["a", "b"])
     assert "of limit" not in render({"layers": layers, "outputs": ["1"]}, "model")

@@ -154,7 +154,8 @@ def _box(node: _Node, box: Box, most: int) -> str:
         )
     layer = node.layer
     share = (layer["macs"] or 0) / most if most else 0.0
-    macs = words.count(layer["macs"]) if layer["macs"] != 0 else ""
+    macs = words.symbolic(layer, "macs") if layer["macs"] is None else words.count(layer["macs"] or None)
+    macs = "" if layer["macs"] == 0 else macs
     bar = ""
     if share:
         bar = (

@@ -26,6 +26,9 @@ _NUMBERS: tuple[_Column, ...] = (
     ("FLOP/B", "intensity", words.intensity, lambda value: "" if value is None else f"{value:.1f}"),
 )
 
+_FIGURES = ("macs", "read", "written", "weights", "live")
+"""The columns whose figures may be known as a polynomial only."""
+
 _TIMES: tuple[_Column, ...] = (
     ("time", "seconds", lambda layer: layer.get("seconds"), lambda value: "" if value is None else words.time(value)),
     (
@@ -46,7 +49,7 @@ MEANINGS = {
     "FLOP/B": "arithmetic intensity: two floating-point operations per MAC, over bytes read and written",
     "time": "of a profiled call, the best; Terrace's kernels only, as IREE fuses its layers in its own way",
     "of limit": "the least time that the machine could take, by its multiply-adds and its memory, over the time",
-    "?": "depends on a dynamic size of the input",
+    "?": "depends on a dynamic size; where it can be followed to the input, the size's symbol stands in the figure",
 }
 
 
@@ -108,26 +111,24 @@ def _toolbar(drawings: Mapping[str, str]) -> str:
     )
 
 
-def _sum(layers: Sequence[Layer], key: str) -> int | None:
-    values = [layer[key] for layer in layers]
-    return None if None in values else sum(values)
-
-
 def _tiles(layers: Sequence[Layer]) -> str:
     live = [layer["live"] for layer in layers]
     peak = None if None in live else max(live, default=0)
     ours = sum(layer["by"] == "terrace" for layer in layers)
     tiles = (
-        (words.count(_sum(layers, "macs")), "MACs per call"),
-        (words.size(_sum(layers, "bytes")), "read and written per call"),
-        (words.size(_sum(layers, "weights")), "of that, weights"),
+        (words.total(layers, "macs"), "MACs per call"),
+        (words.total(layers, "bytes"), "read and written per call"),
+        (words.total(layers, "weights"), "of that, weights"),
         (words.size(peak), "largest working set"),
         (f"{ours} of {len(layers)}", "layers run by Terrace's kernels"),
         (str(len({layer["kernel"] for layer in layers if layer["by"] == "terrace"})), "distinct kernels of Terrace's"),
     )
     return (
         '<section class="tiles">'
-        + "".join(f'<div class="card tile"><b>{words.escape(v)}</b><span>{k}</span></div>' for v, k in tiles)
+        + "".join(
+            f'<div class="card tile"><b{" class=long" * (len(v) > 12)}>{words.escape(v)}</b><span>{k}</span></div>'
+            for v, k in tiles
+        )
         + "</section>"
     )
 
@@ -187,8 +188,9 @@ def _row(layer: Layer, most: int, columns: Sequence[_Column]) -> str:
         bar = ""
         if key == "macs" and value and most:
             bar = f'<span class="in" style="width:{value / most:.1%}"></span>'
+        text = words.symbolic(layer, key) if value is None and key in _FIGURES else show(value)
         exact = f' title="{value:,}"' if isinstance(value, int) else ""
-        cells.append(f'<td class="n" data-v="{"" if value is None else value}"{exact}>{show(value)}{bar}</td>')
+        cells.append(f'<td class="n" data-v="{"" if value is None else value}"{exact}>{text}{bar}</td>')
     cells.append(
         f'<td class="why" data-v="{words.escape(layer["why"])}" title="{words.escape(layer["why"])}">'
         f"{words.escape(layer['why'])}</td>"
@@ -204,11 +206,11 @@ def _data(layers: Sequence[Layer]) -> str:
             ("module", layer["module"]),
             ("kernel", layer["kernel"]),
             ("shape", words.shape(layer["shape"])),
-            ("MACs", words.UNKNOWN if layer["macs"] is None else f"{layer['macs']:,}"),
-            ("read", _exact(layer["read"])),
-            ("written", _exact(layer["written"])),
-            ("weights", _exact(layer["weights"])),
-            ("working set", _exact(layer["live"])),
+            ("MACs", words.symbolic(layer, "macs") if layer["macs"] is None else f"{layer['macs']:,}"),
+            ("read", _exact(layer, "read")),
+            ("written", _exact(layer, "written")),
+            ("weights", _exact(layer, "weights")),
+            ("working set", _exact(layer, "live")),
             ("FLOP per byte", "" if (value := words.intensity(layer)) is None else f"{value:.2f}"),
             ("run by", f"{OWNERS.get(layer['by'], layer['by'])}: {layer['why']}"),
             ("time", "" if layer.get("seconds") is None else words.time(layer["seconds"])),
@@ -220,5 +222,6 @@ def _data(layers: Sequence[Layer]) -> str:
     return json.dumps(data).replace("<", "\\u003c")
 
 
-def _exact(value: int | None) -> str:
-    return words.UNKNOWN if value is None else f"{words.size(value)} ({value:,} bytes)"
+def _exact(layer: Layer, key: str) -> str:
+    value = layer[key]
+    return words.symbolic(layer, key) if value is None else f"{words.size(value)} ({value:,} bytes)"

@@ -45,6 +45,7 @@ main{display:grid;grid-template-columns:minmax(340px,33%) minmax(0,1fr);gap:16px
 .tile{padding:12px 14px}
 .tile b{display:block;font-size:20px;white-space:nowrap;
 font-weight:650;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
+.tile b.long{font-size:13px;white-space:normal}
 .tile span{color:var(--dim);font-size:12.5px}
 .right{display:flex;flex-direction:column;gap:16px;min-width:0}
 .charts{padding:16px 18px 8px;display:flex;flex-direction:column;gap:14px}

@@ -8,6 +8,7 @@ from typing import Any
 UNKNOWN = "?"
 """Stands for a figure that a dynamic size leaves open."""
 
+DOT = "\N{MIDDLE DOT}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 _POWERS = ("", "k", "M", "G", "T")
@@ -53,6 +54,31 @@ def shape(sizes: Any) -> str:
     if isinstance(sizes, str):
         return sizes
     return TIMES.join(str(item) for item in sizes) or "scalar"
+
+
+def symbolic(layer: Any, key: str) -> str:
+    """A figure that depends on dynamic sizes as a sum of terms, such as `8 KiB + 256 B·n`; else a question mark."""
+    terms = layer.get("symbolic", {}).get(key)
+    return UNKNOWN if terms is None else polynomial([(term[0], tuple(term[1:])) for term in terms], key)
+
+
+def polynomial(terms: Any, key: str) -> str:
+    """Terms (factor, symbols) as text; `key` says whether they count MACs or bytes."""
+    show = count if key == "macs" else size
+    return " + ".join(DOT.join([show(factor), *symbols]) for factor, symbols in terms) or show(0)
+
+
+def total(layers: Any, key: str) -> str:
+    """The sum of a figure over layers, with the symbols of dynamic sizes where it has any."""
+    terms: dict[tuple[str, ...], int] = {}
+    for layer in layers:
+        given = layer.get("symbolic", {}).get(key) if layer[key] is None else [[layer[key]]]
+        if given is None:
+            return UNKNOWN
+        for factor, *symbols in given:
+            terms[tuple(symbols)] = terms.get(tuple(symbols), 0) + factor
+    known = sorted((factor, symbols) for symbols, factor in terms.items() if factor)
+    return polynomial(sorted(known, key=lambda term: term[1]), key)
 
 
 def intensity(layer: Any) -> float | None:
