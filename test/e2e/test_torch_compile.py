@@ -5,10 +5,9 @@ What each graph then computes, and on which memory, is in test_torch_compile_gra
 
 from __future__ import annotations
 
-import copy
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -17,24 +16,9 @@ from e2e_models import assert_close, example
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._dynamo.utils import counters
+from torch_compile_harness import assert_close_all, compile_strictly, no_graphs
 
-STRICT = {"fallback": False}
-
-
-@pytest.fixture(autouse=True)
-def no_graphs() -> Iterator[None]:
-    """Each test begins with no graph compiled, and without gradients."""
-    torch._dynamo.reset()
-    counters.clear()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        yield
-    torch._dynamo.reset()
-
-
-def compile_strictly(function: Any, **settings: Any) -> Any:
-    """`function` compiled; what Terrace cannot compile is an error."""
-    return torch.compile(function, backend="terrace", options=STRICT, **settings)
+__all__ = ["no_graphs"]
 
 
 def graphs_of(
@@ -181,23 +165,3 @@ def test_example_models(name: str) -> None:
     model, arguments = example(name).build()
     assert_close_all(compile_strictly(model, fullgraph=True)(*arguments), model(*arguments))
     assert counters["terrace"] == {"compiled": 1}
-
-
-def assert_close_all(found: Any, expected: Any) -> None:
-    """`assert_close` for each tensor of nested results."""
-    left, right = (torch.utils._pytree.tree_flatten(value) for value in (found, expected))
-    assert left[1] == right[1]
-    for one, other in zip(left[0], right[0], strict=True):
-        assert_close(one, other)
-
-
-def test_module_compile_and_deep_copies() -> None:
-    """`nn.Module.compile` of layers of one class, which share a graph but not their weights."""
-    layers = [nn.Linear(4, 4) for _ in range(3)]
-    plain = copy.deepcopy(layers)
-    for layer in layers:
-        layer.compile(backend="terrace", options=STRICT)
-    x = torch.randn(2, 4)
-    for _ in range(2):
-        for layer, other in zip(layers, plain, strict=True):
-            assert_close(layer(x), other(x))
