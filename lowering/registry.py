@@ -39,6 +39,7 @@ PASSES: dict[str, str] = {
     "schedule-kernels": "terrace.lowering.schedule.schedule_kernels:ScheduleKernels",
     "schedule-kernels-for-gpu": "terrace.lowering.schedule.schedule_kernels_for_gpu:ScheduleKernelsForGpu",
     "schedule-kernels-for-hls": "terrace.lowering.schedule.schedule_kernels_for_hls:ScheduleKernelsForHls",
+    "set-dataflow": "terrace.lowering.target.hls.set_dataflow:SetDataflow",
     "set-hardware-attributes": "terrace.lowering.target.hls.set_hardware_attributes:SetHardwareAttributes",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",

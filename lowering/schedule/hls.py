@@ -34,7 +34,7 @@ def schedule_pointwise(space: IterationSpace, arguments: int) -> Schedule:
 def schedule_matmul(space: IterationSpace, arguments: int) -> Schedule:
     """One row by some columns."""
     tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": divisor(space.size("k"), DEPTH)}
-    return Schedule(tiles, {}, (), (None,) * arguments, (), ("n", "m"))
+    return Schedule(tiles, {}, (), (None,) * arguments, (), ("m", "n"))
 
 
 def schedule_reduce(space: IterationSpace, is_product: bool, arguments: int) -> Schedule:
@@ -50,7 +50,8 @@ def schedule_pool2d(space: IterationSpace, arguments: int) -> Schedule:
 
 
 def schedule_conv2d(space: IterationSpace, attrs: Any, channels: int, arguments: int, local_bytes: int) -> Schedule:
-    """One pixel by some output channels; padded input goes through local memory, as many rows as fit.
+    """One pixel by some output channels. Input goes through local memory, which is read in banks and filled in order:
+    all of it, or of a padded image as many rows as fit.
 
     Where not even the rows of one output row fit, the image is padded before, by a kernel of its own.
     """
@@ -61,16 +62,18 @@ def schedule_conv2d(space: IterationSpace, attrs: Any, channels: int, arguments:
         tiles["g"] = divisor(size["g"], COLUMNS)
     else:
         tiles |= {"oc": divisor(size["oc"], COLUMNS), "ic": divisor(size["ic"], DEPTH)}
-    if not any(attrs.padding):
-        return Schedule(tiles, {}, (), (None,) * arguments)
+    order = ("oh", "ow", "g", "oc")
     rows = _rows_that_fit(size, attrs, channels, local_bytes)
+    if not any(attrs.padding):
+        staged = ("input",) if rows == size["oh"] else ()
+        return Schedule(tiles, {}, (), (None,) * arguments, staged, order)
     if rows < 1:
         top, bottom, left, right = attrs.padding
         layouts: list[Layout | Padding | None] = [None] * arguments
         layouts[0] = Padding((0, top, left, 0), (0, bottom, right, 0))
-        return Schedule(tiles, {}, (), tuple(layouts))
+        return Schedule(tiles, {}, (), tuple(layouts), (), order)
     blocks = {"oh": rows} if rows < size["oh"] else {}
-    return Schedule(tiles, blocks, (), (None,) * arguments, ("input",))
+    return Schedule(tiles, blocks, (), (None,) * arguments, ("input",), order)
 
 
 def _rows_that_fit(size: dict[str, int], attrs: Any, channels: int, local_bytes: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from terrace.errors import TargetError
 from terrace.number_format import FLOAT, FixedPoint
@@ -116,8 +116,11 @@ GPUS = {
 
 @dataclasses.dataclass(frozen=True)
 class HlsDescription:
-    """The budget of a hardware design: copies of an unrolled body, DSP blocks of a loop, bytes of a staged array, and
-    elements of a weight that is kept on chip.
+    """The budget of a hardware design: copies of an unrolled body, DSP blocks of a loop, blocks of RAM (36 Kb) up to
+    which arrays are multiplied for speed, bytes of a staged array, and elements of a weight that is kept on chip.
+
+    `interface` is how inputs and outputs come that are gone through in order: "m_axi", memory of the host, or "axis",
+    queues.
 
     `number_format` is what float32 models are computed in: "float", or a type of Vitis HLS such as
     "ap_fixed<16,6,AP_RND,AP_SAT>" (see `terrace.number_format`).
@@ -125,15 +128,19 @@ class HlsDescription:
 
     max_unroll: int = 16
     dsp: int = 220
+    bram: int = 140
     local_bytes: int = 64 << 10
     rom_elements: int = 1 << 16
     number_format: str = FLOAT
+    interface: Literal["m_axi", "axis"] = "m_axi"
 
     def __post_init__(self) -> None:
-        for name, least in (("max_unroll", 1), ("dsp", 0), ("local_bytes", 1), ("rom_elements", 0)):
+        for name, least in (("max_unroll", 1), ("dsp", 0), ("bram", 0), ("local_bytes", 1), ("rom_elements", 0)):
             if getattr(self, name) < least:
                 raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
         FixedPoint.parse(self.number_format)
+        if self.interface not in ("m_axi", "axis"):
+            raise TargetError(f"interface must be m_axi or axis, got '{self.interface}'")
 
 
 @dataclasses.dataclass(frozen=True)

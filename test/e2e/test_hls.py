@@ -113,6 +113,26 @@ def test_example_models_agree_with_eager(name: str) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("text", ["float", "ap_fixed<30,10,AP_RND,AP_SAT>"])
+def test_queues_between_kernels_and_at_ports(text: str) -> None:
+    """Reading a queue that is empty aborts the simulation: the order of both ends is tried, too."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)]
+    model, x = nn.Sequential(*layers).eval(), torch.randn(1, 2, 8, 8)
+    target = Target("hls", hls=HlsDescription(interface="axis", number_format=text))
+    lowered = terrace.compiler.lower(model, (x,), target=target)
+    top = sources(lowered)["model.cpp"].partition("void model(")[2]
+    assert "hls::stream<" in top.partition(")")[0] and "#pragma HLS INTERFACE axis port=output0" in top
+    assert "#pragma HLS DATAFLOW" in top and top.count("#pragma HLS STREAM") >= 2
+    compiled = terrace.CompiledModel(lowered.artifact())
+    for value in (x, torch.randn_like(x)):
+        with torch.no_grad():
+            assert (compiled(value) - model(value)).abs().max() <= 2e-5
+    again = terrace.compiler.lower_mlir(lowered.ir["hls"], lowered_values(lowered), target=target)
+    assert again.artifact().program == lowered.artifact().program
+
+
+@needs_compiler
 def test_large_weights_are_ports_and_the_file_holds_them(tmp_path: Path) -> None:
     model, x = make("mlp")
     target = Target("hls", hls=HlsDescription(rom_elements=100))
@@ -130,7 +150,7 @@ def test_the_program_is_a_project() -> None:
     lowered = terrace.compiler.lower(model, (x,), target="hls")
     files = sources(lowered)
     assert set(files) == {
-        *("model.cpp", "model.h", "weights.h", "terrace_math.h", "testbench.cpp"),
+        *("model.cpp", "model.h", "weights.h", "terrace_math.h", "terrace_stream.h", "testbench.cpp"),
         *("run_hls.tcl", "report.txt", "interface.json"),
     }
     assert "set_top model" in files["run_hls.tcl"]

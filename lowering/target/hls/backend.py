@@ -7,6 +7,7 @@ import dataclasses
 from terrace.lowering.schedule.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.convert_loop_to_hls import ConvertLoopToHls
 from terrace.lowering.target.hls.lower_tiles_to_arrays import LowerTilesToArrays
+from terrace.lowering.target.hls.set_dataflow import SetDataflow
 from terrace.lowering.target.hls.set_hardware_attributes import SetHardwareAttributes
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.passes import Pass, UpstreamPass
@@ -34,6 +35,7 @@ class HlsBackend:
             # Index arithmetic with zeros, and constants of every loop, from the two passes before.
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),
+            SetDataflow(interface=self.hls.interface, bram=self.hls.bram),
             SetHardwareAttributes(max_unroll=self.hls.max_unroll, dsp=self.hls.dsp),
             VerifyHardwareAttributes(),
         ]

@@ -16,10 +16,19 @@ from typing import Any
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.loop import DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
+from terrace.lowering.target.hls.calls import (
+    argument_partition,
+    callee_of,
+    calls_of,
+    is_weight_on_chip,
+    root_of,
+    users_of_memory,
+)
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
 from terrace.lowering.target.hls.expressions import c_type, strip
 from terrace.lowering.target.hls.numbers import Floats, numbers_of
-from terrace.mlir import func, ir, operation_of, walk
+from terrace.lowering.target.hls.stream_order import is_stream
+from terrace.mlir import ir, walk
 from terrace.passes import fail
 
 WRITES = ("func.call", "memref.copy", "memref.store", "scf.for", "scf.if")
@@ -48,6 +57,7 @@ class Port:
     file_type: str
     shape: tuple[int, ...]
     symbol: str = ""
+    is_stream: bool = False
 
     @property
     def elements(self) -> int:
@@ -64,6 +74,7 @@ class _Function:
         self.names: dict[ir.Value, str] = {}
         self.flat: set[ir.Value] = set()
         self.on_chip = _weights_on_chip(function)
+        self.streams = _streams(function)
         self.count = 0
         self.loops: list[int] = [0]
         self.handlers: dict[str, Callable[[ir.Operation], None]] = {
@@ -130,6 +141,8 @@ class _Function:
         self.names[argument] = name
         self.flat.add(argument)
         element = self.memory_type(self.function, argument)
+        if argument in self.streams:
+            return f"hls::stream<{element}> &{name}"
         constant = "" if self.is_written(argument) else "const "
         return f"{constant}{element} {name}[{math.prod(shape_of(argument))}]"
 
@@ -141,11 +154,15 @@ class _Function:
             return
         for argument, attributes in zip(self.function.entry_block.arguments, self.function.arg_attrs, strict=True):
             if PARTITION in attributes:
-                spec = flat_partition(shape_of(argument), to_python(attributes[PARTITION]))
-                if spec is None:
-                    why = "is no partition of the flat array that an argument is printed as; cut the last dimension"
-                    raise fail(self.function, f"has an argument whose '{PARTITION}' {why} cyclically")
-                self.partition(self.names[argument], spec)
+                self.partition(self.names[argument], self.flat_partition(argument, to_python(attributes[PARTITION])))
+
+    def flat_partition(self, memory: ir.Value, spec: dict[str, Any]) -> dict[str, Any]:
+        """The partition of a memory that is printed flat."""
+        flat = flat_partition(shape_of(memory), spec)
+        if flat is None:
+            why = "is no partition of the flat array that the memory is printed as; cut the last dimension"
+            raise fail(self.function, f"has memory whose '{PARTITION}' {why} cyclically")
+        return flat
 
     def partition(self, name: str, spec: dict[str, Any]) -> None:
         factor = f" factor={spec['factor']}" if "factor" in spec else ""
@@ -207,6 +224,9 @@ class _Function:
 
     def load(self, operation: ir.Operation) -> None:
         memory, *indices = operation.operands
+        if memory in self.streams:
+            self.define(operation, f"{self.names[memory]}.read()", inlined=False)
+            return
         text = self.element(memory, indices)
         if memory in self.on_chip:
             text = self.numbers.from_global(text, operation.results[0].type)
@@ -214,7 +234,11 @@ class _Function:
 
     def store(self, operation: ir.Operation) -> None:
         value, memory, *indices = operation.operands
-        self.line(f"{self.element(memory, indices)} = {strip(self.value(value))};")
+        text = strip(self.value(value))
+        if memory in self.streams:
+            self.line(f"{self.names[memory]}.write({text});")
+        else:
+            self.line(f"{self.element(memory, indices)} = {text};")
 
     def alloca(self, operation: ir.Operation) -> None:
         """An array, or a variable, of a kernel."""
@@ -226,20 +250,26 @@ class _Function:
             self.partition(name, to_python(operation.attributes[PARTITION]))
 
     def alloc(self, operation: ir.Operation) -> None:
-        """A buffer between kernels: static, so that simulation does not need a large stack."""
+        """A queue or buffer between kernels: static, so that simulation does not need a large stack."""
         result = operation.results[0]
         name = self.names[result] = self.fresh("buffer")
         self.flat.add(result)
         kind = self.memory_type(operation, result)
+        if STREAM in operation.attributes:
+            self.line(f"static hls::stream<{kind}> {name};")
+            self.pragma(f"STREAM variable={name} depth={to_python(operation.attributes[STREAM])}")
+            return
         self.line(f"static {kind} {name}[{math.prod(shape_of(result))}];")
         if PARTITION in operation.attributes:
-            self.partition(name, to_python(operation.attributes[PARTITION]))
-        if STREAM in operation.attributes:
-            self.pragma(f"STREAM variable={name} depth={to_python(operation.attributes[STREAM])}")
+            self.partition(name, self.flat_partition(result, to_python(operation.attributes[PARTITION])))
 
     def get_global(self, operation: ir.Operation) -> None:
-        self.names[operation.results[0]] = self.globals[to_python(operation.attributes["name"])]
-        self.flat.add(operation.results[0])
+        result = operation.results[0]
+        name = self.names[result] = self.globals[to_python(operation.attributes["name"])]
+        self.flat.add(result)
+        specs = [spec for spec in map(argument_partition, users_of_memory(result)) if spec is not None]
+        if specs:  # said where the array is visible, too
+            self.partition(name, {**specs[0], "dim": 1})
 
     def reinterpret_cast(self, operation: ir.Operation) -> None:
         source, result = operation.operands[0], operation.results[0]
@@ -250,13 +280,13 @@ class _Function:
 
     def copy(self, operation: ir.Operation) -> None:
         source, target = operation.operands
-        if source not in self.flat or target not in self.flat:
-            raise fail(operation, "copies an array of a kernel, and has no C++ here")
+        if not {source, target} <= self.flat or is_stream(source) or is_stream(target):
+            raise fail(operation, "copies a queue, or an array of a kernel, and has no C++ here")
         index, label = f"i{self.depth}", self.label()
         self.line(f"{label}: for (int {index} = 0; {index} < {math.prod(shape_of(source))}; {index} += 1) {{")
         self.pragma("PIPELINE II=1")
         copied = f"{self.names[source]}[{index}]"
-        if _root(source) in self.on_chip:
+        if root_of(source) in self.on_chip:
             copied = self.numbers.from_global(copied, ir.MemRefType(source.type).element_type)
         self.line(f"  {self.names[target]}[{index}] = {copied};")
         self.line("}")
@@ -333,38 +363,34 @@ def _writes(operation: ir.Operation, memory: ir.Value) -> bool:
     return operation.name != "memref.load"
 
 
-def _weights_on_chip(function: Any) -> set[ir.Value]:
-    """The arguments of a function that are weights on chip at every call, and the weights that it gets itself."""
-    own = [op.results[0] for op in walk(function.operation) if op.name == "memref.get_global"]
-    found, seen = set(own), set[ir.Value]()
-    module = function.operation.parent.operation
-    for call in [op for op in walk(module) if op.name == "func.call"]:
-        if to_python(call.attributes["callee"]) != function.name.value or function.is_external:
-            continue
+def _given(function: Any, is_so: Callable[[ir.Value], bool], what: str) -> set[ir.Value]:
+    """The arguments for which `is_so` holds of what every call gives; `what` that is, for messages."""
+    found, seen = set[ir.Value](), set[ir.Value]()
+    for call in [] if function.is_external else calls_of(function):
         for argument, operand in zip(function.entry_block.arguments, call.operands, strict=True):
-            owner = operation_of(_root(operand))
-            is_weight = owner is not None and owner.name == "memref.get_global"
-            if argument in seen and is_weight != (argument in found):
-                raise fail(call, "gives a weight on chip where another call gives other memory; copy the function")
+            if argument in seen and is_so(operand) != (argument in found):
+                raise fail(call, f"gives {what} where another call does not, or the reverse; copy the function")
             seen.add(argument)
-            if is_weight:
+            if is_so(operand):
                 found.add(argument)
     return found
 
 
-def _root(memory: ir.Value) -> ir.Value:
-    """The memory that a view is of."""
-    owner = operation_of(memory)
-    return _root(owner.operands[0]) if owner is not None and owner.name == "memref.reinterpret_cast" else memory
+def _streams(function: Any) -> set[ir.Value]:
+    """The arguments of a function that are queues."""
+    own = [argument for argument in function.entry_block.arguments if is_stream(argument)]
+    return {*own, *_given(function, is_stream, "a queue")}
+
+
+def _weights_on_chip(function: Any) -> set[ir.Value]:
+    """The arguments of a function that are weights on chip, and the weights that it gets itself."""
+    own = [op.results[0] for op in walk(function.operation) if op.name == "memref.get_global"]
+    return {*own, *_given(function, is_weight_on_chip, "a weight on chip")}
 
 
 def _callee_writes(call: ir.Operation, argument: int) -> bool:
-    module = call.parent.operation.parent.operation
-    for view in module.regions[0].blocks[0].operations:
-        if isinstance(view, func.FuncOp) and view.name.value == to_python(call.attributes["callee"]):
-            memory = view.entry_block.arguments[argument]
-            return any(_writes(use.owner.operation, memory) for use in memory.uses)
-    raise fail(call, "calls a function that the module does not have")
+    memory = callee_of(call).entry_block.arguments[argument]
+    return any(_writes(use.owner.operation, memory) for use in memory.uses)
 
 
 def _single_reader(operation: ir.Operation) -> ir.Operation | None:
@@ -446,10 +472,13 @@ def print_module(module: ir.Operation) -> Printed:
     return Printed(kernels, top.print(TOP, [port.name for port in ports]), ports, globals_, numbers)
 
 
-def print_kernel(function: Any, globals_: dict[str, str], numbers: Floats) -> list[str]:
-    """Print a function that is not @main; its arguments are a0, a1, ..."""
+def print_kernel(function: Any, globals_: dict[str, str], numbers: Floats, *, has_queues: bool = True) -> list[str]:
+    """Print a function that is not @main; its arguments are a0, a1, ..., arrays all of them without `has_queues`."""
     names = [f"a{i}" for i in range(len(function.entry_block.arguments))]
-    return _Function(function, globals_, numbers).print(identifier(function.name.value), names)
+    printer = _Function(function, globals_, numbers)
+    if not has_queues:
+        printer.streams.clear()
+    return printer.print(identifier(function.name.value), names)
 
 
 class _Top(_Function):
@@ -461,6 +490,9 @@ class _Top(_Function):
 
     def argument_pragmas(self) -> None:
         for port in self.ports:
+            if port.is_stream:
+                self.pragma(f"INTERFACE axis port={port.name}")
+                continue
             self.pragma(f"INTERFACE m_axi port={port.name} offset=slave bundle=gmem_{port.name} depth={port.elements}")
             self.pragma(f"INTERFACE s_axilite port={port.name} bundle=control")
         self.pragma("INTERFACE s_axilite port=return bundle=control")
@@ -480,5 +512,5 @@ def _ports(main: Any, numbers: Floats) -> list[Port]:
         if kind is None or outside is None:
             raise fail(main, f"takes {memory}, which has no C++ here")
         symbol = to_python(own[PORT]) if PORT in own else ""
-        ports.append(Port(f"{role}{same}", role, kind, outside, tuple(memory.shape), symbol))
+        ports.append(Port(f"{role}{same}", role, kind, outside, tuple(memory.shape), symbol, STREAM in own))
     return ports

@@ -9,14 +9,45 @@ from typing import Any
 
 import numpy as np
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.loop import PIPELINE, UNROLL
 from terrace.lowering.evaluate import dense_array
-from terrace.lowering.target.hls.addresses import loops_in, trip_count
 from terrace.lowering.target.hls.printer import TOP, Port, Printed, print_module
-from terrace.lowering.target.hls.set_hardware_attributes import dsp_blocks
-from terrace.mlir import func, ir, walk
+from terrace.lowering.target.hls.report import report
+from terrace.lowering.target.hls.testbench import testbench
+from terrace.mlir import ir
 from terrace.number_format import FixedPoint
 from terrace.passes import fail
+
+STREAM_HEADER = """\
+// Queues between processes: those of Vitis HLS in synthesis; in simulation reading an empty one is an error.
+#pragma once
+#ifdef __SYNTHESIS__
+#include <hls_stream.h>
+#else
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+namespace hls {
+template <typename T> class stream {
+  std::deque<T> elements;
+
+public:
+  ~stream() {
+    if (!elements.empty()) std::fprintf(stderr, "%zu elements of a stream were not read\\n", elements.size());
+  }
+  void write(const T &element) { elements.push_back(element); }
+  T read() {
+    if (elements.empty()) {
+      std::fprintf(stderr, "a stream is read that is empty\\n");
+      std::abort();
+    }
+    T element = elements.front();
+    elements.pop_front();
+    return element;
+  }
+};
+}  // namespace hls
+#endif
+"""
 
 Lookup = Callable[[str], np.ndarray]
 DEVICE, CLOCK_NS = "xcu250-figd2104-2L-e", 5
@@ -30,8 +61,9 @@ def project_files(module: ir.Operation, lookup: Lookup) -> dict[str, str]:
         "model.cpp": _sources(printed),
         "model.h": _header(printed),
         "terrace_math.h": printed.numbers.header(),
+        "terrace_stream.h": STREAM_HEADER,
         "weights.h": _weights(module, printed, lookup),
-        "testbench.cpp": _testbench(printed.ports),
+        "testbench.cpp": testbench(printed.ports),
         "run_hls.tcl": _script(),
         "interface.json": json.dumps(_interface(printed), indent=1) + "\n",
         "report.txt": report(module),
@@ -54,12 +86,17 @@ def _described(port: Port) -> dict[str, Any]:
 
 
 def _signature(ports: list[Port]) -> str:
-    declared = [f"{'' if p.role == 'output' else 'const '}{p.c_type} {p.name}[{p.elements}]" for p in ports]
-    return f"void {TOP}({', '.join(declared)})"
+    return f"void {TOP}({', '.join(map(_declaration, ports))})"
+
+
+def _declaration(port: Port) -> str:
+    if port.is_stream:
+        return f"hls::stream<{port.c_type}> &{port.name}"
+    return f"{'' if port.role == 'output' else 'const '}{port.c_type} {port.name}[{port.elements}]"
 
 
 def _header(printed: Printed) -> str:
-    include = '#include "terrace_math.h"'
+    include = '#include "terrace_math.h"\n#include "terrace_stream.h"'
     return f"// The top function of the design.\n#pragma once\n{include}\n\n{_signature(printed.ports)};\n"
 
 
@@ -105,66 +142,6 @@ def _check_range(operation: ir.Operation, symbol: str, elements: np.ndarray, for
         )
 
 
-def _testbench(ports: list[Port]) -> str:
-    """A program that reads each input and weight from a file of raw elements and writes the outputs to files."""
-    buffers = "\n".join(_buffers(port) for port in ports)
-    reads = "\n".join(_reads(port, i) for i, port in enumerate(ports, 1) if port.role != "output")
-    writes = "\n".join(_writes(port, i) for i, port in enumerate(ports, 1) if port.role == "output")
-    return f"""\
-// Runs the design once: {" ".join(p.name for p in ports)} are files of raw elements, in this order.
-#include "model.h"
-#include <cstdio>
-#include <cstdlib>
-
-{buffers}
-
-static void transfer(const char *path, const char *mode, void *data, std::size_t size) {{
-  std::FILE *file = std::fopen(path, mode);
-  std::size_t done = 0;
-  if (file) done = mode[0] == 'r' ? std::fread(data, 1, size, file) : std::fwrite(data, 1, size, file);
-  if (!file || done != size || std::fclose(file)) {{
-    std::fprintf(stderr, "cannot transfer %zu bytes: %s\\n", size, path);
-    std::exit(1);
-  }}
-}}
-
-int main(int argc, char **argv) {{
-  if (argc != {len(ports) + 1}) {{
-    std::fprintf(stderr, "usage: %s {" ".join(p.name for p in ports)}\\n", argv[0]);
-    return 2;
-  }}
-{reads}
-  {TOP}({", ".join(p.name for p in ports)});
-{writes}
-  return 0;
-}}
-"""
-
-
-def _buffers(port: Port) -> str:
-    """The elements of a port, and beside them those of its file where they are of another type."""
-    own = f"static {port.c_type} {port.name}[{port.elements}];"
-    return (
-        own if port.c_type == port.file_type else f"{own}\nstatic {port.file_type} {port.name}_file[{port.elements}];"
-    )
-
-
-def _reads(port: Port, argument: int) -> str:
-    if port.c_type == port.file_type:
-        return f'  transfer(argv[{argument}], "rb", {port.name}, sizeof {port.name});'
-    return f"""\
-  transfer(argv[{argument}], "rb", {port.name}_file, sizeof {port.name}_file);
-  for (int i = 0; i < {port.elements}; i += 1) {port.name}[i] = number_of({port.name}_file[i]);"""
-
-
-def _writes(port: Port, argument: int) -> str:
-    if port.c_type == port.file_type:
-        return f'  transfer(argv[{argument}], "wb", {port.name}, sizeof {port.name});'
-    return f"""\
-  for (int i = 0; i < {port.elements}; i += 1) {port.name}_file[i] = to_float({port.name}[i]);
-  transfer(argv[{argument}], "wb", {port.name}_file, sizeof {port.name}_file);"""
-
-
 def _script() -> str:
     return f"""\
 # vitis_hls -f run_hls.tcl
@@ -178,48 +155,3 @@ create_clock -period {CLOCK_NS}
 csynth_design
 export_design -format ip_catalog
 """
-
-
-def report(module: ir.Operation) -> str:
-    """For each kernel its loops: trip counts, pragmas, and the multiply-adds of all their iterations."""
-    lines = []
-    for view in module.regions[0].blocks[0].operations:
-        if isinstance(view, func.FuncOp) and view.name.value != "main":
-            lines.append(f"kernel {view.name.value}: {_macs(view)} multiply-adds")
-            for number, loop in enumerate(loops_in(view.entry_block), 1):
-                lines += _loop_lines(loop, f"loop_{number}", 1)
-    return "\n".join(lines) + "\n"
-
-
-def _loop_lines(loop: ir.Operation, label: str, depth: int) -> list[str]:
-    trips = trip_count(loop)
-    copies = to_python(loop.attributes[UNROLL]) if UNROLL in loop.attributes else 1
-    said = [f"{trips if trips is not None else '?'} iterations"]
-    if PIPELINE in loop.attributes:
-        said.append(f"pipelined, II={to_python(loop.attributes[PIPELINE])}")
-    if UNROLL in loop.attributes:
-        said.append(f"unrolled by {copies}")
-    if PIPELINE in loop.attributes:
-        said.append(f"{dsp_blocks(loop) * copies} DSP blocks")
-    lines = [f"{'  ' * depth}{label}: {', '.join(said)}"]
-    for number, inner in enumerate(loops_in(loop.regions[0].blocks[0]), 1):
-        lines += _loop_lines(inner, f"{label}_{number}", depth + 1)
-    return lines
-
-
-def _macs(function: Any) -> int | str:
-    """How often the kernel's multiply-adds run."""
-    total = 0
-    for operation in walk(function.operation):
-        if operation.name != "math.fma":
-            continue
-        times, parent = 1, operation.parent
-        while parent is not None and parent.operation.name != "func.func":
-            if parent.operation.name == "scf.for":
-                trips = trip_count(parent.operation)
-                if trips is None:
-                    return "an unknown number of"
-                times *= trips
-            parent = parent.operation.parent
-        total += times
-    return total

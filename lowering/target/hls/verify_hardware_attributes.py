@@ -13,7 +13,8 @@ from typing import Any
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.loop import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
-from terrace.lowering.target.hls.stream_order import is_sequential
+from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
+from terrace.lowering.target.hls.stream_order import is_sequential, is_stream
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass, fail
 
@@ -117,16 +118,28 @@ def _step(index: ir.Value) -> int:
     return (constant_index(loop.operands[2]) or 1) if loop is not None else 1
 
 
-def _check_dataflow(function: ir.Operation) -> None:
-    """Each buffer between calls has one that writes it and one that reads it."""
-    if function.name != "func.func":
-        raise fail(function, f"attribute '{DATAFLOW}' is for func.func; remove it")
-    for view in function.regions[0].blocks[0].operations:
+def dataflow_refusal(function: ir.Operation) -> tuple[ir.Operation, str] | None:
+    """Why a function's calls cannot run at once: a buffer needs one call that writes it and one that reads it, and an
+    argument one call."""
+    block = function.regions[0].blocks[0]
+    for view in block.operations:
         operation = view.operation
         if operation.name not in DATAFLOW_OPS:
-            raise fail(operation, "cannot stand in a dataflow function, which holds buffers and calls only")
-        if operation.name == "memref.alloc" and len(_calls(operation.results[0])) != 2:
-            raise fail(operation, "needs one call that writes it and one that reads it in a dataflow function")
+            return operation, "cannot stand in a dataflow function, which holds buffers and calls only"
+        if operation.name == "memref.alloc" and len(users_of_memory(operation.results[0])) != 2:
+            return operation, "needs one call that writes it and one that reads it in a dataflow function"
+    for number, argument in enumerate(block.arguments):
+        if len(users_of_memory(argument)) > 1:
+            return function, f"gives argument {number} to several calls, of which a dataflow function may have one"
+    return None
+
+
+def _check_dataflow(function: ir.Operation) -> None:
+    if function.name != "func.func":
+        raise fail(function, f"attribute '{DATAFLOW}' is for func.func; remove it")
+    refusal = dataflow_refusal(function)
+    if refusal is not None:
+        raise fail(*refusal)
 
 
 def _check_stream(operation: ir.Operation) -> None:
@@ -134,27 +147,19 @@ def _check_stream(operation: ir.Operation) -> None:
     parent = operation.parent.operation
     if operation.name != "memref.alloc" or DATAFLOW not in parent.attributes:
         raise fail(operation, f"attribute '{STREAM}' is for memref.alloc in a function with '{DATAFLOW}'")
-    for user, number in _calls(operation.results[0]):
-        if not is_sequential(_callee(user), number):
-            raise fail(user, f"does not go through argument {number} once, in order, as '{STREAM}' needs; remove it")
+    for user, number in users_of_memory(operation.results[0]):
+        _check_queue(user, number)
 
 
-def _calls(memory: ir.Value) -> list[tuple[ir.Operation, int]]:
-    """The calls that take a memory, or a view of it, and the number of the argument."""
-    calls: list[tuple[ir.Operation, int]] = []
-    for use in memory.uses:
-        user = use.owner.operation
-        calls += _calls(user.results[0]) if user.name == "memref.reinterpret_cast" else [(user, use.operand_number)]
-    return calls
-
-
-def _callee(call: ir.Operation) -> Any:
-    module = call.parent.operation.parent.operation
-    for view in module.regions[0].blocks[0].operations:
-        is_function = isinstance(view, func.FuncOp)
-        if is_function and view.name.value == to_python(call.attributes["callee"]) and not view.is_external:
-            return view
-    raise fail(call, "calls a function without a body")
+def _check_queue(user: ir.Operation, number: int) -> None:
+    """A call that is given a queue goes through it in order, and all calls of that function are given one."""
+    if user.name != "func.call" or not is_sequential(callee_of(user), number):
+        raise fail(user, f"does not go through argument {number} once, in order, as '{STREAM}' needs; remove it")
+    if argument_partition((user, number)) is not None:
+        raise fail(user, f"gives a queue as argument {number}, which has banks; remove '{PARTITION}'")
+    for call in calls_of(callee_of(user)):
+        if not is_stream(call.operands[number]):
+            raise fail(call, f"gives an array as argument {number}, which another call of the function has as a queue")
 
 
 _CHECKS = {PIPELINE: _check_pipeline, UNROLL: _check_unroll, DATAFLOW: _check_dataflow, STREAM: _check_stream}
@@ -177,6 +182,16 @@ def _check_arguments(function: Any) -> None:
         spec = to_python(attributes).get(PARTITION)
         if spec is not None:
             _check_partition(argument, function.operation, spec)
+        if STREAM in attributes:
+            _check_port(function.operation, argument)
+
+
+def _check_port(function: ir.Operation, argument: ir.Value) -> None:
+    """A port that is a queue is one call's."""
+    users = users_of_memory(argument)
+    if len(users) != 1:
+        raise fail(function, f"gives an argument with '{STREAM}' to {len(users)} calls; a queue has one")
+    _check_queue(*users[0])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _cosim_kernel(
         path = Path(folder)
         (path / "vectors").write_bytes(_joined(inputs).tobytes())
         kinds = [c_type(type_) or "" for type_ in types]
-        _build_csim(path, csim_program(name, print_kernel(function, {}, Floats()), arguments, kinds))
+        _build_csim(path, csim_program(name, print_kernel(function, {}, Floats(), has_queues=False), arguments, kinds))
         _build_rtl(path, design, rtl_program(name, arguments, design.latency))
         _execute([str(path / "csim"), str(count), "vectors", "expected"], path, RUN_SECONDS)
         printed = _execute([str(path / "rtl"), str(count), "vectors", "found"], path, RUN_SECONDS)

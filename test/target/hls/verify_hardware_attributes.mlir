@@ -173,3 +173,80 @@ func.func @no_queue() attributes {loop.dataflow} {
   call @columns(%t) : (memref<2x4xf32>) -> ()
   return
 }
+
+// -----
+
+func.func private @read(%in: memref<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    %x = memref.load %in[%i] : memref<8xf32>
+  }
+  return
+}
+// expected-error @+1 {{'func.func' op gives argument 0 to several calls, of which a dataflow function may have one}}
+func.func @shared(%x: memref<8xf32>) attributes {loop.dataflow} {
+  call @read(%x) : (memref<8xf32>) -> ()
+  call @read(%x) : (memref<8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func private @read(%in: memref<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    %x = memref.load %in[%i] : memref<8xf32>
+  }
+  return
+}
+func.func @disagree(%x: memref<8xf32> {loop.stream = 1 : i64}, %y: memref<8xf32>) attributes {loop.dataflow} {
+  call @read(%x) : (memref<8xf32>) -> ()
+  // expected-error @+1 {{'func.call' op gives an array as argument 0, which another call of the function has as a queue}}
+  call @read(%y) : (memref<8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func private @read(%in: memref<8xf32> {loop.partition = {kind = "cyclic", dim = 1, factor = 4}}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    %x = memref.load %in[%i] : memref<8xf32>
+  }
+  return
+}
+func.func @banked(%x: memref<8xf32> {loop.stream = 1 : i64}) {
+  // expected-error @+1 {{'func.call' op gives a queue as argument 0, which has banks; remove 'loop.partition'}}
+  call @read(%x) : (memref<8xf32>) -> ()
+  return
+}
+
+// -----
+
+// Not all rows are read: elements would be left.
+func.func private @some(%in: memref<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c7 = arith.constant 7 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    %above = arith.cmpi uge, %i, %c0 : index
+    %below = arith.cmpi ult, %i, %c7 : index
+    %inside = arith.andi %above, %below : i1
+    scf.if %inside {
+      %x = memref.load %in[%i] : memref<8xf32>
+    }
+  }
+  return
+}
+func.func @left(%x: memref<8xf32> {loop.stream = 1 : i64}) {
+  // expected-error @+1 {{'func.call' op does not go through argument 0 once, in order, as 'loop.stream' needs; remove it}}
+  call @some(%x) : (memref<8xf32>) -> ()
+  return
+}

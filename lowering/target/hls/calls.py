@@ -1,0 +1,61 @@
+"""Who calls what with which memory, in a module whose functions take memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from terrace.dialects.base import to_python
+from terrace.dialects.loop import PARTITION
+from terrace.mlir import func, ir, operation_of, walk
+from terrace.passes import fail
+
+
+def root_of(memory: ir.Value) -> ir.Value:
+    """The memory that a view is of."""
+    owner = operation_of(memory)
+    return root_of(owner.operands[0]) if owner is not None and owner.name == "memref.reinterpret_cast" else memory
+
+
+def is_weight_on_chip(memory: ir.Value) -> bool:
+    """Whether a memory is a memref.global, or a view of one."""
+    owner = operation_of(root_of(memory))
+    return owner is not None and owner.name == "memref.get_global"
+
+
+def users_of_memory(memory: ir.Value) -> list[tuple[ir.Operation, int]]:
+    """The ops that take a memory, or a view of it, and the number of the operand."""
+    users: list[tuple[ir.Operation, int]] = []
+    for use in memory.uses:
+        user = use.owner.operation
+        if user.name == "memref.reinterpret_cast":
+            users += users_of_memory(user.results[0])
+        else:
+            users.append((user, use.operand_number))
+    return users
+
+
+def callee_of(call: ir.Operation) -> Any:
+    """The function that a call names. Raises PassError if the module has none of that name with a body."""
+    module = call.parent.operation.parent.operation
+    for view in module.regions[0].blocks[0].operations:
+        is_function = isinstance(view, func.FuncOp)
+        if is_function and view.name.value == to_python(call.attributes["callee"]) and not view.is_external:
+            return view
+    raise fail(call, "calls a function without a body")
+
+
+def calls_of(function: Any) -> list[ir.Operation]:
+    """All calls of a function."""
+    module = function.operation.parent.operation
+    name = function.name.value
+    return [op for op in walk(module) if op.name == "func.call" and to_python(op.attributes["callee"]) == name]
+
+
+def argument_partition(user: tuple[ir.Operation, int]) -> dict[str, Any] | None:
+    """The partition of the argument as which a call takes a memory."""
+    call, number = user
+    function = callee_of(call) if call.name == "func.call" else None
+    if function is None or "arg_attrs" not in function.attributes or PARTITION not in function.arg_attrs[number]:
+        return None
+    spec: dict[str, Any] = to_python(function.arg_attrs[number][PARTITION])
+    return spec

@@ -1,0 +1,78 @@
+"""What a design takes of a device, estimated from its IR: blocks of memory. Pure functions of the module."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from terrace.dialects.base import shape_of, to_python
+from terrace.dialects.loop import DATAFLOW, PARTITION, STREAM
+from terrace.lowering.target.hls.calls import argument_partition, users_of_memory
+from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
+from terrace.mlir import ir, walk
+from terrace.number_format import FixedPoint
+
+BLOCK_BITS = 18 << 10
+"""A block RAM of AMD's devices, as half of one of 36 Kb."""
+
+REGISTER_BITS = 1 << 10
+"""A bank of fewer bits is made of logic and takes no block."""
+
+
+def element_bits(element: ir.Type, format_: FixedPoint | None) -> int:
+    """The bits of an element in memory."""
+    if isinstance(element, ir.F32Type) and format_ is not None:
+        return format_.width
+    width: int = element.width if isinstance(element, (ir.IntegerType, ir.FloatType)) else 32
+    return width
+
+
+def blocks(elements: int, bits: int, banks: int = 1) -> int:
+    """Half blocks (18 Kb) for so many elements in so many banks."""
+    per_bank = -(-elements // banks) * bits
+    return 0 if per_bank <= REGISTER_BITS else banks * -(-per_bank // BLOCK_BITS)
+
+
+def format_of(module: ir.Operation) -> FixedPoint | None:
+    """The number format of a module at the level "hls"."""
+    if NUMBER_FORMAT not in module.attributes:
+        return None
+    return FixedPoint.parse(str(to_python(module.attributes[NUMBER_FORMAT])))
+
+
+def memory_blocks(type_: ir.Type, format_: FixedPoint | None, banks: int = 1) -> int:
+    """Half blocks for an array of a memref type."""
+    memory = ir.MemRefType(type_)
+    return blocks(math.prod(shape_of(type_)), element_bits(memory.element_type, format_), banks)
+
+
+def design_blocks(module: ir.Operation) -> int:
+    """Half blocks of weights on chip, local arrays and buffers; a buffer of a dataflow function is there twice."""
+    format_, total = format_of(module), 0
+    banks = _banks_of_weights(module)
+    for operation in walk(module):
+        if operation.name == "memref.global":
+            name = to_python(operation.attributes["sym_name"])
+            total += memory_blocks(to_python(operation.attributes["type"]), format_, banks.get(name, 1))
+        elif operation.name in ("memref.alloc", "memref.alloca"):
+            total += _array_blocks(operation, format_)
+    return total
+
+
+def _array_blocks(operation: ir.Operation, format_: FixedPoint | None) -> int:
+    spec = to_python(operation.attributes[PARTITION]) if PARTITION in operation.attributes else {}
+    if spec.get("kind") == "complete" or STREAM in operation.attributes:
+        return 0
+    copies = 2 if operation.name == "memref.alloc" and DATAFLOW in operation.parent.attributes else 1
+    return copies * memory_blocks(operation.results[0].type, format_, spec.get("factor", 1))
+
+
+def _banks_of_weights(module: ir.Operation) -> dict[Any, int]:
+    """The banks of each weight on chip, by its symbol: those of the arguments that it is given as."""
+    found: dict[Any, int] = {}
+    for operation in walk(module):
+        if operation.name == "memref.get_global":
+            specs = [argument_partition(user) for user in users_of_memory(operation.results[0])]
+            factors = [spec.get("factor", 1) for spec in specs if spec is not None]
+            found[to_python(operation.attributes["name"])] = max([1, *factors])
+    return found
