@@ -99,6 +99,19 @@ def _parser() -> argparse.ArgumentParser:
         help="run this Python file and know the passes that it defines; repeatable",
     )
     parser.add_argument("--reproducer-dir", metavar="DIR", help="where what fails is written, or 'off'")
+    _add_outputs(parser)
+    parser.add_argument(
+        "--iree-flag",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="for iree-compile, as --iree-flag=--X; repeatable",
+    )
+    return parser
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    """The flags for what is written, printed and simulated beside the model."""
     parser.add_argument(
         "--dump-dir", type=Path, metavar="DIR", help="write every level, of each kernel too, and parameters.irpa"
     )
@@ -115,14 +128,6 @@ def _parser() -> argparse.ArgumentParser:
         help="simulate each kernel of an hls design as SystemVerilog, and compare with its C++; exit 1 if they differ",
     )
     parser.add_argument("--vectors", type=int, default=100, metavar="N", help="of --cosim, per kernel (default: 100)")
-    parser.add_argument(
-        "--iree-flag",
-        action="append",
-        default=[],
-        metavar="FLAG",
-        help="for iree-compile, as --iree-flag=--X; repeatable",
-    )
-    return parser
 
 
 def _names(text: str) -> tuple[str, ...]:

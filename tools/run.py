@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=_positive, metavar="N", help="worker threads (default: the model's, or all)")
     parser.add_argument("--signature", action="store_true", help="print the inputs and outputs, and run nothing")
+    parser.add_argument("--profile", action="store_true", help="time every kernel, and print a row for each")
+    parser.add_argument(
+        "--trace", metavar="FILE.json", help="profile, and write when each kernel ran, for ui.perfetto.dev"
+    )
+    parser.add_argument(
+        "--report", metavar="FILE.html", help="draw graph, charts and layers, with times if it profiles"
+    )
     return parser
 
 
@@ -97,6 +104,13 @@ def _run(options: argparse.Namespace) -> None:
         f"min {1e3 * min(times):.3f} ms, median {1e3 * median:.3f} ms, {1 / median:.1f} calls/s"
     )
     _write_outputs(model.signature, result, options.output)
+    profile = model.profile(*args, **kwargs) if options.profile or options.trace else None
+    if profile is not None and options.profile:
+        print(profile)
+    if profile is not None and options.trace:
+        profile.save_trace(options.trace)
+    if options.report:
+        model.report().to_html(options.report, title=Path(options.model).stem, profile=profile)
 
 
 def _timed_call(model: CompiledModel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:

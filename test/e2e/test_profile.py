@@ -12,6 +12,7 @@ import terrace
 import torch
 from terrace.errors import InputError, TerraceError
 from terrace.runtime.model import CompiledModel
+from terrace.tools import run as run_tool
 from torch import nn
 
 
@@ -121,3 +122,12 @@ def test_other_targets_have_no_profile() -> None:
     model = terrace.compile_mlir(text, target="hls")
     with pytest.raises(TerraceError, match="profile is not available for the target 'hls'"):
         model.profile(torch.randn(4, 4))
+
+
+def test_the_tool_profiles(model: CompiledModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, trace, page = (str(tmp_path / name) for name in ("m.terrace", "trace.json", "report.html"))
+    model.save(saved)
+    assert run_tool.main([saved, "--random", "0", "--profile", "--trace", trace, "--report", page]) == 0
+    assert "sum of the kernels" in capsys.readouterr().out
+    assert json.loads(Path(trace).read_text(encoding="utf-8"))["traceEvents"]
+    assert "Time per layer" in Path(page).read_text(encoding="utf-8")

@@ -112,6 +112,20 @@ def test_the_dump_and_the_tool_agree(dump: Path, saved: str, capsys: pytest.Capt
         assert capsys.readouterr().out == (dump / MATMUL / file).read_text(encoding="utf-8")
 
 
+def test_the_report_is_drawn_beside_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.mlir").write_text(MODEL, encoding="utf-8")
+    with open(tmp_path / "weights.irpa", "x+b") as file:
+        write_archive(file, WEIGHTS)
+    given = [str(tmp_path / "model.mlir"), "--parameters", str(tmp_path / "weights.irpa")]
+    page, saved = tmp_path / "report.html", tmp_path / "model.terrace"
+    assert compile_tool.main([*given, "-o", str(saved), "--report", str(page)]) == 0
+    assert "<title>model</title>" in page.read_text(encoding="utf-8") and saved.exists()
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SystemExit, match="2"):
+        compile_tool.main([*given, "--report", str(tmp_path / "report.txt")])
+    assert "give a file that ends in .html" in capsys.readouterr().err
+
+
 # -- reasons ----------------------------------------------------------------------------------------------------------
 
 
