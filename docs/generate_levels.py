@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import torch
-from terrace.compiler import SIGNATURE, lower
+from terrace.compiler import lower
 from terrace.frontend import import_model
 from terrace.mlir import create_context, func, parse_module
+from terrace.module_interface import SIGNATURE
 from terrace.target import CpuDescription, Target
 from torch import nn
 

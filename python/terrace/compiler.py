@@ -20,7 +20,6 @@ from terrace import cache, progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
 from terrace.cache_key import is_code_current, key_of
 from terrace.calibration import QUANTIZATION_OPTIONS, calibrate, check_quantization
-from terrace.dialects.base import to_python
 from terrace.errors import CompileError
 from terrace.lowering.commands import compile_command
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
@@ -29,27 +28,25 @@ from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pip
 from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
 from terrace.lowering.report import layer_graph, merge_layers
 from terrace.lowering.reproducer import reproducing
-from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
+from terrace.lowering.target.hls.interface import design_weights, is_design
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
-from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
+from terrace.mlir import create_context, func, ir, parse_module
+from terrace.module_interface import SIGNATURE, declared, main_of, signature_of, states_of, symbols_of_kind
 from terrace.parameter_archive import ParameterInfo, aligned_copy
 from terrace.passes import Pass, run_passes
 from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Signature
 from terrace.target import GpuDescription, Target
 
 if TYPE_CHECKING:
     import torch
 
     from terrace.frontend import ImportedModel
-
-SIGNATURE = "terrace_signature"
-"""The attribute of @main that carries the model's signature through the levels, as JSON."""
 
 PRECISIONS = ("highest", "high", "medium")
 """torch.set_float32_matmul_precision's names. All are computed in float32 throughout, which is "highest"."""
@@ -134,9 +131,28 @@ def build(
         symbols = symbols_of(exported, [state.name for state in found.states])
         return (lambda key: _to_numpy(symbols[key])) if declared.keys() <= symbols.keys() else None
 
-    setting = precision or importlib.import_module("torch").get_float32_matmul_precision()
-    key = _key(lambda: fingerprint(exported), resolved, checked, precision=setting)
+    key = _key(lambda: fingerprint(exported), resolved, checked, precision=_followed(precision))
     return _cached(key, lookup, lambda: lower(exported, target=resolved, precision=precision, options=checked))
+
+
+def build_imported(
+    imported: ImportedModel,
+    *,
+    target: str | Target = "cpu",
+    precision: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Artifact:
+    """`build` for a model that the frontend has imported. Its parameters are looked up when a value is asked for."""
+    resolved, checked = check_request(target, precision, options)
+
+    def content() -> str:
+        return f"{imported.signature.to_json()}\n{imported.module.operation.get_asm(enable_debug_info=True)}"
+
+    return _cached(
+        _key(content, resolved, checked, precision=_followed(precision)),
+        lambda _, declared: lambda key: _to_numpy(imported.parameters[key]),
+        lambda: lower_imported(imported, target=resolved, precision=precision, options=checked),
+    )
 
 
 def build_mlir(
@@ -188,7 +204,7 @@ def lower_imported(
     """`lower` for a model that the frontend has imported. Its parameters are looked up when a value is asked for."""
     resolved, checked = check_request(target, precision, options)
     with imported.module.context, ir.Location.unknown():
-        main = _main(imported.module.operation)
+        main = main_of(imported.module.operation)
         main.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(imported.signature.to_json()))
     parameters = imported.parameters
     return _lower(imported.module, lambda key: _to_numpy(parameters[key]), resolved, checked, until)
@@ -212,7 +228,7 @@ def lower_mlir(
     else:
         module = _parse(text, context)
         program = text if is_design(module.operation) else None
-    return _lower(module, _lookup(parameters, _declared(module.operation)), resolved, checked, until, program)
+    return _lower(module, _lookup(parameters, declared(module.operation)), resolved, checked, until, program)
 
 
 def _context_of_text() -> ir.Context:
@@ -278,6 +294,12 @@ def _check_precision(precision: str | None) -> None:
         raise CompileError(f"unknown precision {precision!r}; known are {', '.join(PRECISIONS)}")
 
 
+def _followed(precision: str | None) -> str:
+    """A precision, or PyTorch's setting."""
+    setting: str = precision or importlib.import_module("torch").get_float32_matmul_precision()
+    return setting
+
+
 def _to_numpy(value: Any) -> np.ndarray:
     """An array on a parameter's memory; bfloat16 travels by its bits."""
     if isinstance(value, np.ndarray):
@@ -329,7 +351,7 @@ def _cached(
         is_program = "loop" not in found.ir
         text = found.ir[HARDWARE_LEVEL if HARDWARE_LEVEL in found.ir else "iree"] if is_program else found.ir["loop"]
         module = _parse(interface_text(text) if is_program and "iree" in found.ir else text, _context_of_text())
-        find = lookup(found, _declared(module.operation))
+        find = lookup(found, declared(module.operation))
         if find is not None:
             return dataclasses.replace(found, parameters=_parameters(module, find, is_program))
     lowered = lower()
@@ -351,13 +373,6 @@ def _note(read: set[str], name: str, source: Source) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------------------------------
 # Levels
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-def _main(module: ir.Operation) -> Any:
-    for view in module.regions[0].blocks[0].operations:
-        if isinstance(view, func.FuncOp) and view.name.value == "main":
-            return view
-    raise CompileError("the module has no function @main")
 
 
 def level_of(module: ir.Operation) -> str:
@@ -445,10 +460,10 @@ def _lower(
         for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
             run_passes(_pipeline(level, backend, toolchain, users, bool(options["quantize"])), operation, stage=level)
             texts[level] = operation.get_asm(assume_verified=True)
-            symbols.update(_symbols(operation, "graph.parameter"))
+            symbols.update(symbols_of_kind(operation, "graph.parameter"))
             if level == "kernel":
                 layers = layer_graph(operation)
-        signature, states = _signature(operation), _states(operation)
+        signature, states = signature_of(operation), states_of(operation)
         parameters = _parameters(module, lookup, program is not None)
         if until == "iree" and program is None:
             texts[toolchain.level] = _program(operation, backend, toolchain, users)
@@ -476,12 +491,12 @@ def _calibrate(module: ir.Module, lookup: Lookup, options: Mapping[str, Any], fi
     users.pop("after-import", None)
 
     def compile_observed(observed: ir.Module, signature: Signature) -> CompiledModel:
-        _main(observed.operation).attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))
+        main_of(observed.operation).attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))
         lowered = _lower(observed, lookup, _resolve("cpu"), _check_options(None), LEVELS[-1])
         return CompiledModel(lowered.artifact())
 
     if options["calibration"]:
-        main, signature = _main(module.operation), _signature(module.operation)
+        main, signature = main_of(module.operation), signature_of(module.operation)
         calibrate(module, main, signature, options["calibration"], compile_observed)
     return users
 
@@ -498,21 +513,13 @@ def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses,
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]
 
 
-def _symbols(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
-    return {
-        to_python(op.operation.attributes["sym_name"]): op.operation
-        for op in module.regions[0].blocks[0].operations
-        if op.operation.name == kind
-    }
-
-
 def _parameters(module: ir.Module, lookup: Lookup, is_program: bool) -> dict[str, Source]:
     """What the program reads, each as the function that computes it: the module stays alive for them."""
     if is_program and is_design(module.operation):
         names = sorted(design_weights(module.operation))
         return {name: functools.partial(_copied, lookup, name) for name in names}
     if is_program:
-        globals_ = _symbols(module.operation, "util.global")
+        globals_ = symbols_of_kind(module.operation, "util.global")
         names = [name for name, op in globals_.items() if _reads_parameter(op)]
         return {name: functools.partial(_copied, lookup, name) for name in sorted(names)}
     evaluate = Constants(module).evaluate
@@ -526,46 +533,3 @@ def _copied(lookup: Lookup, name: str) -> np.ndarray:
 
 def _reads_parameter(global_: ir.Operation) -> bool:
     return "initial_value" in global_.attributes and "flow.parameter" in str(global_.attributes["initial_value"])
-
-
-def _declared(module: ir.Operation) -> dict[str, ParameterInfo]:
-    """Shape and dtype of all that the text may read from outside."""
-    symbols = {**_symbols(module, "graph.parameter"), **_symbols(module, "util.global")}
-    types = {name: to_python(op.attributes["type"]) for name, op in symbols.items()}
-    if is_design(module):
-        types |= design_weights(module)
-    return {name: ParameterInfo(*_described(type_)) for name, type_ in types.items()}
-
-
-def _described(type_: ir.Type) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of a tensor or memory type."""
-    tensor = ir.ShapedType(type_)
-    return tuple(tensor.shape), np.dtype(NUMPY_TYPES[str(tensor.element_type)]).name
-
-
-def _states(module: ir.Operation) -> list[State]:
-    """The mutable buffers; at the level "iree" they are the functions that read them."""
-    types = {name: to_python(op.attributes["type"]) for name, op in _symbols(module, "graph.state").items()}
-    for name, op in _symbols(module, "func.func").items():
-        if name.startswith("state.get."):
-            types[name.removeprefix("state.get.")] = op.opview.type.results[0]
-    return [State(name, *_described(type_)) for name, type_ in types.items()]
-
-
-def _signature(module: ir.Operation) -> Signature:
-    """The signature that @main carries, or the plain one of its types: arguments in, a result or a tuple out."""
-    main = _main(module)
-    if SIGNATURE in main.attributes:
-        return Signature.from_json(json.loads(main.attributes[SIGNATURE].value))
-    both = design_types(module) if is_design(module) else (main.type.inputs, main.type.results)
-    inputs, outputs = ([_leaf(t, i) for i, t in enumerate(types)] for types in both)
-    arguments = Tree("tuple", [Tree("leaf") for _ in inputs])
-    result = Tree("leaf") if len(outputs) == 1 else Tree("tuple", [Tree("leaf") for _ in outputs])
-    return Signature(Tree("tuple", [arguments, Tree("dict")]), inputs, result, outputs)
-
-
-def _leaf(type_: ir.Type, number: int) -> Leaf:
-    if not isinstance(type_, (ir.RankedTensorType, ir.MemRefType)):
-        raise CompileError(f"@main must take and give tensors, got {type_}")
-    shape = [f"s{number}_{axis}" if size == DYNAMIC else size for axis, size in enumerate(type_.shape)]
-    return Leaf("tensor", shape, np.dtype(NUMPY_TYPES[str(type_.element_type)]).name)

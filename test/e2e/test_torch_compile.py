@@ -126,13 +126,13 @@ def test_options_reach_terrace(monkeypatch: pytest.MonkeyPatch) -> None:
     from terrace.torch_compile import region
 
     seen = []
-    real = region.lower_imported
+    real = region.build_imported
 
     def spy(imported: Any, **settings: Any) -> Any:
         seen.append(settings)
         return real(imported, **settings)
 
-    monkeypatch.setattr(region, "lower_imported", spy)
+    monkeypatch.setattr(region, "build_imported", spy)
     target = terrace.Target(threads=1)
     options = {"target": target, "precision": "highest", "iree_flags": ["--iree-opt-level=O2"]}
     compiled = torch.compile(torch.sin, backend="terrace", options=options)

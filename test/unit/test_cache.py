@@ -126,6 +126,18 @@ def test_an_exported_program_is_the_model_that_it_came_from(programs: list[str])
     assert len(programs) == 1
 
 
+def test_regions_of_torch_compile(programs: list[str]) -> None:
+    """What the next process compiles, which has forgotten all graphs; other weights, the same program."""
+    for seed in range(2):
+        torch._dynamo.reset()
+        torch.manual_seed(seed)
+        model = nn.Linear(4, 2).eval()
+        compiled = torch.compile(model, backend="terrace")
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(X), model(X), rtol=1e-4, atol=1e-5)
+    assert len(programs) == 1 and counts() == (1, 1)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What is not
 # ---------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import optimization_hint
 
 from terrace.artifact import Artifact
-from terrace.compiler import lower_imported
+from terrace.compiler import build_imported
 from terrace.frontend import ImportedModel, import_aten_graph
 from terrace.frontend.program import output_nodes
 from terrace.mlir import create_context
@@ -48,10 +48,7 @@ def import_region(graph_module: GraphModule, weights: Collection[str]) -> Import
 
 def compile_region(imported: ImportedRegion, options: BackendOptions) -> Artifact:
     """Compile an imported region. Raises CompileError."""
-    lowered = lower_imported(
-        imported.model, target=options.target, precision=options.precision, options=options.options
-    )
-    return lowered.artifact()
+    return build_imported(imported.model, target=options.target, precision=options.precision, options=options.options)
 
 
 class WeightedProgram:
