@@ -90,6 +90,13 @@ def readme_code(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
+def test_the_page_of_three_ends_shows_what_is_printed() -> None:
+    module = load(ROOT / "docs" / "generate_ends.py")
+    page = module.PAGE.read_text(encoding="utf-8")
+    assert sum(page.count(fence) for fence in module.FENCES) == 10
+    assert module.render(page, module.parts()) == page, "run docs/generate_ends.py"
+
+
 def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With an example model for `model` and `x`; every call gives the same."""
     code, *_ = readme_code("python")

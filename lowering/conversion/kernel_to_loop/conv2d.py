@@ -134,18 +134,27 @@ class _Conv2d:
         top, left = attrs.padding[0], attrs.padding[2]
         first = b.mul(start.get("oh", 0), attrs.strides[0])
         inside = min(width, wide - left)
+
+        def copy(row: Index, source: Index) -> None:
+            self._fill(local, row, 0, left, channels)
+            self._copy_row(image, source, local, row, left, inside, channels)
+            self._fill(local, row, left + inside, wide, channels)
+
+        # Without padding above, and without blocks, no row is outside.
+        all_inside = top == 0 and isinstance(first, int) and isinstance(height, int) and first + rows <= height
         with b.for_each(0, rows) as row:
             # In padded coordinates the image's rows are [top, top + height).
             padded = b.add(first, row)
-            branch = b.if_else(b.inside(padded, top, b.add(height, top)))
-            with ir.InsertionPoint(branch.then_block):
-                self._fill(local, row, 0, left, channels)
-                self._copy_row(image, b.sub(padded, top), local, row, left, inside, channels)
-                self._fill(local, row, left + inside, wide, channels)
-                b.end_branch()
-            with ir.InsertionPoint(branch.else_block):
-                self._fill(local, row, 0, wide, channels)
-                b.end_branch()
+            if all_inside:
+                copy(row, padded)
+            else:
+                branch = b.if_else(b.inside(padded, top, b.add(height, top)))
+                with ir.InsertionPoint(branch.then_block):
+                    copy(row, b.sub(padded, top))
+                    b.end_branch()
+                with ir.InsertionPoint(branch.else_block):
+                    self._fill(local, row, 0, wide, channels)
+                    b.end_branch()
         return Image(local, (), first, 0)
 
     def _copy_row(
