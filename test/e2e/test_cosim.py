@@ -185,6 +185,14 @@ def test_verilog_agrees_with_cpp_and_numpy(name: str, setting: str) -> None:
     assert np.array_equal(result, np.stack([reference(name, x) for x in image]))
 
 
+@needs_verilator
+def test_dependences_between_iterations_are_kept() -> None:
+    report = cosim((Path(__file__).parent / "Inputs" / "hazards.mlir").read_text(encoding="utf-8"), VECTORS)
+    assert report.passed, str(report)
+    # As often as was asked where nothing waits; else as the dependences allow.
+    assert report.rows[0].intervals == {"loop_1": 2, "loop_2": 3, "loop_3": 1, "loop_5": 4, "loop_6_1": 1}
+
+
 def cycles_and_cpp(text: str) -> tuple[int, str]:
     context = create_context()
     module = parse_module(text, context)

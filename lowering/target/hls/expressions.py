@@ -117,6 +117,8 @@ def expression(operation: ir.Operation, operands: Sequence[str]) -> str | None:
         return f"-{operands[0]}"
     if name == "math.rsqrt":
         return f"{c_type(result)}(1) / op::sqrt({strip(operands[0])})"
+    if name in ("arith.extsi", "arith.sitofp") and c_type(operation.operands[0].type) == "bool":
+        return f"{c_type(result)}(-int({strip(operands[0])}))"  # one bit as two's complement is 0 or -1
     if name in CASTS or (name in BOOLEAN_CASTS and c_type(operation.operands[0].type) == "bool"):
         return f"{c_type(result)}({strip(operands[0])})"
     if name in ("arith.cmpf", "arith.cmpi"):

@@ -39,8 +39,8 @@ def _described(steps: Sequence[Step], times: Schedule, depth: int) -> Iterator[s
             if step in times:
                 yield f"{indent}{step.name}: depth {times[step].depth}"
         elif isinstance(step, Loop):
-            yield f"{indent}{step.name}: {step.counter.trips} iterations"
-            yield from _described(step.steps, times, depth + 1)
+            inner = list(_described(step.steps, times, depth + 1))
+            yield from [f"{indent}{step.name}: {step.counter.trips} iterations", *inner] if inner else []
         elif isinstance(step, Pipeline):
             found = times.get(step.body)
             if found is not None:

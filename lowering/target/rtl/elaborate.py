@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
@@ -30,6 +30,8 @@ from terrace.lowering.target.rtl.circuit import (
     Step,
     Store,
     Write,
+    pipelines,
+    segments,
 )
 from terrace.lowering.target.rtl.operators import circuit_of
 from terrace.lowering.target.rtl.values import INDEX_WIDTH, PREDICATES, Values
@@ -86,7 +88,7 @@ class _Elaboration:
         self.counts: dict[str, int] = {}
         self.place = "body"
         """The name of what is around."""
-        self.work = self.new_work()
+        self.work = _Work(Segment(self.place))
         self.pipeline: ir.Operation | None = None
         self.handlers = {
             "arith.constant": self.constant,
@@ -112,6 +114,10 @@ class _Elaboration:
             self.names[argument] = self.memory(self.function.operation, argument, f"a{number}", spec, number)
         self.block(entry)
         self.flush()
+        pipelined = {pipeline.body for pipeline in pipelines(self.steps)}
+        for segment in segments(self.steps):
+            if segment.actions and segment not in pipelined:
+                segment.name = self.fresh(f"{segment.name}_work", "")
         return Circuit(self.function.name.value, self.memories, self.steps)
 
     # -- segments -------------------------------------------------------------------------------------------------
@@ -121,26 +127,23 @@ class _Elaboration:
         self.counts[name] = self.counts.get(name, 0) + 1
         return name if self.counts[name] == 1 else f"{name}{mark}{self.counts[name]}"
 
-    def new_work(self) -> _Work:
-        return _Work(Segment(""))
-
     def flush(self) -> None:
         """End the segment."""
         self.close()
-        if self.work.segment.actions:
-            self.work.segment.name = self.fresh(f"{self.place}_work", "")
-            self.steps.append(self.work.segment)
-        self.work = self.new_work()
+        # One that does nothing yet may still have to keep a value for a later one.
+        self.work.segment.name = self.place
+        self.steps.append(self.work.segment)
+        self.work = _Work(Segment(self.place))
 
     def close(self) -> None:
         for register, (data, enable) in self.work.written.items():
             if register not in self.work.private:
                 self.work.segment.actions.append(Write(register, data, enable))
 
-    def steps_of(self, place: str, block: ir.Block) -> list[Step]:
-        """The steps of a block of their own."""
+    def steps_of(self, place: str, fill: Callable[[], None]) -> list[Step]:
+        """The steps that `fill` makes, which have this name."""
         outer, self.steps, outer_place, self.place = self.steps, [], self.place, place
-        self.block(block)
+        fill()
         self.flush()
         found, self.steps, self.place = self.steps, outer, outer_place
         return found
@@ -300,10 +303,12 @@ class _Elaboration:
             rest = Linear((), cut.constant % by)
         elif cut.low // by == cut.high // by:
             whole, rest = Linear((), cut.low // by), cut.plus(Linear((), -(cut.low // by) * by))
-        elif cut.low < 0:
-            raise fail(self.function, f"has an index of {memory.name} that may be negative, in a dimension of banks")
         else:
-            whole, rest = (self.as_linear(self.divided(quotient, cut, by)) for quotient in (True, False))
+            # An index that may be negative is so where a condition keeps it from being used; division wants it not.
+            more = max(0, -(cut.low // by))
+            positive = cut.plus(Linear((), more * by))
+            whole, rest = (self.as_linear(self.divided(quotient, positive, by)) for quotient in (True, False))
+            whole = whole.plus(Linear((), -more))
         bank, within = (rest, whole) if memory.kind == "cyclic" else (whole, rest)
         local = list(memory.shape)
         local[memory.dim] = size
@@ -414,12 +419,8 @@ class _Elaboration:
         if PIPELINE in operation.attributes:
             self.pipelined(operation, label, counter, lambda: self.unrolled(operation, index, step, copies))
             return
-        outer, self.steps, outer_place, self.place = self.steps, [], self.place, label
-        self.unrolled(operation, index, step, copies)
-        self.flush()
-        found, self.steps, self.place = self.steps, outer, outer_place
-        if found:
-            self.steps.append(Loop(label, counter, found))
+        steps = self.steps_of(label, lambda: self.unrolled(operation, index, step, copies))
+        self.steps.append(Loop(label, counter, steps))
 
     def unrolled(self, operation: ir.Operation, index: Linear, step: int, copies: int) -> None:
         """Copies of a body, one for each of so many values of its index."""
@@ -437,37 +438,27 @@ class _Elaboration:
             wanted = to_python(operation.attributes[PIPELINE])
             self.steps.append(Pipeline(label, counter, wanted, self.work.segment, operation))
         self.pipeline = None
-        self.work = self.new_work()
+        self.work = _Work(Segment(self.place))
 
     def if_(self, operation: ir.Operation) -> None:
+        if len(operation.results):
+            raise fail(operation, "gives values, and has no circuit here")
         condition = self.data(operation.operands[0])
         blocks = [list(region.blocks) for region in operation.regions]
         if condition.op == "constant":
             taken = blocks[0 if condition.detail else 1]
             for block in taken:
                 self.block(block)
-                self.name_results(operation, block)
             return
         if any(self.is_kept(inner) for inner in walk(operation)):
             self.branch(operation, condition, blocks)
             return
         outer = self.condition
-        results = []
         for block, own in zip(blocks, (condition, self.values.inverse(condition)), strict=True):
             self.condition = self.values.both(outer, own)
             for only in block:
                 self.block(only)
-                results.append([self.names[v] for v in list(only.operations)[-1].operation.operands])
         self.condition = outer
-        for value, left, right in zip(operation.results, *results, strict=True) if len(operation.results) else ():
-            if not (isinstance(left, Node) and isinstance(right, Node)):
-                raise fail(operation, "gives an index, and has no circuit here")
-            self.names[value] = self.values.mux(condition, self.here(left), self.here(right))
-
-    def name_results(self, operation: ir.Operation, block: ir.Block) -> None:
-        yielded = list(block.operations)[-1].operation.operands
-        for value, given in zip(operation.results, yielded, strict=True):
-            self.names[value] = self.names[given]
 
     @staticmethod
     def is_kept(operation: ir.Operation) -> bool:
@@ -478,18 +469,24 @@ class _Elaboration:
         return trip_count(operation) not in (copies, 1)
 
     def branch(self, operation: ir.Operation, condition: Node, blocks: list[list[ir.Block]]) -> None:
-        if len(operation.results):
-            raise fail(operation, "gives values of loops, and has no circuit here")
         if self.pipeline is not None or self.condition is not self.values.true:
             raise fail(operation, "holds loops in a condition or a pipeline, and has no circuit here")
         self.flush()
         name = self.fresh(f"{self.place}_if", "")
         if condition.home is not None:
             condition = self.values.read(self.kept_register(condition), None)
-        then = [step for block in blocks[0] for step in self.steps_of(f"{name}_then", block)]
-        otherwise = [step for block in blocks[1] for step in self.steps_of(f"{name}_else", block)]
-        if then or otherwise:
-            self.steps.append(Branch(name, condition, then, otherwise, operation))
+        then = self.steps_of(f"{name}_then", self.filling(blocks[0]))
+        otherwise = self.steps_of(f"{name}_else", self.filling(blocks[1]))
+        self.steps.append(Branch(name, condition, then, otherwise, operation))
+
+    def filling(self, blocks: list[ir.Block]) -> Callable[[], None]:
+        """What goes through the one block of a region, or through none."""
+
+        def fill() -> None:
+            for block in blocks:
+                self.block(block)
+
+        return fill
 
     def kept_register(self, node: Node) -> Register:
         self.here(node)

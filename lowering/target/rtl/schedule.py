@@ -128,15 +128,18 @@ class _Scheduler:
             for node in needs(action):
                 self.visit(node)
         for action in writes:
-            self.put(action, self.earliest(needs(action)))
-        # All reads have their cycles now; a register is not overwritten before.
+            self.put(action, max(self.earliest(needs(action)), self.last_read(action.register)))
+        # What the writes themselves read has its cycle now, too; a register is not overwritten before.
         for action in writes:
-            reads = [self.result.start[n] for n in self.reads.get(action.register, ()) if n in self.result.start]
-            self.result.at[action] = max([self.result.at[action], *reads])
+            self.result.at[action] = max(self.result.at[action], self.last_read(action.register))
         if self.interval:
             self.check_registers(writes)
             self.check_memories()
         return self.result
+
+    def last_read(self, register: Register) -> int:
+        """The last cycle in which a register is read, of those known."""
+        return max((self.result.start.get(n, 0) for n in self.reads.get(register, ())), default=0)
 
     # -- values ---------------------------------------------------------------------------------------------------
 
