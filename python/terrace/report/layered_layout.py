@@ -20,7 +20,7 @@ RANK_GAP = 30.0
 NODE_GAP = 20.0
 DUMMY_WIDTH = 10.0
 STRAIGHT = 12
-"""How much more than a neighbour a line pulls its dummies to be straight, and the only neighbour pulls."""
+"""How much more than a neighbour a line pulls what is on it."""
 AXIS = 0.0
 """The middle of the drawing, which pulls every box as a neighbour does."""
 
@@ -146,29 +146,55 @@ def _coordinates(
     for row in rows:
         wanted = [(0.0, 1.0) for _ in row]
         x.update(zip(row, _spread(wanted, [widths[name] for name in row]), strict=True))
-    chains: dict[str, list[str]] = defaultdict(list)
-    for name in x:
-        if "@" in name:
-            chains[name.rpartition("@")[0]].append(name)
-    # Boxes that have only each other on that side stand under each other.
-    alone: dict[str, list[str]] = defaultdict(list)
-    for name in x:
-        for other in below[name]:
-            if len(below[name]) == len(above[other]) == 1 and "@" not in name + other:
-                alone[name].append(other)
-                alone[other].append(name)
+    lines = _lines(rows, above, below)
     for sweep in range(8 * SWEEPS):
-        # A line that passes ranks wants to be straight: all its dummies are drawn to their common mean.
-        line = {chain: sum(x[name] for name in names) / len(names) for chain, names in chains.items()}
+        # What is to be straight is drawn to its common mean.
+        mean = {name: sum(x[other] for other in line) / len(line) for line in lines for name in line}
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             wanted = []
             for name in row:
                 pulls = [x[other] for other in above[name] + below[name]]
-                pulls += [line[name.rpartition("@")[0]]] * STRAIGHT if "@" in name else [AXIS]
-                pulls += [x[other] for other in alone[name]] * STRAIGHT
+                pulls += [mean[name]] * STRAIGHT if name in mean else []
+                pulls += [] if "@" in name else [AXIS]
                 wanted.append((sum(pulls) / len(pulls), float(len(pulls))))
             x.update(zip(row, _spread(wanted, [widths[name] for name in row]), strict=True))
+    _straighten(rows, widths, x, lines)
     return x
+
+
+def _lines(rows: Sequence[Sequence[str]], above: dict[str, list[str]], below: dict[str, list[str]]) -> list[list[str]]:
+    """What is to be straight: the dummies of an edge, and runs of boxes that have only each other on that side."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    first: dict[str, str] = {}
+    for row in rows:
+        for name in row:
+            if "@" in name:
+                lines[name.rpartition("@")[0]].append(name)
+                continue
+            up = above[name]
+            follows = len(up) == 1 and "@" not in up[0] and len(below[up[0]]) == 1
+            first[name] = first[up[0]] if follows else name
+            lines[first[name]].append(name)
+    return [line for line in lines.values() if len(line) > 1]
+
+
+def _straighten(
+    rows: Sequence[Sequence[str]], widths: dict[str, float], x: dict[str, float], lines: Sequence[Sequence[str]]
+) -> None:
+    """Put each line at its mean, where its neighbours in all its rows leave room for that."""
+    place = {name: (row, number) for row in rows for number, name in enumerate(row)}
+
+    def has_room(name: str, at: float) -> bool:
+        row, number = place[name]
+        near = [row[i] for i in (number - 1, number + 1) if 0 <= i < len(row)]
+        gaps = [abs(x[other] - at) - (widths[other] + widths[name]) / 2 for other in near]
+        keeps_order = all((x[other] < at) == (row.index(other) < number) for other in near)
+        return keeps_order and all(gap >= NODE_GAP / 2 for gap in gaps)
+
+    for line in lines:
+        mean = sum(x[name] for name in line) / len(line)
+        if all(has_room(name, mean) for name in line):
+            x.update(dict.fromkeys(line, mean))
 
 
 def _spread(wanted: Sequence[tuple[float, float]], widths: Sequence[float]) -> list[float]:
