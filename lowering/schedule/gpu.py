@@ -1,7 +1,8 @@
 """The schedules of kernels on a GPU: pure functions of sizes and of the GPU's description.
 
 A tile is spread over the invocations of a workgroup, so it is larger than on a CPU: so many elements per invocation
-that a contraction reads little per multiply-add. Blocks are one tile; the GPU wants many workgroups.
+that a contraction reads little per multiply-add. Blocks are one tile; the GPU wants many workgroups. Loops along a
+reduction are left to drivers to unroll: what is unrolled here they compile for twice as long.
 """
 
 from __future__ import annotations
@@ -26,9 +27,6 @@ ELEMENTS = 4
 
 DEPTH = 16
 """The block of k that a matmul keeps in local memory."""
-
-UNROLL = 4
-"""Steps of a reduction that are unrolled."""
 
 MAX_WORKGROUPS = 65535
 """Vulkan's guaranteed number of workgroups along a dimension."""
@@ -65,7 +63,8 @@ def schedule_matmul(
     size = _known(space, ASSUMED_SIZE)
     area = ACCUMULATORS * gpu.workgroup_size
     rows = min(_power(size["m"]), 1 << (area.bit_length() - 1) // 2)
-    columns = min(_power(size["n"]), area // rows)
+    # Of a few rows a tile is narrow: the weights are what is read, by as many workgroups as there can be.
+    columns = min(_power(size["n"]), area // rows, gpu.workgroup_size)
     depth = DEPTH
     while depth > 1 and 4 * depth * (rows + columns) > gpu.local_bytes:
         depth //= 2
@@ -75,7 +74,7 @@ def schedule_matmul(
         n_axis = 0 if transpose_rhs else 1
         layouts[1] = Layout((n_axis, 1 - n_axis), (n_axis,), (columns,))
     parallel = tuple(name for name in ("b", "m", "n") if name in blocks)
-    tiles = {"m": rows, "n": columns, "k": min(UNROLL, depth)}
+    tiles = {"m": rows, "n": columns, "k": 1}
     return Schedule(tiles, blocks, parallel, tuple(layouts), ("lhs", "rhs"), ("n", "m"))
 
 
@@ -91,7 +90,7 @@ def schedule_conv2d(
     columns = min(_power(size["ow"]), area // channels, 16)
     tiles = {"ow": columns, channel: channels, "kw": size["kw"] if shape.depthwise else 1}
     if not shape.depthwise:
-        tiles |= {"oh": min(_power(size["oh"]), max(1, area // (channels * columns)), 4), "ic": UNROLL}
+        tiles |= {"oh": min(_power(size["oh"]), max(1, area // (channels * columns)), 4), "ic": 1}
     stages = any(attrs.padding) and DYNAMIC not in image[1:]
     while stages and tiles.get("oh", 1) > 1 and shape.staged_bytes(tiles["oh"]) > gpu.local_bytes:
         tiles["oh"] //= 2

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from terrace.errors import TerraceError
 from terrace.parameter_archive import Array
 from terrace.runtime.buffers import Imported
 from terrace.runtime.device_memory import DeviceMemory
 from terrace.runtime.gpu import gpu_device
 from terrace.runtime.program import Program
+
+_EMPTY = "resolved to an empty buffer range"
 
 
 class GpuProgram(Program):
@@ -19,6 +22,17 @@ class GpuProgram(Program):
         device = gpu_device(target["name"])
         self._memory = DeviceMemory(device)
         return device
+
+    def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
+        try:
+            return super().invoke(name, arguments, result_count)
+        except TerraceError as error:
+            if _EMPTY not in str(error):
+                raise
+            raise TerraceError(
+                "a size is 0 in this call, in an input or within the program: IREE's vulkan driver takes no empty"
+                " buffers; such a call needs another target, or shapes without `?`"
+            ) from error
 
     def put(self, value: Array) -> Imported:
         return self._memory.import_array(value)

@@ -15,20 +15,20 @@
 // More batches than there may be workgroups: two for each. Both operands go through local memory.
 // CHECK-LABEL: func.func private @batch_matmul_70000x8x8
 // CHECK:         block_sizes = array<i64: 2, 8, 8, 16>{{.*}} parallel = ["b", "m", "n"]
-// CHECK-SAME:    staged = ["lhs", "rhs"], tile_sizes = array<i64: 1, 8, 8, 4>
+// CHECK-SAME:    staged = ["lhs", "rhs"], tile_sizes = array<i64: 1, 8, 8, 1>
 // CHECK-LABEL: func.func private @matmul_128x10
-// CHECK:         block_sizes = array<i64: 64, 16, 16>{{.*}} tile_sizes = array<i64: 64, 16, 4>
+// CHECK:         block_sizes = array<i64: 64, 16, 16>{{.*}} tile_sizes = array<i64: 64, 16, 1>
 // CHECK-LABEL: func.func private @conv2d_1x28x28x96
 // CHECK:         layouts = [{high = array<i64: 0, 1, 1, 0>, low = array<i64: 0, 1, 1, 0>}, {}]
 // CHECK-SAME:    parallel = ["n", "oh", "g"], staged = [], tile_sizes = array<i64: 1, 128, 1, 8, 1, 1, 3, 1>
 // CHECK-LABEL: func.func private @conv2d_1x56x56x64
-// CHECK:         parallel = ["n", "oh", "oc"], staged = [], tile_sizes = array<i64: 1, 1, 1, 16, 64, 1, 1, 4>
+// CHECK:         parallel = ["n", "oh", "oc"], staged = [], tile_sizes = array<i64: 1, 1, 1, 16, 64, 1, 1, 1>
 
 // 64 invocations, and less of k at a time in less local memory.
 // SMALL-LABEL: func.func private @relu_393216
 // SMALL:         tile_sizes = array<i64: 256>
 // SMALL-LABEL: func.func private @matmul_128x10
-// SMALL:         block_sizes = array<i64: 32, 16, 4>{{.*}} tile_sizes = array<i64: 32, 16, 4>
+// SMALL:         block_sizes = array<i64: 32, 16, 4>{{.*}} tile_sizes = array<i64: 32, 16, 1>
 func.func @main(%image: tensor<1x56x56x64xf32>, %c: tensor<64x64x3x3xf32>, %deep: tensor<1x28x28x96xf32>, %d: tensor<96x1x3x3xf32>,
     %x: tensor<128x768xf32>, %y: tensor<768x10xf32>, %q: tensor<70000x8x64xf32>, %k: tensor<70000x64x8xf32>,
     %z: tensor<128x3072xf32>, %rows: tensor<?x?xf32>) {
