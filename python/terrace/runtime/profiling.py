@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import signal
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -139,5 +140,7 @@ def _tool(name: str, *arguments: str) -> str:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         said = lines[-1] if lines else f"exit code {done.returncode}"
+        if done.returncode < 0:
+            said = f"it died of {signal.Signals(-done.returncode).name}"
         raise TerraceError(f"{name} could not run the program: {said}")
     return done.stdout
