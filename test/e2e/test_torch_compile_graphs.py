@@ -212,9 +212,9 @@ def test_gradients_are_those_of_eager() -> None:
     model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
     plain = copy.deepcopy(model)
     compiled = compile_strictly(model)
-    optimizers = [torch.optim.SGD(each.parameters(), 0.1) for each in (model, plain)]
+    optimizers = [torch.optim.SGD(each.parameters(), 1e-3) for each in (model, plain)]
     with torch.enable_grad():
-        for _ in range(3):
+        for _ in range(8):  # After a few steps, PyTorch runs the forward, too.
             x = torch.randn(5, 2, 6, 6)
             for each, optimizer in zip((compiled, plain), optimizers, strict=True):
                 optimizer.zero_grad()
@@ -222,6 +222,16 @@ def test_gradients_are_those_of_eager() -> None:
                 optimizer.step()
     for (name, one), other in zip(model.state_dict().items(), plain.state_dict().values(), strict=True):
         assert_close(one, other), name
+    assert counters["terrace"] == {"compiled": 1, "left to PyTorch": 1}
+
+
+def test_a_forward_with_gradients_packs_weights_once() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    compiled = compile_strictly(model)
+    with torch.enable_grad():
+        for _ in range(20):
+            x = torch.randn(2, 4)
+            assert_close(compiled(x).detach(), model(x).detach())
     assert counters["terrace"] == {"compiled": 1}
 
 

@@ -114,15 +114,27 @@ def test_weights_are_packed_ahead_only_if_watched() -> None:
     assert seen["inputs"] == []
 
 
-def test_weights_that_change_all_the_time_become_arguments(loads: list[Any]) -> None:
+def test_weights_that_change_with_every_call_make_it_pytorchs(loads: list[Any]) -> None:
     model = nn.Linear(4, 3)
     compiled = compile_strictly(model)
     x = torch.randn(2, 4)
-    for _ in range(region.FREE_LOADS + 30):
-        model.weight.add_(0.01)
+    with pytest.warns(UserWarning, match="its weights change with nearly every call"):
+        for _ in range(30):
+            model.weight.add_(0.01)
+            assert_close(compiled(x), nn.functional.linear(x, model.weight, model.bias))
+    assert len(loads) == 1 + region.FREE_RELOADS
+    assert counters["terrace"] == {"compiled": 1, "left to PyTorch": 1}
+
+
+def test_weights_that_change_now_and_then_do_not(loads: list[Any]) -> None:
+    model = nn.Linear(4, 3)
+    compiled = compile_strictly(model)
+    x = torch.randn(2, 4)
+    for call in range(120):
+        if call % 10 == 0:
+            model.weight.add_(1)
         assert_close(compiled(x), nn.functional.linear(x, model.weight, model.bias))
-    # One more than it may load for the weights, for the program that takes them as arguments.
-    assert region.FREE_LOADS < len(loads) <= region.FREE_LOADS + 30 // region.CALLS_PER_LOAD + 10
+    assert len(loads) == 12 and counters["terrace"] == {"compiled": 1}
 
 
 class Layer(nn.Module):
@@ -160,11 +172,15 @@ def test_weights_die_with_their_model(loads: list[Any]) -> None:
     assert [model() is not None for model in loads] == [False, True]
 
 
-def test_weights_made_in_inference_mode_cannot_be_watched() -> None:
+def test_weights_made_in_inference_mode_are_pytorchs_or_inputs() -> None:
     with torch.inference_mode():
         model = nn.Linear(4, 3)
-        compiled = compile_strictly(model)
         x = torch.randn(2, 4)
-        for _ in range(2):
-            assert_close(compiled(x), nn.functional.linear(x, model.weight, model.bias))
-            model.weight[0, 0] += 1
+        for how, left in (("watched", 1), ("inputs", 0)):
+            torch._dynamo.reset()
+            counters.clear()
+            compiled = torch.compile(model, backend="terrace", options={**STRICT, "parameters": how})
+            for _ in range(2):
+                assert_close(compiled(x), nn.functional.linear(x, model.weight, model.bias))
+                model.weight[0, 0] += 1
+            assert counters["terrace"]["left to PyTorch"] == left

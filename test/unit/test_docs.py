@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 import terrace
 import torch
+from torch._dynamo.utils import counters
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -107,6 +108,16 @@ def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
     assert (names["y"] - model(x)).abs().max() <= 1e-4 * model(x).abs().max() + 1e-5
 
 
+def test_torch_compile_in_the_readme_runs() -> None:
+    _, code, *_ = readme_code("python")
+    model, (x,) = load(ROOT / "examples" / "models" / "mlp.py").build()
+    names = {"model": model, "x": x}
+    counters.clear()
+    exec(compile(code, "README.md", "exec"), names)
+    assert counters["terrace"] == {"compiled": 1}
+    assert (names["y"] - model(x)).abs().max() <= 1e-4 * model(x).abs().max() + 1e-5
+
+
 GELU_MODEL = """
 import torch
 
@@ -118,7 +129,7 @@ def build():
 
 def test_the_pass_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a file in `terrace-opt`, and as an object in a compile: both do what its summary says."""
-    _, own_pass, use = readme_code("python")
+    _, _, own_pass, use = readme_code("python")
     (commands,) = (code for code in readme_code("sh") if OWN_PASS in code)
     assert sum(bool(line.strip()) for line in own_pass.splitlines()) <= 10
     monkeypatch.chdir(tmp_path)

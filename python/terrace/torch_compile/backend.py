@@ -1,13 +1,11 @@
 """The backend that TorchDynamo calls: graph by graph to regions, and what does not compile to PyTorch, with a warning.
 
-Without gradients, a graph's forward is compiled. With gradients, AOTAutograd cuts it in two: the forward is compiled,
-without watching weights, which training changes all the time, and PyTorch runs the backward op by op.
+Where gradients are needed, AOTAutograd cuts a graph in two: the forward is compiled, PyTorch runs the backward op by op.
 """
 
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -20,13 +18,9 @@ from torch.fx import GraphModule
 
 from terrace.errors import CompileError, ModelImportError
 from terrace.frontend.export import composite_ops_kept, decomposition_table
-from terrace.frontend.source import describe_frame, innermost_user_frame
 from terrace.torch_compile.options import BackendOptions
 from terrace.torch_compile.partition import op_name, regions_of, split_regions
-from terrace.torch_compile.region import ImportedRegion, Region, import_region
-
-COUNTERS = "terrace"
-"""The entry of TorchDynamo's counters that counts regions compiled, and those that PyTorch runs."""
+from terrace.torch_compile.region import COUNTERS, ImportedRegion, Region, import_region, warn_of_pytorch
 
 
 def terrace(
@@ -44,21 +38,14 @@ def terrace(
         raise CompileError(f"the backend 'terrace' has no modes, got mode={mode!r}: leave it out, and see `options`")
     checked = BackendOptions.of(options)
 
-    def compile_inference(graph: GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+    def compile_forward(graph: GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
         weights = weight_names(graph) if checked.parameters == "watched" else set()
         return compile_graph(graph, weights, checked)
-
-    def compile_forward(graph: GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
-        return compile_graph(graph, set(), checked)
 
     def keep_backward(graph: GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
         return make_boxed_func(graph.forward)
 
-    compilers = {
-        "fw_compiler": compile_forward,
-        "bw_compiler": keep_backward,
-        "inference_compiler": compile_inference,
-    }
+    compilers = {"fw_compiler": compile_forward, "bw_compiler": keep_backward}
     if needs_gradients(graph_module, example_inputs):
         return aot_autograd(**compilers, decompositions=decomposition_table())(graph_module, example_inputs)
     with composite_ops_kept() as decompositions:
@@ -145,7 +132,4 @@ def leave_to_pytorch(region: GraphModule, error: CompileError, options: BackendO
     """Warn that PyTorch runs what failed to compile, or raise `error` if that is not wanted."""
     if not options.fallback:
         raise error
-    counters[COUNTERS]["left to PyTorch"] += 1
-    frames = [innermost_user_frame(node.meta.get("stack_trace")) for node in region.graph.nodes]
-    where = next((f" at {describe_frame(frame)}" for frame in frames if frame), "")
-    warnings.warn(f"torch.compile(backend='terrace'): PyTorch runs a part of the graph{where}: {error}", stacklevel=2)
+    warn_of_pytorch(region, str(error))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import threading
+import warnings
 import weakref
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
+from torch._dynamo.utils import counters
 from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import optimization_hint
 
@@ -17,16 +19,23 @@ from terrace.artifact import Artifact
 from terrace.compiler import build_imported
 from terrace.frontend import ImportedModel, import_aten_graph
 from terrace.frontend.program import output_nodes
+from terrace.frontend.source import describe_frame, innermost_user_frame
 from terrace.mlir import create_context
 from terrace.runtime.model import CompiledModel
 from terrace.torch_compile.options import BackendOptions
 from terrace.torch_compile.watch import Watch, is_watchable
 
+COUNTERS = "terrace"
+"""The entry of TorchDynamo's counters that counts regions compiled, and those left to PyTorch."""
+
 FREE_LOADS = 64
-"""How often a program is loaded with other weights before it must be worth it."""
+"""How many sets of tensors may be a program's weights before loading them must be worth it: a graph's layers."""
+
+FREE_RELOADS = 4
+"""How often the weights of a program may change before loading it again must be worth it."""
 
 CALLS_PER_LOAD = 8
-"""How many calls, on average, a load must serve."""
+"""How many calls, on average, a load beyond these must serve."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +60,17 @@ def compile_region(imported: ImportedRegion, options: BackendOptions) -> Artifac
     return build_imported(imported.model, target=options.target, precision=options.precision, options=options.options)
 
 
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A program that was loaded with the weights that `watch` watches. `owners` forget it when one of them dies."""
+
+    model: CompiledModel
+    watch: Watch
+    owners: list[weakref.ref[torch.Tensor]]
+
+
 class WeightedProgram:
-    """A program, loaded once for each set of tensors that are its weights.
+    """A program, loaded once for each set of tensors that are its weights, and again when they change.
 
     Loading evaluates the constant expressions over weights (folding, packing), so it must not happen at every call.
     """
@@ -61,36 +79,26 @@ class WeightedProgram:
         self._imported = imported
         self._artifact = artifact
         self._lock = threading.Lock()
-        self._loaded: dict[tuple[int, ...], tuple[CompiledModel, Watch, list[Any]]] = {}
-        self._calls = 0
-        self._loads = 0
+        self._loaded: dict[tuple[int, ...], Loaded] = {}
+        self._calls = self._loads = self._reloads = 0
         _programs.add(self)
 
-    @property
-    def has_weights(self) -> bool:
-        """Whether any input is a weight."""
-        return bool(self._imported.weights)
-
-    def __call__(self, inputs: Sequence[Any]) -> tuple[Any, ...] | None:
-        """The region's results; None if its weights cannot be watched, or change too often to be loaded."""
+    def model_for(self, inputs: Sequence[Any]) -> CompiledModel | None:
+        """The program with the weights among `inputs`; None if they change too often, or cannot be watched."""
         weights = [inputs[index] for index in self._imported.weights]
         key = tuple(map(id, weights))
         self._calls += 1
         found = self._loaded.get(key)
-        if found is None or found[1].has_changed(weights):
-            found = self._load(key, weights)
-        if found is None:
-            return None
-        results: tuple[Any, ...] = found[0](*[inputs[index] for index in self._imported.arguments])
-        return results
+        if found is None or found.watch.has_changed(weights):
+            return self._load(key, weights)
+        return found.model
 
-    def _load(self, key: tuple[int, ...], weights: list[Any]) -> tuple[CompiledModel, Watch, list[Any]] | None:
+    def _load(self, key: tuple[int, ...], weights: list[torch.Tensor]) -> CompiledModel | None:
         with self._lock:
             found = self._loaded.get(key)
-            if found is not None and not found[1].has_changed(weights):
-                return found  # Another thread was here first.
-            self._loads += 1
-            if self._loads > FREE_LOADS + self._calls // CALLS_PER_LOAD or not all(map(is_watchable, weights)):
+            if found is not None and not found.watch.has_changed(weights):
+                return found.model  # Another thread was here first.
+            if not self._is_worth_it(is_reload=found is not None) or not all(map(is_watchable, weights)):
                 return None
             self._loaded.pop(key, None)
             # Watched from before they are read: what changes meanwhile is noticed at the next call.
@@ -101,8 +109,15 @@ class WeightedProgram:
             values.clear()
             loaded = self._loaded
             owners = [weakref.ref(weight, lambda _: loaded.pop(key, None)) for weight in weights]
-            self._loaded[key] = found = (model, watch, owners)
-            return found
+            self._loaded[key] = Loaded(model, watch, owners)
+            return model
+
+    def _is_worth_it(self, is_reload: bool) -> bool:
+        """Whether there were enough calls for one load more, which is counted."""
+        self._loads += not is_reload
+        self._reloads += is_reload
+        earned = self._calls // CALLS_PER_LOAD
+        return self._loads <= FREE_LOADS + earned and self._reloads <= FREE_RELOADS + earned
 
     def unload(self) -> None:
         """Drop what is loaded; the next call loads it again."""
@@ -122,34 +137,45 @@ def _unload_all() -> None:
 class Region(torch.nn.Module):
     """Takes the place of a region's module in a graph: runs the program, and gives results the strides of eager.
 
-    Weights that change with (nearly) every call make it compile once more, to a program that takes them as arguments.
+    If its weights change with nearly every call, PyTorch runs it from then on, with a warning: packing weights takes
+    longer than the program then saves.
     """
 
     def __init__(self, graph_module: GraphModule, imported: ImportedRegion, options: BackendOptions) -> None:
         super().__init__()
-        # Not registered as submodules: these are no parts of a model.
+        # Not registered as a submodule: it is no part of a model.
         self.__dict__["_graph_module"] = graph_module
-        self._options = options
+        self._arguments = imported.arguments
         self._orders = [memory_order(node.meta["val"]) for node in output_nodes(graph_module.graph.output_node())]
-        self._program = WeightedProgram(imported, compile_region(imported, options))
-        self._lock = threading.Lock()
+        self._program: WeightedProgram | None = WeightedProgram(imported, compile_region(imported, options))
 
     def forward(self, *inputs: Any) -> tuple[Any, ...]:
         """The results of the region for `inputs`, those of its graph."""
-        results = self._program(inputs)
-        while results is None:
-            self._take_weights_as_arguments()
-            results = self._program(inputs)
+        program = self._program
+        model = program.model_for(inputs) if program is not None else None
+        if model is None:
+            return self._run_by_pytorch(inputs)
+        results = model(*[inputs[index] for index in self._arguments])
         return tuple(
             result if order is None else with_memory_order(result, order)
             for result, order in zip(results, self._orders, strict=True)
         )
 
-    def _take_weights_as_arguments(self) -> None:
-        with self._lock:
-            if self._program.has_weights:
-                imported = import_region(self.__dict__["_graph_module"], ())
-                self._program = WeightedProgram(imported, compile_region(imported, self._options))
+    def _run_by_pytorch(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        if self._program is not None:
+            self._program = None
+            reason = "its weights change with nearly every call, or were made in inference mode and cannot be watched."
+            warn_of_pytorch(self.__dict__["_graph_module"], f"{reason} options={{'parameters': 'inputs'}} compiles it.")
+        results: tuple[Any, ...] = self.__dict__["_graph_module"].forward(*inputs)
+        return results
+
+
+def warn_of_pytorch(region: GraphModule, reason: str) -> None:
+    """Warn that PyTorch runs a region, and count it."""
+    counters[COUNTERS]["left to PyTorch"] += 1
+    frames = [innermost_user_frame(node.meta.get("stack_trace")) for node in region.graph.nodes]
+    where = next((f" at {describe_frame(frame)}" for frame in frames if frame), "")
+    warnings.warn(f"torch.compile(backend='terrace'): PyTorch runs a part of the graph{where}: {reason}", stacklevel=2)
 
 
 def memory_order(value: Any) -> list[int] | None:
