@@ -264,6 +264,13 @@ def test_without_verilator_the_error_says_what_to_install(monkeypatch: pytest.Mo
         cosim(lower_to_hls("linear"), 1, weights=weights("linear"))
 
 
+def test_without_circt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "terrace.circt", raising=False)
+    monkeypatch.setitem(sys.modules, "circt", None)
+    with pytest.raises(TargetError, match=r"needs CIRCT, .* pip install 'mlir-terrace\[hls\]'"):
+        verilog(lower_to_hls("linear"))
+
+
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="elaborating needs yosys")
 def test_yosys_elaborates(tmp_path: Path) -> None:
     (tmp_path / "k.sv").write_text(verilog(lower_to_hls("linear")))

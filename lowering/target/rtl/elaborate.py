@@ -353,8 +353,8 @@ class _Elaboration:
             written = {}
         if not where.terms:
             return self.current(array.elements[where.constant], written)
-        possible = [self.current(r, written) for r in array.elements[: where.high + 1]]
-        return self.values.element(possible, self.values.linear(where))
+        elements = [self.current(r, written) for r in array.elements]
+        return self.values.element(elements, self.values.linear(where))
 
     def current(self, register: Register, written: Mapping[Register, tuple[Node, Node]]) -> Node:
         """What a register holds after these writes."""

@@ -196,6 +196,8 @@ class Values:
 
     def element(self, elements: list[Node], index: Node) -> Node:
         """The element that `index`, unsigned, selects; any if there is none of that number."""
+        if index.low >= 0:
+            elements = elements[: index.high + 1]
         if len(elements) == 1:
             return elements[0]
         return self.make("element", elements[0].width, (index, *elements))
