@@ -30,7 +30,7 @@ class KernelLevels:
     `texts` are those of the model's levels, `target` the resolved target it was compiled for, `flags` those of
     iree-compile. The levels are, from the top: "graph", the group of ops that became the kernel; "kernel", the function
     with its schedule; "loop", the loops that its generator made; the target's name, the code for its vectors or arrays,
-    the last that Terrace makes; and, where iree-compile compiles for a CPU, "assembly".
+    the last that Terrace makes; and, of a CPU, "assembly".
     """
 
     def __init__(self, texts: Mapping[str, str], target: Target, flags: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class KernelLevels:
         """The levels that a kernel has, from the top."""
         found = [level for level in LEVELS[:-1] if level in self._texts]
         if "loop" in found:
-            found += [self._target.name, *([ASSEMBLY] if self._toolchain.level == "iree" else [])]
+            found += [self._target.name, *([ASSEMBLY] if self._target.name == "cpu" else [])]
         return found
 
     @functools.cached_property

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from terrace.artifact import Artifact
+from terrace.errors import TerraceError
 from terrace.runtime.limits import Limits
 from terrace.runtime.profile import Event, make_profile
-from terrace.runtime.profiling import split_calls
+from terrace.runtime.profiling import profile_program, split_calls
 from terrace.signature import Signature, Tree
 
 LIMITS = Limits(1, 100e9, {1 << 10: 80e9, 1 << 20: 20e9})
@@ -113,6 +115,12 @@ def test_the_median_call_and_the_best() -> None:
     calls = [events("k", each=each) for each in (10, 1000, 20)]
     (kernel,) = make_profile(artifact(row("k", 1, 1, 1)), calls, [1.0], LIMITS).kernels
     assert (kernel.seconds, kernel.best) == (pytest.approx(20e-9), pytest.approx(10e-9))
+
+
+@pytest.mark.parametrize("target", ["vulkan", "hls"])
+def test_only_cpu_programs_have_a_profile(target: str) -> None:
+    with pytest.raises(TerraceError, match=f"profile is not available for the target '{target}'"):
+        profile_program(dataclasses.replace(artifact(), target={"name": target}), [], 1)
 
 
 def test_dynamic_sizes_have_no_limit() -> None:

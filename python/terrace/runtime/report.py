@@ -88,8 +88,11 @@ def report_of(
     rows: Sequence[Mapping[str, Any]], graph: Mapping[str, Any], signature: Signature, target: Mapping[str, Any]
 ) -> Report:
     """The report of a model with this signature, compiled for this target (its `to_json`)."""
-    threads = target.get("threads")
-    subtitle = f"{target.get('name', 'unknown target')}, {threads or 'all'} thread{'' if threads == 1 else 's'}"
+    subtitle, threads = str(target.get("name", "unknown target")), target.get("threads")
+    if subtitle == "cpu":
+        subtitle += f", {threads or 'all'} thread{'' if threads == 1 else 's'}"
+    if isinstance(target.get("gpu"), Mapping):
+        subtitle += f", {target['gpu'].get('name', '')}"
     inputs = [
         f"{path} {shape(leaf.shape)}" if leaf.kind == "tensor" else f"{path} {leaf}"
         for path, leaf in zip(signature.input_paths(), signature.input_leaves, strict=True)
