@@ -156,6 +156,21 @@ def test_ctrl_c_ends_what_ignores_it(place: Place, tmp_path: Path) -> None:
     assert place.files() == []
 
 
+def test_ctrl_c_while_a_design_is_built(place: Place, tmp_path: Path) -> None:
+    """The C++ compiler is a driver: what it started ends with it, and its temporary files go."""
+    stub, started = tmp_path / "g++", tmp_path / "started"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    code = "terrace.compile_mlir(TEXT, target='hls')"
+    process = place.start(code, layers(1), STARTED=str(started), CXX=str(stub))
+    wait_for(started.exists)
+    leader = int(started.read_text())
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    wait_for(lambda: not [number for number, *_, group in processes() if group == leader], seconds=5)
+
+
 def test_the_tool_says_that_it_was_interrupted(place: Place) -> None:
     output = place.text.with_suffix(".terrace")
     code = "from terrace.tools.compile import main\nsys.exit(main([sys.argv[1], '-o', " + repr(str(output)) + "]))"

@@ -35,7 +35,7 @@ LAYERS = (
         *("terrace.cache", "terrace.cache_key", "terrace.number_format"),
     ),
     (
-        *("terrace.files", "terrace.mlir", "terrace.circt", "terrace.errors"),
+        *("terrace.files", "terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
         *("terrace.logging", "terrace.progress"),
     ),
 )

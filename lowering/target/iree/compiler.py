@@ -1,6 +1,6 @@
 """Running `iree-compile`, always in a process of its own: a crash of it becomes a `CompileError`.
 
-Nothing of it outlives the call: whatever ends the call, Ctrl-C included, its processes are killed and its files go.
+Its temporary files are in a folder of its own, which goes however the call ends.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from terrace import progress
 from terrace.errors import CompileError
 from terrace.lowering.target.iree.syntax import respell
 from terrace.mlir import ir
+from terrace.processes import run_program
 
 _SHOWN_LINES = 40
 _FULL = os.strerror(errno.ENOSPC).encode()
@@ -58,7 +59,7 @@ def compile_program(text: str, flags: Sequence[str]) -> bytes:
     progress.say("iree-compile")
     with folder:
         # By stdin, as the name of a source file would become a part of the program.
-        done = _run([iree_compile_path(), "-", "-o", "-", *flags], text.encode(), folder.name)
+        done = run_program([iree_compile_path(), "-", "-o", "-", *flags], folder.name, given=text.encode())
     if done.returncode and _FULL in done.stderr:
         where = os.path.dirname(folder.name)
         raise CompileError(f"the disk is full: iree-compile needs room in {where}; free some, or set TMPDIR elsewhere")
@@ -71,25 +72,10 @@ def assemble_program(text: str, flags: Sequence[str]) -> str:
     """The assembly that iree-compile makes of a program for a CPU; empty for a device that has none."""
     with tempfile.TemporaryDirectory(prefix="terrace-") as folder:
         dump = f"--iree-hal-dump-executable-intermediates-to={folder}"
-        done = _run([iree_compile_path(), "-", "-o", os.devnull, *flags, dump], text.encode(), folder)
+        done = run_program([iree_compile_path(), "-", "-o", os.devnull, *flags, dump], folder, given=text.encode())
         if done.returncode:
             raise CompileError(_explain(done, flags))
         return "".join(path.read_text() for path in sorted(Path(folder).glob("*.s")))
-
-
-def _run(command: Sequence[str], text: bytes, folder: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a command with its temporary files in `folder`; when this is interrupted, all its processes are killed."""
-    # A crash prints a stack trace that needs no symbolizer to be of use.
-    environment = {**os.environ, "LLVM_DISABLE_SYMBOLIZATION": "1", "TMPDIR": folder}
-    pipe = subprocess.PIPE
-    # A process group of its own holds the linkers that it starts, which ignore Ctrl-C.
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, process_group=0) as process:
-        try:
-            output, errors = process.communicate(text)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def _explain(done: subprocess.CompletedProcess[bytes], flags: Sequence[str]) -> str:

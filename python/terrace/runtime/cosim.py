@@ -28,6 +28,7 @@ from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_p
 from terrace.lowering.target.rtl.weights import weights_of
 from terrace.mlir import create_context, ir, parse_module
 from terrace.parameter_archive import Array
+from terrace.processes import run_program
 from terrace.runtime.csim import FLAGS, find_compiler
 
 BUILD_SECONDS, RUN_SECONDS = 300, 300
@@ -262,10 +263,10 @@ def _runtime_objects(verilator: str, compiler: str) -> tuple[str, tuple[str, ...
 def _execute(command: Sequence[str], folder: Path, seconds: int) -> str:
     """Run a program; what it printed. Raises TerraceError with what it said if it failed or took too long."""
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=seconds)
+        done = run_program(command, folder, folder=folder, seconds=seconds)
     except subprocess.TimeoutExpired as error:
         raise TerraceError(f"{command[0]} was stopped after {seconds} s; try fewer vectors") from error
     if done.returncode:
-        said = (done.stderr or done.stdout)[:_SHOWN]
+        said = (done.stderr or done.stdout).decode(errors="replace")[:_SHOWN]
         raise TerraceError(f"{Path(command[0]).name} failed with exit code {done.returncode}:\n{said}")
-    return done.stdout
+    return done.stdout.decode()

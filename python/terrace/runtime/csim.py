@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import threading
 import zipfile
@@ -20,6 +19,7 @@ import numpy as np
 from terrace.artifact import Artifact
 from terrace.errors import ArtifactError, TargetError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
+from terrace.processes import run_program
 from terrace.runtime.buffers import Imported
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -78,9 +78,10 @@ class CsimProgram:
 
     def _build(self, flags: Sequence[str]) -> None:
         command = [find_compiler(), *FLAGS, *flags, "model.cpp", "testbench.cpp", "-o", "csim"]
-        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+        done = run_program(command, self.path, folder=self.path)
         if done.returncode:
-            raise TerraceError(f"{command[0]} failed on the C++ of the design:\n{done.stderr[:_SHOWN]}")
+            said = done.stderr.decode(errors="replace")[:_SHOWN]
+            raise TerraceError(f"{command[0]} failed on the C++ of the design:\n{said}")
 
     def put(self, value: Array) -> Imported:
         """An input for `invoke`: the array itself."""
@@ -108,9 +109,10 @@ class CsimProgram:
             for port, argument in zip(inputs, arguments, strict=True):
                 np.ascontiguousarray(argument.view).tofile(self.path / port["name"])
             command = [str(self.path / "csim"), *(port["name"] for port in self._ports)]
-            done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+            done = run_program(command, self.path, folder=self.path)
             if done.returncode:
-                raise TerraceError(f"the simulation failed with exit code {done.returncode}: {done.stderr[:_SHOWN]}")
+                said = done.stderr.decode(errors="replace")[:_SHOWN]
+                raise TerraceError(f"the simulation failed with exit code {done.returncode}: {said}")
             return [
                 np.fromfile(self.path / port["name"], numpy_dtype(port["dtype"])).reshape(port["shape"])
                 for port in outputs

@@ -1,0 +1,42 @@
+"""Running other programs so that nothing of them outlives the call: whatever ends it, all that they started is killed.
+
+`subprocess.run` kills the program itself only. A compiler driver then leaves its compilers and linkers running.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+
+
+def run_program(
+    command: Sequence[str],
+    temporary: str | os.PathLike[str],
+    *,
+    given: bytes = b"",
+    folder: str | os.PathLike[str] | None = None,
+    seconds: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in `folder`, or where we are, with its temporary files in `temporary` and `given` on its stdin.
+
+    OSError if it cannot be started, `subprocess.TimeoutExpired` after `seconds`.
+    """
+    # A crash of LLVM prints a stack trace that needs no symbolizer to be of use.
+    added = {"TMPDIR": os.path.abspath(temporary), "LLVM_DISABLE_SYMBOLIZATION": "1"}
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env={**os.environ, **added},
+        process_group=0,  # Linkers ignore Ctrl-C; a group can be killed as a whole.
+    ) as process:
+        try:
+            output, errors = process.communicate(given, seconds)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(list(command), process.returncode, output, errors)
