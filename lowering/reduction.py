@@ -1,8 +1,9 @@
 """Cutting a module down to a part that still fails: one function of many, then the ops of it that are needed.
 
-An op that goes leaves its results behind as arguments of the function, so any part of a function is a function. What
-fails is asked of the caller, once per candidate; this is delta debugging (Zeller and Hildebrandt, "Simplifying and
-Isolating Failure-Inducing Input", 2002). The bindings are an argument, as IREE's texts are read by IREE's own.
+An op that goes leaves its results behind as arguments of the function, so any part of a function is a function; what
+computes sizes and other numbers stays with the ops that use them. What fails is asked of the caller, once per
+candidate; this is delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
+The bindings are an argument, as IREE's texts are read by IREE's own.
 """
 
 from __future__ import annotations
@@ -63,8 +64,19 @@ class _Cutter:
         roots = _roots(module)
         if not roots:
             return None
-        removable = _removable(_body(module, roots[0]))
-        kept = _minimize(removable, lambda items: self.does_fail(self._with_ops(module, roots[0], items)))
+        *body, end = _body(module, roots[0])
+        helps = self._helper_test(body)
+        removable = [i for i, op in enumerate(body) if not helps(op) or _is_used_by_none_but(end, op)]
+
+        def fails(items: list[int]) -> bool:
+            return self.does_fail(self._with_ops(module, roots[0], items))
+
+        # Most often it is a kernel, or something beside the kernels; either half by itself is a program as good as any.
+        symbols = {_symbol(op) for op in _operations(module)}
+        launches = [i for i in removable if _references(body[i]) & symbols]
+        beside = [i for i in removable if i not in launches]
+        halves = [half for half in (launches, beside) if 0 < len(half) < len(removable)]
+        kept = _minimize(next((half for half in halves if fails(half)), removable), fails)
         return None if len(kept) == len(removable) else self._with_ops(module, roots[0], kept)
 
     def fewer_symbols(self, module: Any) -> Any | None:
@@ -82,12 +94,13 @@ class _Cutter:
         (function,) = (op for op in _operations(copy) if _symbol(op) == name)
         block = function.regions[0].blocks[0]
         *body, end = [view.operation for view in block.operations]
+        helps = self._helper_test(body)
         end_name, location = end.name, end.location
         end.erase()
         staying = set(kept)
         for number, operation in reversed(list(enumerate(body))):
             used = [result for result in operation.results if _is_used(result)]
-            if number in staying or (_is_source(operation) and used):
+            if number in staying or (helps(operation) and used):
                 continue
             for result in used:
                 result.replace_all_uses_with(block.add_argument(result.type, location))
@@ -95,11 +108,26 @@ class _Cutter:
         for number in reversed(range(len(block.arguments))):
             if not _is_used(block.arguments[number]):
                 block.erase_argument(number)
-        returned = [r for view in block.operations for r in view.operation.results if not _is_used(r)]
+        unused = [r for view in block.operations for r in view.operation.results if not _is_used(r)]
+        returned = [r for r in unused if self._is_tensor(r)] or unused
         with location, self.bindings.InsertionPoint(block):
             self.bindings.Operation.create(end_name, operands=returned)
         self._set_type(function, [argument.type for argument in block.arguments], [r.type for r in returned])
         return copy
+
+    def _helper_test(self, body: list[Any]) -> Callable[[Any], bool]:
+        """Whether an op of a body is none that fails by itself: it has no operands, or makes numbers beside tensors."""
+        has_tensors = any(self._is_tensor(result) for op in body for result in op.results)
+
+        def helps(operation: Any) -> bool:
+            is_source = not len(operation.operands) and not len(operation.regions)
+            results = list(operation.results)
+            return is_source or (has_tensors and bool(results) and not any(map(self._is_tensor, results)))
+
+        return helps
+
+    def _is_tensor(self, value: Any) -> bool:
+        return isinstance(value.type, self.bindings.ShapedType) or str(value.type).startswith("!torch.vtensor")
 
     def _set_type(self, function: Any, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         type_ = self.bindings.FunctionType.get(inputs, results)
@@ -118,18 +146,8 @@ def _body(module: Any, name: str) -> list[Any]:
     return [view.operation for view in function.regions[0].blocks[0].operations]
 
 
-def _removable(body: list[Any]) -> list[int]:
-    """The numbers of the ops that may go: all but constants and the like, which stay as long as an op uses them."""
-    *operations, end = body
-    return [
-        number
-        for number, operation in enumerate(operations)
-        if not _is_source(operation) or all(use.owner == end for result in operation.results for use in result.uses)
-    ]
-
-
-def _is_source(operation: Any) -> bool:
-    return not len(operation.operands) and not len(operation.regions)
+def _is_used_by_none_but(end: Any, operation: Any) -> bool:
+    return all(use.owner == end for result in operation.results for use in result.uses)
 
 
 def _symbol(operation: Any) -> str:

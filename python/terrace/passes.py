@@ -172,8 +172,11 @@ def run_passes(
     watchers = (*watchers, _Log(), _Shown(len(passes))) if stage else watchers
     with progress.stage(stage) as summary:
         for number, pass_ in enumerate(passes):
+            for watcher in watchers:
+                watcher.before(pass_, module)
+            started = time.perf_counter()
             try:
-                _run_pass(pass_, module, watchers, verify)
+                _run_pass(pass_, module, verify)
             # A pass may raise anything at all.
             except Exception as raised:
                 error = _to_pass_error(pass_, raised, _note(pass_, passes))
@@ -181,21 +184,18 @@ def run_passes(
                 for watcher in watchers:
                     watcher.failed(pass_, module, error)
                 raise error from raised
+            seconds = time.perf_counter() - started
+            for watcher in watchers:
+                watcher.after(pass_, module, seconds)
         if _LOG.isEnabledFor(logging.INFO):
             summary.append(f"{len(passes)} passes, {_count_ops(module)} ops")
 
 
-def _run_pass(pass_: Pass, module: ir.Operation, watchers: Sequence[Watcher], verify: bool) -> None:
-    for watcher in watchers:
-        watcher.before(pass_, module)
-    started = time.perf_counter()
+def _run_pass(pass_: Pass, module: ir.Operation, verify: bool) -> None:
     with module.context, ir.Location.unknown():
         pass_.run(module)
         if verify:
             module.verify()
-    seconds = time.perf_counter() - started
-    for watcher in watchers:
-        watcher.after(pass_, module, seconds)
 
 
 def _to_pass_error(pass_: Pass, raised: Exception, note: str) -> PassError:

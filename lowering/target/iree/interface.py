@@ -25,7 +25,9 @@ def read_program(program: str) -> tuple[Any, Any]:
     # Imported here: it takes a quarter of a second, and only texts of the level "iree" need it.
     from iree.compiler import ir
 
-    with ir.Context():
+    with ir.Context() as context:
+        # Threads would not survive a fork, and terrace-reduce forks.
+        context.enable_multithreading(False)
         try:
             return ir.Module.parse(program), ir
         except ir.MLIRError as error:
