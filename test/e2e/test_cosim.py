@@ -253,6 +253,14 @@ def test_a_compiled_model_and_the_tool_simulate(tmp_path: Path) -> None:
     assert done.returncode == 0 and str(report.rows[0].predicted) in done.stdout and "pass" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "flags", [["--cosim"], ["--emit", "verilog"], ["--target", "hls", "--cosim", "--vectors", "0"]]
+)
+def test_the_tool_refuses_what_cannot_be_simulated(flags: list[str]) -> None:
+    done = run_tool("linear.mlir", *flags)
+    assert done.returncode == 2 and ("are for --target hls" in done.stderr or "--vectors must be" in done.stderr)
+
+
 def run_tool(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "terrace.tools.compile", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -108,6 +108,25 @@ int main(int, char **argv) {{
 """
 
 
+_MEMORIES = """\
+// An access out of bounds is one whose element nobody uses, or an error that shows as a mismatch.
+template <typename T, std::size_t N> static T element(const T (&array)[N], std::size_t i) {
+  return i < N ? array[i] : 0;
+}
+template <typename T, std::size_t N> static void set(T (&array)[N], std::size_t i, std::uint64_t value) {
+  if (i < N) array[i] = static_cast<T>(value);
+}
+
+// The flat number of an element of a bank: dimension `size` is cut in `banks`, cyclic or in blocks.
+static std::size_t place(std::size_t local, std::size_t bank, std::size_t banks, std::size_t size, std::size_t inner,
+                         bool cyclic) {
+  const std::size_t part = size / banks, within = local % inner;
+  const std::size_t cut = local / inner % part, outer = local / inner / part;
+  return (outer * size + (cyclic ? cut * banks + bank : bank * part + cut)) * inner + within;
+}
+"""
+
+
 def rtl_program(name: str, arguments: Sequence[Argument], predicted: int) -> str:
     """A main that drives the module `name` as memories with one cycle to read do, and prints each vector's cycles."""
     reads, writes, shows = [], [], []
@@ -134,22 +153,7 @@ def rtl_program(name: str, arguments: Sequence[Argument], predicted: int) -> str
 {_FILES}
 {_arrays(arguments)}
 
-// An access out of bounds is one whose element nobody uses, or an error that shows as a mismatch.
-template <typename T, std::size_t N> static T element(const T (&array)[N], std::size_t i) {{
-  return i < N ? array[i] : 0;
-}}
-template <typename T, std::size_t N> static void set(T (&array)[N], std::size_t i, std::uint64_t value) {{
-  if (i < N) array[i] = static_cast<T>(value);
-}}
-
-// The flat number of an element of a bank: dimension `size` is cut in `banks`, cyclic or in blocks.
-static std::size_t place(std::size_t local, std::size_t bank, std::size_t banks, std::size_t size, std::size_t inner,
-                         bool cyclic) {{
-  const std::size_t part = size / banks, within = local % inner;
-  const std::size_t cut = local / inner % part, outer = local / inner / part;
-  return (outer * size + (cyclic ? cut * banks + bank : bank * part + cut)) * inner + within;
-}}
-
+{_MEMORIES}
 int main(int, char **argv) {{
   std::FILE *vectors = open_or_exit(argv[2], "rb"), *results = open_or_exit(argv[3], "wb");
   VerilatedContext context;
