@@ -1,6 +1,6 @@
 """The backend that TorchDynamo calls: graph by graph to regions, and what does not compile to PyTorch, with a warning.
 
-Where gradients are needed, AOTAutograd cuts a graph in two: the forward is compiled, PyTorch runs the backward op by op.
+Where gradients are needed, AOTAutograd cuts a graph in two: the forward is compiled, and PyTorch runs the backward.
 """
 
 from __future__ import annotations
