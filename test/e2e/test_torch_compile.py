@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +141,21 @@ def test_options_reach_terrace(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [
         {"target": target, "precision": "highest", "options": {"iree_flags": ["--iree-opt-level=O2"]}},
     ]
+
+
+def test_programs_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another model of the same kind finds the program, and its own weights go in."""
+    import terrace
+
+    monkeypatch.setenv("TERRACE_CACHE_DIR", str(tmp_path))
+    x = torch.randn(2, 4)
+    for count in range(2):
+        torch._dynamo.reset()
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        before = terrace.cache.info()
+        assert_close(compile_strictly(model)(x), model(x))
+        after = terrace.cache.info()
+        assert (after.hits - before.hits, after.misses - before.misses) == (count, 1 - count)
 
 
 @pytest.mark.parametrize(
