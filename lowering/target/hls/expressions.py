@@ -16,7 +16,8 @@ INFIX = {
 UNSIGNED = {"arith.divui": "/", "arith.remui": "%", "arith.shrui": ">>"}
 CALLS = {
     "arith.maximumf": "maximum", "arith.maxsi": "larger", "arith.minimumf": "minimum", "arith.minsi": "smaller",
-    "math.absf": "op::fabs", "math.ceil": "op::ceil", "math.cos": "op::cos", "math.erf": "op::erf",
+    "math.absf": "op::fabs", "math.absi": "magnitude", "math.ceil": "op::ceil", "math.cos": "op::cos",
+    "math.erf": "op::erf",
     "math.exp": "op::exp", "math.floor": "op::floor", "math.fma": "op::fma", "math.log": "op::log",
     "math.powf": "op::pow", "math.roundeven": "op::rint", "math.sin": "op::sin", "math.sqrt": "op::sqrt",
     "math.tanh": "op::tanh", "math.trunc": "op::trunc",
@@ -58,6 +59,8 @@ namespace op = std;
 // The larger and the smaller of two numbers; NaN if either is.
 template <typename T> inline T maximum(T a, T b) { return (a > b || a != a) ? a : b; }
 template <typename T> inline T minimum(T a, T b) { return (a < b || a != a) ? a : b; }
+// The size of an integer; that of the smallest is itself.
+template <typename T> inline T magnitude(T a) { return a < 0 ? T(0 - a) : a; }
 template <typename T> inline T larger(T a, T b) { return a > b ? a : b; }
 template <typename T> inline T smaller(T a, T b) { return a < b ? a : b; }
 """

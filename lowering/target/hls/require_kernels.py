@@ -5,12 +5,23 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import to_python
+from terrace.errors import PassError
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.mlir import func, ir
 from terrace.passes import Pass, fail
 
 LEFT = ("arith.constant", "func.call", "func.return", "graph.load", "graph.reshape")
 """The ops beside kernels that need no work."""
+
+
+PREPARING = ("linalg.fill", "tensor.dim", "tensor.empty")
+"""Ops that come with others, which say more."""
+
+
+def _refusal(operation: ir.Operation) -> PassError:
+    known = WHY in operation.attributes
+    why = to_python(operation.attributes[WHY]) if known else f"no generator for {operation.name}"
+    return fail(operation, f"runs in no kernel ({why}), and this target has nothing else to run it")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +36,7 @@ class RequireKernels(Pass):
                 raise fail(view, "is a mutable buffer, which hardware does not keep; compile a stateless model")
             if not isinstance(view, func.FuncOp) or "loop.kernel" in view.attributes:
                 continue
-            for child in view.entry_block.operations:
-                operation = child.operation
-                if operation.name not in LEFT:
-                    known = WHY in operation.attributes
-                    why = to_python(operation.attributes[WHY]) if known else f"no generator for {operation.name}"
-                    raise fail(operation, f"runs in no kernel ({why}), and this target has nothing else to run it")
+            others = [child.operation for child in view.entry_block.operations if child.operation.name not in LEFT]
+            if others:
+                computing = [operation for operation in others if operation.name not in PREPARING]
+                raise _refusal((computing or others)[0])

@@ -23,8 +23,8 @@ from terrace.processes import run_program
 from terrace.runtime.buffers import Imported
 
 COMPILERS = ("g++", "clang++", "c++")
-# A product and a sum stay two roundings unless the program fuses them itself, as in hardware.
-FLAGS = ("-O2", "-std=c++17", "-ffp-contract=off")
+# A product and a sum stay two roundings unless the program fuses them itself, and integers wrap around, as in hardware.
+FLAGS = ("-O2", "-std=c++17", "-ffp-contract=off", "-fwrapv")
 _SHOWN = 2000
 
 
