@@ -67,7 +67,16 @@ from terrace.dialects.graph_elementwise import (
     SubOp,
     TanhOp,
 )
-from terrace.dialects.graph_quantized import DequantizeOp, QuantizeOp, RequantizeOp, ScaledAddOp, SumPool2dOp
+from terrace.dialects.graph_quantized import (
+    DequantizeOp,
+    IntegerLayerNormOp,
+    IntegerSoftmaxOp,
+    LookupOp,
+    QuantizeOp,
+    RequantizeOp,
+    ScaledAddOp,
+    SumPool2dOp,
+)
 from terrace.mlir import DYNAMIC, ext, ir
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ Result = ext.Result
 Index = ir.IndexType
 Memref = ir.MemRefType
 Tile = ir.VectorType
+Table = Any
+"""A dense attribute, which the bindings' constraint language cannot name."""
 
 LOCAL = "local"
 """The memory space (a string attribute) of scratch memory that one workgroup shares; no attribute means global."""
@@ -209,6 +211,33 @@ class ReduceTileOp(Loop.Operation, name="reduce_tile"):
         )
 
 
+class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
+    """table[i] for each element i of a tile of integers; `table` is a dense attribute of one dimension.
+
+    An index below 0 or beyond the table is undefined.
+    """
+
+    tile: Operand[Tile]
+    table: Table
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        if len(op.operands) != 1 or not all(isinstance(v.type, Tile) for v in [*op.operands, *op.results]):
+            return True
+        return verify(op, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        table = attributes_of(op).table
+        require(isinstance(table, ir.DenseElementsAttr), "attribute 'table' must be dense")
+        require(len(shape_of(table.type)) == 1, f"attribute 'table' must have one dimension, got {table.type}")
+        index, result = (ir.VectorType(v.type) for v in (op.operands[0], op.results[0]))
+        require(isinstance(index.element_type, ir.IntegerType), f"indices must be integers, got {index}")
+        expected = ir.VectorType.get(list(index.shape), ir.ShapedType(table.type).element_type)
+        require(result == expected, f"result must be {expected}, got {result}")
+
+
 class BroadcastTileOp(Loop.Operation, name="broadcast_tile", traits=[ext.Pure]):
     """Repeats a tile whose last dimension is 1 along that dimension."""
 
@@ -323,6 +352,7 @@ __all__ = [
     "BroadcastTileOp",
     "ContractTileOp",
     "LoadTileOp",
+    "LookupTileOp",
     "Loop",
     "ParallelOp",
     "ReduceTileOp",

@@ -202,6 +202,12 @@ def _evaluate_gelu(op: ir.Operation, attrs: Attributes, operands: list[Array]) -
     return np.asarray(_gelu(_widen(operands[0]), attrs))
 
 
+def unary(op: ir.Operation, value: Array) -> Array:
+    """What an elementwise op of one operand makes of an array of float64."""
+    with np.errstate(all="ignore"):
+        return _RULES[op.name](op, attributes_of(op), [value])
+
+
 def _evaluate_compare(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     return np.asarray(_COMPARISONS[attrs.predicate](*map(_widen, operands)))
 
@@ -249,7 +255,11 @@ def _evaluate_scaled_add(op: ir.Operation, attrs: Attributes, operands: list[Arr
     return _saturate(op, _shift_right(total, np.asarray(attrs.shift, np.int64)))
 
 
-def _shift_right(value: Array, shift: Array) -> Array:
+def _evaluate_lookup(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    return np.asarray(dense_array(attrs.table)[operands[0].astype(np.int64) + 128])
+
+
+def _shift_right(value: Array, shift: Any) -> Array:
     """value / 2^shift, rounded to nearest, ties to even."""
     almost_half = (np.int64(1) << (shift - 1)) - 1
     return np.asarray((value + almost_half + ((value >> shift) & 1)) >> shift)
@@ -364,6 +374,7 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.dequantize": _evaluate_dequantize,
     "graph.embedding": _evaluate_embedding,
     "graph.gelu": _evaluate_gelu,
+    "graph.lookup": _evaluate_lookup,
     "graph.matmul": _evaluate_matmul,
     "graph.pack": _evaluate_pack,
     "graph.pad": _evaluate_pad,

@@ -25,7 +25,14 @@ from terrace.lowering.conversion.graph_to_kernel.families import (
     reduced_runs,
     refusal,
 )
-from terrace.lowering.conversion.graph_to_kernel.group import KEEPING_OPERANDS, KERNEL_TYPES, REDUCTIONS, ROOTS, Group
+from terrace.lowering.conversion.graph_to_kernel.group import (
+    KEEPING_OPERANDS,
+    KERNEL_TYPES,
+    REDUCTIONS,
+    ROOTS,
+    SOFTMAXES,
+    Group,
+)
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
@@ -197,8 +204,11 @@ def _constant(value: ir.Value) -> ir.Value:
 def _collapsed_attributes(group: Group) -> dict[str, ir.Attribute]:
     """The attributes of a root that name dimensions, in its kernel."""
     root = group.root
-    if root is not None and root.name == "graph.softmax":  # its kernel has rows and columns, and reduces the columns
+    # The kernel of these has rows and columns, and reduces the columns.
+    if root is not None and root.name in SOFTMAXES:
         return {"axis": to_attribute(1)}
+    if root is not None and root.name == "graph.integer_layer_norm":
+        return {"dims": to_attribute(1)}
     if root is not None and root.name in REDUCTIONS:
         runs = reduced_runs(root, len(group.operations) == 1)
         axes = ir.DenseI64ArrayAttr.get([i for i, (is_reduced, _) in enumerate(runs) if is_reduced])

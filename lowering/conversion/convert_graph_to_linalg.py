@@ -9,6 +9,7 @@ from terrace.lowering.conversion.graph_to_linalg import (
     contraction,
     convolution,
     elementwise,
+    integer_rows,
     layout,
     normalization,
     pooling,
@@ -41,7 +42,7 @@ class InlineFusion(Pattern):
 
 def patterns() -> list[Pattern]:
     """A pattern for every graph op but those of `KEPT_OPS`."""
-    families = (contraction, convolution, elementwise, layout, normalization, pooling, reduction)
+    families = (contraction, convolution, elementwise, integer_rows, layout, normalization, pooling, reduction)
     return [InlineFusion(), *(pattern for family in families for pattern in family.patterns())]
 
 

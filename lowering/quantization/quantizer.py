@@ -85,6 +85,10 @@ class Quantizer:
         self.inner.update(operation.results[0] for operation in chain.operations[:-1])
         self.record(chain.result, form)
 
+    def leave(self, chain: Chain) -> None:
+        """The ops of a chain stay in float."""
+        self.inner.update(operation.results[0] for operation in chain.operations)
+
     def record(self, value: ir.Value, form: Quantized) -> None:
         """`form` is what a rule made of `value`."""
         self._forms[value] = form

@@ -10,7 +10,7 @@ from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.dialects.graph import MulOp, QuantizeOp, ReluOp, ScaledAddOp, SumPool2dOp
 from terrace.dialects.graph_quantized import MAX_SUM_MULTIPLIER
 from terrace.lowering.building import along_axis, reshape, splat_value
-from terrace.lowering.quantization.chains import Chain, chain_of, channel_axis, is_weight
+from terrace.lowering.quantization.chains import CHAIN_ROOTS, Chain, chain_of, channel_axis, is_weight
 from terrace.lowering.quantization.quantizer import (
     Quantized,
     Quantizer,
@@ -21,6 +21,8 @@ from terrace.lowering.quantization.quantizer import (
     requantize,
     widen,
 )
+from terrace.lowering.quantization.ranges import range_of
+from terrace.lowering.quantization.rows import FUNCTIONS, function, layer_norm, softmax
 from terrace.lowering.quantization.scales import (
     MAX_TERMS,
     f32_splat,
@@ -189,6 +191,7 @@ RULES: dict[str, Rule] = {
     "graph.avg_pool2d": average_pool,
     "graph.batch_matmul": contraction,
     "graph.conv2d": contraction,
+    "graph.layer_norm": layer_norm,
     "graph.matmul": contraction,
     "graph.max_pool2d": keep_scale,
     "graph.mul": product,
@@ -197,7 +200,9 @@ RULES: dict[str, Rule] = {
     "graph.relu": keep_scale,
     "graph.reshape": keep_scale,
     "graph.slice": keep_scale,
+    "graph.softmax": softmax,
     "graph.sub": addition,
+    **dict.fromkeys(FUNCTIONS, function),
 }
 """The rules by op name."""
 
@@ -209,6 +214,11 @@ def quantize_function(function: Any) -> None:
         rule = RULES.get(operation.name)
         if rule is None or operation.results[0] in q.constant or not are_float_tensors(operation):
             continue
-        if operation.results[0] not in q.inner and q.known(operation.results[0]) is None:
-            rule(q, operation)
+        if operation.results[0] in q.inner or q.known(operation.results[0]) is not None:
+            continue
+        chain = chain_of(operation, q.constant) if operation.name in CHAIN_ROOTS else Chain((operation,))
+        if any(range_of(value) == math.inf for value in (*operation.operands, chain.result)):
+            q.leave(chain)  # A mask of infinities: scores below it are no numbers, either.
+            continue
+        rule(q, operation)
     q.finish()

@@ -15,7 +15,7 @@ from terrace.lowering.fusion import fuse, gives_booleans, is_fusible
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 
-ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul", "graph.sum_pool2d")
+ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.integer_layer_norm", "graph.matmul", "graph.sum_pool2d")
 """The contractions, and the sums of integers, whose generators take an epilogue."""
 
 

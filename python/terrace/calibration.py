@@ -45,7 +45,8 @@ def calibrate(
     """Set `graph.range` of the values of @main to the largest magnitudes in `samples`, calls of `signature`.
 
     A sample is a tuple of arguments, a dict of keyword arguments, or the only argument. `compile_observed` compiles
-    the module that gives the magnitudes. Raises CompileError for a NaN or an infinity, naming the value and the sample.
+    the module that gives the magnitudes. Raises CompileError, naming the value and the sample, for a NaN, and for an
+    infinity among the arguments.
     """
     values = observed_values(main)
     observed = parse_module(module.operation.get_asm(enable_debug_info=True), module.context)
@@ -59,7 +60,8 @@ def calibrate(
         for number, sample in enumerate(samples):
             magnitudes = np.array([float(magnitude) for magnitude in _call(model, sample)])
             for value, magnitude in zip(values, magnitudes, strict=True):
-                if math.isnan(magnitude) or magnitude == math.inf:
+                # An infinity inside may be a mask's: what it meets then stays in float.
+                if math.isnan(magnitude) or (magnitude == math.inf and operation_of(value) is None):
                     raise CompileError(_explain(value, magnitude, number))
             largest = np.maximum(largest, magnitudes)  # a tensor without elements has magnitude -inf
     for value, magnitude in zip(values, largest, strict=True):

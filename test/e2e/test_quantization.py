@@ -150,6 +150,61 @@ def test_a_residual_block() -> None:
     assert all(row["by"] == "terrace" for row in compiled[1].report().rows)
 
 
+@needs_compiler
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_a_transformer_layer(activation: str) -> None:
+    """Attention, residual sums, layer norms and GELU, all in integers."""
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, activation=activation).eval()
+    samples = [torch.randn(2, 8, 32) for _ in range(4)]
+    compiled = compile_both(model, samples[0], *samples)
+    x = torch.randn(2, 8, 32)
+    result = check_bits(compiled, x, *samples, 100 * x)
+    with torch.no_grad():
+        expected = model(x)
+    assert (result - expected).abs().max() < 0.06 * expected.abs().max()
+    text = compiled[0].ir("graph")
+    main = text[text.index("func.func") :].splitlines()
+    floats = {line.partition('"graph.')[2].partition('"')[0] for line in main if "graph." in line and "f32>" in line}
+    assert floats == {"quantize", "dequantize", "yield"}
+    assert text.count("graph.integer_softmax") == 1 and text.count("graph.integer_layer_norm") == 2
+
+
+class Causal(nn.Module):
+    """Attention with a mask of infinities."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + x
+        return F.scaled_dot_product_attention(x, x, x, is_causal=True)
+
+
+def test_a_mask_of_infinities_stays_in_float32() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 2, 6, 4)
+    compiled = terrace.compile(Causal(), (x,), options=int8(x))
+    assert "graph.softmax" in compiled.ir("graph") and "graph.scaled_add" in compiled.ir("graph")
+    expected = Causal()(x)
+    assert (compiled(x) - expected).abs().max() < 0.03 * expected.abs().max()
+
+
+class Functions(nn.Module):
+    """Functions by table, products of two tensors and by numbers, differences, minima of rows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.sigmoid(x) * torch.tanh(x) - F.silu(x) * 0.5
+        return (y - 0.25).amax(1) + y.mean(1) + y.sum(1) * 0.01
+
+
+@needs_compiler
+def test_functions_and_products() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, 37)
+    compiled = compile_both(Functions(), x, x)
+    result = check_bits(compiled, x, 5 * x)
+    expected = Functions()(x)
+    assert (result - expected).abs().max() < 0.06 * expected.abs().max()
+
+
 class Unknown(nn.Module):
     """An op without a rule between two that have one."""
 

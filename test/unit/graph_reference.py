@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import quantized_reference as exact
 import torch
 import torch.nn.functional as F
 from terrace.dialects.base import attributes_of, shape_of
@@ -90,7 +91,20 @@ def _constant(op: ir.Operation, operands: list[Array]) -> Any:
     return evaluate._widen(evaluate.dense_array(attribute))
 
 
+def _table(op: ir.Operation) -> Array:
+    return np.asarray(evaluate.dense_array(op.attributes["table"]))
+
+
+def _integer_layer_norm(op: ir.Operation, operands: list[Array]) -> Array:
+    attrs, (value,) = attributes_of(op), operands
+    rows = value.reshape(*value.shape[: value.ndim - attrs.dims], -1)
+    return exact.layer_norm(rows, attrs.epsilon).reshape(value.shape)
+
+
 _NUMPY_OPS: dict[str, Any] = {
+    "graph.integer_layer_norm": _integer_layer_norm,
+    "graph.integer_softmax": lambda op, v: exact.softmax(v[0], _table(op)),
+    "graph.lookup": lambda op, v: exact.lookup(v[0], _table(op)),
     "arith.constant": _constant,
     "graph.broadcast": lambda op, v: np.broadcast_to(v[0], _stretch(op, v[1:])),
     "graph.reshape": lambda op, v: v[0].reshape(_stretch(op, v[1:])),

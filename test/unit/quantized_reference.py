@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -42,3 +43,35 @@ def quantize(value: Any, scale: Any, dtype: Any = np.int8) -> Array:
     limits = np.iinfo(dtype)
     rounded = np.nan_to_num(np.rint(ratio), posinf=np.inf, neginf=-np.inf)
     return np.clip(rounded, limits.min, limits.max).astype(dtype)
+
+
+def lookup(value: Array, table: Array) -> Array:
+    return np.asarray(table[value.astype(int) + 128])
+
+
+def exponentials(scale: float) -> Array:
+    """The table of `graph.integer_softmax` for inputs of this scale."""
+    return np.array([round(2**16 * math.exp(-scale * (255 - i))) for i in range(256)], np.int32)
+
+
+def softmax(value: Array, table: Array) -> Array:
+    """Rows of the last dimension, in Python's integers."""
+    result = np.empty(value.shape, np.int8)
+    for at in np.ndindex(*value.shape[:-1]):
+        row = value[at].astype(int).tolist()
+        powers = [int(table[255 + x - max(row)]) for x in row]
+        factor = (127 << 40) // sum(powers)
+        result[at] = [saturate(round(Fraction(power * factor, 1 << 40)), np.int8) for power in powers]
+    return result
+
+
+def layer_norm(value: Array, epsilon: int) -> Array:
+    """Rows of the last dimension, in Python's integers."""
+    result = np.empty(value.shape, np.int32)
+    for at in np.ndindex(*value.shape[:-1]):
+        row = value[at].astype(int).tolist()
+        centred = [len(row) * x - sum(row) for x in row]
+        number = (sum(c * c for c in centred) // len(row) + epsilon) << 16
+        factor = (1 << 48) // max(math.isqrt(number), 1)
+        result[at] = [round(Fraction(c * factor, 1 << 30)) for c in centred]
+    return result

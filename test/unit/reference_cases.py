@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of
@@ -125,12 +126,18 @@ def build_function(case: Case) -> None:
             value if value.type == type_ else graph.CastOp.build(value, result_type=type_)
             for value, type_ in zip(block.arguments, types, strict=True)
         ]
-        result = case.op.build(*values, result_type=case.result_type(), **case.attributes)
+        attributes = {name: _attribute(value) for name, value in case.attributes.items()}
+        result = case.op.build(*values, result_type=case.result_type(), **attributes)
         if str(element_type_of(result)) in ("f16", "bf16"):
             wide = ir.RankedTensorType.get(result.type.shape, ir.F32Type.get())
             result = graph.CastOp.build(result, result_type=wide)
         func.ReturnOp([result])
     function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(outer, [result.type]))
+
+
+def _attribute(value: Any) -> Any:
+    """A table as a dense attribute, which needs the context; anything else as it is."""
+    return ir.DenseElementsAttr.get(value) if isinstance(value, np.ndarray) else value
 
 
 def arguments_of(case: Case) -> list[Any]:

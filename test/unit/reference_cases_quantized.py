@@ -101,6 +101,55 @@ def sum_cases() -> list[Case]:
     return both("reduce_sum_int8", graph.ReduceOp, (value,), attributes, expected, result=([3], "i32"))
 
 
+ALL = torch.arange(-128, 128).to(torch.int8)
+
+
+def lookup_cases() -> list[Case]:
+    """Every element of tables of every width."""
+    cases = []
+    for dtype in (np.int8, np.int16, np.int32):
+        table = (np.arange(256)[::-1] * 7919 % 256 - 128).astype(dtype)
+
+        def expected(x: torch.Tensor, table: Any = table) -> torch.Tensor:
+            return torch.from_numpy(exact.lookup(x.numpy(), table))
+
+        cases += both(f"lookup_{dtype.__name__}", graph.LookupOp, (ALL.reshape(4, 64),), {"table": table}, expected)
+    return cases
+
+
+ROWS = {
+    "usual": torch.from_numpy(np.random.default_rng(0).integers(-128, 128, (3, 2, 37)).astype(np.int8)),
+    "ends": torch.tensor([[-128, 127], [127, -128], [127, 127], [-128, -128], [0, 1]], dtype=torch.int8),
+    "one": torch.tensor([[5], [-128]], dtype=torch.int8),
+    "long": torch.from_numpy(np.random.default_rng(1).integers(-128, 128, (2, 4096)).astype(np.int8)),
+}
+
+
+def row_cases() -> list[Case]:
+    """Softmax and layer norm of rows whose elements are equal, far apart, one, and as many as a layer norm takes."""
+    cases = []
+    for name, value in ROWS.items():
+        # Scales below 3e-8, where all exponentials are 2^16, are held by test_quantized_kernels.py: IREE 3.13 compiles
+        # the sum, which is then one of a constant, to a single term.
+        for scale in (0.05, 1e-4, 40.0):
+            table = exact.exponentials(scale)
+
+            def softmax(x: torch.Tensor, table: Any = table) -> torch.Tensor:
+                return torch.from_numpy(exact.softmax(x.numpy(), table))
+
+            attributes = {"axis": value.ndim - 1, "table": table}
+            cases += both(f"softmax_{name}_{scale}", graph.IntegerSoftmaxOp, (value,), attributes, softmax)
+        for epsilon in (0, 1, 2**44):
+
+            def layer_norm(x: torch.Tensor, epsilon: int = epsilon) -> torch.Tensor:
+                return torch.from_numpy(exact.layer_norm(x.numpy(), epsilon))
+
+            attributes = {"dims": 1, "epsilon": epsilon}
+            label = f"integer_layer_norm_{name}_{epsilon}"
+            cases.append(Case(label, graph.IntegerLayerNormOp, (value,), attributes, layer_norm))
+    return cases
+
+
 def contraction_cases() -> list[Case]:
     """Products of int8 at both ends of its range, summed exactly in int32."""
     low, any_ = torch.full((3, 50), -128, dtype=torch.int8), torch.arange(-75, 75).reshape(3, 50).to(torch.int8)
@@ -160,6 +209,8 @@ FAMILIES = {
     "dequantize": dequantize_cases,
     "scaled add": scaled_add_cases,
     "integer sum": sum_cases,
+    "lookup": lookup_cases,
+    "integer rows": row_cases,
     "integer contraction": contraction_cases,
     "integer pool": pool_cases,
 }

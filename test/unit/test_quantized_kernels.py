@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import quantized_reference as exact
 import terrace
 from generator_programs import CONVS, MATMULS, conv
 from graph_program import Program, foreign_rows
@@ -144,7 +145,36 @@ def pools() -> Program:
     return program
 
 
-PROGRAMS = {"matmuls": matmuls, "convs": convs, "casts": casts, "pools": pools}
+def rows() -> Program:
+    """Softmax, layer norm with its epilogue, and functions by table, along rows shorter and longer than a tile."""
+    program = Program()
+    with program as p:
+        i32 = ir.Type.parse("i32")
+        for shape in [(1, 1), (5, 3), (2, 3, 67), (4, 300)]:
+            x, n = p.argument(int8(*shape)), shape[-1]
+            for scale in (0.05, 1e-9, 40.0):
+                powers = ir.DenseElementsAttr.get(exact.exponentials(scale))
+                y = graph.IntegerSoftmaxOp.build(x, axis=len(shape) - 1, table=powers)
+                p.result(f"softmax {shape} {scale}", y)
+            normal = graph.IntegerLayerNormOp.build(x, dims=1, epsilon=7)
+            p.result(f"normal {shape}", normal)
+            normal = graph.IntegerLayerNormOp.build(x, dims=1, epsilon=0)
+            scale = p.parameter(RNG.integers(-8192, 8193, n).astype(np.int32))
+            shift = p.parameter(RNG.integers(-(2**20), 2**20, n).astype(np.int32))
+            affine = graph.AddOp.build(graph.MulOp.build(normal, scale), shift)
+            type_ = of_type(list(shape), "i8")
+            p.result(
+                f"affine {shape}",
+                graph.RequantizeOp.build(affine, splat(2**30, i32), splat(48, i32), result_type=type_),
+            )
+            table = RNG.integers(-128, 128, 256).astype(np.int8)
+            p.result(f"table {shape}", graph.LookupOp.build(x, table=ir.DenseElementsAttr.get(table)))
+        whole = p.argument(int8(3, 4, 5))
+        p.result("two dimensions", graph.IntegerLayerNormOp.build(whole, dims=2, epsilon=1))
+    return program
+
+
+PROGRAMS = {"matmuls": matmuls, "convs": convs, "casts": casts, "pools": pools, "rows": rows}
 
 
 @pytest.mark.parametrize("target", TARGETS)

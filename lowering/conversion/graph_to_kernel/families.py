@@ -12,6 +12,7 @@ from terrace.lowering.conversion.graph_to_kernel.group import (
     POOLS,
     REDUCTIONS,
     ROW_REDUCTIONS,
+    SOFTMAXES,
     Group,
 )
 from terrace.lowering.schedule.schedule import IterationSpace
@@ -63,6 +64,8 @@ def refusal(group: Group, generators: Sequence[str]) -> str | None:
 
 _INTEGERS = {
     **{name: [["i8", "i8", "i32"]] for name in CONTRACTIONS},
+    "graph.integer_layer_norm": [["i8", "i32"]],
+    "graph.integer_softmax": [["i8", "i8"]],
     "graph.max_pool2d": [["i8", "i8"]],
     "graph.reduce max": [["i8", "i8"], ["i32", "i32"]],
     "graph.reduce sum": [["i8", "i32"], ["i32", "i32"]],
@@ -77,7 +80,7 @@ def _form(root: ir.Operation) -> str:
 
 def _row_reduction_refusal(root: ir.Operation) -> str | None:
     rank = len(shape_of(root.results[0]))
-    if root.name == "graph.softmax" and attributes_of(root).axis != rank - 1:
+    if root.name in SOFTMAXES and attributes_of(root).axis != rank - 1:
         return "softmax along another dimension than the last"
     return None
 
@@ -112,11 +115,20 @@ def partition_of(group: Group) -> Partition:
     if root.name == "graph.batch_matmul":
         return (tuple(range(rank - 2)), (rank - 2,), (rank - 1,))
     if root.name in ROW_REDUCTIONS:
-        columns = 1 if root.name == "graph.softmax" else len(shape_of(root.operands[1]))
+        columns = _columns(root)
         return (tuple(range(rank - columns)), tuple(range(rank - columns, rank)))
     if root.name in REDUCTIONS:
         return _reduced_partition(root, is_alone=len(group.operations) == 1)
     return tuple((axis,) for axis in range(rank))
+
+
+def _columns(root: ir.Operation) -> int:
+    """How many of its last dimensions a reduction of rows reduces."""
+    if root.name in SOFTMAXES:
+        return 1
+    if root.name == "graph.integer_layer_norm":
+        return int(attributes_of(root).dims)
+    return len(shape_of(root.operands[1]))
 
 
 def reduced_runs(root: ir.Operation, is_alone: bool) -> list[tuple[bool, tuple[int, ...]]]:
@@ -190,6 +202,8 @@ _SPACES: dict[str, Callable[[ir.Operation, list[int]], IterationSpace]] = {
     "graph.matmul": _matmul_space,
     "graph.batch_matmul": _matmul_space,
     "graph.conv2d": _conv2d_space,
+    "graph.integer_layer_norm": _row_space,
+    "graph.integer_softmax": _row_space,
     "graph.layer_norm": _row_space,
     "graph.max_pool2d": _pool2d_space,
     "graph.reduce": _reduce_space,

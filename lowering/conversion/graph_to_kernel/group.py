@@ -12,7 +12,8 @@ from terrace.lowering.building import splat_value
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 
 CONTRACTIONS = ("graph.batch_matmul", "graph.conv2d", "graph.matmul")
-ROW_REDUCTIONS = ("graph.layer_norm", "graph.rms_norm", "graph.softmax")
+SOFTMAXES = ("graph.integer_softmax", "graph.softmax")
+ROW_REDUCTIONS = ("graph.integer_layer_norm", "graph.layer_norm", "graph.rms_norm", *SOFTMAXES)
 POOLS = ("graph.avg_pool2d", "graph.max_pool2d", "graph.sum_pool2d")
 COPIES = ("graph.broadcast", "graph.concat", "graph.pad", "graph.permute", "graph.slice")
 REDUCTIONS = ("graph.reduce",)

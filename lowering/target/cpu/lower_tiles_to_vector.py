@@ -16,9 +16,10 @@ from terrace.lowering.conversion.payload_types import cast, is_float, scalar_typ
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
+from terrace.lowering.target.tables import table_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
-from terrace.mlir import arith, func, ir, math, vector
+from terrace.mlir import arith, func, ir, math, memref, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
@@ -38,6 +39,7 @@ class _Lowering(TileRebuilder[Tile]):
             "loop.contract_tile": self.contract_tile,
             "loop.reduce_tile": self.reduce_tile,
             "loop.broadcast_tile": self.broadcast_tile,
+            "loop.lookup_tile": self.lookup_tile,
             "vector.broadcast": self.spread,
         }
 
@@ -97,6 +99,19 @@ class _Lowering(TileRebuilder[Tile]):
             for row in range(tile.type.rows)
         ]
         self.tiles[operation.results[0]] = Tile(result, rows)
+
+    def lookup_tile(self, operation: ir.Operation) -> None:
+        """Element by element, from a constant in memory."""
+        tile, type_ = self.tile(operation.operands[0]), self.tile_type(operation.results[0].type)
+        memory = table_memory(operation.attributes["table"])
+        values = []
+        for indices, piece in zip(tile.values, list(type_.pieces) * type_.rows, strict=True):
+            scalars = [indices] if piece.lanes == 1 else [vector.extract(indices, [], [i]) for i in range(piece.count)]
+            found = [memref.load(memory, [arith.index_cast(ir.IndexType.get(), s)]) for s in scalars]
+            found += [found[-1]] * (piece.lanes - len(found))  # lanes that nobody stores
+            made = piece.type_of(type_.element_type)
+            values.append(found[0] if piece.lanes == 1 else vector.from_elements(made, found))
+        self.tiles[operation.results[0]] = Tile(type_, values)
 
     def spread(self, operation: ir.Operation) -> None:
         """A tile made of one number."""

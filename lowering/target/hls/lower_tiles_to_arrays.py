@@ -16,6 +16,7 @@ from typing import Any
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.loop import PARTITION, partition_attribute
 from terrace.lowering.conversion.payload_types import cast, combine, constant, is_float, neutral
+from terrace.lowering.target.tables import table_memory
 from terrace.mlir import arith, func, ir, math, memref, operation_of, scf
 from terrace.passes import Pass, fail
 
@@ -92,6 +93,7 @@ class _Lowering:
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.contract_tile": self.contract_tile,
             "loop.load_tile": self.load_tile,
+            "loop.lookup_tile": self.lookup_tile,
             "loop.parallel": self.parallel,
             "loop.reduce_tile": self.reduce_tile,
             "loop.store_tile": self.store_tile,
@@ -184,6 +186,16 @@ class _Lowering:
             values = [s if t is None else t.element(indices) for s, t in zip(scalars, operands, strict=True)]
             with location:
                 return ir.Operation.create(operation.name, [element_type], values, attributes).results[0]
+
+        self.dead.append(operation)
+        self.make(result, Tile(tuple(shape_of(result)), element), keep=not self.is_consumed(result))
+
+    def lookup_tile(self, operation: ir.Operation) -> None:
+        """An element of a constant array for each index."""
+        source, result, table = self.tiles[operation.operands[0]], operation.results[0], operation.attributes["table"]
+
+        def element(indices: Indices) -> ir.Value:
+            return memref.load(table_memory(table), [arith.index_cast(ir.IndexType.get(), source.element(indices))])
 
         self.dead.append(operation)
         self.make(result, Tile(tuple(shape_of(result)), element), keep=not self.is_consumed(result))

@@ -38,6 +38,10 @@ def _dynamic_axes(arguments: list[ir.Value]) -> list[tuple[int, int]]:
     ]
 
 
+def _is_table(operation: ir.Operation) -> bool:
+    return operation.name == "memref.global"
+
+
 _BOUNDARY = ("loop.to_buffer", "loop.to_tensor", "memref.alloc", "func.return")
 """The ops of a loop function that stand for its bindings."""
 
@@ -82,6 +86,7 @@ class _Executable:
         with ir.InsertionPoint(count):
             self._workgroup_count(list(count.arguments))
         with ir.InsertionPoint(body):
+            self._copy_tables()
             shape = [self._invocations(attribute) for attribute in (WORKGROUP_SIZE, SUBGROUP_SIZE)]
             entry = syntax.dispatch_function(name, len(self.arguments), len(self.axes), *shape)
         with ir.InsertionPoint(entry):
@@ -91,6 +96,13 @@ class _Executable:
         """How many invocations the function was lowered for, if for a GPU."""
         attributes = self.function.attributes
         return to_python(attributes[attribute]) if attribute in attributes else None
+
+    def _copy_tables(self) -> None:
+        """The constants that the function reads, beside it: an executable sees nothing of the program."""
+        globals_ = {_name(op): op for op in _operations(self.function.operation.parent.operation) if _is_table(op)}
+        used = [op for op in walk(self.function.operation) if op.name == "memref.get_global"]
+        for name in dict.fromkeys(_name(op, "name") for op in used):
+            globals_[name].clone()
 
     def _workgroup_count(self, sizes: list[ir.Value]) -> None:
         """Copy the ops that compute the bounds; sizes of arguments come from the workload."""
@@ -292,5 +304,8 @@ class ConvertLoopToIree(Pass):
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
                 _Executable(function).emit()
             function.operation.erase()
+        for operation in _operations(module):
+            if _is_table(operation):
+                operation.erase()
         _emit_state_functions(module, initial, states)
         module.attributes["sym_name"] = ir.StringAttr.get("model")

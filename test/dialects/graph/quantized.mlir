@@ -32,3 +32,14 @@ func.func @sums(%x: tensor<1x4x4x3xi8>) -> (tensor<1x4x4x3xi8>, tensor<1x2x2x3xi
   %2 = "graph.reduce"(%x) {axes = array<i64: 3>, keepdims = false, kind = "sum"} : (tensor<1x4x4x3xi8>) -> tensor<1x4x4xi32>
   return %0, %1, %2 : tensor<1x4x4x3xi8>, tensor<1x2x2x3xi32>, tensor<1x4x4xi32>
 }
+
+// CHECK-LABEL: func.func @rows
+func.func @rows(%x: tensor<?x4xi8>) -> (tensor<?x4xi8>, tensor<?x4xi8>, tensor<?x4xi32>) {
+  // CHECK: "graph.lookup"(%arg0) {table = dense<7> : tensor<256xi8>} : (tensor<?x4xi8>) -> tensor<?x4xi8>
+  %0 = "graph.lookup"(%x) {table = dense<7> : tensor<256xi8>} : (tensor<?x4xi8>) -> tensor<?x4xi8>
+  // CHECK: "graph.integer_softmax"(%arg0) {axis = 1 : i64, table = dense<65536> : tensor<256xi32>}
+  %1 = "graph.integer_softmax"(%x) {axis = 1 : i64, table = dense<65536> : tensor<256xi32>} : (tensor<?x4xi8>) -> tensor<?x4xi8>
+  // CHECK: "graph.integer_layer_norm"(%arg0) {dims = 1 : i64, epsilon = 5 : i64} : (tensor<?x4xi8>) -> tensor<?x4xi32>
+  %2 = "graph.integer_layer_norm"(%x) {dims = 1 : i64, epsilon = 5 : i64} : (tensor<?x4xi8>) -> tensor<?x4xi32>
+  return %0, %1, %2 : tensor<?x4xi8>, tensor<?x4xi8>, tensor<?x4xi32>
+}

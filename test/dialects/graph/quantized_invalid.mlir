@@ -109,3 +109,59 @@ func.func @f(%x: tensor<4x4xi8>) {
   %0 = "graph.reduce"(%x) {axes = array<i64: 1>, keepdims = false, kind = "max"} : (tensor<4x4xi8>) -> tensor<4xi32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<4xi8>) {
+  // expected-error @below {{'graph.lookup' op attribute 'table' must be dense and have 256 elements}}
+  %0 = "graph.lookup"(%x) {table = dense<7> : tensor<128xi8>} : (tensor<4xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi8>) {
+  // expected-error @below {{'graph.lookup' op result has element type i8, expected i32}}
+  %0 = "graph.lookup"(%x) {table = dense<7> : tensor<256xi32>} : (tensor<4xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xi8>) {
+  // expected-error @below {{'graph.integer_softmax' op attribute 'table' must go from 0 to 65536 and end with that}}
+  %0 = "graph.integer_softmax"(%x) {axis = 0 : i64, table = dense<0> : tensor<256xi32>} : (tensor<4xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<32768xi8>) {
+  // expected-error @below {{'graph.integer_softmax' op sums 32768 exponentials, 32767 is the limit}}
+  %0 = "graph.integer_softmax"(%x) {axis = 0 : i64, table = dense<65536> : tensor<256xi32>} : (tensor<32768xi8>) -> tensor<32768xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x4097xi8>) {
+  // expected-error @below {{'graph.integer_layer_norm' op a row must have from 1 to 4096 elements, got 4097}}
+  %0 = "graph.integer_layer_norm"(%x) {dims = 1 : i64, epsilon = 0 : i64} : (tensor<2x4097xi8>) -> tensor<2x4097xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x8xi8>) {
+  // expected-error @below {{'graph.integer_layer_norm' op epsilon must be from 0 to 2^44, got -1}}
+  %0 = "graph.integer_layer_norm"(%x) {dims = 1 : i64, epsilon = -1 : i64} : (tensor<2x8xi8>) -> tensor<2x8xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x8xi8>) {
+  // expected-error @below {{'graph.integer_layer_norm' op dims must be from 1 to 2, got 3}}
+  %0 = "graph.integer_layer_norm"(%x) {dims = 3 : i64, epsilon = 0 : i64} : (tensor<2x8xi8>) -> tensor<2x8xi32>
+  return
+}

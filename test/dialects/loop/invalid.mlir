@@ -241,3 +241,27 @@ func.func @f(%a: vector<2x3xi8>, %b: vector<3x4xi8>, %c: vector<2x4xf32>) {
   %0 = "loop.contract_tile"(%a, %b, %c) : (vector<2x3xi8>, vector<3x4xi8>, vector<2x4xf32>) -> vector<2x4xf32>
   return
 }
+
+// -----
+
+func.func @f(%i: vector<4xi32>) {
+  // expected-error @below {{'loop.lookup_tile' op result must be vector<4xi8>, got vector<4xi32>}}
+  %0 = "loop.lookup_tile"(%i) {table = dense<7> : tensor<256xi8>} : (vector<4xi32>) -> vector<4xi32>
+  return
+}
+
+// -----
+
+func.func @f(%i: vector<4xf32>) {
+  // expected-error @below {{'loop.lookup_tile' op indices must be integers, got vector<4xf32>}}
+  %0 = "loop.lookup_tile"(%i) {table = dense<7> : tensor<256xi8>} : (vector<4xf32>) -> vector<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%i: vector<4xi32>) {
+  // expected-error @below {{'loop.lookup_tile' op attribute 'table' must have one dimension, got tensor<2x8xi8>}}
+  %0 = "loop.lookup_tile"(%i) {table = dense<7> : tensor<2x8xi8>} : (vector<4xi32>) -> vector<4xi8>
+  return
+}

@@ -177,3 +177,21 @@ func.func @other(%v: vector<2x32xf32>) -> vector<2x32xf32> {
   %0 = arith.addf %v, %v : vector<2x32xf32>
   return %0 : vector<2x32xf32>
 }
+
+// -----
+
+// A table is a constant of the program; each lane reads its element.
+// CHECK-LABEL: memref.global "private" constant @table_
+// CHECK-SAME:    : memref<16xi8> = dense<
+// CHECK-LABEL: func.func private @lookup
+// CHECK:         %[[T:.*]] = memref.get_global @table_
+// CHECK-COUNT-4: memref.load %[[T]]
+// CHECK:         vector.from_elements
+func.func private @lookup(%m: memref<4xi32>, %o: memref<4xi8>, %i: index) attributes {loop.kernel} {
+  %0 = "loop.load_tile"(%m, %i) {dims = array<i64: 0>, strides = array<i64: 1>,
+    operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<4xi32>, index) -> vector<4xi32>
+  %1 = "loop.lookup_tile"(%0) {table = dense<"0x0102030405060708090A0B0C0D0E0F10"> : tensor<16xi8>} : (vector<4xi32>) -> vector<4xi8>
+  "loop.store_tile"(%1, %o, %i) {dims = array<i64: 0>, strides = array<i64: 1>,
+    operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<4xi8>, memref<4xi8>, index) -> ()
+  return
+}
