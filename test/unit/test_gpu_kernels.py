@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import terrace
 from terrace.compiler import lower_mlir
@@ -149,3 +151,50 @@ def test_loading_without_a_device(target: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(gpu, "create_hal_driver", _no_driver)
     with pytest.raises(TargetError, match=f"target {target} finds no device on this machine; install"):
         terrace.CompiledModel(artifact)
+
+
+# -- what drivers tell ------------------------------------------------------------------------------------------------
+
+DUMP = """name: Some GPU (vendor's name)
+driver: radv
+features: storageBuffer8BitAccess=yes storageBuffer16BitAccess=no shaderFloat16=yes shaderIntegerDotProduct=yes
+subgroup: size=64 operations=0x000000bf quadOperationsInAllStages=no minSubgroupSize=32 maxSubgroupSize=64
+queue_families: 1
+"""
+"""What IREE's vulkan driver says of a device, in part."""
+
+
+class _Driver:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def query_available_devices(self) -> list[dict[str, object]]:
+        return [{"device_id": 1, "name": "Some GPU"}]
+
+    def dump_device_info(self, device_id: int) -> str:
+        assert device_id == 1
+        return self.text
+
+
+def _described(monkeypatch: pytest.MonkeyPatch, text: str, limits: tuple[int, int]) -> GpuDescription:
+    monkeypatch.setattr(gpu, "create_hal_driver", lambda name: _Driver(text))
+    monkeypatch.setattr(gpu, "read_limits", lambda: limits)
+    return gpu.describe_gpu("vulkan")
+
+
+def test_an_unknown_chip_is_the_least_with_its_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IREE generates code for a chip by name; of one without, it may assume what every device has."""
+    least = GPUS["vp_android_baseline_2022"]
+    found = _described(monkeypatch, DUMP.replace("size=64", "size=32"), (64 << 10, 1024))
+    assert found == GpuDescription(least.name, 32, least.max_invocations, least.local_bytes)
+    assert _described(monkeypatch, DUMP, (8 << 10, 64)) == GpuDescription(least.name, 64, 64, 8 << 10)
+
+
+def test_a_known_chip_has_the_features_that_its_driver_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _described(monkeypatch, DUMP.replace("radv", "llvmpipe"), (64 << 10, 512))
+    assert found == GpuDescription("llvmpipe", 64, 512, 32 << 10, ("dot8", "float16", "storage8", "float64", "int64"))
+
+
+def test_a_described_target_survives_its_json() -> None:
+    target = Target("vulkan", gpu=GpuDescription("adreno", 64, 256, 16 << 10, ("dot8",)))
+    assert Target.from_json(json.loads(json.dumps(target.to_json()))) == target
