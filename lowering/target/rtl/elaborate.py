@@ -33,8 +33,9 @@ from terrace.lowering.target.rtl.circuit import (
     pipelines,
     segments,
 )
+from terrace.lowering.target.rtl.indexing import as_linear, bank_and_address, flat, quotient, remainder
 from terrace.lowering.target.rtl.operators import circuit_of
-from terrace.lowering.target.rtl.values import INDEX_WIDTH, PREDICATES, Values
+from terrace.lowering.target.rtl.values import PREDICATES, Values
 from terrace.mlir import ir, walk
 from terrace.passes import fail
 
@@ -164,10 +165,7 @@ class _Elaboration:
         if isinstance(found, Linear):
             return Linear.of({self.here(node): factor for node, factor in found.terms}, found.constant)
         assert isinstance(found, Node)
-        return self.as_linear(self.here(found))
-
-    def as_linear(self, node: Node) -> Linear:
-        return Linear((), node.detail) if node.op == "constant" else Linear(((node, 1),))
+        return as_linear(self.here(found))
 
     def data(self, value: ir.Value) -> Node:
         found = self.names[value]
@@ -201,7 +199,7 @@ class _Elaboration:
             raise self.refused(operation)
         result, operands = operation.results[0], list(operation.operands)
         is_index = [isinstance(v.type, ir.IndexType) for v in (result, *operands)]
-        if any(is_index) and operation.name != "arith.select":
+        if any(is_index):
             self.names[result] = self.index_op(operation)
             return
         width = element_width(operation, result.type)
@@ -223,7 +221,7 @@ class _Elaboration:
         if name == "arith.index_cast":
             if isinstance(operands[0].type, ir.IndexType):
                 return self.values.linear(self.index(operands[0]), element_width(operation, operation.results[0].type))
-            return self.as_linear(self.data(operands[0]))
+            return as_linear(self.data(operands[0]))
         if len(operands) != 2 or not all(isinstance(v.type, ir.IndexType) for v in operands):
             raise self.refused(operation)
         left, right = (self.index(v) for v in operands)
@@ -234,21 +232,8 @@ class _Elaboration:
         if name == "arith.muli" and not (left.terms and right.terms):
             return left.times(right.constant) if not right.terms else right.times(left.constant)
         if name in ("arith.divui", "arith.remui") and not right.terms and right.constant > 0 and left.low >= 0:
-            return self.as_linear(self.divided(name == "arith.divui", left, right.constant))
+            return (quotient if name == "arith.divui" else remainder)(self.values, left, right.constant)
         raise self.refused(operation)
-
-    def divided(self, wants_quotient: bool, index: Linear, by: int) -> Node:
-        """The quotient or the remainder of an index that is not negative."""
-        whole = self.values.linear(index, max(width_for(index.high), width_for(by)))
-        if not index.terms:
-            number = index.constant // by if wants_quotient else index.constant % by
-            return self.values.constant_of(number, width_for(number))
-        span = (index.low // by, index.high // by) if wants_quotient else (0, min(by - 1, index.high))
-        if by & (by - 1) == 0:
-            low, width = (by.bit_length() - 1, width_for(span[1])) if wants_quotient else (0, by.bit_length() - 1)
-            return self.values.make("part", max(1, width), (whole,), low, span)
-        divisor = self.values.constant_of(by, whole.width)
-        return self.values.make("divide" if wants_quotient else "remainder", whole.width, (whole, divisor), None, span)
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -286,52 +271,23 @@ class _Elaboration:
             self.work.private.update(elements)
         self.names[result] = RegisterArray(shape, elements)
 
-    def flat(self, shape: Sequence[int], indices: Sequence[ir.Value]) -> Linear:
-        total = Linear()
-        for axis, index in enumerate(indices):
-            total = total.plus(self.index(index), math.prod(shape[axis + 1 :]))
-        return total
-
-    def bank_and_address(self, memory: Memory, indices: Sequence[ir.Value]) -> tuple[Linear, Linear]:
-        """Which bank an element is in, and where."""
-        if memory.banks == 1:
-            return Linear(), self.flat(memory.shape, indices)
-        size = memory.shape[memory.dim] // memory.banks
-        cut, by = self.index(indices[memory.dim]), memory.banks if memory.kind == "cyclic" else size
-        if all(factor % by == 0 for _, factor in cut.terms):
-            whole = Linear.of({n: f // by for n, f in cut.terms}, cut.constant // by)
-            rest = Linear((), cut.constant % by)
-        elif cut.low // by == cut.high // by:
-            whole, rest = Linear((), cut.low // by), cut.plus(Linear((), -(cut.low // by) * by))
-        else:
-            # An index that may be negative is so where a condition keeps it from being used; division wants it not.
-            more = max(0, -(cut.low // by))
-            positive = cut.plus(Linear((), more * by))
-            whole, rest = (self.as_linear(self.divided(quotient, positive, by)) for quotient in (True, False))
-            whole = whole.plus(Linear((), -more))
-        bank, within = (rest, whole) if memory.kind == "cyclic" else (whole, rest)
-        local = list(memory.shape)
-        local[memory.dim] = size
-        address = Linear()
-        for axis, index in enumerate(indices):
-            part = within if axis == memory.dim else self.index(index)
-            address = address.plus(part, math.prod(local[axis + 1 :]))
-        return bank, address
+    def indices(self, indices: Sequence[ir.Value]) -> list[Linear]:
+        return [self.index(value) for value in indices]
 
     def load(self, operation: ir.Operation) -> None:
         memory, *indices = operation.operands
         array = self.names[memory]
         if isinstance(array, RegisterArray):
-            where = self.flat(array.shape, indices)
+            where = flat(array.shape, self.indices(indices))
             self.names[operation.results[0]] = self.read_register(array, where)
             return
         assert isinstance(array, Memory)
-        flat = self.flat(array.shape, indices)
-        bank, local = self.bank_and_address(array, indices)
-        key = (array, flat, self.work.versions.get(array, 0))
+        at = self.indices(indices)
+        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at)
+        key = (array, whole, self.work.versions.get(array, 0))
         if key not in self.work.loaded:
             banks = tuple(range(array.banks)) if bank.terms else (bank.constant,)
-            load = Load(array, flat, banks, self.values.linear(local, array.address_width))
+            load = Load(array, whole, banks, self.values.linear(local, array.address_width))
             load.nodes = [self.values.loaded(load, b, self.work.segment) for b in banks]
             self.work.loaded[key] = load
             self.work.segment.actions.append(load)
@@ -370,7 +326,7 @@ class _Elaboration:
         value, memory, *indices = operation.operands
         array, data = self.names[memory], self.data(value)
         if isinstance(array, RegisterArray):
-            where = self.flat(array.shape, indices)
+            where = flat(array.shape, self.indices(indices))
             self.work.stores.setdefault(array, []).append((where, data, self.here(self.condition)))
             for number, register in enumerate(array.elements):
                 is_it = self.values.compare_indices("eq", where, Linear((), number))
@@ -378,14 +334,14 @@ class _Elaboration:
             return
         assert isinstance(array, Memory)
         self.work.versions[array] = self.work.versions.get(array, 0) + 1
-        flat = self.flat(array.shape, indices)
-        bank, local = self.bank_and_address(array, indices)
+        at = self.indices(indices)
+        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at)
         address = self.values.linear(local, array.address_width)
         for number in range(array.banks) if bank.terms else (bank.constant,):
             is_it = self.values.compare_indices("eq", bank, Linear((), number))
             enable = self.values.both(self.here(self.condition), is_it)
             if enable is not self.values.false:
-                self.work.segment.actions.append(Store(array, flat, number, address, data, enable))
+                self.work.segment.actions.append(Store(array, whole, number, address, data, enable))
 
     def write_register(self, register: Register, data: Node, enable: Node) -> None:
         if enable is self.values.false:
@@ -493,14 +449,6 @@ class _Elaboration:
         return self.held[node]
 
 
-def width_for(number: int) -> int:
-    """The bits of a number that is not negative."""
-    return max(1, number.bit_length())
-
-
 def elaborate(function: Any) -> Circuit:
     """The circuit of a kernel, not scheduled yet. Raises PassError for what has no circuit."""
     return _Elaboration(function).run()
-
-
-__all__ = ["INDEX_WIDTH", "MAX_REGISTERS", "elaborate"]

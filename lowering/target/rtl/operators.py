@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from terrace.lowering.target.rtl.circuit import Node
-from terrace.lowering.target.rtl.values import FIRST_UNSIGNED, PREDICATES, Values
+from terrace.lowering.target.rtl.values import PREDICATES, Values
 
 CLOCK_NS = 5.0
 """The period that values are registered for."""
@@ -76,6 +76,3 @@ def delay(node: Node) -> float:
     if node.op in ("shl", "shrs", "shru"):
         return 0.0 if node.inputs[1].op == "constant" else _LUT_NS * node.width.bit_length() / 2
     return _LUT_NS if node.op in ("and", "mux", "or", "xor") else 0.0
-
-
-__all__ = ["BINARY", "CLOCK_NS", "FIRST_UNSIGNED", "LOAD_CYCLES", "circuit_of", "cycles", "delay"]

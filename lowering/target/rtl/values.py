@@ -11,10 +11,6 @@ from terrace.lowering.target.rtl.circuit import Counter, Linear, Node, Segment
 PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 """By the number of arith.cmpi's predicate, as comb.icmp names them."""
 
-FIRST_UNSIGNED = 6
-INDEX_WIDTH = 32
-"""The width of an index that is no linear sum of counters: an int of the C++."""
-
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "eq": lambda a, b: a == b,
     "ne": lambda a, b: a != b,

@@ -222,7 +222,7 @@ def find_verilator() -> str:
 def _build_csim(folder: Path, program: str) -> None:
     (folder / "terrace_math.h").write_text(HEADER, encoding="utf-8")
     (folder / "csim.cpp").write_text(program, encoding="utf-8")
-    _execute([find_compiler(), *FLAGS, "-fwrapv", "csim.cpp", "-o", "csim"], folder, BUILD_SECONDS)
+    _execute([find_compiler(), *FLAGS, "csim.cpp", "-o", "csim"], folder, BUILD_SECONDS)
 
 
 def _build_rtl(folder: Path, design: Design, program: str) -> None:
