@@ -234,8 +234,10 @@ class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
         require(len(shape_of(table.type)) == 1, f"attribute 'table' must have one dimension, got {table.type}")
         index, result = (ir.VectorType(v.type) for v in (op.operands[0], op.results[0]))
         require(isinstance(index.element_type, ir.IntegerType), f"indices must be integers, got {index}")
-        expected = ir.VectorType.get(list(index.shape), ir.ShapedType(table.type).element_type)
-        require(result == expected, f"result must be {expected}, got {result}")
+        element = ir.ShapedType(table.type).element_type
+        # Without making a type, which wants a location: printing verifies, too, and has none.
+        fits = list(result.shape) == list(index.shape) and result.element_type == element
+        require(fits, f"result must be {format_shape(list(index.shape))} of {element}, got {result}")
 
 
 class BroadcastTileOp(Loop.Operation, name="broadcast_tile", traits=[ext.Pure]):

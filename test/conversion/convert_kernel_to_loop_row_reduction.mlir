@@ -47,3 +47,38 @@ func.func private @rms_norm(%x: tensor<4x?xf32>, %scale: tensor<?xf32>, %n: inde
   %0 = "graph.rms_norm"(%x, %scale) {epsilon = 1.000000e-06 : f64} : (tensor<4x?xf32>, tensor<?xf32>) -> tensor<4x?xf32>
   return %0 : tensor<4x?xf32>
 }
+
+// -----
+
+// On integers: the largest as i8, exponentials by a table summed in i32, one division in i64.
+// CHECK-LABEL: func.func private @integer_softmax
+// CHECK:         arith.maxsi {{.*}} : vector<1x64xi8>
+// CHECK:         "loop.reduce_tile"({{.*}}) {kind = "max"{{.*}} : (vector<1x64xi8>) -> vector<1x1xi8>
+// CHECK:         "loop.lookup_tile"({{.*}}) {table = {{.*}} : (vector<1x64xi32>) -> vector<1x64xi32>
+// CHECK:         "loop.reduce_tile"({{.*}}) {kind = "sum"{{.*}} : (vector<1x64xi32>) -> vector<1x1xi32>
+// CHECK:         arith.divsi {{.*}} : vector<1x1xi64>
+// CHECK:         "loop.lookup_tile"
+// CHECK:         "loop.store_tile"({{.*}} : (vector<1x64xi8>, memref<8x128xi8>
+func.func private @integer_softmax(%x: tensor<8x128xi8>) -> tensor<8x128xi8> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 4, 0>, layouts = [{}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 64>}} : () -> ()
+  %0 = "graph.integer_softmax"(%x) {axis = 1 : i64, table = dense<65536> : tensor<256xi32>} : (tensor<8x128xi8>) -> tensor<8x128xi8>
+  return %0 : tensor<8x128xi8>
+}
+
+// -----
+
+// The root in a loop over its 31 bits, the highest first.
+// CHECK-LABEL: func.func private @integer_layer_norm
+// CHECK:         "loop.reduce_tile"({{.*}}) {kind = "sum"{{.*}} : (vector<1x64xi32>) -> vector<1x1xi32>
+// CHECK:         "loop.reduce_tile"({{.*}}) {kind = "sum"{{.*}} : (vector<1x64xi64>) -> vector<1x1xi64>
+// CHECK:         scf.for {{.*}} iter_args({{.*}}) -> (vector<1x1xi64>)
+// CHECK:           arith.subi
+// CHECK:           arith.cmpi sle
+// CHECK:           arith.select
+// CHECK:         arith.divsi
+// CHECK:         "loop.store_tile"({{.*}} : (vector<1x64xi32>, memref<8x128xi32>
+func.func private @integer_layer_norm(%x: tensor<8x128xi8>) -> tensor<8x128xi32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 4, 0>, layouts = [{}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 64>}} : () -> ()
+  %0 = "graph.integer_layer_norm"(%x) {dims = 1 : i64, epsilon = 5 : i64} : (tensor<8x128xi8>) -> tensor<8x128xi32>
+  return %0 : tensor<8x128xi32>
+}

@@ -342,7 +342,7 @@ def test_only_graphs_are_quantised() -> None:
 def test_the_text_of_each_level_is_an_entry() -> None:
     """What a quantised model prints compiles to the same integers."""
     torch.manual_seed(0)
-    model, x = nn.Sequential(nn.Linear(9, 7), nn.ReLU(), nn.Linear(7, 3)).eval(), torch.randn(4, 9)
+    model, x = nn.Sequential(nn.Linear(9, 7), nn.GELU(), nn.Linear(7, 3), nn.Softmax(-1)).eval(), torch.randn(4, 9)
     compiled = terrace.compile(model, (x,), options=int8(x))
     for level in ("graph", "kernel", "loop"):
         again = terrace.compile_mlir(compiled.ir(level), dict(model.named_parameters()), target="cpu")

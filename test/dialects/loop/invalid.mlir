@@ -245,7 +245,7 @@ func.func @f(%a: vector<2x3xi8>, %b: vector<3x4xi8>, %c: vector<2x4xf32>) {
 // -----
 
 func.func @f(%i: vector<4xi32>) {
-  // expected-error @below {{'loop.lookup_tile' op result must be vector<4xi8>, got vector<4xi32>}}
+  // expected-error @below {{'loop.lookup_tile' op result must be 4 of i8, got vector<4xi32>}}
   %0 = "loop.lookup_tile"(%i) {table = dense<7> : tensor<256xi8>} : (vector<4xi32>) -> vector<4xi32>
   return
 }
