@@ -36,7 +36,7 @@ class HlsBackend:
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),
             SetDataflow(interface=self.hls.interface, bram=self.hls.bram),
-            SetHardwareAttributes(max_unroll=self.hls.max_unroll, dsp=self.hls.dsp),
+            SetHardwareAttributes(max_unroll=self.hls.max_unroll, dsp=self.hls.dsp, bram=self.hls.bram),
             VerifyHardwareAttributes(),
         ]
 

@@ -12,6 +12,7 @@ from typing import Any
 from terrace.dialects.base import to_python
 from terrace.dialects.loop import DATAFLOW, PIPELINE, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
+from terrace.lowering.target.hls.banks import is_register
 from terrace.lowering.target.hls.calls import callee_of
 from terrace.lowering.target.hls.resources import format_of
 from terrace.mlir import func, ir, walk
@@ -112,8 +113,7 @@ def _depth(block: ir.Block, is_fixed: bool) -> int:
 def _operator_cycles(operation: Any, is_fixed: bool) -> int:
     if operation.name in ("memref.load", "memref.store"):
         memory = operation.operands[0 if operation.name == "memref.load" else 1]
-        is_register = isinstance(memory.owner, ir.Operation) and "loop.partition" in memory.owner.attributes
-        return 1 if operation.name == "memref.store" or is_register else LOAD_CYCLES
+        return 1 if operation.name == "memref.store" or is_register(memory) else LOAD_CYCLES
     if any(isinstance(value.type, ir.IndexType) for value in operation.results):
         return 0
     if is_fixed and operation.name not in FLOAT_ONLY:

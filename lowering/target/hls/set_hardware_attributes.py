@@ -1,8 +1,9 @@
-"""`set-hardware-attributes`: pipelining and unrolling of the loops of each kernel, under a budget of multipliers.
+"""`set-hardware-attributes`: pipelining and unrolling of the loops of each kernel, and banks of arrays, under a budget.
 
 From the innermost loop outwards, a loop on local registers is unrolled as far as `max_unroll` copies of its body and
-`dsp` blocks allow, by a divisor of its trip count. Left alone are a loop that moves elements to or from other memory,
-which has one port, and one whose iterations wait for each other. The first loop that is not unrolled whole is
+`dsp` blocks allow, by a divisor of its trip count. So is one that fills registers from arrays, if these can be cut into
+as many cyclic banks (`banks.py`) within `bram` blocks. Left alone are a loop that moves elements to or from other
+memory, which has one port, and one whose iterations wait for each other. The first loop that is not unrolled whole is
 pipelined, at the interval that its accumulations (the next iteration waits for the addition of the last) and its memory
 ports allow. Loops that have attributes keep them.
 """
@@ -13,9 +14,12 @@ import collections
 import dataclasses
 
 from terrace.dialects.base import to_attribute
-from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL
+from terrace.dialects.loop import PIPELINE, UNROLL
 from terrace.lowering.target.hls.addresses import Access, accesses, loops_in, trip_count
+from terrace.lowering.target.hls.banks import is_register, partition_of, set_banks, wanted_banks
+from terrace.lowering.target.hls.resources import design_blocks, format_of, memory_blocks
 from terrace.mlir import func, ir, operation_of, walk
+from terrace.number_format import FixedPoint
 from terrace.passes import Pass, fail
 
 ADD_LATENCY = 4
@@ -41,20 +45,12 @@ def _copies(operation: ir.Operation) -> int:
     return operation.attributes[UNROLL].value if UNROLL in operation.attributes else 1
 
 
-def _is_register(memory: ir.Value) -> bool:
-    """Whether every element of a memory can be read and written at once."""
-    owner = operation_of(memory)
-    if owner is None or owner.name != "memref.alloca":
-        return False
-    return ir.MemRefType(memory.type).rank == 0 or PARTITION in owner.attributes
-
-
 def accumulates(loop: ir.Operation) -> bool:
     """Whether an iteration reads registers that the last one wrote: it waits for them, unrolled or not."""
     index = loop.regions[0].blocks[0].arguments[0]
     stays: dict[ir.Value, list[Access]] = collections.defaultdict(list)
     for access in accesses(loop):
-        if _is_register(access.memory) and not access.depends_on(index) and not _is_local(access.memory, loop):
+        if is_register(access.memory) and not access.depends_on(index) and not _is_local(access.memory, loop):
             stays[access.memory].append(access)
     return any(not found[0].is_store and any(a.is_store for a in found) for found in stays.values())
 
@@ -66,10 +62,24 @@ def addition_latency(loop: ir.Operation) -> int:
 
 
 def port_conflicts(loop: ir.Operation) -> int:
-    """Cycles that an iteration keeps the busiest memory's port occupied; reads and writes have a port each."""
-    others = [access for access in accesses(loop) if not _is_register(access.memory)]
-    ports = collections.Counter((access.memory, access.is_store) for access in others)
+    """Cycles that an iteration keeps the busiest memory's ports occupied; a bank has one to read and one to write."""
+    ports: collections.Counter[tuple[ir.Value, bool]] = collections.Counter()
+    for access in accesses(loop):
+        if not is_register(access.memory):
+            banks = partition_of(access.memory).get("factor", 1)
+            ports[access.memory, access.is_store] += -(-_copies_of(access, loop) // banks)
     return max([1, *ports.values()])
+
+
+def _copies_of(access: Access, loop: ir.Operation) -> int:
+    """How many elements the copies of an access move in one iteration of `loop`."""
+    copies, parent = 1, access.operation.parent.operation
+    while True:
+        if parent.name == "scf.for" and access.depends_on(parent.regions[0].blocks[0].arguments[0]):
+            copies *= _copies(parent)
+        if parent == loop:
+            return copies
+        parent = parent.parent.operation
 
 
 def _is_local(memory: ir.Value, loop: ir.Operation) -> bool:
@@ -86,25 +96,58 @@ def _largest_divisor(number: int, limit: int) -> int:
     return max(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)
 
 
+@dataclasses.dataclass
+class Budget:
+    """The half blocks of RAM that are left for banks, and the format of the numbers in them."""
+
+    format: FixedPoint | None
+    left: int
+
+    def take(self, arrays: list[ir.Value], factor: int) -> bool:
+        """Whether these arrays can have so many banks; if so they are paid for."""
+        more = sum(memory_blocks(m.type, self.format, factor) - memory_blocks(m.type, self.format) for m in arrays)
+        if more > max(0, self.left):
+            return False
+        self.left -= more
+        return True
+
+
 @dataclasses.dataclass(frozen=True)
 class SetHardwareAttributes(Pass):
-    """Pipeline and unroll the loops of kernels within `max_unroll` copies of a body and `dsp` multiplier blocks."""
+    """Pipeline and unroll the loops of kernels, and cut arrays into banks, within `max_unroll` copies of a body, `dsp`
+    multiplier blocks and `bram` blocks of RAM (36 Kb)."""
 
     name = "set-hardware-attributes"
     max_unroll: int = 16
     dsp: int = 220
+    bram: int = 140
 
     def run(self, module: ir.Operation) -> None:
         if self.max_unroll < 1 or self.dsp < 0:
             raise fail(module, f"needs max-unroll >= 1 and dsp >= 0, got {self.max_unroll} and {self.dsp}")
+        budget = Budget(format_of(module), 2 * self.bram - design_blocks(module))
         for view in module.regions[0].blocks[0].operations:
             if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
                 for loop in loops_in(view.entry_block):
-                    self.visit(loop)
+                    self.visit(loop, budget)
 
-    def visit(self, loop: ir.Operation) -> int | None:
+    @staticmethod
+    def cut(loop: ir.Operation, trips: int, room: int, budget: Budget) -> int:
+        """The factor by which a loop that reads arrays into registers can be unrolled, the arrays cut into banks."""
+        for factor in range(min(trips, room), 1, -1):
+            arrays = wanted_banks(loop, factor) if trips % factor == 0 else None
+            if arrays is None:
+                continue
+            new = [memory for memory in arrays if not partition_of(memory)]
+            if budget.take(new, factor):
+                for memory in new:
+                    set_banks(memory, factor)
+                return factor
+        return 1
+
+    def visit(self, loop: ir.Operation, budget: Budget) -> int | None:
         """Set the attributes of a loop; the copies of its body if it is unrolled whole, else None."""
-        inner = [self.visit(child) for child in loops_in(loop.regions[0].blocks[0])]
+        inner = [self.visit(child, budget) for child in loops_in(loop.regions[0].blocks[0])]
         if PIPELINE in loop.attributes:
             return None
         if UNROLL in loop.attributes:
@@ -114,10 +157,13 @@ class SetHardwareAttributes(Pass):
         trips, copies = trip_count(loop), max([1, *filter(None, inner)])
         factor = 1
         waits = accumulates(loop)
-        if trips and not waits and all(_is_register(access.memory) for access in accesses(loop)):
+        if trips and not waits:
             blocks = dsp_blocks(loop)
             room = min(self.max_unroll // copies, self.dsp // blocks if blocks else self.max_unroll)
-            factor = _largest_divisor(trips, room)
+            if all(is_register(access.memory) for access in accesses(loop)):
+                factor = _largest_divisor(trips, room)
+            elif copies == 1:
+                factor = self.cut(loop, trips, room, budget)
         if factor > 1 or trips == 1:
             loop.attributes[UNROLL] = to_attribute(factor)
         if factor == trips:

@@ -53,3 +53,52 @@ func.func private @kept(%x: memref<4xf32>) attributes {loop.kernel} {
   } {loop.pipeline = 3 : i64}
   return
 }
+
+// Registers are filled from a local array and from a weight on chip: both are cut into as many banks as copies read them.
+// The weight that other calls give as a port cannot be, nor an array whose rows are no multiple of the banks.
+// CHECK-LABEL: func.func private @banks
+// CHECK-SAME:    %arg0: memref<2x8xf32> {loop.partition = {dim = 2 : i64, factor = 8 : i64, kind = "cyclic"}}, %arg1: memref<2x8xf32>)
+// CHECK:         memref.alloca() {loop.partition = {dim = 1 : i64, factor = 8 : i64, kind = "cyclic"}} : memref<16xf32>
+// CHECK:         memref.alloca() : memref<23xf32>
+// CHECK:         } {loop.unroll = 8 : i64}
+// CHECK:         } {loop.pipeline = 1 : i64}
+// CHECK:         } {loop.pipeline = 1 : i64}
+func.func private @banks(%w: memref<2x8xf32>, %p: memref<2x8xf32>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c5 = arith.constant 5 : index
+  %c8 = arith.constant 8 : index
+  %local = memref.alloca() : memref<16xf32>
+  %odd = memref.alloca() : memref<23xf32>
+  %r = memref.alloca() {loop.partition = {dim = 0 : i64, kind = "complete"}} : memref<8xf32>
+  scf.for %i = %c0 to %c2 step %c1 {
+    %row = arith.muli %i, %c8 : index
+    scf.for %k = %c0 to %c8 step %c1 {
+      %at = arith.addi %row, %k : index
+      %x = memref.load %local[%at] : memref<16xf32>
+      %y = memref.load %w[%i, %k] : memref<2x8xf32>
+      %z = arith.maximumf %x, %y : f32
+      memref.store %z, %r[%k] : memref<8xf32>
+    }
+  }
+  scf.for %i = %c0 to %c2 step %c1 {
+    %row = arith.muli %i, %c5 : index
+    scf.for %k = %c0 to %c8 step %c1 {
+      %at = arith.addi %row, %k : index
+      %x = memref.load %odd[%at] : memref<23xf32>
+      memref.store %x, %r[%k] : memref<8xf32>
+    }
+    scf.for %k = %c0 to %c8 step %c1 {
+      %x = memref.load %p[%i, %k] : memref<2x8xf32>
+      memref.store %x, %r[%k] : memref<8xf32>
+    }
+  }
+  return
+}
+memref.global "private" @weight : memref<2x8xf32> = uninitialized
+func.func @main(%port: memref<2x8xf32>) attributes {hls.inputs = 1 : i64} {
+  %w = memref.get_global @weight : memref<2x8xf32>
+  call @banks(%w, %port) : (memref<2x8xf32>, memref<2x8xf32>) -> ()
+  return
+}
