@@ -95,6 +95,7 @@ class _Elaboration:
             "arith.constant": self.constant,
             "func.return": lambda _: None,
             "memref.alloca": self.alloca,
+            "memref.get_global": self.table,
             "memref.load": self.load,
             "memref.store": self.store,
             "scf.for": self.for_,
@@ -270,6 +271,10 @@ class _Elaboration:
         if self.pipeline is not None:
             self.work.private.update(elements)
         self.names[result] = RegisterArray(shape, elements)
+
+    @staticmethod
+    def table(operation: ir.Operation) -> None:
+        raise fail(operation, "is a table of constants, which has no circuit here; simulate the C++ only")
 
     def indices(self, indices: Sequence[ir.Value]) -> list[Linear]:
         return [self.index(value) for value in indices]

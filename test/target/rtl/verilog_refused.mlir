@@ -1,12 +1,13 @@
 // RUN: %python %S/Inputs/print_verilog.py %s | filecheck %s
 
-// CHECK: // divides has no SystemVerilog: -:13:8: error: 'arith.divsi' op has no circuit here; lower it first, or simulate the C++ only
+// CHECK: // divides has no SystemVerilog: -:14:8: error: 'arith.divsi' op has no circuit here; lower it first, or simulate the C++ only
 // CHECK: // floats has no SystemVerilog: {{.*}} 'arith.addf' op computes with floating point, which has no circuit here; quantize the model
 // CHECK: // carries has no SystemVerilog: {{.*}} 'scf.for' op carries values from one iteration to the next, and has no circuit here
 // CHECK: // depends has no SystemVerilog: {{.*}} 'scf.for' op has bounds that are not constant, and has no circuit here
 // CHECK: // chooses has no SystemVerilog: {{.*}} 'scf.if' op takes 1 or 8 cycles, by a value that is not known before it runs
 // CHECK: // nests has no SystemVerilog: {{.*}} 'scf.for' op stands in a pipelined loop, so it must be unrolled whole (loop.unroll = trip count)
 // CHECK: // cut has no SystemVerilog: {{.*}} 'func.func' op has a memory cut in single elements, which a circuit has registers for; name one dim
+// CHECK: // looks_up has no SystemVerilog: {{.*}} 'memref.get_global' op is a table of constants, which has no circuit here
 func.func private @divides(%a: memref<8xi32>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %x = memref.load %a[%c0] : memref<8xi32>
@@ -70,5 +71,13 @@ func.func private @nests(%a: memref<8x8xi32>) attributes {loop.kernel} {
   return
 }
 func.func private @cut(%a: memref<8x8xi32> {loop.partition = {dim = 0 : i64, kind = "complete"}}) attributes {loop.kernel} {
+  return
+}
+memref.global "private" constant @table : memref<4xi8> = dense<[1, 2, 3, 4]>
+func.func private @looks_up(%a: memref<4xi8>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %t = memref.get_global @table : memref<4xi8>
+  %x = memref.load %t[%c0] : memref<4xi8>
+  memref.store %x, %a[%c0] : memref<4xi8>
   return
 }
