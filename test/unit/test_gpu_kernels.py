@@ -103,6 +103,14 @@ RELU = """func.func @main(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
   return %0 : tensor<8x8xf32> }"""
 
 
+@pytest.mark.parametrize("level", ["graph", "kernel", "loop", "iree"])
+def test_every_level_is_an_entry(level: str) -> None:
+    """The text of each level gives the same program."""
+    target = Target("vulkan", gpu="ampere")
+    lowered = lower_mlir(RELU, target=target)
+    assert lower_mlir(lowered.ir[level], target=target).ir["iree"] == lowered.ir["iree"]
+
+
 def test_a_description_changes_the_code() -> None:
     """A device that nobody has: its numbers are in the program."""
     described = GpuDescription("ampere", subgroup_size=4, max_invocations=64)
