@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import heapq
 
-from terrace.dialects.base import shape_of
-from terrace.lowering.building import users_of
+from terrace.dialects.base import element_type_of, shape_of
+from terrace.lowering.building import splat_value, users_of
 from terrace.lowering.constants import constant_values
-from terrace.lowering.fusion import fuse, gives_booleans, is_fusible
+from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES
+from terrace.lowering.fusion import fuse, is_fusible
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 
@@ -40,9 +41,23 @@ def find_epilogue(root: ir.Operation, position: dict[ir.Value, int]) -> list[ir.
                 heapq.heappush(pending, number)
         if not pending:
             return group[:good]
-        group.append(found[heapq.heappop(pending)])
-        if _is_closed(group) and not gives_booleans(group[-1]):
+        following = found[heapq.heappop(pending)]
+        if not _reads_kernel_types(following, group):
+            continue
+        group.append(following)
+        if _is_closed(group) and _is_kernel_type(following.results[0]):
             good = len(group)
+
+
+def _is_kernel_type(value: ir.Value) -> bool:
+    return str(element_type_of(value)) in KERNEL_TYPES
+
+
+def _reads_kernel_types(operation: ir.Operation, group: list[ir.Operation]) -> bool:
+    """Whether a kernel of `group` can read what `operation` takes from outside: a mask of i1 is none's operand."""
+    inside = {op.results[0] for op in group}
+    outside = [value for value in operation.operands if value not in inside and splat_value(value) is None]
+    return all(_is_kernel_type(value) for value in outside)
 
 
 def _is_closed(group: list[ir.Operation]) -> bool:

@@ -89,3 +89,21 @@ func.func @constant() -> tensor<4x4xf32> {
   %1 = "graph.relu"(%0) : (tensor<4x4xf32>) -> tensor<4x4xf32>
   return %1 : tensor<4x4xf32>
 }
+
+// -----
+
+// No kernel reads booleans: the select stays outside, and what is before it is fused nevertheless.
+// CHECK-LABEL: func.func @reads_booleans
+// CHECK:         %[[FUSED:.*]] = "graph.fusion"() ({
+// CHECK-NEXT:      graph.matmul
+// CHECK-NEXT:      graph.relu
+// CHECK-NEXT:      graph.yield
+// CHECK:         %[[MASKED:.*]] = "graph.select"(%arg2, %[[FUSED]], %arg3)
+// CHECK-NEXT:    return %[[MASKED]]
+func.func @reads_booleans(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>, %mask: tensor<?x4xi1>, %other: tensor<f32>)
+    -> tensor<?x4xf32> {
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<?x4xf32>, tensor<4x4xf32>) -> tensor<?x4xf32>
+  %1 = "graph.relu"(%0) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %2 = "graph.select"(%mask, %1, %other) : (tensor<?x4xi1>, tensor<?x4xf32>, tensor<f32>) -> tensor<?x4xf32>
+  return %2 : tensor<?x4xf32>
+}
