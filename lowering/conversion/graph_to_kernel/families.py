@@ -67,8 +67,8 @@ _INTEGERS = {
     "graph.integer_layer_norm": [["i8", "i32"]],
     "graph.integer_softmax": [["i8", "i8"]],
     "graph.max_pool2d": [["i8", "i8"]],
-    "graph.reduce max": [["i8", "i8"], ["i32", "i32"]],
-    "graph.reduce sum": [["i8", "i32"], ["i32", "i32"]],
+    "graph.reduce max": [["i8", "i8"]],
+    "graph.reduce sum": [["i8", "i32"]],
     "graph.sum_pool2d": [["i8", "i32"]],
 }
 """The element types of operands and result, other than f32, that a form of an op has a generator for."""
