@@ -24,11 +24,6 @@ _OF_A_PLACE = ("id", "inputs", "module", "source", "symbolic")
 _SUMS = ("calls", "macs", "bytes", "read", "written", "weights")
 
 
-def compile_report(module: ir.Operation) -> list[Row]:
-    """A row per kernel and per op left to IREE, in the order in which they first run. See `runtime.report.Report`."""
-    return merge_layers(layer_graph(module)["layers"])
-
-
 def layer_graph(module: ir.Operation) -> dict[str, Any]:
     """`layers`, one per launch of a kernel and per op left to IREE, in program order, and what @main `outputs`.
 
@@ -56,7 +51,10 @@ def layer_graph(module: ir.Operation) -> dict[str, Any]:
 
 
 def merge_layers(layers: Sequence[Layer]) -> list[Row]:
-    """A row per kernel of the layers that run it: sums, and the most of `live`."""
+    """A row per kernel of the layers that run it, in the order in which they first run: sums, and the most of `live`.
+
+    See `runtime.report.Report`.
+    """
     rows: dict[tuple[Any, ...], Row] = {}
     for layer in layers:
         row = {key: value for key, value in layer.items() if key not in _OF_A_PLACE}
@@ -94,15 +92,22 @@ def _kernel_words(function: Any) -> Row:
 
 
 def _other_words(operation: ir.Operation) -> Row:
-    why = to_python(operation.attributes[WHY]) if WHY in operation.attributes else f"no generator for {operation.name}"
     return {
         "kernel": operation.name,
         "op": operation.name.partition(".")[2],
         "shape": _shape(operation.results[0]) if len(operation.results) else [],
         "macs": _macs(operation),
         "by": "iree",
-        "why": why,
+        "why": _why_left(operation),
     }
+
+
+def _why_left(operation: ir.Operation) -> str:
+    """Why no generator took the op; the reason of a group that was refused whole stands on its `graph.fusion`."""
+    for refused in (operation, operation.parent):
+        if refused is not None and WHY in refused.attributes:
+            return str(to_python(refused.attributes[WHY]))
+    return f"no generator for {operation.name}"
 
 
 def _macs(operation: ir.Operation) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
-from terrace.lowering.report import compile_report, layer_graph
+from terrace.lowering.report import layer_graph, merge_layers
 from terrace.mlir import create_context, ir, parse_module
 from terrace.passes import run_passes
 
@@ -50,7 +50,7 @@ def rows_of(text: str) -> list[dict[str, Any]]:
     module = parse_module(text, context)
     with context, ir.Location.unknown():
         run_passes([ConvertGraphToKernel()], module.operation)
-        return compile_report(module.operation)
+        return merge_layers(layer_graph(module.operation)["layers"])
 
 
 def function(arguments: list[str], body: str, result: str) -> str:
@@ -92,6 +92,19 @@ def test_calls_of_one_kernel_are_one_row() -> None:
     relu, matmul = rows_of(function(["4x4xf32"], body, "4x4xf32"))
     assert (relu["op"], relu["calls"], relu["bytes"]) == ("relu", 2, 256)
     assert (matmul["op"], matmul["calls"], matmul["macs"]) == ("matmul", 1, 64)
+
+
+def test_ops_of_a_refused_group_have_its_reason() -> None:
+    body = """  %r = "graph.fusion"() ({
+    %a = "graph.matmul"(%0, %0) {transpose_rhs = false} : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xf64>
+    %b = "graph.relu"(%a) : (tensor<4x4xf64>) -> tensor<4x4xf64>
+    "graph.yield"(%b) : (tensor<4x4xf64>) -> ()
+  }) : () -> tensor<4x4xf64>"""
+    rows = rows_of(function(["4x4xf64"], body, "4x4xf64"))
+    assert [(row["op"], row["why"]) for row in rows] == [
+        ("matmul", "element type f64 of graph.matmul"),
+        ("relu", "element type f64 of graph.matmul"),
+    ]
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------
