@@ -34,8 +34,8 @@ _EPILOG = (
     """\
 Times are microseconds per call, of models milliseconds. Kernels on one thread are timed by the CPU time of that thread,
 models and several threads by the wall clock. `speed` is the peer's median over ours. `less call` is ours without what a
-call of a model that adds two numbers costs. `peak` is the part of the multiply-add peak of one core, measured in the
-same rounds.
+call of a model costs that adds 1 to one number. `peak` is the part of the multiply-add peak of one core, measured in
+the same rounds.
 
 """
     + bench_compile.EPILOG

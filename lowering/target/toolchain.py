@@ -46,7 +46,7 @@ TOOLCHAINS = {
     "hls": "terrace.lowering.target.hls.toolchain:HlsToolchain",
     "vulkan": "terrace.lowering.target.gpu.toolchain:GpuToolchain",
 }
-"""The toolchains of the targets that have one of their own; the others take IREE as it is."""
+"""The toolchains of targets; one that is not here takes IREE as it is."""
 
 _IREE = "terrace.lowering.target.iree.toolchain:IreeToolchain"
 

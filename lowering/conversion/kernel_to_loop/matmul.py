@@ -78,14 +78,14 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
         b.for_block(start.get("b", 0), kernel.schedule.block("b"), sizes.get("b", 1)) as batch,
     ):
         lead = (batch,) if batched else ()
-        rhs = _rhs(b, kernel, lead)
+        rhs = _rhs(kernel, lead)
         local = _blocks_of_k(b, kernel)
         if local is None:
             rhs = _stage(b, kernel, rhs, start.get("n", 0), n, k)
         _tiles(b, kernel, Operands(lhs, rhs, local), lead, start, sizes, k)
 
 
-def _rhs(b: LoopBuilder, kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
+def _rhs(kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
     root = kernel.root
     value = root.operands[1]
     memory, layout = kernel.memory_of(value), kernel.layout_of(value)

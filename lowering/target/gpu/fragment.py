@@ -21,7 +21,7 @@ class Grid:
     columns: int
 
 
-def row_grid(rows: int, columns: int, invocations: int) -> Grid:
+def row_grid(columns: int, invocations: int) -> Grid:
     """As many invocations along a row as it has elements: consecutive invocations read consecutive memory."""
     across = min(invocations, 1 << (columns - 1).bit_length())
     return Grid(invocations // across, across)

@@ -77,7 +77,7 @@ class _Lowering(TileRebuilder[Fragment]):
         """How a tile is spread: tiles of the shape of an accumulator near to square, others along rows."""
         shape, element_type = tuple(shape_of(type_)), ir.VectorType(type_).element_type
         whole = FragmentType(shape, element_type, Grid(1, 1))
-        grid = self.accumulators.get(shape) or row_grid(whole.tile_rows, whole.tile_columns, self.invocations)
+        grid = self.accumulators.get(shape) or row_grid(whole.tile_columns, self.invocations)
         return dataclasses.replace(whole, grid=grid)
 
     def part_types(self, type_: ir.Type) -> list[ir.Type]:
