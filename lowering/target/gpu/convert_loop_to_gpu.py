@@ -123,10 +123,8 @@ class ConvertLoopToGpu(Pass):
 
     def run(self, module: ir.Operation) -> None:
         module.attributes["gpu.container_module"] = ir.UnitAttr.get()
-        functions = [view for view in module.regions[0].blocks[0].operations if isinstance(view, func.FuncOp)]
-        kernels = [function for function in functions if "loop.kernel" in function.attributes]
-        for function in functions:
-            if "loop.kernel" not in function.attributes:
-                function.operation.erase()
-        for function in kernels:
-            _convert(function)
+        for view in list(module.regions[0].blocks[0].operations):
+            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
+                _convert(view)
+            else:  # what calls kernels, and the parameters and constants that it gives them
+                view.operation.erase()

@@ -1,7 +1,7 @@
 // RUN: terrace-opt --pass-pipeline='builtin.module(convert-loop-to-gpu,canonicalize)' %s | filecheck %s
 
 // A kernel of two results, with memory that a workgroup shares: operands come first, the innermost dimension of
-// loop.parallel is x. Host code is dropped.
+// loop.parallel is x. Host code and parameters are dropped.
 
 // CHECK:       gpu.module @twice
 // CHECK-NEXT:    gpu.func @twice(
@@ -19,6 +19,7 @@
 // CHECK-NEXT:    memref.store %{{.*}}, %arg2[%[[ROW]], %{{.*}}]
 // CHECK-NEXT:    gpu.return
 // CHECK-NOT:   @main
+// CHECK-NOT:   graph.parameter
 func.func private @twice(%a: tensor<4x64xf32>) -> (tensor<4x64xf32>, tensor<4x64xf32>)
     attributes {loop.kernel, loop.subgroup_size = 8 : i64, loop.workgroup_size = 32 : i64} {
   %c2 = arith.constant 2 : index
@@ -51,3 +52,5 @@ func.func @main(%a: tensor<4x64xf32>) -> tensor<4x64xf32> {
   %0:2 = call @twice(%a) : (tensor<4x64xf32>) -> (tensor<4x64xf32>, tensor<4x64xf32>)
   return %0#1 : tensor<4x64xf32>
 }
+
+"graph.parameter"() {sym_name = "weight", type = tensor<4x64xf32>} : () -> ()
