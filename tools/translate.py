@@ -24,7 +24,8 @@ from terrace.target import GPUS, Target
 _EPILOG = """\
 INPUT is a text at the level "graph", "kernel" or "loop", such as `terrace-compile --target vulkan --emit loop` writes.
 Each kernel of static shape becomes a compute shader: operands and then results are the storage buffers of descriptor
-set 0, and the entry point has the kernel's name. What is no kernel is left out.
+set 0, and the entry point has the kernel's name. What is no kernel is left out. A text with a kernel that computes erf
+(gelu without tanh), for which SPIR-V has no instruction, is refused.
 
   terrace-translate --to spirv model.mlir --kernel matmul_64x80 -o matmul.spv && spirv-val matmul.spv
   terrace-translate --to spirv model.mlir --output-dir kernels   # NAME.spv, and NAME.mlir, which runs it in IREE:
