@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from terrace.dialects.base import to_python
 from terrace.lowering.target.hls.expressions import (
+    AP_INT_INCLUDE,
     CALLS,
     HEADER,
     c_type,
     expression,
     float_literal,
     literal,
+    needs_ap_int,
     strip,
 )
 from terrace.mlir import ir, operation_of
@@ -33,6 +35,14 @@ class Floats:
     """Floating-point values are what they are."""
 
     format: FixedPoint | None = None
+
+    def __init__(self, needs_ap_int: bool = False) -> None:
+        self.needs_ap_int = needs_ap_int
+
+    @property
+    def needs_ap_types(self) -> bool:
+        """Whether the C++ includes headers of Vitis HLS's types."""
+        return self.needs_ap_int or self.format is not None
 
     def type_name(self, type_: ir.Type) -> str | None:
         """The C++ type of a value, or None if it has none."""
@@ -60,7 +70,7 @@ class Floats:
 
     def header(self) -> str:
         """What terrace_math.h declares."""
-        return HEADER
+        return HEADER + AP_INT_INCLUDE if self.needs_ap_int else HEADER
 
     def elements(self, values: np.ndarray) -> list[str]:
         """The elements of a weight on chip."""
@@ -93,7 +103,8 @@ def _is_f32(type_: ir.Type) -> bool:
 class FixedNumbers(Floats):
     """f32 is computed in a fixed-point format; f64 has no meaning beside it."""
 
-    def __init__(self, format_: FixedPoint) -> None:
+    def __init__(self, format_: FixedPoint, needs_ap_int: bool = False) -> None:
+        super().__init__(needs_ap_int)
         self.format = format_
 
     def type_name(self, type_: ir.Type) -> str | None:
@@ -167,7 +178,7 @@ class FixedNumbers(Floats):
     def header(self) -> str:
         assert self.format is not None
         wide = self._wide
-        return f"""{HEADER}{_FIXED_INCLUDE}
+        return f"""{super().header()}{_FIXED_INCLUDE}
 typedef {self.format.text} number;  // in memory
 typedef {wide.text} wide;  // between loads and stores
 
@@ -225,7 +236,8 @@ def _is_computed_into(memory: ir.Value, above: tuple[ir.Value, ...] = ()) -> boo
 
 def numbers_of(module: ir.Operation) -> Floats:
     """How the floats of a module at the level "hls" are written."""
+    has_ap_int = needs_ap_int(module)
     if NUMBER_FORMAT not in module.attributes:
-        return Floats()
+        return Floats(has_ap_int)
     format_ = FixedPoint.parse(str(to_python(module.attributes[NUMBER_FORMAT])))
-    return Floats() if format_ is None else FixedNumbers(format_)
+    return Floats(has_ap_int) if format_ is None else FixedNumbers(format_, has_ap_int)

@@ -25,7 +25,7 @@ from terrace.lowering.target.hls.calls import (
     users_of_memory,
 )
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
-from terrace.lowering.target.hls.expressions import c_type, strip
+from terrace.lowering.target.hls.expressions import file_type, is_atom, strip
 from terrace.lowering.target.hls.numbers import Floats, numbers_of
 from terrace.lowering.target.hls.stream_order import is_stream
 from terrace.mlir import ir, walk
@@ -194,8 +194,7 @@ class _Function:
     def define(self, operation: ir.Operation, text: str, inlined: bool) -> None:
         result = operation.results[0]
         if inlined:
-            is_atom = re.fullmatch(r"[\w:]+(\[[^][]*\]|\([^()]*\))*", text) is not None
-            self.names[result] = text if is_atom else f"({text})"
+            self.names[result] = text if is_atom(text) else f"({text})"
             return
         kind = self.type_name(operation, result.type)
         name = self.fresh("n" if isinstance(result.type, ir.IndexType) else "v")
@@ -508,7 +507,7 @@ def _ports(main: Any, numbers: Floats) -> list[Port]:
         role = "weight" if PORT in own else "input" if number < inputs else "output"
         same = sum(port.role == role for port in ports)
         memory = ir.MemRefType(argument.type)
-        kind, outside = numbers.memory_type(argument), c_type(memory.element_type)
+        kind, outside = numbers.memory_type(argument), file_type(memory.element_type)
         if kind is None or outside is None:
             raise fail(main, f"takes {memory}, which has no C++ here")
         symbol = to_python(own[PORT]) if PORT in own else ""

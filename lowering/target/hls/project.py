@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from terrace.dialects.base import shape_of, to_python
-from terrace.lowering.evaluate import dense_array
+from terrace.lowering.target.hls.expressions import is_ap_int
 from terrace.lowering.target.hls.printer import TOP, Port, Printed, print_module
 from terrace.lowering.target.hls.report import report
 from terrace.lowering.target.hls.testbench import testbench
+from terrace.lowering.target.hls.weights import dense_elements
 from terrace.mlir import ir
 from terrace.number_format import FixedPoint
 from terrace.passes import fail
@@ -77,7 +78,7 @@ DTYPES = {"bool": "bool", "double": "float64", "float": "float32"}
 def _interface(printed: Printed) -> dict[str, Any]:
     """What a program that builds and runs the test bench needs to know."""
     ports = [_described(port) for port in printed.ports]
-    return {"ports": ports, "needs_ap_types": printed.numbers.format is not None}
+    return {"ports": ports, "needs_ap_types": printed.numbers.needs_ap_types}
 
 
 def _described(port: Port) -> dict[str, Any]:
@@ -111,15 +112,18 @@ def _sources(printed: Printed) -> str:
 def _weights(module: ir.Operation, printed: Printed, lookup: Lookup) -> str:
     """Initialised arrays: what synthesis makes read-only memory of."""
     lines = ["// The weights that are kept on chip.", "#pragma once", "#include <cmath>", "#include <cstdint>"]
+    lines += ['#include "terrace_math.h"'] if printed.numbers.needs_ap_int else []
     for view in module.regions[0].blocks[0].operations:
         operation = view.operation
         if operation.name != "memref.global":
             continue
         symbol, type_ = to_python(operation.attributes["sym_name"]), to_python(operation.attributes["type"])
         value = operation.attributes["initial_value"]
-        elements = dense_array(value) if isinstance(value, ir.DenseElementsAttr) else lookup(symbol)
-        kind = printed.numbers.global_type(ir.MemRefType(type_).element_type)
+        elements = dense_elements(value) if isinstance(value, ir.DenseElementsAttr) else lookup(symbol)
+        element = ir.MemRefType(type_).element_type
+        kind = printed.numbers.global_type(element)
         _check_range(operation, symbol, elements, printed.numbers.format)
+        _check_integers(operation, symbol, elements, element)
         lines += ["", f"// {symbol}: {'x'.join(map(str, shape_of(type_)))}"]
         lines += [f"static const {kind} {printed.globals[symbol]}[{math.prod(shape_of(type_))}] = {{"]
         texts = printed.numbers.elements(elements)
@@ -140,6 +144,15 @@ def _check_range(operation: ir.Operation, symbol: str, elements: np.ndarray, for
             f"'{symbol}' has elements from {low:g} to {high:g}, and {format_.text} holds {format_.smallest:g} to"
             f" {format_.largest:g}; choose more integer bits, or AP_SAT",
         )
+
+
+def _check_integers(operation: ir.Operation, symbol: str, elements: np.ndarray, element: ir.Type) -> None:
+    """Refuse weights that an integer of fewer bits than theirs would turn into other numbers."""
+    if not is_ap_int(element) or elements.size == 0:
+        return
+    low, high, top = int(elements.min()), int(elements.max()), 1 << (element.width - 1)
+    if low < -top or high >= top:
+        raise fail(operation, f"'{symbol}' has elements from {low} to {high}, and {element} holds {-top} to {top - 1}")
 
 
 def _script() -> str:

@@ -58,7 +58,9 @@ def _has_file(port: Port) -> bool:
 def _reads(port: Port, argument: int) -> str:
     if not _has_file(port):
         return f'  transfer(argv[{argument}], "rb", {port.name}, sizeof {port.name});'
-    value = f"{port.name}_file[i]" if port.c_type == port.file_type else f"number_of({port.name}_file[i])"
+    value = f"{port.name}_file[i]"
+    if port.c_type != port.file_type:
+        value = f"number_of({value})" if port.file_type == "float" else f"{port.c_type}({value})"
     element = f"{port.name}.write({value})" if port.is_stream else f"{port.name}[i] = {value}"
     return f"""\
   transfer(argv[{argument}], "rb", {port.name}_file, sizeof {port.name}_file);
@@ -69,7 +71,8 @@ def _writes(port: Port, argument: int) -> str:
     if not _has_file(port):
         return f'  transfer(argv[{argument}], "wb", {port.name}, sizeof {port.name});'
     value = f"{port.name}.read()" if port.is_stream else f"{port.name}[i]"
-    value = value if port.c_type == port.file_type else f"to_float({value})"
+    if port.c_type != port.file_type:
+        value = f"to_float({value})" if port.file_type == "float" else f"{port.file_type}({value})"
     return f"""\
   for (int i = 0; i < {port.elements}; i += 1) {port.name}_file[i] = {value};
   transfer(argv[{argument}], "wb", {port.name}_file, sizeof {port.name}_file);"""

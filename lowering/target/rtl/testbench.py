@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from terrace.lowering.target.hls.expressions import bits_in_files
 from terrace.lowering.target.hls.printer import identifier
 from terrace.lowering.target.rtl.circuit import Circuit, Load, Memory, Store
 from terrace.lowering.target.rtl.print_verilog import port_name
@@ -34,7 +35,12 @@ class Argument:
     @property
     def bytes(self) -> int:
         """Bytes of an element in files."""
-        return max(1, self.memory.width // 8)
+        return bits_in_files(self.memory.width) // 8
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether files hold more bits of an element than it has: copies of its sign."""
+        return 1 < self.memory.width < 8 * self.bytes
 
 
 def arguments_of(circuit: Circuit, times: Schedule) -> list[Argument]:
@@ -76,6 +82,14 @@ def _transfers(arguments: Sequence[Argument], call: str, file: str) -> str:
     )
 
 
+def _signed(argument: Argument) -> str:
+    return f"int{8 * argument.bytes}_t"
+
+
+def _copy(target: str, source: str, kind: str, argument: Argument) -> str:
+    return f"    for (int i = 0; i < {argument.elements}; ++i) {target}[i] = {kind}({source}[i]);"
+
+
 def _written(arguments: Sequence[Argument]) -> list[Argument]:
     return [a for a in arguments if a.written_banks]
 
@@ -83,9 +97,15 @@ def _written(arguments: Sequence[Argument]) -> list[Argument]:
 def csim_program(name: str, kernel: Sequence[str], arguments: Sequence[Argument], kinds: Sequence[str]) -> str:
     """The C++ of a kernel, whose arguments point to elements of `kinds`, and a main that calls it."""
     printed = "\n".join(kernel)
+    both = list(zip(arguments, kinds, strict=True))
     pointers = ", ".join(
-        f"reinterpret_cast<{kind} *>({a.memory.name})" for a, kind in zip(arguments, kinds, strict=True)
+        f"{a.memory.name}_numbers" if a.is_padded else f"reinterpret_cast<{kind} *>({a.memory.name})"
+        for a, kind in both
     )
+    padded = [(a, kind) for a, kind in both if a.is_padded]
+    numbers = "\n".join(f"static {kind} {a.memory.name}_numbers[{a.elements}];" for a, kind in padded)
+    taken = "\n".join(_copy(f"{a.memory.name}_numbers", a.memory.name, kind, a) for a, kind in padded)
+    given = "\n".join(_copy(a.memory.name, f"{a.memory.name}_numbers", _signed(a), a) for a, _ in padded)
     return f"""\
 #include "terrace_math.h"
 #include <cstdio>
@@ -95,12 +115,15 @@ def csim_program(name: str, kernel: Sequence[str], arguments: Sequence[Argument]
 
 {_FILES}
 {_arrays(arguments)}
+{numbers}
 
 int main(int, char **argv) {{
   std::FILE *vectors = open_or_exit(argv[2], "rb"), *results = open_or_exit(argv[3], "wb");
   for (int n = std::atoi(argv[1]); n > 0; --n) {{
 {_transfers(arguments, "fread", "vectors")}
+{taken}
     {identifier(name)}({pointers});
+{given}
 {_transfers(_written(arguments), "fwrite", "results")}
   }}
   return std::fclose(results);
@@ -115,6 +138,10 @@ template <typename T, std::size_t N> static T element(const T (&array)[N], std::
 }
 template <typename T, std::size_t N> static void set(T (&array)[N], std::size_t i, std::uint64_t value) {
   if (i < N) array[i] = static_cast<T>(value);
+}
+// The lowest bits of a value, and copies of their sign above them.
+[[maybe_unused]] static std::uint64_t extended(std::uint64_t value, int bits) {
+  return static_cast<std::uint64_t>(static_cast<std::int64_t>(value << (64 - bits)) >> (64 - bits));
 }
 
 // The flat number of an element of a bank: dimension `size` is cut in `banks`, cyclic or in blocks.
@@ -135,12 +162,14 @@ def rtl_program(name: str, arguments: Sequence[Argument], predicted: int) -> str
         for bank in argument.read_banks:
             port, value = f"top->{port_name(memory, bank)}", f"read_{port_name(memory, bank)}"
             at = _place(memory, bank, f"{port}_read_address")
-            reads.append(f"      const auto {value} = element({memory.name}, {at});")
+            mask = f" & {hex((1 << memory.width) - 1)}u" if argument.is_padded else ""
+            reads.append(f"      const auto {value} = element({memory.name}, {at}){mask};")
             shows.append(f"      {port}_read_data = {value};")
         for bank in argument.written_banks:
             port = f"top->{port_name(memory, bank)}"
             at = _place(memory, bank, f"{port}_write_address")
-            writes.append(f"      if ({port}_write) set({memory.name}, {at}, {port}_write_data);")
+            data = f"extended({port}_write_data, {memory.width})" if argument.is_padded else f"{port}_write_data"
+            writes.append(f"      if ({port}_write) set({memory.name}, {at}, {data});")
     cycle = "\n".join([*reads, *writes])
     shown = "\n".join(shows)
     return f"""\

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from terrace.dialects.base import to_python
-from terrace.lowering.evaluate import dense_array
 from terrace.lowering.target.hls.convert_loop_to_hls import PORT
+from terrace.lowering.target.hls.weights import dense_elements
 from terrace.mlir import func, ir, operation_of
 
 
@@ -36,7 +36,7 @@ def weights_of(module: ir.Operation) -> dict[tuple[str, int], str | np.ndarray]:
             if symbol is not None:
                 is_constant = symbol in globals_ and not is_weight(globals_[symbol])
                 found[callee, number] = (
-                    dense_array(globals_[symbol].attributes["initial_value"]) if is_constant else symbol
+                    dense_elements(globals_[symbol].attributes["initial_value"]) if is_constant else symbol
                 )
     return found
 

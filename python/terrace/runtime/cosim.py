@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from terrace.errors import PassError, TargetError, TerraceError
-from terrace.lowering.target.hls.expressions import HEADER, c_type
+from terrace.lowering.target.hls.expressions import c_type, needs_ap_int
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
 from terrace.lowering.target.rtl.circuit import pipelines
@@ -29,7 +29,7 @@ from terrace.lowering.target.rtl.weights import weights_of
 from terrace.mlir import create_context, ir, parse_module
 from terrace.parameter_archive import Array
 from terrace.processes import run_program
-from terrace.runtime.csim import FLAGS, find_compiler
+from terrace.runtime.csim import FLAGS, find_ap_types, find_compiler
 
 BUILD_SECONDS, RUN_SECONDS = 300, 300
 _SHOWN = 2000
@@ -125,7 +125,9 @@ def _cosim_kernel(
         path = Path(folder)
         (path / "vectors").write_bytes(_joined(inputs).tobytes())
         kinds = [c_type(type_) or "" for type_ in types]
-        _build_csim(path, csim_program(name, print_kernel(function, {}, Floats(), has_queues=False), arguments, kinds))
+        numbers = Floats(needs_ap_int(function.operation))
+        kernel = print_kernel(function, {}, numbers, has_queues=False)
+        _build_csim(path, csim_program(name, kernel, arguments, kinds), numbers)
         _build_rtl(path, design, rtl_program(name, arguments, design.latency))
         _execute([str(path / "csim"), str(count), "vectors", "expected"], path, RUN_SECONDS)
         printed = _execute([str(path / "rtl"), str(count), "vectors", "found"], path, RUN_SECONDS)
@@ -184,7 +186,8 @@ def make_vectors(
     for position, (argument, type_) in enumerate(zip(arguments, types, strict=True)):
         value, shape = fixed.get(position), argument.memory.shape
         if value is not None:
-            made.append(np.broadcast_to(np.reshape(value, shape), (count, *shape)).copy())
+            elements = np.asarray(value, f"int{8 * argument.bytes}") if argument.is_padded else value
+            made.append(np.broadcast_to(np.reshape(elements, shape), (count, *shape)).copy())
         else:
             made.append(np.stack([_elements(argument, type_, number, generator) for number in range(count)]))
     return made
@@ -198,7 +201,7 @@ def _elements(argument: Argument, type_: ir.Type, number: int, generator: np.ran
     if argument.memory.width == 1:
         return generator.integers(0, 2, shape, np.uint8)
     dtype = np.dtype(f"int{bits}")
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    low, high = -(1 << (argument.memory.width - 1)), (1 << (argument.memory.width - 1)) - 1
     extremes: list[Callable[[], Array]] = [
         lambda: np.full(shape, low, dtype),
         lambda: np.full(shape, high, dtype),
@@ -219,10 +222,11 @@ def find_verilator() -> str:
     return path
 
 
-def _build_csim(folder: Path, program: str) -> None:
-    (folder / "terrace_math.h").write_text(HEADER, encoding="utf-8")
+def _build_csim(folder: Path, program: str, numbers: Floats) -> None:
+    (folder / "terrace_math.h").write_text(numbers.header(), encoding="utf-8")
     (folder / "csim.cpp").write_text(program, encoding="utf-8")
-    _execute([find_compiler(), *FLAGS, "csim.cpp", "-o", "csim"], folder, BUILD_SECONDS)
+    include = [f"-isystem{find_ap_types()}"] if numbers.needs_ap_types else []
+    _execute([find_compiler(), *FLAGS, *include, "csim.cpp", "-o", "csim"], folder, BUILD_SECONDS)
 
 
 def _build_rtl(folder: Path, design: Design, program: str) -> None:

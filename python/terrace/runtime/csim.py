@@ -40,7 +40,7 @@ def find_compiler() -> str:
 
 
 def find_ap_types() -> Path:
-    """The folder of ap_fixed.h, ap_int.h and hls_stream.h, which the package hls4ml has. Raises TargetError.
+    """The folder of ap_fixed.h and ap_int.h, which the package hls4ml has. Raises TargetError.
 
     The package is found and not imported: that takes seconds, and none of it is needed.
     """
@@ -50,8 +50,8 @@ def find_ap_types() -> Path:
         if (folder / "ap_fixed.h").exists():
             return folder
     raise TargetError(
-        "simulating a design with fixed-point numbers or streams needs the headers of Vitis HLS's types, which hls4ml"
-        " brings; install them with `pip install mlir-terrace[hls]`"
+        "simulating a design with fixed-point numbers, or with integers of other than 8, 16, 32 and 64 bits, needs the"
+        " headers of Vitis HLS's types, which hls4ml brings; install them with `pip install mlir-terrace[hls]`"
     )
 
 
