@@ -114,8 +114,10 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class SetHardwareAttributes(Pass):
-    """Pipeline and unroll the loops of kernels, and cut arrays into banks, within `max_unroll` copies of a body, `dsp`
-    multiplier blocks and `bram` blocks of RAM (36 Kb)."""
+    """Pipeline and unroll the loops of kernels, and cut arrays into banks, under a budget.
+
+    It is `max_unroll` copies of a body, `dsp` multiplier blocks and `bram` blocks of RAM (36 Kb).
+    """
 
     name = "set-hardware-attributes"
     max_unroll: int = 16

@@ -167,13 +167,11 @@ Action = Load | Store | Write
 
 def needs(action: Action) -> tuple[Node, ...]:
     """The values that an action takes."""
-    return (
-        (action.address,)
-        if isinstance(action, Load)
-        else (
-            (action.address, action.data, action.enable) if isinstance(action, Store) else (action.data, action.enable)
-        )
-    )
+    if isinstance(action, Load):
+        return (action.address,)
+    if isinstance(action, Store):
+        return (action.address, action.data, action.enable)
+    return (action.data, action.enable)
 
 
 @dataclasses.dataclass(eq=False)
