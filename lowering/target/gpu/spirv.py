@@ -15,7 +15,7 @@ from terrace.dialects.loop import SUBGROUP_SIZE
 from terrace.errors import CompileError
 from terrace.lowering.target.gpu.convert_loop_to_gpu import ConvertLoopToGpu
 from terrace.mlir import func, gpu, ir
-from terrace.passes import Pass, UpstreamPass, run_passes
+from terrace.passes import Pass, UpstreamPass, UpstreamPassError, run_passes
 
 _ENVIRONMENT = (
     "#spirv.target_env<#spirv.vce<v1.3, [Shader, Int8, Int16, Int64, Float16, Float64],"
@@ -67,7 +67,7 @@ def spirv_kernels(module: ir.Operation) -> list[SpirvKernel]:
         run_passes(spirv_passes(), module)
         workgroups = _nest(module)
         run_passes([UpstreamPass("gpu-module-to-binary")], module)
-    except ir.MLIRError as error:
+    except UpstreamPassError as error:
         raise CompileError(f"SPIR-V cannot say what a kernel does:\n{error}") from error
     binaries = {
         str(to_python(view.operation.attributes["sym_name"])): _object(view.operation)
