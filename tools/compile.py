@@ -204,6 +204,8 @@ def _cosim(lowered: Lowered, vectors: int) -> None:
     found = cosim(lowered.ir[HARDWARE_LEVEL], vectors, weights=lowered.parameters)
     progress.hide()
     print(found)
+    if not found.simulated:
+        raise CompileError("nothing was simulated: no kernel has SystemVerilog")
     if not found.passed:
         raise CompileError("a kernel's SystemVerilog gives other results than its C++, or takes other cycles")
 

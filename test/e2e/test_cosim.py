@@ -219,7 +219,8 @@ def test_what_has_no_circuit_is_listed_with_the_reason() -> None:
     """Nothing is built for a kernel of floats: Verilator is not needed."""
     text = lower_mlir(FLOAT, {"w": np.zeros((4, 4), np.float32)}, target="hls", until="hls").ir["hls"]
     report = cosim(text, 3)
-    assert report.passed and "matmul_4x4: not simulated: " in str(report)
+    assert str(report).startswith("matmul_4x4: not simulated: ")
+    assert not report.passed, "a check of nothing passes nothing"
     assert "op computes with floating point, which has no circuit here; quantize the model" in str(report)
 
 
@@ -238,6 +239,8 @@ def test_a_report_fails_by_results_or_by_cycles() -> None:
     assert good.passed and CosimReport([good]).passed
     for bad in ({"mismatches": 1}, {"cycles": (7, 8)}, {"cycles": (6, 7)}):
         assert not CosimReport([good, dataclasses.replace(good, **bad)]).passed
+    refused = KernelCosim("l", refused="it computes with floating point")
+    assert CosimReport([good, refused]).passed and not CosimReport([refused]).passed
 
 
 @needs_verilator

@@ -70,14 +70,18 @@ class CosimReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every kernel that has SystemVerilog passed."""
-        return all(row.passed or row.refused for row in self.rows)
+        """Whether there are kernels that have SystemVerilog, and all of them passed."""
+        simulated = self.simulated
+        return bool(simulated) and all(row.passed for row in simulated)
+
+    @property
+    def simulated(self) -> list[KernelCosim]:
+        """The rows of the kernels that have SystemVerilog."""
+        return [row for row in self.rows if not row.refused]
 
     def __str__(self) -> str:
         table = [("kernel", "vectors", "mismatches", "predicted cycles", "simulated cycles", "II", "status")]
-        for row in self.rows:
-            if row.refused:
-                continue
+        for row in self.simulated:
             low, high = row.cycles
             simulated = str(low) if low == high else f"{low} to {high}"
             intervals = " ".join(f"{name}:{ii}" for name, ii in row.intervals.items())
@@ -85,6 +89,7 @@ class CosimReport:
             table.append((row.kernel, *counts, "pass" if row.passed else "FAIL"))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in table]
+        lines = lines if self.simulated else []
         lines += [f"{row.kernel}: not simulated: {row.refused}" for row in self.rows if row.refused]
         return "\n".join(lines)
 
