@@ -15,7 +15,8 @@ from terrace.lowering.transforms.observe_ranges import ObserveRanges
 from terrace.mlir import ir, operation_of, parse_module
 from terrace.passes import describe_location, run_passes
 from terrace.runtime.model import CompiledModel
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 
 QUANTIZATION_OPTIONS = {
     "quantize": '"int8" to compute in int8, with scales of the samples of "calibration"',

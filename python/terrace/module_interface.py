@@ -14,7 +14,8 @@ from terrace.lowering.evaluate import NUMPY_TYPES
 from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
 from terrace.mlir import DYNAMIC, func, ir
 from terrace.parameter_archive import ParameterInfo
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 
 SIGNATURE = "terrace_signature"
 """The attribute of @main that carries the model's signature through the levels, as JSON."""

@@ -11,7 +11,8 @@ from terrace.errors import TargetError
 from terrace.lowering.target.iree.compiler import compile_program
 from terrace.runtime.gpu import describe_gpu
 from terrace.runtime.model import CompiledModel
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 from terrace.tools.translate import main
 
 try:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from terrace.artifact import Artifact, State
 from terrace.lowering.target.iree.compiler import iree_compile_path
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 
 FLAGS = (
     "--iree-hal-target-device=local",

@@ -30,7 +30,7 @@ LAYERS = (
     ("terrace.lowering",),
     ("terrace.dialects",),
     (
-        *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature"),
+        *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature", "terrace.structure"),
         *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip", "terrace.report"),
         *("terrace.cache", "terrace.cache_key", "terrace.number_format"),
     ),

@@ -17,7 +17,8 @@ from runtime_programs import (
     positional,
 )
 from terrace.artifact import Artifact, write_artifact
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 from terrace.tools.run import main
 
 

@@ -39,7 +39,8 @@ from terrace.runtime.buffers import import_array
 from terrace.runtime.device import cpu_device, default_threads
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report
-from terrace.signature import DTYPES, Leaf, Signature, Tree
+from terrace.signature import DTYPES, Leaf, Signature
+from terrace.structure import Tree
 
 
 def run_python(code: str, *arguments: str) -> str:

@@ -13,7 +13,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from terrace.errors import ArtifactError, InputError
-from terrace.signature import DTYPES, Leaf, Signature, Tree, describe
+from terrace.signature import DTYPES, Leaf, Signature
+from terrace.structure import Tree, describe
 
 Point = namedtuple("Point", ["x", "y"])
 
@@ -184,6 +185,67 @@ def test_fields_are_enough_for_a_dataclass() -> None:
     signature.flatten((SimpleNamespace(logits=X, hidden=MASK),), {})
     with pytest.raises(InputError, match=r"args\[0\]: expected a dataclass like .*Encoding .*give it hidden"):
         signature.flatten((SimpleNamespace(logits=X),), {})
+
+
+NAMED = (X, MASK, 3)
+LEAVES = [Leaf("tensor", [2, 3]), Leaf("tensor", [2]), Leaf("constant", value=3)]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((X, MASK), {"k": 3}),
+        ((X,), {"mask": MASK, "k": 3}),
+        ((), {"k": 3, "mask": MASK, "x": X}),
+        ((X, MASK, 3), {}),
+    ],
+)
+def test_arguments_bind_by_position_or_by_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    signature = dataclasses.replace(signature_of((0, 0), {"k": 0}, LEAVES), parameters=["x", "mask", "k", "other"])
+    assert [id(leaf) for leaf in round_trip(signature).flatten(args, kwargs)] == [id(leaf) for leaf in NAMED]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((X,), {"x": X, "mask": MASK, "k": 3}, "argument 'x' is given twice"),
+        ((X,), {"mask": MASK}, r"argument 'k' is missing; the model was compiled with \(x, mask, k\)"),
+        ((X, MASK), {"k": 3, "m": 1}, "argument 'm' is none of the model's"),
+        ((X, MASK, 3, 4), {}, "argument 'other' was left out when the model was compiled"),
+        ((X, MASK, 3, 4, 5), {}, "args: expected 2 positional arguments, found 5"),
+    ],
+)
+def test_arguments_that_do_not_bind(args: tuple[Any, ...], kwargs: dict[str, Any], message: str) -> None:
+    signature = dataclasses.replace(signature_of((0, 0), {"k": 0}, LEAVES), parameters=["x", "mask", "k", "other"])
+    with pytest.raises(InputError, match=message):
+        signature.flatten(args, kwargs)
+
+
+def test_an_argument_without_a_name_goes_by_position() -> None:
+    signature = dataclasses.replace(signature_of((0, 0), {}, LEAVES[:2]), parameters=["", "mask"])
+    assert signature.flatten((X,), {"mask": MASK})[1] is MASK
+    with pytest.raises(InputError, match="argument 'x' is none of the model's"):
+        signature.flatten((), {"mask": MASK, "x": X})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "good", "bad"),
+    [
+        ("float32", [0.5, 3, math.inf], [True, "1"]),
+        ("int8", [127, -128], [128, -129, 1.0, True]),
+        ("uint16", [0, 65535], [-1, 65536]),
+        ("bool", [True], [0, 1.0]),
+    ],
+)
+def test_a_number_is_a_tensor_of_rank_0(dtype: str, good: list[Any], bad: list[Any]) -> None:
+    signature = signature_of((0,), {}, [Leaf("tensor", [], dtype)])
+    for value in good:
+        assert signature.flatten((value,), {}) == [value]
+    for value in bad:
+        with pytest.raises(InputError, match=rf"args\[0\]: expected {dtype}\[\]"):
+            signature.flatten((value,), {})
+    with pytest.raises(InputError, match="expected a tensor"):
+        signature_of((0,), {}, [Leaf("tensor", [1], dtype)]).flatten((good[0],), {})
 
 
 @pytest.mark.parametrize(

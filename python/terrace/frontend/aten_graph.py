@@ -18,7 +18,8 @@ from terrace.frontend.symbols import lift_symbols
 from terrace.frontend.tree import leaf_of_value
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.mlir import ir, load_torch_dialects
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 
 aten = torch.ops.aten
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +21,9 @@ from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 
 aten = torch.ops.aten
+
+PARAMETER_NAMES = "terrace_parameter_names"
+"""The entry of an exported graph's "meta" that holds the names of the model's positional parameters."""
 
 KEPT_WHOLE = {
     # The graph dialect has these; decomposed, nobody could tell what they were.
@@ -72,7 +76,7 @@ def export_program(
         raise ModelImportError(f"expected an nn.Module or an ExportedProgram, got {type(model).__name__}")
     try:
         with torch.no_grad(), whole_stack_traces():
-            return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+            exported = torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:
         where = user_line_of_exception(error.__traceback__)
@@ -80,6 +84,18 @@ def export_program(
             f"torch.export could not export {type(model).__name__}{f' (at {where})' if where else ''}:\n{error}\n"
             "Make `torch.export.export(model, args, kwargs, strict=False)` work first."
         ) from error
+    exported.graph_module.meta[PARAMETER_NAMES] = positional_names(model)
+    return exported
+
+
+def positional_names(model: torch.nn.Module) -> list[str]:
+    """The names of the parameters of `forward` that may be given by position; "" for one that has no other way."""
+    names = []
+    for parameter in inspect.signature(model.forward).parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            break
+        names.append("" if parameter.kind == parameter.POSITIONAL_ONLY else parameter.name)
+    return names
 
 
 def decompose(program: ExportedProgram) -> ExportedProgram:

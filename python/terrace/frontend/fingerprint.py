@@ -15,6 +15,7 @@ from torch.export.graph_signature import InputKind
 
 from terrace.frontend.program import tensor_identity, tensors_of
 from terrace.frontend.source import innermost_user_frame
+from terrace.frontend.tree import parameter_names
 
 PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.layout, torch.device, torch.memory_format)
 SYMBOLIC = (torch.SymBool, torch.SymFloat, torch.SymInt)
@@ -37,7 +38,7 @@ def fingerprint(exported: ExportedProgram) -> str | None:
 def _lines(exported: ExportedProgram) -> Iterator[str]:
     yield f"default {torch.get_default_dtype()}"
     call = exported.call_spec
-    yield _without_address(f"call {call.in_spec!r} {call.out_spec!r}")
+    yield _without_address(f"call {parameter_names(exported)} {call.in_spec!r} {call.out_spec!r}")
     for spec in exported.graph_signature.input_specs:
         if spec.kind in (InputKind.CUSTOM_OBJ, InputKind.TOKEN):
             raise _NoText

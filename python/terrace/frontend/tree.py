@@ -13,8 +13,10 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils._pytree import TreeSpec
 
 from terrace.errors import ModelImportError
+from terrace.frontend.export import PARAMETER_NAMES
 from terrace.frontend.program import Program
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 
 SCALARS = ((torch.SymBool, "bool"), (torch.SymInt, "int64"), (torch.SymFloat, "float64"))
 
@@ -38,6 +40,7 @@ def signature_of(exported: ExportedProgram, decomposed: ExportedProgram, program
         tree_of(call.out_spec, iter(outputs)),
         output_leaves,
         ranges_of(decomposed),
+        parameter_names(exported),
     )
 
 
@@ -76,7 +79,15 @@ def tree_of(spec: TreeSpec, leaves: Iterator[Leaf | None]) -> Tree:
     if spec.is_leaf():
         return Tree("none" if next(leaves) is None else "leaf")
     kind, keys, type_name = container_of(spec)
-    return Tree(kind, [tree_of(child, leaves) for child in spec.children()], keys, type_name)
+    items = dict(zip(keys, spec.children(), strict=True)) if keys else dict(enumerate(spec.children()))
+    trees = {key: tree_of(child, leaves) for key, child in items.items()}
+    if kind == "dataclass":
+        # PyTorch leaves out the fields that are None.
+        names = [*dict.fromkeys([*none_fields(spec), *keys])]
+        order = [field.name for field in dataclasses.fields(spec.type)]
+        keys = sorted(names, key=order.index)
+        trees = {name: trees.get(name, Tree("none")) for name in keys}
+    return Tree(kind, list(trees.values()), keys, type_name)
 
 
 def container_of(spec: TreeSpec) -> tuple[Any, list[Any], str]:
@@ -86,8 +97,8 @@ def container_of(spec: TreeSpec) -> tuple[Any, list[Any], str]:
         is_dict = spec.type in (dict, OrderedDict)
         return kinds[spec.type], list(spec.context) if is_dict else [], ""
     if isinstance(spec.type, type) and spec.type.__module__ == "torch.return_types":
-        # PyTorch's own result pairs, such as those of torch.max, come back as plain tuples.
-        return "tuple", [], ""
+        # PyTorch's own named results, such as those of torch.max.
+        return "namedtuple", list(spec.type.__match_args__), class_name(spec.type)
     named = spec.context if isinstance(spec.context, type) else spec.type
     if isinstance(named, type) and issubclass(named, tuple) and hasattr(named, "_fields"):
         return "namedtuple", list(named._fields), class_name(named)
@@ -100,8 +111,36 @@ def container_of(spec: TreeSpec) -> tuple[Any, list[Any], str]:
 
 
 def dataclass_keys(spec: TreeSpec) -> list[str]:
-    """The fields that the children stand for: PyTorch keeps (present fields, fields that are None) as context."""
-    return [str(name) for name in spec.context[0]]
+    """The fields that the children stand for.
+
+    PyTorch keeps (present fields, fields that are None) as context of a dataclass; Hugging Face's ModelOutput, which is
+    a dictionary too, its keys.
+    """
+    names = spec.context[0] if is_registered_by_pytorch(spec) else spec.context
+    return [str(name) for name in names]
+
+
+def none_fields(spec: TreeSpec) -> list[str]:
+    """The fields of a dataclass that are None, and have no child."""
+    if is_registered_by_pytorch(spec):
+        return [str(name) for name in spec.context[1]]
+    return [field.name for field in dataclasses.fields(spec.type) if field.name not in spec.context]
+
+
+def is_registered_by_pytorch(spec: TreeSpec) -> bool:
+    """Whether a dataclass is a pytree by torch.export.register_dataclass."""
+    return len(spec.context) == 2 and all(isinstance(names, list) for names in spec.context)
+
+
+def parameter_names(exported: ExportedProgram) -> list[str]:
+    """The names of the positional arguments that a call may give by name, in order."""
+    given: list[str] | None = exported.graph_module.meta.get(PARAMETER_NAMES)
+    if given is not None:
+        return given
+    # A program that the user exported knows the names of what was given, of which the first are positional.
+    names = exported.module_call_graph[0].signature.forward_arg_names or []  # type: ignore[union-attr]
+    assert exported.call_spec.in_spec is not None
+    return list(names)[: exported.call_spec.in_spec.child(0).num_children]
 
 
 def class_name(cls: type) -> str:

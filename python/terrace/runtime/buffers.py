@@ -15,7 +15,7 @@ import iree.runtime as rt
 import numpy as np
 
 from terrace.parameter_archive import Array, numpy_dtype
-from terrace.signature import dtype_name
+from terrace.structure import dtype_name
 
 ALIGNMENT = 64
 """What IREE's CPU kernels assume of every buffer."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from terrace.artifact import Artifact
 from terrace.runtime.program import Program
-from terrace.signature import Leaf, Signature, Tree
+from terrace.signature import Leaf, Signature
+from terrace.structure import Tree
 from terrace.target import Target
 
 COPIED = (1 << 19, 1 << 22, 1 << 25, 1 << 28)

@@ -17,7 +17,8 @@ from terrace.runtime.device import default_threads
 from terrace.runtime.open_program import open_program
 from terrace.runtime.profile import Profile
 from terrace.runtime.report import Report, report_of
-from terrace.signature import Leaf, Signature, dtype_name
+from terrace.signature import Leaf, Signature
+from terrace.structure import dtype_name
 
 if TYPE_CHECKING:
     from terrace.runtime.cosim import CosimReport
@@ -88,9 +89,9 @@ class CompiledModel:
         """What the program takes of the arguments' leaves."""
         arrays: list[Array] = []
         for leaf, value, path in zip(self.signature.input_leaves, leaves, self._input_paths, strict=True):
-            if leaf.kind == "tensor":
+            if leaf.kind == "tensor" and not isinstance(value, (bool, int, float)):
                 arrays.append(_to_numpy(value, path))
-            elif leaf.kind == "scalar":
+            elif leaf.kind != "constant":
                 arrays.append(np.asarray(value, numpy_dtype(leaf.dtype)))
         return arrays
 

@@ -22,7 +22,7 @@ from terrace.parameter_archive import Array, MappedParameters, write_archive
 from terrace.runtime.limits import measure_limits
 from terrace.runtime.profile import Event, Profile, make_profile
 from terrace.runtime.program import PARAMETER_SCOPE
-from terrace.signature import dtype_name
+from terrace.structure import dtype_name
 
 SECONDS = 1.0
 """About how long each of the two measured runs takes."""

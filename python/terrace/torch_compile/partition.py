@@ -20,7 +20,8 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 from torch.fx.passes.utils.fuser_utils import fuse_by_partitions
 
 from terrace.frontend.program import ASSERTIONS, is_random
-from terrace.signature import DTYPES, dtype_name
+from terrace.signature import DTYPES
+from terrace.structure import dtype_name
 
 NUMBERS = (torch.SymInt, torch.SymFloat, torch.SymBool, int, float)
 REGION = "terrace_region_"
