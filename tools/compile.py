@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, BinaryIO, TypeVar
 
 from terrace import progress
-from terrace.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, write_artifact
+from terrace.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, Artifact, write_artifact
 from terrace.compiler import PRECISIONS, Lowered, build, build_mlir, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
 from terrace.files import new_files, write_file
@@ -27,6 +27,7 @@ from terrace.lowering.registry import load_passes
 from terrace.parameter_archive import write_archive
 from terrace.runtime.report import Report, report_of
 from terrace.target import GPUS, TARGETS, Target
+from terrace.tools.written import tell_written
 
 T = TypeVar("T")
 
@@ -168,7 +169,7 @@ def _run(options: argparse.Namespace) -> None:
         report = _write_levels(options)
     else:
         artifact = _compile(options, build, build_mlir)
-        write_artifact(options.output, artifact)
+        _write_artifact(options.output, artifact)
         report = report_of(artifact.report, artifact.layers, artifact.signature, artifact.target)
     if options.report == "-":
         progress.hide()
@@ -183,6 +184,7 @@ def _write_levels(options: argparse.Namespace) -> Report:
     lowered: Lowered = _compile(options, lower, lower_mlir, until=until)
     if options.dump_dir:
         _dump(options.dump_dir, lowered)
+        tell_written(options.dump_dir)
     if options.emit == VERILOG:
         from terrace.lowering.target.rtl.design import verilog
 
@@ -192,7 +194,7 @@ def _write_levels(options: argparse.Namespace) -> Report:
             raise CompileError(f"there is no level '{options.emit}' with this target; it has {', '.join(lowered.ir)}")
         _write_text(options.output, lowered.ir[options.emit])
     elif options.output:
-        write_artifact(options.output, lowered.artifact())
+        _write_artifact(options.output, lowered.artifact())
     if options.cosim:
         _cosim(lowered, options.vectors)
     return lowered.drawable_report()
@@ -333,6 +335,12 @@ def _write_text(output: str | None, text: str) -> None:
         print(text, end="", flush=True)
         return
     write_file(output, text)
+    tell_written(output)
+
+
+def _write_artifact(output: str, artifact: Artifact) -> None:
+    write_artifact(output, artifact)
+    tell_written(output)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.model import CompiledModel, load
 from terrace.signature import Leaf, Signature
+from terrace.tools.written import tell_written
 
 _EPILOG = """\
 Inputs and outputs are in the order of the signature's leaves (--signature prints it). An .npy file holds one array, an
@@ -111,6 +112,7 @@ def _run(options: argparse.Namespace) -> None:
         profile.save_trace(options.trace)
     if options.report:
         model.report().to_html(options.report, title=Path(options.model).stem, profile=profile)
+    tell_written(*options.output, *filter(None, (options.trace, options.report)))
 
 
 def _timed_call(model: CompiledModel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:

@@ -20,6 +20,7 @@ from terrace.lowering.target.iree.extern import extern_program
 from terrace.mlir import create_context, ir, parse_module
 from terrace.passes import run_passes
 from terrace.target import GPUS, Target
+from terrace.tools.written import tell_written
 
 _EPILOG = """\
 INPUT is a text at the level "graph", "kernel" or "loop", such as `terrace-compile --target vulkan --emit loop` writes.
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_file(options.output, _only(kernels).binary)
         else:
             _write_all(options.output_dir, kernels)
+        tell_written(options.output or options.output_dir)
     except (TerraceError, OSError) as error:
         print(f"terrace-translate: error: {error}", file=sys.stderr)
         return 1

@@ -125,7 +125,7 @@ def build(
     resolved, checked = _resolve(target), _check_options(options)
     _check_precision(precision)
     with progress.stage("export"):
-        exported = export_program(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
+        exported = export_program(model, args, kwargs, dynamic_shapes)
 
     def lookup(found: Artifact, declared: Mapping[str, ParameterInfo]) -> Lookup | None:
         symbols = symbols_of(exported, [state.name for state in found.states])

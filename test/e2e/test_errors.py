@@ -60,7 +60,7 @@ def test_an_unsupported_op_leaves_a_reproducer(tmp_path: Path, monkeypatch: pyte
         ((torch.ones(3, 5),), r"args\[0\]: expected float32\[3, 4\], found float32\[3, 5\]"),
         ((torch.ones(3),), r"args\[0\]: expected float32\[3, 4\], found float32\[3\]"),
         ((torch.ones(3, 4, dtype=torch.float64),), r"expected float32\[3, 4\], found float64\[3, 4\]; convert it"),
-        ((), "args: expected 1 positional arguments, found 0"),
+        ((), "argument .input. is missing; the model was compiled with .*input"),
         ((torch.ones(3, 4), 1), "args: expected 1 positional arguments, found 2"),
         (([[1.0]],), r"args\[0\]: expected a tensor"),
         ((torch.ones(3, 4, device="meta"),), r"args\[0\]: expected a tensor on the CPU"),
@@ -211,3 +211,42 @@ def test_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        (
+            torch.ones(3, 4),
+            None,
+            r"args must be a tuple, .*write \(x,\) for one; got Tensor \(.*test_errors\.py:\d+\)",
+        ),
+        ("x", None, "args must be a tuple, .*got str"),
+        ((), [torch.ones(3, 4)], r"kwargs must be a dict, .*got list \(.*test_errors\.py:\d+\)"),
+    ],
+)
+def test_arguments_that_are_no_tuple_or_dict(args: Any, kwargs: Any, message: str) -> None:
+    with pytest.raises(terrace.ModelImportError, match=message):
+        terrace.compile(nn.Linear(4, 2), args, kwargs)
+
+
+class Noisy(nn.Module):
+    """Code of a user that asks for the mode."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if self.training else x
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), r"'1' \(BatchNorm1d\)"), (Noisy(), "Noisy")],
+)
+def test_a_model_in_train_mode_warns_at_the_users_line(model: nn.Module, named: str) -> None:
+    with pytest.warns(UserWarning, match=rf"in train mode, in which {named} computes .* model\.eval\(\)") as caught:
+        terrace.compile(model, (torch.ones(3, 4),))
+    assert {warning.filename for warning in caught if "train mode" in str(warning.message)} == {__file__}
+
+
+@pytest.mark.filterwarnings("error:the model is in train mode")
+def test_a_model_without_modes_does_not_warn() -> None:
+    terrace.compile(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0), nn.ReLU()), (torch.ones(3, 4),))

@@ -36,7 +36,7 @@ LAYERS = (
     ),
     (
         *("terrace.files", "terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
-        *("terrace.logging", "terrace.progress"),
+        *("terrace.logging", "terrace.progress", "terrace.callers"),
     ),
 )
 

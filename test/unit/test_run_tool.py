@@ -44,7 +44,9 @@ def test_files_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
     np.save("x.npy", value)
     assert main(["double.terrace", "--input", "x.npy", "--output", "y.npy"]) == 0
     np.testing.assert_array_equal(np.load("y.npy"), 2 * value)
-    assert re.fullmatch(r"1 call: min [\d.]+ ms, median [\d.]+ ms, [\d.]+ calls/s\n", capsys.readouterr().out)
+    told = capsys.readouterr()
+    assert re.fullmatch(r"1 call: min [\d.]+ ms, median [\d.]+ ms, [\d.]+ calls/s\n", told.out)
+    assert told.err == f"wrote y.npy: {Path('y.npy').stat().st_size} B\n"
 
 
 def test_repeat_and_threads(capsys: pytest.CaptureFixture[str]) -> None:

@@ -500,6 +500,20 @@ def test_report() -> None:
     assert Report([]).mac_share == 1.0 and "0 of 0" in str(Report([]))
 
 
+def test_a_model_and_its_report_show_themselves() -> None:
+    rows = [
+        {"kernel": "a<b>", "op": "conv2d", "shape": [2], "macs": 9, "bytes": 8, "by": "iree", "why": "", "calls": 1}
+    ]
+    model = CompiledModel(aliases_artifact(report=rows))
+    text = str(model).splitlines()
+    assert text[0].startswith("compiled model for ") and text[-1].endswith("0.00% of the MACs run Terrace's code")
+    paths = [*model.signature.input_paths(), *model.signature.output_paths()]
+    assert [line.strip().partition(":")[0] for line in text[1 : 1 + len(paths)]] == paths
+    page = model._repr_html_()
+    assert page.startswith("<pre>compiled model") and "a&lt;b&gt;" in page and "<b>" not in page
+    assert page.endswith(model.report()._repr_html_())
+
+
 def test_a_program_that_does_not_fit_its_signature_is_an_error() -> None:
     artifact = aliases_artifact()
     few = dataclasses.replace(artifact, signature=positional([tensor([4, 16])], [tensor([4, 16])]))

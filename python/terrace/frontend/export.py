@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.export.exported_program import (
 )
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
+from terrace.callers import calling_line, warn
 from terrace.errors import ModelImportError
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
@@ -62,11 +63,11 @@ KEPT_WHOLE = {
 
 
 def export_program(
-    model: torch.nn.Module | ExportedProgram, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any
+    model: torch.nn.Module | ExportedProgram, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic_shapes: Any
 ) -> ExportedProgram:
     """`model` as an ExportedProgram; raises `ModelImportError` with the user's line if PyTorch cannot export it."""
     if isinstance(model, ExportedProgram):
-        if args or kwargs or dynamic_shapes is not None:
+        if len(args) or kwargs or dynamic_shapes is not None:
             raise ModelImportError(
                 "an ExportedProgram already has its example inputs and dynamic shapes: pass it alone, "
                 "or pass the nn.Module"
@@ -74,9 +75,12 @@ def export_program(
         return model
     if not isinstance(model, torch.nn.Module):
         raise ModelImportError(f"expected an nn.Module or an ExportedProgram, got {type(model).__name__}")
+    check_arguments(model, args, kwargs)
     try:
         with torch.no_grad(), whole_stack_traces():
-            exported = torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+            exported = torch.export.export(
+                model, tuple(args), dict(kwargs or {}), dynamic_shapes=dynamic_shapes, strict=False
+            )
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:
         where = user_line_of_exception(error.__traceback__)
@@ -86,6 +90,37 @@ def export_program(
         ) from error
     exported.graph_module.meta[PARAMETER_NAMES] = positional_names(model)
     return exported
+
+
+def check_arguments(model: torch.nn.Module, args: Any, kwargs: Any) -> None:
+    """Refuse arguments that are no tuple and no dict, and warn of a model that trains."""
+    if not isinstance(args, (tuple, list)):
+        raise ModelImportError(
+            f"args must be a tuple, the positional arguments of the model: write (x,) for one; got"
+            f" {type(args).__name__} ({calling_line()})"
+        )
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise ModelImportError(
+            f"kwargs must be a dict, the keyword arguments of the model; got {type(kwargs).__name__} ({calling_line()})"
+        )
+    trains = [
+        f"'{name}' ({type(module).__name__})" if name else type(module).__name__
+        for name, module in model.named_modules()
+        if behaves_as_in_training(module)
+    ]
+    if trains:
+        more = f" and {len(trains) - 1} more" if len(trains) > 1 else ""
+        warn(
+            f"the model is in train mode, in which {trains[0]}{more} computes something else than in inference: call"
+            " model.eval() before compiling"
+        )
+
+
+def behaves_as_in_training(module: torch.nn.Module) -> bool:
+    """Whether a module is in train mode and its own code asks for that. One that drops nothing behaves as in eval."""
+    code = getattr(type(module).forward, "__code__", None)
+    drops = [value for name in ("p", "dropout") if isinstance(value := getattr(module, name, None), (int, float))]
+    return module.training and code is not None and "training" in code.co_names and 0 not in drops
 
 
 def positional_names(model: torch.nn.Module) -> list[str]:

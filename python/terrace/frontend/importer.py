@@ -51,7 +51,7 @@ def import_model(
     The model is exported as it is, in training or evaluation mode, and is not written. Raises `ModelImportError`.
     """
     load_torch_dialects(context)
-    exported = export_program(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
+    exported = export_program(model, args, kwargs, dynamic_shapes)
     decomposed = decompose(exported)
     program = read_program(decomposed)
     signature = signature_of(exported, decomposed, program)

@@ -98,7 +98,7 @@ def container_of(spec: TreeSpec) -> tuple[Any, list[Any], str]:
         return kinds[spec.type], list(spec.context) if is_dict else [], ""
     if isinstance(spec.type, type) and spec.type.__module__ == "torch.return_types":
         # PyTorch's own named results, such as those of torch.max.
-        return "namedtuple", list(spec.type.__match_args__), class_name(spec.type)
+        return "namedtuple", list(vars(spec.type)["__match_args__"]), class_name(spec.type)
     named = spec.context if isinstance(spec.context, type) else spec.type
     if isinstance(named, type) and issubclass(named, tuple) and hasattr(named, "_fields"):
         return "namedtuple", list(named._fields), class_name(named)
@@ -138,7 +138,7 @@ def parameter_names(exported: ExportedProgram) -> list[str]:
     if given is not None:
         return given
     # A program that the user exported knows the names of what was given, of which the first are positional.
-    names = exported.module_call_graph[0].signature.forward_arg_names or []  # type: ignore[union-attr]
+    names = exported.module_call_graph[0].signature.forward_arg_names or []
     assert exported.call_spec.in_spec is not None
     return list(names)[: exported.call_spec.in_spec.child(0).num_children]
 

@@ -49,9 +49,9 @@ _RENAMED = {
 
 _SYSTEM_FEATURES = frozenset({
     "cldemote", "clflushopt", "clwb", "clzero", "cmov", "cx16", "cx8", "enqcmd", "fsgsbase", "fxsr", "hreset",
-    "invpcid", "kl", "lwp", "mwaitx", "pku", "prfchw", "ptwrite", "rdpid", "rdpru", "rtm", "sahf", "serialize",
-    "sgx", "shstk", "tsxldtrk", "uintr", "waitpkg", "wbnoinvd", "widekl", "x87", "xsave", "xsavec", "xsaveopt",
-    "xsaves",
+    "invpcid", "kl", "lwp", "movdir64b", "movdiri", "mwaitx", "pku", "prefetchi", "prfchw", "ptwrite", "rdpid",
+    "rdpru", "rdseed", "rtm", "sahf", "serialize", "sgx", "shstk", "tsxldtrk", "uintr", "waitpkg", "wbnoinvd",
+    "widekl", "x87", "xsave", "xsavec", "xsaveopt", "xsaves",
 })  # fmt: skip
 """Features that LLVM finds by itself where Linux may hide them (in a virtual machine), and no kernel uses."""
 

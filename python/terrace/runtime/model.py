@@ -12,6 +12,7 @@ import numpy as np
 from terrace.artifact import HARDWARE_LEVEL, TEXTS, Artifact, read_artifact, write_artifact
 from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
+from terrace.report.words import escape
 from terrace.runtime.buffers import addresses_of
 from terrace.runtime.device import default_threads
 from terrace.runtime.open_program import open_program
@@ -62,6 +63,26 @@ class CompiledModel:
         self._returned = [
             leaf for leaf in artifact.signature.output_leaves if leaf.kind != "constant" and leaf.alias is None
         ]
+
+    def __str__(self) -> str:
+        """What it takes and gives, how large it is, and whose code runs it."""
+        signature, report = self.signature, self.report()
+        places = [
+            *zip(signature.input_paths(), signature.input_leaves, strict=True),
+            *zip(signature.output_paths(), signature.output_leaves, strict=True),
+        ]
+        return "\n".join(
+            [
+                f"compiled model for {report.subtitle}",
+                *(f"  {path}: {leaf}" for path, leaf in places),
+                f"  parameters: {len(self._artifact.parameters)}; state: {', '.join(self._states) or 'none'}",
+                f"  {report.summary()}",
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<pre>{escape(str(self))}</pre>{self.report()._repr_html_()}"
 
     @property
     def signature(self) -> Signature:

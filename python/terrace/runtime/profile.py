@@ -11,6 +11,8 @@ from typing import Any
 
 from terrace.artifact import Artifact
 from terrace.files import write_file
+from terrace.report.table import Table
+from terrace.report.words import escape
 from terrace.runtime.limits import Limits
 
 _COLUMNS = ("kernel", "by", "calls", "us", "best us", "share", "MACs", "bytes", "GFLOP/s", "GB/s", "of limit", "limit")
@@ -86,29 +88,27 @@ class Profile:
         return [(max(e.end for e in call) - min(e.start for e in call)) / 1e9 for call in self.events if call] or [0.0]
 
     def __str__(self) -> str:
+        return "\n".join([str(self._table()), *self._words()])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self._table().to_html() + "".join(f"<p>{escape(line)}</p>" for line in self._words())
+
+    def _table(self) -> Table:
         rows = sorted(self.kernels, key=lambda kernel: -kernel.seconds)
-        cells = [list(_COLUMNS), *(_cells(kernel, self.total) for kernel in rows)]
-        widths = [max(len(line[index]) for line in cells) for index in range(len(_COLUMNS))]
-        lines = [
-            "  ".join(
-                text.ljust(width) if column in _TEXT else text.rjust(width)
-                for column, text, width in zip(_COLUMNS, line, widths, strict=True)
-            ).rstrip()
-            for line in cells
-        ]
-        lines.insert(1, "  ".join("-" * width for width in widths))
+        return Table(_COLUMNS, [_cells(kernel, self.total) for kernel in rows], set(_COLUMNS) - set(_TEXT))
+
+    def _words(self) -> list[str]:
+        """What the table's figures stand beside."""
         threads = self.limits.threads
         moved = ", ".join(f"{rate / 1e9:.1f} ({size >> 10} KiB)" for size, rate in self.limits.bandwidth.items())
-        return "\n".join(
-            [
-                *lines,
-                f"{len(self.events)} calls on {threads} thread{'s' if threads > 1 else ''}",
-                _comparison("median", self.total, self.span, self.whole),
-                _comparison("best", sum(k.best for k in self.kernels), min(self._spans()), min(self.whole_calls)),
-                f"the machine's limits: {self.limits.flops / 1e9:.1f} GFLOP/s of float32 multiply-adds; copies,"
-                f" in GB/s read and written: {moved}",
-            ]
-        )
+        return [
+            f"{len(self.events)} calls on {threads} thread{'s' if threads > 1 else ''}",
+            _comparison("median", self.total, self.span, self.whole),
+            _comparison("best", sum(k.best for k in self.kernels), min(self._spans()), min(self.whole_calls)),
+            f"the machine's limits: {self.limits.flops / 1e9:.1f} GFLOP/s of float32 multiply-adds; copies,"
+            f" in GB/s read and written: {moved}",
+        ]
 
     def timed(self, layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The report's layers with `seconds`, the best of a call, and `of_limit`, the part of the machine's limit.

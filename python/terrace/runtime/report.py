@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from terrace.files import write_file
-from terrace.report.words import shape
+from terrace.report.table import Table
+from terrace.report.words import escape, shape
 from terrace.signature import Signature
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Report:
     ) -> None:
         self.rows = [dict(row) for row in rows]
         self._graph = dict(graph or {})
-        self._subtitle = subtitle
+        self.subtitle = subtitle
         self._inputs = list(inputs)
 
     @property
@@ -57,7 +58,7 @@ class Report:
         from terrace.report.page import render
 
         graph = self._graph if profile is None else {**self._graph, "layers": profile.timed(self.layers)}
-        page = render(graph, title, self._subtitle, self._inputs)
+        page = render(graph, title, self.subtitle, self._inputs)
         if path is not None:
             write_file(path, page)
         return page
@@ -70,18 +71,22 @@ class Report:
         return ours / total if total else 1.0
 
     def __str__(self) -> str:
-        cells = [list(_COLUMNS), *([_cell(column, row.get(column)) for column in _COLUMNS] for row in self.rows)]
+        return f"{self._table()}\n{self.summary()}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"{self._table().to_html()}<p>{escape(self.summary())}</p>"
+
+    def summary(self) -> str:
+        """How much of the model runs Terrace's code, in a line."""
+        count = sum(row.get("by") == "terrace" for row in self.rows)
+        return f"{count} of {len(self.rows)} kernels and {self.mac_share:.2%} of the MACs run Terrace's code"
+
+    def _table(self) -> Table:
+        cells = [[_cell(column, row.get(column)) for column in _COLUMNS] for row in self.rows]
         totals = {column: sum(row.get(column) or 0 for row in self.rows) for column in _NUMBERS}
         cells.append(["total", *(_cell(column, totals.get(column, "")) for column in _COLUMNS[1:])])
-        widths = [max(len(line[index]) for line in cells) for index in range(len(_COLUMNS))]
-        lines = [
-            "  ".join(_align(*place) for place in zip(_COLUMNS, line, widths, strict=True)).rstrip() for line in cells
-        ]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        lines.insert(-1, lines[1])
-        count = sum(row.get("by") == "terrace" for row in self.rows)
-        lines.append(f"{count} of {len(self.rows)} kernels and {self.mac_share:.2%} of the MACs run Terrace's code")
-        return "\n".join(lines)
+        return Table(_COLUMNS, cells, _NUMBERS, total=True)
 
 
 def report_of(
@@ -107,7 +112,3 @@ def _cell(column: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _align(column: str, text: str, width: int) -> str:
-    return text.rjust(width) if column in _NUMBERS else text.ljust(width)
