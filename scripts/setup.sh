@@ -18,10 +18,11 @@ if [[ ! -x "$venv/bin/python" ]]; then
     fi
 fi
 
-# The stamp holds what was installed: a change of pyproject.toml installs again, anything else does not.
+# The stamp holds what was installed: a change of these files installs again, anything else does not.
 stamp="$venv/.terrace-installed"
-if ! cmp -s pyproject.toml "$stamp"; then
-    "$venv/bin/python" -m pip install --quiet --editable '.[test]'
-    cp pyproject.toml "$stamp"
+if ! cat pyproject.toml packaging/runtime/pyproject.toml | cmp -s - "$stamp"; then
+    echo "Terrace is being set up in $venv: pip fetches about 2 GB at the first time" >&2
+    "$venv/bin/python" -m pip install --quiet --editable packaging/runtime --editable '.[test]'
+    cat pyproject.toml packaging/runtime/pyproject.toml >"$stamp"
 fi
 export PATH="$venv/bin:$PATH" PYTHON="$venv/bin/python"

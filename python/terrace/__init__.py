@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from terrace.errors import ArtifactError as ArtifactError
     from terrace.errors import CompileError as CompileError
     from terrace.errors import InputError as InputError
+    from terrace.errors import MissingPackageError as MissingPackageError
     from terrace.errors import ModelImportError as ModelImportError
     from terrace.errors import PassError as PassError
     from terrace.errors import PipelineError as PipelineError
@@ -37,6 +38,7 @@ _HOME = {
     "CompileError": "terrace.errors",
     "CompiledModel": "terrace.runtime.model",
     "InputError": "terrace.errors",
+    "MissingPackageError": "terrace.errors",
     "ModelImportError": "terrace.errors",
     "PassError": "terrace.errors",
     "PipelineError": "terrace.errors",
@@ -54,6 +56,7 @@ __all__ = [
     "CompileError",
     "CompiledModel",
     "InputError",
+    "MissingPackageError",
     "ModelImportError",
     "PassError",
     "PipelineError",
@@ -70,13 +73,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("cache", "logging"):
-        return importlib.import_module(f"terrace.{name}")
     if name == "__version__":
         # Reading the metadata takes longer than all of this import.
-        value: Any = importlib.metadata.version("mlir-terrace")
-    elif name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
+        value: Any = importlib.metadata.version("mlir-terrace-runtime")
+    elif name == "logging":
+        value = importlib.import_module("terrace.logging")
+    elif name == "cache" or name in _HOME:
+        from terrace.installed import needing_compiler
+
+        with needing_compiler(f"terrace.{name}"):
+            home = importlib.import_module(_HOME.get(name, "terrace.cache"))
+        value = home if name == "cache" else getattr(home, name)
     else:
         raise AttributeError(f"module 'terrace' has no attribute {name!r}")
     globals()[name] = value

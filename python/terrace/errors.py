@@ -51,5 +51,9 @@ class ArtifactError(TerraceError):
     """A `.terrace` file is truncated, foreign, or of an unknown version."""
 
 
+class MissingPackageError(TerraceError, ImportError):
+    """Something was asked for that needs a package which is not installed."""
+
+
 class InputError(TerraceError, TypeError, ValueError):
     """A compiled model was called with inputs of a wrong number, structure, shape or dtype."""

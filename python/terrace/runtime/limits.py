@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from terrace.artifact import Artifact
+from terrace.installed import needing_compiler
 from terrace.runtime.program import Program
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
@@ -71,7 +72,8 @@ def _measure(target: Target, threads: int) -> Limits:
 
 def _flops_of_one(target: Target) -> float:
     # Only here: it brings the compiler, which calling a model does not need.
-    from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_flops, peak_program
+    with needing_compiler("profiling, which compares with the machine's limits,"):
+        from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_flops, peak_program
 
     assert target.cpu is not None, "an artifact's target is resolved"
     argument = Leaf("tensor", [ACCUMULATORS * target.cpu.lanes])

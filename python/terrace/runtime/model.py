@@ -11,6 +11,7 @@ import numpy as np
 
 from terrace.artifact import HARDWARE_LEVEL, TEXTS, Artifact, read_artifact, write_artifact
 from terrace.errors import InputError, TerraceError
+from terrace.installed import needing_compiler
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.report.words import escape
 from terrace.runtime.buffers import addresses_of
@@ -161,8 +162,8 @@ class CompiledModel:
         """
         if HARDWARE_LEVEL not in self._artifact.ir:
             raise TerraceError("only a hardware design can be co-simulated; compile with target='hls'")
-        from terrace.runtime.cosim import cosim
-
+        with needing_compiler("co-simulation"):
+            from terrace.runtime.cosim import cosim
         return cosim(self._artifact.ir[HARDWARE_LEVEL], vectors, seed, self._artifact.parameters)
 
     def save(self, path: str | os.PathLike[str]) -> None:
