@@ -3,4 +3,5 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 lit -j2 --show-unsupported test
-exec python -m pytest "$@"
+# On both cores of a small machine; a file's tests stay together, since they share what they compiled.
+exec python -m pytest --numprocesses 2 --dist loadfile "$@"
