@@ -319,7 +319,10 @@ class ReduceOp(TensorOp, name="reduce", traits=[ext.Pure]):
 
 
 class EmbeddingOp(TensorOp, name="embedding", traits=[ext.Pure]):
-    """Rows of `table` [rows, width] picked by integer `indices` [...]: [..., width]. Out of range is undefined."""
+    """Rows of `table` picked by integer `indices` [...]: [..., width]. Out of range is undefined.
+
+    `table` is [rows, width], or [blocks, width, rows of a block] as graph.pack makes it of that.
+    """
 
     table: Operand[Tensor]
     indices: Operand[Tensor]
@@ -327,7 +330,8 @@ class EmbeddingOp(TensorOp, name="embedding", traits=[ext.Pure]):
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        require_rank("table", shapes[0], 2)
+        if len(shapes[0]) not in (2, 3):
+            raise ShapeError(f"table must have rank 2, or 3 for blocks of rows, got {format_shape(shapes[0])}")
         return [*shapes[1], shapes[0][1]]
 
 

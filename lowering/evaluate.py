@@ -339,7 +339,10 @@ def _evaluate_pack(op: ir.Operation, attrs: Attributes, operands: list[Array]) -
 
 def _evaluate_embedding(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     table, indices = operands
-    return np.take(table, indices, axis=0)
+    if table.ndim == 2:
+        return np.take(table, indices, axis=0)
+    block = table.shape[2]
+    return np.asarray(table[indices // block, :, indices % block])
 
 
 def _result_dtype(op: ir.Operation) -> Any:

@@ -15,6 +15,7 @@ from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
 from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
 from terrace.lowering.transforms.hoist_constants import HoistConstants
 from terrace.lowering.transforms.quantize_graph import QuantizeGraph
+from terrace.lowering.transforms.share_packed_tables import SharePackedTables
 from terrace.lowering.transforms.simplify_graph import SimplifyGraph
 from terrace.passes import Pass, UpstreamPass
 
@@ -75,6 +76,8 @@ def loop_pipeline(rest: list[Pass]) -> list[Pass]:
     """From scheduled kernels to loops; `rest` is what the target's toolchain does with what is no kernel."""
     return [
         ConvertKernelToLoop(),
+        # What is packed now need not be stored unpacked, too.
+        SharePackedTables(),
         # Again: packing the weights extends their constant expressions.
         HoistConstants(),
         *rest,

@@ -41,6 +41,7 @@ PASSES: dict[str, str] = {
     "schedule-kernels-for-hls": "terrace.lowering.schedule.schedule_kernels_for_hls:ScheduleKernelsForHls",
     "set-dataflow": "terrace.lowering.target.hls.set_dataflow:SetDataflow",
     "set-hardware-attributes": "terrace.lowering.target.hls.set_hardware_attributes:SetHardwareAttributes",
+    "share-packed-tables": "terrace.lowering.transforms.share_packed_tables:SharePackedTables",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",
     "verify-level": "terrace.lowering.transforms.verify_level:VerifyLevel",

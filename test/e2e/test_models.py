@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example, multiply_adds, other_input, tolerance
+from terrace.artifact import read_artifact
 from terrace.runtime.model import CompiledModel
 from torch import nn
 
@@ -63,3 +65,25 @@ def test_inputs_are_not_written(case: Case) -> None:
     before = case.x.clone()
     case.compiled(case.x)
     assert torch.equal(case.x, before)
+
+
+class Tied(nn.Module):
+    """A language model's ends: the table of its embedding is the weight of its last layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(24, 517, bias=False)
+        self.embedding = nn.Embedding(517, 24)
+        self.embedding.weight = self.head.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embedding(tokens).relu())
+
+
+def test_a_tied_weight_is_stored_once(tmp_path: Path) -> None:
+    model, tokens = Tied().eval(), torch.tensor([[0, 516, 7, 31, 32]])
+    compiled = terrace.compile(model, (tokens,))
+    assert_close(compiled(tokens), eager(model, tokens))
+    compiled.save(tmp_path / "m.terrace")
+    (stored,) = read_artifact(tmp_path / "m.terrace").parameters.values()
+    assert 517 * 24 <= stored.size <= 1.1 * 517 * 24

@@ -171,6 +171,14 @@ def test_embedding() -> None:
         i=(np.array([4, 0, 4]), "tensor<3xi64>"),
     )
     np.testing.assert_array_equal(found, table[[4, 0, 4]])
+    blocks = np.pad(table, ((0, 1), (0, 0))).reshape(3, 2, 2).transpose(0, 2, 1)
+    found = run(
+        '%result = "graph.embedding"(%t, %i) : (tensor<3x2x2xf32>, tensor<3xi64>) -> tensor<3x2xf32>',
+        "tensor<3x2xf32>",
+        t=(blocks, "tensor<3x2x2xf32>"),
+        i=(np.array([4, 0, 4]), "tensor<3xi64>"),
+    )
+    np.testing.assert_array_equal(found, table[[4, 0, 4]])
 
 
 def test_integers_are_exact_and_wrap() -> None:

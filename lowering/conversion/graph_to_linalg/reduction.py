@@ -81,7 +81,11 @@ class ConvertEmbedding(Pattern):
 
         def body(index: ir.Value) -> ir.Value:
             row = arith.index_cast(ir.IndexType.get(), index)
-            return tensor.extract(table, [row, linalg.IndexOp(last).result])
+            column = linalg.IndexOp(last).result
+            if len(shape_of(table)) == 2:
+                return tensor.extract(table, [row, column])
+            block = b.index_value(b.size_of(table, 2))
+            return tensor.extract(table, [arith.divui(row, block), column, arith.remui(row, block)])
 
         maps = [b.dims(len(sizes))[:last]]
         return b.finish(op, b.elementwise([indices], maps, sizes, element_type_of(table), body))

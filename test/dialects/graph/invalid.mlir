@@ -328,9 +328,9 @@ func.func @f(%a: tensor<2x3xf32>) {
 
 // -----
 
-func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<2xi64>) {
-  // expected-error @+1 {{'graph.embedding' op table must have rank 2, got 2x3x4}}
-  %0 = "graph.embedding"(%a, %b) : (tensor<2x3x4xf32>, tensor<2xi64>) -> tensor<2x3xf32>
+func.func @f(%a: tensor<2x3x4x5xf32>, %b: tensor<2xi64>) {
+  // expected-error @+1 {{'graph.embedding' op table must have rank 2, or 3 for blocks of rows, got 2x3x4x5}}
+  %0 = "graph.embedding"(%a, %b) : (tensor<2x3x4x5xf32>, tensor<2xi64>) -> tensor<2x3xf32>
   return
 }
 
