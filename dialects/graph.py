@@ -77,6 +77,7 @@ from terrace.dialects.graph_quantized import (
     ScaledAddOp,
     SumPool2dOp,
 )
+from terrace.dialects.graph_random import RandomBitsOp
 from terrace.mlir import DYNAMIC, ext, ir
 
 # ---------------------------------------------------------------------------------------------------------------------

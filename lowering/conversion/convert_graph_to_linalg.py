@@ -13,6 +13,7 @@ from terrace.lowering.conversion.graph_to_linalg import (
     layout,
     normalization,
     pooling,
+    random,
     reduction,
 )
 from terrace.mlir import ir
@@ -42,7 +43,7 @@ class InlineFusion(Pattern):
 
 def patterns() -> list[Pattern]:
     """A pattern for every graph op but those of `KEPT_OPS`."""
-    families = (contraction, convolution, elementwise, integer_rows, layout, normalization, pooling, reduction)
+    families = (contraction, convolution, elementwise, integer_rows, layout, normalization, pooling, random, reduction)
     return [InlineFusion(), *(pattern for family in families for pattern in family.patterns())]
 
 

@@ -38,16 +38,28 @@ class ConvertTorchOp(Pattern):
         return replace(op, to_torch(value, operation.results[0].type))
 
 
+class ConvertForeignOp(ConvertTorchOp):
+    """Replaces an op that torch-mlir does not know, such as one of our own, by what the builder of its name makes."""
+
+    op_name = "torch.operator"
+
+    def __init__(self, types: TypeTable) -> None:
+        super().__init__(lambda op: BUILDERS[op.name](op) if op.name in BUILDERS else None, types)
+
+
 def is_unsigned(type_: ir.Type) -> bool:
     """Whether a torch tensor type holds unsigned integers: builtin types drop the sign, and graph ops assume signed."""
     return str(type_).endswith(",ui8>")
 
 
 def patterns_for(types: TypeTable) -> Sequence[Pattern]:
-    """One pattern for each torch op that has a builder."""
+    """One pattern for each torch op that has a builder, and one for all that torch-mlir does not know."""
     return [
-        type(f"Convert {name}", (ConvertTorchOp,), {"op_name": name})(builder, types)
-        for name, builder in BUILDERS.items()
+        ConvertForeignOp(types),
+        *(
+            type(f"Convert {name}", (ConvertTorchOp,), {"op_name": name})(builder, types)
+            for name, builder in BUILDERS.items()
+        ),
     ]
 
 

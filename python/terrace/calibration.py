@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -54,7 +55,7 @@ def calibrate(
     run_passes([ObserveRanges()], observed.operation, stage="observe")
     outputs = [Leaf("tensor", [], "float32") for _ in values]
     tree = Tree("tuple", [Tree("leaf") for _ in values])
-    inputs = Signature(signature.inputs, signature.input_leaves, tree, outputs, signature.ranges)
+    inputs = dataclasses.replace(signature, outputs=tree, output_leaves=outputs)
     model = compile_observed(observed, inputs)
     largest = np.full(len(values), 0.0)
     with progress.stage("calibrate"):

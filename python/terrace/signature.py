@@ -90,7 +90,8 @@ class Signature:
 
     `inputs` is the tree of the pair (args, kwargs): a tuple of a tuple and a dict. `ranges` bounds the
     symbols of dynamic sizes, [min, max] inclusive, max None for no bound. `parameters` are the names by which a call
-    may give its positional arguments, in order, "" for one that has none; empty if they are not known.
+    may give its positional arguments, in order, "" for one that has none; empty if they are not known. A program
+    that `is_seeded` takes one more argument, the seed of its random numbers, an int64 of rank 0.
     """
 
     inputs: Tree
@@ -99,6 +100,7 @@ class Signature:
     output_leaves: list[Leaf]
     ranges: dict[str, list[int | None]] = dataclasses.field(default_factory=dict)
     parameters: list[str] = dataclasses.field(default_factory=list)
+    is_seeded: bool = False
 
     def __post_init__(self) -> None:
         pair = [item.kind for item in self.inputs.items]
@@ -143,6 +145,10 @@ class Signature:
             if expected.shape:
                 self._bind_sizes(expected, value, path, symbols)
         return [value for value, _ in leaves]
+
+    def takes(self, name: str) -> bool:
+        """Whether a call may give an argument by that name."""
+        return name in self.parameters or name in self.inputs.items[1].keys
 
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
         """The arguments as the model was compiled with them, by position or by name: Python's own rule."""
@@ -216,6 +222,7 @@ class Signature:
             "output_leaves": [leaf.to_json() for leaf in self.output_leaves],
             "ranges": {name: list(bounds) for name, bounds in self.ranges.items()},
             "parameters": list(self.parameters),
+            "is_seeded": self.is_seeded,
         }
 
     @classmethod
@@ -229,6 +236,7 @@ class Signature:
                 [Leaf.from_json(leaf) for leaf in data["output_leaves"]],
                 {str(name): [*bounds] for name, bounds in data["ranges"].items()},
                 [str(name) for name in data.get("parameters", [])],
+                data.get("is_seeded", False) is True,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(

@@ -8,6 +8,7 @@ from terrace.lowering.conversion.torch_to_graph import (
     elementwise,
     layout,
     normalization,
+    random,
     reduction,
 )
 from terrace.lowering.conversion.torch_to_graph.torch_op import BUILDERS, TorchOp, TypeTable
@@ -20,5 +21,6 @@ __all__ = [
     "elementwise",
     "layout",
     "normalization",
+    "random",
     "reduction",
 ]

@@ -58,7 +58,9 @@ class TorchOp:
 
     def __init__(self, operation: ir.Operation, types: TypeTable) -> None:
         self._operation = operation
-        self.name = operation.name
+        # `torch.operator` holds any op that torch-mlir does not know.
+        is_foreign = operation.name == "torch.operator"
+        self.name = ir.StringAttr(operation.attributes["name"]).value if is_foreign else operation.name
         self._operands = list(operation.operands)
         self._types = types
         self.result_type = types.builtin(operation.results[0].type)

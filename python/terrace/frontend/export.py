@@ -19,6 +19,7 @@ from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 from terrace.callers import calling_line, warn
 from terrace.errors import ModelImportError
 from terrace.frontend.decompositions import DECOMPOSITIONS
+from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 
 aten = torch.ops.aten
@@ -138,7 +139,7 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
     with torch.no_grad(), warnings.catch_warnings():
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
-        return program.run_decompositions(decomposition_table())
+        return program.run_decompositions(decomposition_table() | RANDOM)
 
 
 @contextlib.contextmanager

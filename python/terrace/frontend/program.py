@@ -16,6 +16,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 
 from terrace.errors import ModelImportError
 from terrace.frontend.index_put import rewrite_index_put
+from terrace.frontend.random_ops import RANDOM_BITS, number_streams
 from terrace.frontend.source import describe_frame, innermost_user_frame
 from terrace.frontend.unsigned import widen_unsigned
 
@@ -45,7 +46,7 @@ class Program:
 
     `symbols` has an entry for each placeholder, None for an argument. `states` are the names of mutable buffers, in
     the order of the first results. `aliases` maps the number of a result to that of an earlier one that is the same
-    value and stands for it.
+    value and stands for it. `is_seeded` says that the last placeholder is the seed of random numbers.
     """
 
     graph: torch.fx.Graph
@@ -53,6 +54,7 @@ class Program:
     states: list[str]
     parameters: dict[str, torch.Tensor]
     aliases: dict[int, int]
+    is_seeded: bool
 
 
 def read_program(exported: ExportedProgram) -> Program:
@@ -76,7 +78,9 @@ def read_program(exported: ExportedProgram) -> Program:
             symbols.append(keys.symbol_of(str(spec.target)))
         else:
             graph.erase_node(node)
-    return Program(graph, symbols, list(states.values()), keys.parameters, aliases)
+    is_seeded = number_streams(graph)
+    symbols += [None] * is_seeded
+    return Program(graph, symbols, list(states.values()), keys.parameters, aliases, is_seeded)
 
 
 def output_specs(exported: ExportedProgram, kind: OutputKind) -> list[OutputSpec]:
@@ -92,8 +96,8 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
     for node in exported.graph.nodes:
         if is_random(node):
             raise ModelImportError(
-                f"the model draws random numbers by {node.target}{at_line(node)}, and a compiled program is "
-                "deterministic: call `model.eval()` before compiling, or pass the random tensor as an input"
+                f"the model draws random numbers by {node.target}{at_line(node)}, which is not supported: draw them"
+                " from another distribution, or pass the random tensor as an input"
             )
     mutations = {OutputKind.USER_INPUT_MUTATION: "its input", OutputKind.PARAMETER_MUTATION: "its parameter"}
     for spec in exported.graph_signature.output_specs:
@@ -107,7 +111,9 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
 
 
 def is_random(node: torch.fx.Node) -> bool:
-    """Whether a node draws random numbers. Attention is marked so too, but does only with dropout."""
+    """Whether a node draws random numbers by itself. Attention is marked so too, but does only with dropout."""
+    if node.target is RANDOM_BITS:
+        return False
     if node.target == aten.scaled_dot_product_attention.default:
         return bool(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0))
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())

@@ -41,6 +41,7 @@ def signature_of(exported: ExportedProgram, decomposed: ExportedProgram, program
         output_leaves,
         ranges_of(decomposed),
         parameter_names(exported),
+        program.is_seeded,
     )
 
 

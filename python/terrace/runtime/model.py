@@ -96,16 +96,36 @@ class CompiledModel:
         return dict(self._artifact.target)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model. Raises `InputError`, before anything runs, if the arguments do not fit `signature`."""
+        """Run the model. Raises `InputError`, before anything runs, if the arguments do not fit `signature`.
+
+        A model that draws random numbers takes the keyword `seed`, an int, too, unless it has an argument of that name:
+        the same seed gives the same numbers. Without it the seed is drawn from PyTorch's generator, so that
+        `torch.manual_seed` decides, or from NumPy's in a process without torch.
+        """
+        seed = self._take_seed(kwargs)
         leaves = self.signature.flatten(args, kwargs)
         wants_torch = _wants_torch(leaves)
-        arguments = [self._program.put(value) for value in self._arrays(leaves)]
+        arguments = [self._program.put(value) for value in (*self._arrays(leaves), *seed)]
         results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
         borrowed = [argument.addresses for argument in arguments]
         values = self._take_results(self._returned, results, borrowed)
         if wants_torch:
             values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
         return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values))
+
+    def _take_seed(self, kwargs: dict[str, Any]) -> list[Array]:
+        """The seed of a call, which is taken from `kwargs`, as the program's last argument; nothing if it has none."""
+        if not self.signature.is_seeded:
+            return []
+        is_given = "seed" in kwargs and not self.signature.takes("seed")
+        seed = kwargs.pop("seed") if is_given else None
+        if seed is None:
+            torch = sys.modules.get("torch")
+            word = np.iinfo(np.int64)
+            seed = np.random.randint(word.min, word.max) if torch is None else int(torch.randint(2**63 - 1, ()))
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise InputError(f"seed: expected an int, found {type(seed).__name__}; pass a number of up to 64 bits")
+        return [np.asarray(int(seed) % 2**64, np.uint64).view(np.int64)]
 
     def _arrays(self, leaves: Sequence[Any]) -> list[Array]:
         """What the program takes of the arguments' leaves."""
@@ -152,7 +172,9 @@ class CompiledModel:
         # It costs a call nothing.
         from terrace.runtime.profiling import profile_program
 
-        return profile_program(self._artifact, self._arrays(self.signature.flatten(args, kwargs)), self._threads)
+        seed = self._take_seed(kwargs)
+        arrays = [*self._arrays(self.signature.flatten(args, kwargs)), *seed]
+        return profile_program(self._artifact, arrays, self._threads)
 
     def cosim(self, vectors: int = 100, seed: int = 0) -> CosimReport:
         """Run each kernel of a hardware design as SystemVerilog in Verilator, and compare with its C++ on vectors.

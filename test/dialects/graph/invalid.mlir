@@ -456,3 +456,27 @@ func.func @f(%a: tensor<4x3xf32>) {
     : (tensor<4x3xf32>) -> tensor<1x3x2x2xf32>
   return
 }
+
+// -----
+
+func.func @f(%seed: tensor<i64>) {
+  // expected-error @+1 {{'graph.random_bits' op numbers of sizes and of '?' differ: 0 and 1}}
+  %0 = "graph.random_bits"(%seed) {stream = 0 : i64} : (tensor<i64>) -> tensor<?xi64>
+  return
+}
+
+// -----
+
+func.func @f(%seed: tensor<2xi64>) {
+  // expected-error @+1 {{'graph.random_bits' op seed must have rank 0, got 2}}
+  %0 = "graph.random_bits"(%seed) {stream = 0 : i64} : (tensor<2xi64>) -> tensor<4xi64>
+  return
+}
+
+// -----
+
+func.func @f(%seed: tensor<i64>) {
+  // expected-error @+1 {{'graph.random_bits' op seed and result must have element type i64, got i32}}
+  %0 = "graph.random_bits"(%seed) {stream = 0 : i64} : (tensor<i64>) -> tensor<4xi32>
+  return
+}

@@ -150,6 +150,10 @@ func.func @norms(%x: tensor<?x8x9x9xf32>, %v: tensor<8xf32>, %y: tensor<?x8xf32>
 func.func @lookups(%x: tensor<?x4x5xf32>, %t: tensor<?x8xf32>, %i: tensor<2x?xi64>) {
   // CHECK: "graph.reduce"({{.*}}) {axes = array<i64: 0, 2>, keepdims = true, kind = "mean"} : (tensor<?x4x5xf32>) -> tensor<1x4x1xf32>
   %0 = "graph.reduce"(%x) {axes = array<i64: 0, 2>, keepdims = true, kind = "mean"} : (tensor<?x4x5xf32>) -> tensor<1x4x1xf32>
+  // CHECK: "graph.random_bits"({{.*}}) {stream = 3 : i64} : (tensor<i64>, index) -> tensor<2x?xi64>
+  %seed = arith.constant dense<1> : tensor<i64>
+  %n = arith.constant 5 : index
+  %2 = "graph.random_bits"(%seed, %n) {stream = 3 : i64} : (tensor<i64>, index) -> tensor<2x?xi64>
   // CHECK: "graph.embedding"({{.*}}) : (tensor<?x8xf32>, tensor<2x?xi64>) -> tensor<2x?x8xf32>
   %1 = "graph.embedding"(%t, %i) : (tensor<?x8xf32>, tensor<2x?xi64>) -> tensor<2x?x8xf32>
   return
