@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of
@@ -14,9 +15,6 @@ ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 """The constants of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011."""
-
-Word = ir.Value
-Words = tuple[Word, Word, Word, Word]
 
 
 class ConvertRandomBits(Pattern):
@@ -42,21 +40,21 @@ class ConvertRandomBits(Pattern):
         return b.finish(op, b.elementwise([seed], [[]], sizes, i64, body))
 
 
-def word(value: int) -> Word:
+def word(value: int) -> ir.Value:
     """A constant of 32 bits."""
     i32 = ir.IntegerType.get_signless(32)
     return arith.constant(i32, value - (1 << 32) if value >= 1 << 31 else value)
 
 
-def split(value: ir.Value) -> tuple[Word, Word]:
+def split(value: ir.Value) -> list[ir.Value]:
     """The low and the high word of an i64."""
     i32 = ir.IntegerType.get_signless(32)
     high = arith.shrui(value, arith.constant(value.type, 32))
-    return arith.trunci(i32, value), arith.trunci(i32, high)
+    return [arith.trunci(i32, value), arith.trunci(i32, high)]
 
 
-def philox(counter: Words, key: tuple[Word, Word]) -> Words:
-    """The four words that belong to a counter."""
+def philox(counter: Sequence[ir.Value], key: Sequence[ir.Value]) -> Sequence[ir.Value]:
+    """The four words that belong to a counter of four and a key of two."""
     for number in range(ROUNDS):
         if number:
             key = (arith.addi(key[0], word(INCREMENTS[0])), arith.addi(key[1], word(INCREMENTS[1])))

@@ -54,7 +54,7 @@ class Program:
     states: list[str]
     parameters: dict[str, torch.Tensor]
     aliases: dict[int, int]
-    is_seeded: bool
+    is_seeded: bool = False
 
 
 def read_program(exported: ExportedProgram) -> Program:

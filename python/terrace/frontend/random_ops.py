@@ -39,7 +39,7 @@ def number_streams(graph: torch.fx.Graph) -> bool:
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     with graph.inserting_before(placeholders[-1].next if placeholders else next(iter(graph.nodes))):
         seed = graph.placeholder(SEED)
-    seed.meta["val"] = nodes[0].args[0].meta["val"]  # type: ignore[union-attr]
+    seed.meta["val"] = nodes[0].args[0].meta["val"]
     for stream, node in enumerate(nodes):
         node.args = (seed, node.args[1], stream)
     graph.eliminate_dead_code()
