@@ -284,6 +284,8 @@ def _evaluate_reduce(op: ir.Operation, attrs: Attributes, operands: list[Array])
     options: dict[str, Any] = {"axis": tuple(attrs.axes), "keepdims": attrs.keepdims}
     if attrs.kind in ("sum", "prod"):
         options["dtype"] = value.dtype  # numpy would widen small integers
+    if attrs.kind in ("max", "min"):
+        options["initial"] = _limits(value)[attrs.kind == "min"]  # What no elements have.
     functions: dict[str, Any] = {
         "sum": np.sum,
         "mean": np.mean,
@@ -292,6 +294,13 @@ def _evaluate_reduce(op: ir.Operation, attrs: Attributes, operands: list[Array])
         "prod": np.prod,
     }
     return np.asarray(functions[attrs.kind](value, **options))
+
+
+def _limits(value: Array) -> tuple[Any, Any]:
+    """The least and the greatest element of an array's type."""
+    if _is_float(value):
+        return -math.inf, math.inf
+    return (False, True) if value.dtype == np.bool_ else (np.iinfo(value.dtype).min, np.iinfo(value.dtype).max)
 
 
 def _evaluate_reshape(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:

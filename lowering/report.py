@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from terrace.dialects.base import shape_of, to_python
+from terrace.dialects.base import element_type_of, shape_of, to_python
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.lowering.conversion.graph_to_kernel.families import iteration_space
@@ -86,6 +86,7 @@ def _kernel_words(function: Any) -> Row:
         "shape": _shape(body[-1].operands[0]),
         "macs": _product(space.sizes) if generator in ("conv2d", "matmul") else 0,
         "steps": [size for size, kind in zip(space.sizes, space.kinds, strict=True) if kind == "reduction"],
+        "type": next(filter(None, map(_type_read, body)), ""),
         "by": "terrace",
         "why": f"generator {generator}",
     }
@@ -97,9 +98,15 @@ def _other_words(operation: ir.Operation) -> Row:
         "op": operation.name.partition(".")[2],
         "shape": _shape(operation.results[0]) if len(operation.results) else [],
         "macs": _macs(operation),
+        "type": _type_read(operation),
         "by": "iree",
         "why": _why_left(operation),
     }
+
+
+def _type_read(operation: ir.Operation) -> str:
+    """The element type of what an op computes with."""
+    return next((str(element_type_of(v)) for v in operation.operands if is_tensor(v)), "")
 
 
 def _why_left(operation: ir.Operation) -> str:

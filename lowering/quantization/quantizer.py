@@ -10,7 +10,7 @@ from terrace.dialects.graph import AddOp, CastOp, DequantizeOp, ReluOp, Requanti
 from terrace.lowering.building import splat, splat_value, users_of
 from terrace.lowering.constants import constant_values
 from terrace.lowering.quantization.chains import Chain
-from terrace.lowering.quantization.ranges import KEEPING_SCALE, RANGE, describe, is_float_tensor, range_of
+from terrace.lowering.quantization.ranges import RANGE, describe, is_float_tensor, range_of, ranged
 from terrace.lowering.quantization.scales import FixedPoint, f32_splat, round_to, scale_of, with_integers
 from terrace.mlir import ir, operation_of
 from terrace.passes import fail
@@ -59,7 +59,7 @@ class Quantizer:
             number = splat_value(value)
             if number is not None:
                 self._forms[value] = self._of_number(value, number, user)
-            elif owner is not None and owner.name in KEEPING_SCALE:
+            elif owner is not None and ranged(value, self.constant) != value:
                 self.keep_scale(owner, self.quantized(owner.operands[0], user))
             else:
                 scale = self.scale(value, user)

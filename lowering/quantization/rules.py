@@ -21,7 +21,7 @@ from terrace.lowering.quantization.quantizer import (
     requantize,
     widen,
 )
-from terrace.lowering.quantization.ranges import range_of
+from terrace.lowering.quantization.ranges import range_of, ranged
 from terrace.lowering.quantization.rows import FUNCTIONS, function, layer_norm, softmax
 from terrace.lowering.quantization.scales import (
     MAX_TERMS,
@@ -32,7 +32,6 @@ from terrace.lowering.quantization.scales import (
     with_integers,
 )
 from terrace.mlir import DYNAMIC, ir
-from terrace.passes import fail
 
 Rule = Callable[[Quantizer, ir.Operation], None]
 
@@ -47,8 +46,8 @@ def contraction(q: Quantizer, root: ir.Operation) -> None:
     chain = chain_of(root, q.constant)
     terms = type(root.opview).terms([shape_of(v) for v in root.operands], attributes_of(root))
     if terms == DYNAMIC or terms > MAX_TERMS:
-        what = "an unknown number of" if terms == DYNAMIC else terms
-        raise fail(root, f"sums {what} products, and int8 needs at most {MAX_TERMS} so that i32 holds them")
+        q.leave(chain)  # An i32 might not hold the sums.
+        return
     lhs = q.quantized(root.operands[0], root)
     scale = q.scale(chain.result, root)
     with ir.InsertionPoint(chain.operations[-1]), root.location:
@@ -217,7 +216,7 @@ def quantize_function(function: Any) -> None:
         if operation.results[0] in q.inner or q.known(operation.results[0]) is not None:
             continue
         chain = chain_of(operation, q.constant) if operation.name in CHAIN_ROOTS else Chain((operation,))
-        if any(range_of(value) == math.inf for value in (*operation.operands, chain.result)):
+        if any(range_of(ranged(value, q.constant)) == math.inf for value in (*operation.operands, chain.result)):
             q.leave(chain)  # A mask of infinities: scores below it are no numbers, either.
             continue
         rule(q, operation)

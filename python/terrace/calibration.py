@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from terrace import progress
-from terrace.errors import CompileError
-from terrace.lowering.quantization.ranges import describe, observed_values, set_range
+from terrace.errors import CompileError, InputError
+from terrace.lowering.quantization.observed import observed_values
+from terrace.lowering.quantization.ranges import describe, set_range
 from terrace.lowering.transforms.observe_ranges import ObserveRanges
 from terrace.mlir import ir, operation_of, parse_module
 from terrace.passes import describe_location, run_passes
@@ -26,8 +27,11 @@ QUANTIZATION_OPTIONS = {
 """What `options` of a compile may hold about quantisation."""
 
 
-def check_quantization(options: dict[str, Any]) -> None:
-    """Fill in the defaults of `QUANTIZATION_OPTIONS`; raises CompileError for what they cannot be."""
+def check_quantization(options: dict[str, Any], *, may_have_ranges: bool = False) -> None:
+    """Fill in the defaults of `QUANTIZATION_OPTIONS`; raises CompileError for what they cannot be.
+
+    Only what has ranges already, as a text may, can do without samples.
+    """
     wanted, samples = options.setdefault("quantize", None), options.setdefault("calibration", ())
     if wanted not in (None, "int8"):
         raise CompileError(f"option 'quantize' must be \"int8\", got {wanted!r}")
@@ -35,6 +39,15 @@ def check_quantization(options: dict[str, Any]) -> None:
         raise CompileError(f"option 'calibration' must be a list of calls, got {type(samples).__name__}")
     if samples and wanted is None:
         raise CompileError("option 'calibration' needs option 'quantize': \"int8\"")
+    if wanted is not None and not samples and not may_have_ranges:
+        raise missing_calibration()
+
+
+def missing_calibration() -> CompileError:
+    return CompileError(
+        "option 'quantize' needs option 'calibration': a list of sample calls, such as [(x,)], which show how large the"
+        " values get"
+    )
 
 
 def calibrate(
@@ -48,7 +61,7 @@ def calibrate(
 
     A sample is a tuple of arguments, a dict of keyword arguments, or the only argument. `compile_observed` compiles
     the module that gives the magnitudes. Raises CompileError, naming the value and the sample, for a NaN, and for an
-    infinity among the arguments.
+    infinity among the arguments, and naming the sample for one that is no call of the model.
     """
     values = observed_values(main)
     observed = parse_module(module.operation.get_asm(enable_debug_info=True), module.context)
@@ -60,7 +73,7 @@ def calibrate(
     largest = np.full(len(values), 0.0)
     with progress.stage("calibrate"):
         for number, sample in enumerate(samples):
-            magnitudes = np.array([float(magnitude) for magnitude in _call(model, sample)])
+            magnitudes = np.array([float(magnitude) for magnitude in _call(model, sample, number)])
             for value, magnitude in zip(values, magnitudes, strict=True):
                 # An infinity inside may be a mask's: what it meets then stays in float.
                 if math.isnan(magnitude) or (magnitude == math.inf and operation_of(value) is None):
@@ -70,10 +83,13 @@ def calibrate(
         set_range(value, float(magnitude))
 
 
-def _call(model: CompiledModel, sample: Any) -> Any:
-    if isinstance(sample, Mapping):
-        return model(**sample)
-    return model(*sample) if isinstance(sample, (tuple, list)) else model(sample)
+def _call(model: CompiledModel, sample: Any, number: int) -> Any:
+    try:
+        if isinstance(sample, Mapping):
+            return model(**sample)
+        return model(*sample) if isinstance(sample, (tuple, list)) else model(sample)
+    except InputError as error:
+        raise CompileError(f"option 'calibration', sample {number}: {error}") from error
 
 
 def _explain(value: ir.Value, magnitude: float, number: int) -> str:

@@ -19,13 +19,14 @@ import numpy as np
 from terrace import cache, progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
 from terrace.cache_key import is_code_current, key_of
-from terrace.calibration import QUANTIZATION_OPTIONS, calibrate, check_quantization
+from terrace.calibration import QUANTIZATION_OPTIONS, calibrate, check_quantization, missing_calibration
 from terrace.errors import CompileError
 from terrace.lowering.commands import compile_command
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, Constants
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline, preparation
 from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
+from terrace.lowering.quantization.ranges import has_ranges
 from terrace.lowering.report import layer_graph, merge_layers
 from terrace.lowering.reproducer import reproducing
 from terrace.lowering.target.hls.interface import design_weights, is_design
@@ -163,7 +164,7 @@ def build_mlir(
     options: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """`compile_mlir` without loading the result. What the cache holds (`terrace.cache`) is not compiled again."""
-    resolved, checked = _resolve(target), _check_options(options)
+    resolved, checked = _resolve(target), _check_options(options, is_text=True)
     key = _key(lambda: text, resolved, checked)
     return _cached(
         key,
@@ -219,7 +220,7 @@ def lower_mlir(
     until: str = "iree",
 ) -> Lowered:
     """`compile_mlir` without its last step, iree-compile, and down to the level `until` only."""
-    resolved, checked = _resolve(target), _check_options(options)
+    resolved, checked = _resolve(target), _check_options(options, is_text=True)
     context = _context_of_text()
     program: str | None
     if "stream.executable" in text or "util.global" in text:
@@ -269,7 +270,7 @@ def _read_gpu(driver: str) -> GpuDescription:
     return describe_gpu(driver)
 
 
-def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+def _check_options(options: Mapping[str, Any] | None, *, is_text: bool = False) -> dict[str, Any]:
     checked = dict(options or {})
     for name in checked:
         if name not in OPTIONS:
@@ -279,7 +280,7 @@ def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
         raise CompileError(f"option 'iree_flags' must be a list of str, got {flags!r}")
     checked["reproducer_dir"] = _reproducer_folder(checked.get("reproducer_dir"))
     checked["passes"] = user_passes(checked.get("passes", {}))
-    check_quantization(checked)
+    check_quantization(checked, may_have_ranges=is_text)
     return checked
 
 
@@ -495,9 +496,11 @@ def _calibrate(module: ir.Module, lookup: Lookup, options: Mapping[str, Any], fi
         lowered = _lower(observed, lookup, _resolve("cpu"), _check_options(None), LEVELS[-1])
         return CompiledModel(lowered.artifact())
 
+    main, signature = main_of(module.operation), signature_of(module.operation)
     if options["calibration"]:
-        main, signature = main_of(module.operation), signature_of(module.operation)
         calibrate(module, main, signature, options["calibration"], compile_observed)
+    elif not has_ranges(main):
+        raise missing_calibration()
     return users
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -226,6 +226,148 @@ def test_what_has_no_rule_stays_in_float32() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Layers of torch.nn
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class With(nn.Module):
+    """A function of the input and of parameters of these shapes."""
+
+    def __init__(self, function: Callable[..., torch.Tensor], *shapes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.function, self.layers = function, nn.ParameterList([torch.rand(shape) + 0.5 for shape in shapes])
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.function(*inputs, *self.layers)
+
+
+class First(nn.Module):
+    """The first result of a layer, which reads its input `count` times."""
+
+    def __init__(self, layer: nn.Module, count: int = 1) -> None:
+        super().__init__()
+        self.layer, self.count = layer, count
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(*[x] * self.count)[0]
+
+
+class Tokens(nn.Module):
+    """Embeddings of tokens and of their places, as BERT has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places, self.last = nn.Embedding(10, 8), nn.Embedding(16, 8), nn.Linear(8, 4)
+        self.register_buffer("numbers", torch.arange(16)[None])
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.last(self.words(ids) + self.places(self.numbers[:, : ids.shape[1]]))
+
+
+ROWS, SEQUENCE, SIGNAL, IMAGE, VOLUME = (4, 8), (2, 5, 8), (2, 4, 9), (2, 4, 9, 9), (1, 2, 5, 5, 5)
+KINDS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "conv1d": (lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1), SIGNAL),
+    "conv1d groups": (lambda: nn.Conv1d(4, 8, 3, groups=4), SIGNAL),
+    "conv1d relu conv1d": (lambda: nn.Sequential(nn.Conv1d(4, 6, 3), nn.ReLU(), nn.Conv1d(6, 4, 1)), SIGNAL),
+    "conv2d": (lambda: nn.Conv2d(4, 6, 3), IMAGE),
+    "conv3d": (lambda: nn.Conv3d(2, 3, 3), VOLUME),
+    "conv_transpose1d": (lambda: nn.ConvTranspose1d(4, 6, 3, stride=2), SIGNAL),
+    "conv_transpose2d": (lambda: nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), IMAGE),
+    "conv_transpose2d groups": (lambda: nn.ConvTranspose2d(4, 8, 2, 2, groups=2), IMAGE),
+    "conv_transpose3d": (lambda: nn.ConvTranspose3d(2, 3, 2, 2), VOLUME),
+    "bilinear": (lambda: First(nn.Bilinear(8, 8, 3), 2), ROWS),
+    "layer_norm": (lambda: nn.LayerNorm(8), ROWS),
+    "layer_norm without scale": (lambda: nn.LayerNorm(8, elementwise_affine=False), ROWS),
+    "group_norm": (lambda: nn.GroupNorm(2, 4), IMAGE),
+    "batch_norm1d": (lambda: nn.BatchNorm1d(4), SIGNAL),
+    "batch_norm2d": (lambda: nn.BatchNorm2d(4), IMAGE),
+    "instance_norm": (lambda: nn.InstanceNorm2d(4, affine=True), IMAGE),
+    "rms_norm": (lambda: nn.RMSNorm(8), ROWS),
+    "prelu": (nn.PReLU, ROWS),
+    "conv2d prelu": (lambda: nn.Sequential(nn.Conv2d(4, 4, 3), nn.PReLU(4)), IMAGE),
+    "attention": (lambda: First(nn.MultiheadAttention(8, 2, batch_first=True), 3), SEQUENCE),
+    "lstm": (lambda: First(nn.LSTM(8, 6, batch_first=True)), SEQUENCE),
+    "gru": (lambda: First(nn.GRU(8, 6, batch_first=True)), SEQUENCE),
+    "rnn": (lambda: First(nn.RNN(8, 6, batch_first=True)), SEQUENCE),
+    "weight_norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 6, 3)), SIGNAL),
+    "layer scale": (lambda: With(lambda x, w, g: F.conv2d(x, w) * g.view(1, -1, 1, 1), (4, 4, 1, 1), (4,)), IMAGE),
+    "sliced places": (lambda: With(lambda x, p: x + p[:5], (9, 8)), SEQUENCE),
+    "expanded token": (
+        lambda: With(lambda x, t, p: torch.cat([t.expand(2, -1, -1), x], 1) + p[:, :6], (1, 1, 8), (1, 9, 8)),
+        SEQUENCE,
+    ),
+    "reshaped minus": (lambda: With(lambda x, p: p.view(1, 8) - x, (8,)), ROWS),
+    "permuted": (lambda: With(lambda x, p: x - p.t(), (8, 4)), ROWS),
+    "cast": (lambda: With(lambda x, p: x * p.half().float().reshape(1, 8), (2, 4)), ROWS),
+    "repeated": (lambda: With(lambda x, p: x + p.repeat(2), (4,)), ROWS),
+    "pooled": (lambda: With(lambda x, p: x + F.max_pool1d(p[None], 2)[0], (8, 16)), (1, 8)),
+    "softmax of a parameter": (lambda: With(lambda x, p: x * torch.softmax(p, 0), (8,)), ROWS),
+    "product of parameters": (lambda: With(lambda x, p, q: x * (p * q).reshape(8), (2, 4), (2, 4)), ROWS),
+    "exponential": (lambda: With(lambda x, p: torch.exp(p).view(1, 8) * x, (8,)), ROWS),
+    "one number": (lambda: With(lambda x, p: x * 2 + p.view(1, 1), ()), ROWS),
+    "left operand": (lambda: With(lambda x, p: p.reshape(3, 8) @ x.t(), (24,)), ROWS),
+    "bias and term": (lambda: With(lambda x, w, b: (x @ w + b) * 0.5 + (x + b), (8, 8), (8,)), ROWS),
+    "two forms of one": (lambda: With(lambda x, p: (x + p[:8].view(8)) * p[2:10].reshape(1, 8), (12,)), ROWS),
+    "no elements": (lambda: With(lambda x, p: x + p[:0], (4, 8)), (0, 8)),
+    "several results": (lambda: With(lambda x, p: x.topk(4, -1).values[..., :2] + p, (2,)), SEQUENCE),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_layer_compiles_and_agrees(name: str) -> None:
+    """Within 4 % of the largest result: some rounding to 1/254 of the largest value each."""
+    torch.manual_seed(0)
+    make, shape = KINDS[name]
+    model, x = make().eval(), torch.randn(shape)
+    compiled = terrace.compile(model, (x,), options=int8(x))
+    with torch.no_grad():
+        expected = model(x)
+    assert compiled(x).shape == expected.shape
+    if expected.numel():
+        assert (compiled(x) - expected).abs().max() <= 0.04 * expected.abs().max()
+
+
+def test_embeddings_of_tokens_and_of_places() -> None:
+    torch.manual_seed(0)
+    model, ids = Tokens().eval(), torch.randint(0, 10, (2, 5))
+    compiled = terrace.compile(model, (ids,), options=int8(ids))
+    with torch.no_grad():
+        expected = model(ids)
+    assert (compiled(ids) - expected).abs().max() <= 0.03 * expected.abs().max()
+
+
+def test_dynamic_places() -> None:
+    """A slice of a parameter whose length is known when the program runs takes over the parameter's scale."""
+    torch.manual_seed(0)
+    model, x = With(lambda x, w, p: (x @ w) + p[:, : x.shape[1]], (8, 8), (1, 16, 8)).eval(), torch.randn(2, 5, 8)
+    shapes = (({1: torch.export.Dim("n", min=2, max=16)},),)
+    compiled = terrace.compile(model, (x,), dynamic_shapes=shapes, options=int8(x))
+    for inputs in (x, x[:, :3]):
+        assert (compiled(inputs) - model(inputs)).abs().max() <= 0.03 * model(inputs).abs().max()
+
+
+def test_a_computed_mask_of_infinities_stays_in_float32_through_a_view() -> None:
+    torch.manual_seed(0)
+
+    def masked(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        mask = torch.where(x[:, :, 0] > 1.0, -torch.inf, 0.0).view(2, 1, 5)
+        return torch.softmax(x @ weight @ x.transpose(1, 2) + mask, -1) @ x
+
+    model, x = With(masked, (8, 8)).eval(), torch.randn(2, 5, 8)
+    assert (x[:, :, 0] > 1.0).any()
+    compiled = terrace.compile(model, (x,), options=int8(x))
+    assert (compiled(x) - model(x)).abs().max() <= 0.06 * model(x).abs().max()
+
+
+def test_the_report_names_what_stays_in_float32() -> None:
+    model, x = nn.Sequential(nn.Linear(8, 8), nn.RMSNorm(8), nn.Linear(8, 4)).eval(), torch.randn(4, 8)
+    report = terrace.compile(model, (x,), options=int8(x)).report()
+    floats = str(report).splitlines()[-1].removeprefix("in float32, beside int8: ").split(", ")
+    assert floats and all("norm" in name and "matmul" not in name for name in floats), floats
+    assert "beside int8" not in str(terrace.compile(model, (x,)).report())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Numbers that hurt
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -321,12 +463,22 @@ def test_samples_that_are_no_numbers_are_refused(number: float, what: str) -> No
         ({"quantize": "int4"}, "option 'quantize' must be \"int8\", got 'int4'"),
         ({"calibration": [1]}, "option 'calibration' needs option 'quantize'"),
         ({"quantize": "int8", "calibration": 3}, "option 'calibration' must be a list of calls, got int"),
-        ({"quantize": "int8"}, r"needs argument 0 \(float32 2x6\) in int8, which has no 'graph.range'"),
+        ({"quantize": "int8"}, "option 'quantize' needs option 'calibration': a list of sample calls"),
+        ({"quantize": "int8", "calibration": []}, "option 'quantize' needs option 'calibration'"),
+        (int8(torch.ones(2, 6), "x"), r"option 'calibration', sample 1: args\[0\]: expected a tensor float32\[2, 6\]"),
+        (int8((torch.ones(2, 6), 1)), "option 'calibration', sample 0: args: expected 1 positional arguments, found 2"),
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(CompileError, match=message):
         lower(nn.Linear(6, 4).eval(), (torch.randn(2, 6),), options=options, until="graph")
+
+
+def test_a_text_without_ranges_is_refused() -> None:
+    layer, x = nn.Linear(6, 4).eval(), torch.randn(2, 6)
+    text = lower(layer, (x,), until="graph").ir["graph"]
+    with pytest.raises(CompileError, match="option 'quantize' needs option 'calibration'"):
+        terrace.compiler.lower_mlir(text, dict(layer.named_parameters()), options={"quantize": "int8"}, until="graph")
 
 
 def test_only_graphs_are_quantised() -> None:

@@ -76,10 +76,31 @@ func.func @unknown(%x: tensor<4xf32> {graph.range = 1.0 : f64}, %y: tensor<4xf32
 
 // -----
 
+// A sum of more products than i32 holds for certain stays in float, and so does one of an unknown number.
+// CHECK-LABEL: func.func @wide
+// CHECK:         %[[Y:.*]] = "graph.matmul"(%arg0, %{{.*}}) {transpose_rhs = true} : (tensor<1x66053xf32>, tensor<1x66053xf32>)
+// CHECK:         "graph.matmul"(%arg1, %arg2) {transpose_rhs = false} : (tensor<2x?xf32>, tensor<?x2xf32>)
+// CHECK-NEXT:    return %[[Y]],
 "graph.parameter"() {sym_name = "w", type = tensor<1x66053xf32>} : () -> ()
-func.func @wide(%x: tensor<1x66053xf32> {graph.range = 1.0 : f64}) -> tensor<1x1xf32> {
+func.func @wide(%x: tensor<1x66053xf32> {graph.range = 1.0 : f64}, %y: tensor<2x?xf32> {graph.range = 1.0 : f64}, %z: tensor<?x2xf32> {graph.range = 1.0 : f64}) -> (tensor<1x1xf32>, tensor<2x2xf32>) {
   %w = "graph.load"() {symbol = @w} : () -> tensor<1x66053xf32>
-  // expected-error @below {{'graph.matmul' op sums 66053 products, and int8 needs at most 66052 so that i32 holds them}}
   %0 = "graph.matmul"(%x, %w) {graph.range = 1.0 : f64, transpose_rhs = true} : (tensor<1x66053xf32>, tensor<1x66053xf32>) -> tensor<1x1xf32>
-  return %0 : tensor<1x1xf32>
+  %1 = "graph.matmul"(%y, %z) {graph.range = 1.0 : f64, transpose_rhs = false} : (tensor<2x?xf32>, tensor<?x2xf32>) -> tensor<2x2xf32>
+  return %0, %1 : tensor<1x1xf32>, tensor<2x2xf32>
+}
+
+// -----
+
+// A constant has a range of its own, also where its op would take over that of its operand.
+// CHECK-LABEL: func.func @constants
+// CHECK-DAG:     %[[P:.*]] = "graph.load"() {symbol = @p}
+// CHECK-DAG:     %[[S:.*]] = "graph.slice"(%[[P]])
+// CHECK-DAG:     %[[Q:.*]] = "graph.quantize"(%[[S]], %{{.*}}) : (tensor<4xf32>, tensor<f32>) -> tensor<4xi8>
+// CHECK:         "graph.scaled_add"(%{{.*}}, %[[Q]])
+"graph.parameter"() {sym_name = "p", type = tensor<9xf32>} : () -> ()
+func.func @constants(%x: tensor<2x4xf32> {graph.range = 1.0 : f64}) -> tensor<2x4xf32> {
+  %p = "graph.load"() {symbol = @p} : () -> tensor<9xf32>
+  %s = "graph.slice"(%p) {graph.range = 2.0 : f64, starts = array<i64: 0>, steps = array<i64: 1>, stops = array<i64: 4>} : (tensor<9xf32>) -> tensor<4xf32>
+  %0 = "graph.add"(%x, %s) {graph.range = 3.0 : f64} : (tensor<2x4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
+  return %0 : tensor<2x4xf32>
 }

@@ -19,7 +19,7 @@ _NUMBERS = ("calls", "macs", "bytes")
 
 
 class Report:
-    """Rows with the keys kernel, op, shape, macs, bytes, by ("terrace" or "iree"), why and calls.
+    """Rows with the keys kernel, op, shape, macs, bytes, type (of the elements read), by ("terrace" or "iree"), why and calls.
 
     `macs` and `bytes` are of all `calls` of the kernel together, None where a dynamic size leaves them open.
     `layers` are the calls one by one, in the order in which they run; docs/looking_into_a_model.md says what each of
@@ -78,9 +78,13 @@ class Report:
         return f"{self._table().to_html()}<p>{escape(self.summary())}</p>"
 
     def summary(self) -> str:
-        """How much of the model runs Terrace's code, in a line."""
+        """How much of the model runs Terrace's code, in a line; in another, what int8 leaves in float32."""
         count = sum(row.get("by") == "terrace" for row in self.rows)
-        return f"{count} of {len(self.rows)} kernels and {self.mac_share:.2%} of the MACs run Terrace's code"
+        text = f"{count} of {len(self.rows)} kernels and {self.mac_share:.2%} of the MACs run Terrace's code"
+        if all(row.get("type") != "i8" for row in self.rows):
+            return text
+        floats = [row["kernel"] for row in self.rows if row.get("type") == "f32" and row["op"] != "quantize"]
+        return f"{text}\nin float32, beside int8: {', '.join(floats) or 'nothing'}"
 
     def _table(self) -> Table:
         cells = [[_cell(column, row.get(column)) for column in _COLUMNS] for row in self.rows]
