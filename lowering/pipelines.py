@@ -59,11 +59,14 @@ def graph_pipeline(*, quantize: bool = False) -> list[Pass]:
 
 
 def kernel_pipeline(
-    schedule: list[Pass], generators: Sequence[str] = COMMON, element_types: tuple[str, ...] = KERNEL_TYPES
+    schedule: list[Pass],
+    generators: Sequence[str] = COMMON,
+    element_types: tuple[str, ...] = KERNEL_TYPES,
+    reduced_types: tuple[str, ...] = (),
 ) -> list[Pass]:
     """From fused groups to scheduled kernels; `schedule`, and what its kernels may compute with, are the target's."""
     return [
-        ConvertGraphToKernel(generators=tuple(generators), element_types=element_types),
+        ConvertGraphToKernel(generators=tuple(generators), element_types=element_types, reduced_types=reduced_types),
         # Reshapes of neighbouring kernels meet now, and most cancel.
         SimplifyGraph(),
         UpstreamPass("canonicalize"),

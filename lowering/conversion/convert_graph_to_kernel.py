@@ -258,12 +258,14 @@ def _candidates(module: ir.Operation) -> list[ir.Operation]:
 class ConvertGraphToKernel(Pass):
     """Outline the groups that one of `generators` takes as kernels; mark the others with the reason why not.
 
-    `element_types` are those that the target's kernels compute with.
+    `element_types` are those that the target's kernels compute with, `reduced_types` those that its reductions take
+    beside f32.
     """
 
     name = "convert-graph-to-kernel"
     generators: tuple[str, ...] = COMMON
     element_types: tuple[str, ...] = KERNEL_TYPES
+    reduced_types: tuple[str, ...] = ()
 
     def run(self, module: ir.Operation) -> None:
         outliner = _Outliner(module)
@@ -273,7 +275,9 @@ class ConvertGraphToKernel(Pass):
             if operation.results[0] in outliner.constants:
                 continue
             group = Group.of(operation)
-            reason = group.type_refusal(self.element_types) or refusal(group, self.generators)
+            reason = group.type_refusal(self.element_types) or refusal(
+                group, self.generators, self.element_types, self.reduced_types
+            )
             if reason is None:
                 outliner.outline(group)
             else:

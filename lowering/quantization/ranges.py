@@ -46,8 +46,8 @@ def range_of(value: ir.Value) -> float | None:
 def set_range(value: ir.Value, magnitude: float) -> None:
     operation = operation_of(value)
     if operation is not None and len(operation.results) > 1:
-        known = operation.attributes[RANGE] if RANGE in operation.attributes else None
-        magnitudes = to_python(known) if known is not None else [math.inf] * len(operation.results)
+        is_known = RANGE in operation.attributes
+        magnitudes = to_python(operation.attributes[RANGE]) if is_known else [math.inf] * len(operation.results)
         magnitudes[_result_number(value)] = float(magnitude)
         operation.attributes[RANGE] = ir.ArrayAttr.get([to_attribute(number) for number in magnitudes])
         return

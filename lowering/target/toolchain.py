@@ -26,6 +26,8 @@ class Toolchain(Protocol):
     """The kernel generators that it wants used."""
     element_types: tuple[str, ...]
     """The element types that its kernels compute with."""
+    reduced_types: tuple[str, ...]
+    """The element types that its reductions take beside f32."""
     program_name: str
     """The name of the program's member in an artifact."""
 

@@ -2,7 +2,7 @@
 
 Every maximal expression of pure ops over `graph.load` and `arith.constant` becomes a `graph.constant` symbol, and the
 function loads that. Equal expressions share one symbol. Expressions over constants alone stay: they are small, and an
-archive entry would gain nothing.
+archive entry would gain nothing. With `all-constants` they go, too, for targets on which nothing else computes them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def is_maximal(operation: ir.Operation, constant: set[ir.Value]) -> bool:
 class Hoister:
     """Makes the `graph.constant` symbols of one module."""
 
-    def __init__(self, module: ir.Operation) -> None:
+    def __init__(self, module: ir.Operation, all_constants: bool) -> None:
+        self._all_constants = all_constants
         self._body = module.regions[0].blocks[0]
         self._names = {
             op.operation.attributes["sym_name"].value
@@ -67,14 +68,14 @@ class Hoister:
         self._symbols: dict[Hashable, str] = {}
 
     def hoist(self, root: ir.Operation) -> None:
-        """Replace the result of `root` by the load of a constant that computes it, if it uses a parameter at all."""
+        """Replace the result of `root` by the load of a constant that computes it."""
         operations = slice_of(root)
         loads = [op for op in operations if op.name == "graph.load"]
-        if not loads:
+        if not loads and not self._all_constants:
             return
         key = structure_of(operations)
         if key not in self._symbols:
-            parameter = loads[0].attributes["symbol"].value
+            parameter = loads[0].attributes["symbol"].value if loads else "constant"
             self._symbols[key] = self._fresh_name(f"{parameter}.{root.name.removeprefix('graph.')}")
             self._create(self._symbols[key], operations)
         symbol = ir.FlatSymbolRefAttr.get(self._symbols[key])
@@ -121,10 +122,11 @@ class HoistConstants(Pass):
     """Turn expressions over parameters into module-level constants, evaluated when the artefact is written."""
 
     name = "hoist-constants"
+    all_constants: bool = False
 
     def run(self, module: ir.Operation) -> None:
         functions = [op.operation for op in module.regions[0].blocks[0].operations]
-        hoister = Hoister(module)
+        hoister = Hoister(module, self.all_constants)
         for function in [op for op in functions if op.name == "func.func"]:
             constant = constant_values(function)
             # In program order: an expression inside a later one has become a load by then.

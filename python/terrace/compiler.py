@@ -510,7 +510,7 @@ def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses,
         passes = [*passes_at("after-import", users), *graph_pipeline(quantize=quantize)]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule()]
-        passes = kernel_pipeline(schedule, toolchain.generators, toolchain.element_types)
+        passes = kernel_pipeline(schedule, toolchain.generators, toolchain.element_types, toolchain.reduced_types)
     else:
         passes = loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import terrace
 from terrace.compiler import compile_mlir, lower_mlir
 from terrace.dialects.base import to_attribute
 from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL, partition_attribute
-from terrace.errors import TargetError
+from terrace.errors import TargetError, TerraceError
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
@@ -232,6 +233,49 @@ func.func @main(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
   return %y : tensor<4x4xf32>
 }
 """
+
+
+def test_amounts_of_shifts_are_not_drawn_at_random() -> None:
+    """Most of them mean nothing in C++. Nothing is built before that is said."""
+    text = lower_to_hls("linear")
+    with pytest.raises(TerraceError, match=r"shifts by the weight @\S+, and a vector of random amounts"):
+        cosim(text, 3)
+    alone = text[: text.index("func.func @main")] + "}"
+    with pytest.raises(TerraceError, match=r"shifts by argument 4, .* by a symbol that @main passes as this argument"):
+        cosim(alone, 3)
+
+
+@needs_verilator
+def test_banks_of_a_loop_that_moves_by_their_number() -> None:
+    """Element 10 i + k of ten banks is in bank k: nothing is divided, and banks save cycles."""
+    text = (Path(__file__).parent / "Inputs" / "banks_of_ten.mlir").read_text(encoding="utf-8")
+    generator = np.random.default_rng(0)
+    given = {
+        "lw": generator.integers(-128, 128, (40, 24), np.int8),
+        "lb.reshape": generator.integers(-1000, 1000, (1, 40), np.int32),
+        "lm.reshape": generator.integers(2**30, 2**31 - 1, (1, 40), np.int32),
+        "ls.reshape": generator.integers(35, 45, (1, 40), np.int32),
+    }
+    found = []
+    for version in (
+        text,
+        re.sub(r" \{loop.partition = \{dim = 2 : i64, factor = 10 : i64, kind = \"cyclic\"\}\}", "", text),
+    ):
+        report = cosim(version, 8, weights=given)
+        assert report.passed, str(report)
+        found.append(report.rows[0].predicted)
+    assert found == [1360, 1396]
+    assert not re.search(r" [/%] ", verilog(text))
+
+
+def test_a_report_says_how_much_was_simulated() -> None:
+    good = KernelCosim("k", vectors=2, predicted=7, cycles=(7, 7), macs=30)
+    refused = KernelCosim("l", refused="it computes with floating point", macs=1000)
+    assert str(CosimReport([good, refused])).endswith("simulated: 1 of 2 kernels, 30 of 1,030 multiply-adds")
+    assert str(CosimReport([refused])).endswith("simulated: 0 of 1 kernels, 0 of 1,000 multiply-adds")
+    assert "simulated:" not in str(CosimReport([good]))
+    unknown = dataclasses.replace(refused, macs=None)
+    assert str(CosimReport([good, unknown])).endswith("1 of 2 kernels, an unknown part of the multiply-adds")
 
 
 def test_a_report_fails_by_results_or_by_cycles() -> None:

@@ -9,6 +9,7 @@ from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, wide
 from terrace.lowering.conversion.graph_to_kernel.group import (
     CONTRACTIONS,
     COPIES,
+    KERNEL_TYPES,
     POOLS,
     REDUCTIONS,
     ROW_REDUCTIONS,
@@ -40,9 +41,17 @@ def family_of(group: Group) -> str:
     return "conv2d" if root.name == "graph.conv2d" else "matmul"
 
 
-def refusal(group: Group, generators: Sequence[str]) -> str | None:
-    """Why none of these generators takes the group, or None."""
-    reason = group.refusal()
+def refusal(
+    group: Group,
+    generators: Sequence[str],
+    element_types: Sequence[str] = KERNEL_TYPES,
+    reduced_types: Sequence[str] = (),
+) -> str | None:
+    """Why none of these generators takes the group, or None.
+
+    Kernels read and write `element_types`; `reduced_types` are those that reductions take beside f32.
+    """
+    reason = group.refusal([*KERNEL_TYPES, *element_types])
     if reason is None and family_of(group) not in generators:
         reason = f"no generator for {group.root.name if group.root is not None else 'elementwise ops'}"
     if reason is not None or group.root is None:
@@ -53,7 +62,8 @@ def refusal(group: Group, generators: Sequence[str]) -> str | None:
     if root.name in COPIES:
         return None
     types = [str(element_type_of(v)) for v in [*root.operands, *root.results]]
-    if any(type_ != "f32" for type_ in types) and types not in _INTEGERS.get(_form(root), []):
+    is_reduced = root.name in REDUCTIONS and types[0] in reduced_types and types[0] == types[1]
+    if any(type_ != "f32" for type_ in types) and not is_reduced and types not in _INTEGERS.get(_form(root), []):
         return f"element type {element_type_of(root.results[0])} of {root.name}"
     if root.name in ROW_REDUCTIONS:
         return _row_reduction_refusal(root)

@@ -21,7 +21,7 @@ ROOTS = CONTRACTIONS + ROW_REDUCTIONS + POOLS + COPIES + REDUCTIONS
 KEEPING_OPERANDS = CONTRACTIONS + POOLS + COPIES + REDUCTIONS
 """The roots whose operands' shapes are their own, not the result's."""
 KERNEL_TYPES = ("f32", "f64", "i8", "i32", "i64")
-"""The element types that a kernel reads and writes; IREE's code generation takes others."""
+"""The element types that a kernel reads and writes, where IREE's code generation takes others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Group:
                 return f"the target's kernels do not compute with {name}"
         return None
 
-    def refusal(self) -> str | None:
-        """Why no generator takes the group, or None."""
+    def refusal(self, memory_types: Sequence[str]) -> str | None:
+        """Why no generator takes the group, or None; a kernel reads and writes `memory_types`."""
         for op in self.operations:
             if op.name not in ROOTS and op.name not in ELEMENTWISE_OPS and op.name != "arith.constant":
                 return f"no generator for {op.name}"
@@ -82,7 +82,7 @@ class Group:
         for value in [*self.inputs, self.result]:
             if isinstance(value.type, ir.IndexType):
                 return "a size known at run time only"
-            if str(element_type_of(value)) not in KERNEL_TYPES:
+            if str(element_type_of(value)) not in memory_types:
                 return f"element type {element_type_of(value)}"
             if 0 in shape_of(value):
                 return "it has no elements"

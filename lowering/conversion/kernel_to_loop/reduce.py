@@ -13,7 +13,7 @@ from typing import TypeAlias
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
-from terrace.lowering.conversion.payload_types import cast, combine, neutral
+from terrace.lowering.conversion.payload_types import cast, combine, constant, is_float, neutral, scalar_type
 from terrace.mlir import arith, ir
 
 Span: TypeAlias = tuple[Index, int, Index | None]
@@ -26,7 +26,7 @@ class _Reduce:
         self.b, self.kernel = b, kernel
         kind = attributes_of(kernel.root).kind
         self.is_min, self.is_mean = kind == "min", kind == "mean"
-        # A minimum is the maximum of the negated elements, negated: exact, NaN included.
+        # A minimum is the maximum of the negated elements, negated: exact, NaN included. Integers are inverted.
         self.kind = {"min": "max", "mean": "sum"}.get(kind, kind)
         self.memory = kernel.memory_of(kernel.root.operands[0])
         self.element_type = element_type_of(kernel.root.results[0])
@@ -114,12 +114,12 @@ class _Reduce:
     def load(self, spans: dict[int, Span]) -> ir.Value:
         offsets, shape, valid = zip(*spans.values(), strict=True)
         tile = self.b.load(self.memory, offsets, shape, tuple(range(self.last + 1)), valid=valid)
-        return arith.negf(tile) if self.is_min else cast(tile, self.element_type)
+        return _reversed(tile) if self.is_min else cast(tile, self.element_type)
 
     def finish(self, total: ir.Value, shape: Sequence[int]) -> ir.Value:
         """What the combined elements mean."""
         if self.is_min:
-            return arith.negf(total)
+            return _reversed(total)
         if not self.is_mean:
             return total
         count: Index = 1
@@ -129,6 +129,11 @@ class _Reduce:
             return arith.mulf(total, self.b.splat(shape, self.element_type, 1.0 / count))
         number = arith.sitofp(self.element_type, arith.index_cast(ir.IntegerType.get_signless(64), count))
         return arith.divf(total, self.b.spread(shape, number))
+
+
+def _reversed(tile: ir.Value) -> ir.Value:
+    """Elements whose order is the other way round; twice, they are what they were."""
+    return arith.negf(tile) if is_float(scalar_type(tile.type)) else arith.xori(tile, constant(tile.type, -1))
 
 
 def generate(b: LoopBuilder, kernel: KernelView) -> None:

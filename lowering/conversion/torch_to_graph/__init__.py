@@ -8,6 +8,7 @@ from terrace.lowering.conversion.torch_to_graph import (
     elementwise,
     layout,
     normalization,
+    ordering,
     random,
     reduction,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "elementwise",
     "layout",
     "normalization",
+    "ordering",
     "random",
     "reduction",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from terrace.dialects import graph
@@ -13,10 +14,10 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     cast,
     converts,
     drop_axes,
-    i64_array,
     insert_axis,
     is_bool,
     is_float,
+    scalar,
 )
 from terrace.mlir import ir
 
@@ -47,16 +48,63 @@ def partial_reduction(kind: str) -> Builder:
 def reduce(op: TorchOp, kind: str, axes: Sequence[int], keepdims: bool) -> ir.Value | None:
     """Operand 0 reduced in the result's element type; no axes stands for all of them, as in PyTorch."""
     element_type = op.result_element_type
-    rank = len(shape_of(op.tensor(0)))
     if is_bool(element_type) or (kind == "mean" and not is_float(element_type)):
         return None
-    value = cast(op.tensor(0), element_type)
+    return reduced(cast(op.tensor(0), element_type), kind, axes, keepdims)
+
+
+def reduced(value: ir.Value, kind: str, axes: Sequence[int], keepdims: bool) -> ir.Value:
+    """`value` reduced along some axes, all of them if none is named."""
+    rank = len(shape_of(value))
     if rank == 0:
         return value
     ascending = sorted({axis % rank for axis in axes}) if axes else list(range(rank))
-    return graph.ReduceOp.build(
-        value, kind=kind, axes=i64_array(ascending), keepdims=keepdims, result_type=op.result_type
-    )
+    return graph.ReduceOp.build(value, kind=kind, axes=ascending, keepdims=keepdims)
+
+
+@converts("torch.aten.prod.dim_int")
+def build_prod(op: TorchOp) -> ir.Value | None:
+    axis = op.axis(1, len(shape_of(op.tensor(0))))
+    return None if axis is None else reduce(op, "prod", [axis], keepdims=op.flag(2))
+
+
+@converts("torch.aten.linalg_vector_norm")
+def build_vector_norm(op: TorchOp) -> ir.Value | None:
+    """Norms of the orders 1, 2, and plus and minus infinity."""
+    order, axes, element_type = op.number(1), [] if op.is_none(2) else op.integers(2), op.result_element_type
+    value = op.tensor(0)
+    if axes is None or not is_float(element_type_of(value)) or str(element_type) not in ("f32", "f64"):
+        return None
+    value = cast(value, element_type)
+    if order == 2:
+        total = reduced(graph.MulOp.build(value, value), "sum", axes, op.flag(3))
+        return graph.SqrtOp.build(total)
+    kind = {1: "sum", math.inf: "max", -math.inf: "min"}.get(order) if order is not None else None
+    return None if kind is None else reduced(graph.AbsOp.build(value), kind, axes, op.flag(3))
+
+
+def truth(kind: str) -> Builder:
+    """The builder of any, or of all: whether no element is false. Booleans are i8 in reductions."""
+
+    def build(op: TorchOp) -> ir.Value | None:
+        value = op.tensor(0)
+        is_whole, axis = op.name in ("torch.aten.any", "torch.aten.all"), None
+        if op.name.endswith(".dim"):
+            axis = op.axis(1, max(1, len(shape_of(value))))
+        axes = [] if is_whole else op.integers(1) if axis is None else [axis]
+        if axes is None:
+            return None
+        predicate = "ne" if kind == "any" else "eq"
+        found = graph.CompareOp.build(value, scalar(0, element_type_of(value)), predicate=predicate)
+        i8 = ir.IntegerType.get_signless(8)
+        counted = reduced(cast(found, i8), "max", axes, not is_whole and op.flag(2))
+        return graph.CompareOp.build(counted, scalar(0, i8), predicate=predicate)
+
+    return build
+
+
+for _kind in ("any", "all"):
+    BUILDERS.update({f"torch.aten.{_kind}{form}": truth(_kind) for form in ("", ".dim", ".dims")})
 
 
 BUILDERS.update(

@@ -12,17 +12,15 @@ from terrace.lowering.target.hls.resources import design_blocks, format_of
 from terrace.lowering.target.hls.set_hardware_attributes import dsp_blocks
 from terrace.mlir import func, ir, walk
 
-MULTIPLY_ADDS = ("math.fma",)
-
 
 def report(module: ir.Operation) -> str:
     """The whole design, then for each kernel its loops: trip counts, pragmas, DSP blocks."""
     cycles, kernels = kernel_cycles(module), []
     for view in module.regions[0].blocks[0].operations:
         if isinstance(view, func.FuncOp) and view.name.value != "main":
-            predicted = cycles.get(view.name.value)
+            predicted, products = cycles.get(view.name.value), multiply_adds(view)
             kernels.append(
-                f"kernel {view.name.value}: {_macs(view)} multiply-adds, {_shown(predicted)} cycles predicted"
+                f"kernel {view.name.value}: {_shown(products)} multiply-adds, {_shown(predicted)} cycles predicted"
             )
             for number, loop in enumerate(loops_in(view.entry_block), 1):
                 kernels += _loop_lines(loop, f"loop_{number}", 1)
@@ -60,19 +58,24 @@ def _loop_lines(loop: ir.Operation, label: str, depth: int) -> list[str]:
     return lines
 
 
-def _macs(function: Any) -> int | str:
-    """How often the kernel's multiply-adds run."""
+def multiply_adds(function: Any) -> int | None:
+    """How often a kernel's multiply-adds run; None if a loop's trip count is not known."""
     total = 0
-    for operation in walk(function.operation):
-        if operation.name not in MULTIPLY_ADDS:
-            continue
+    for operation in filter(_is_multiply_add, walk(function.operation)):
         times, parent = 1, operation.parent
         while parent is not None and parent.operation.name != "func.func":
             if parent.operation.name == "scf.for":
                 trips = trip_count(parent.operation)
                 if trips is None:
-                    return "an unknown number of"
+                    return None
                 times *= trips
             parent = parent.operation.parent
         total += times
     return total
+
+
+def _is_multiply_add(operation: ir.Operation) -> bool:
+    """Whether an op is a fused multiply-add, or a product of integers that is added to something."""
+    users = [use.owner.operation.name for use in operation.results[0].uses] if operation.name == "arith.muli" else []
+    is_index = bool(users) and isinstance(operation.results[0].type, ir.IndexType)
+    return operation.name == "math.fma" or ("arith.addi" in users and not is_index)

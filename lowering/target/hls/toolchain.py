@@ -16,6 +16,7 @@ from terrace.lowering.target.hls.project import project_files
 from terrace.lowering.target.hls.require_kernels import RequireKernels
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.toolchain import Source
+from terrace.lowering.transforms.hoist_constants import HoistConstants
 from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.mlir import create_context, ir, parse_module
 from terrace.passes import Pass, run_passes
@@ -29,13 +30,16 @@ class HlsToolchain:
 
     level = "hls"
     generators = tuple(sorted((*COMMON, "copy", "pool2d", "reduce")))
-    element_types = KERNEL_TYPES
+    element_types = (*KERNEL_TYPES, "i1")
+    reduced_types = ("f64", "i32", "i64")
     program_name = "program.zip"
 
     def rest(self) -> list[Pass]:
         """Nothing else runs in hardware; images that schedules want padded are padded by kernels, too."""
         return [
-            ConvertGraphToKernel(generators=self.generators),
+            # What takes part in no kernel must be known: constants of constants, too.
+            HoistConstants(all_constants=True),
+            ConvertGraphToKernel(self.generators, self.element_types, self.reduced_types),
             ScheduleKernelsForHls(),
             ConvertKernelToLoop(),
             RequireKernels(),

@@ -19,6 +19,7 @@ class IreeToolchain:
     level = "iree"
     generators: tuple[str, ...] = COMMON
     element_types: tuple[str, ...] = KERNEL_TYPES
+    reduced_types: tuple[str, ...] = ()
     program_name = "program.vmfb"
 
     def rest(self) -> list[Pass]:

@@ -374,8 +374,10 @@ class _Elaboration:
         if self.pipeline is not None:
             raise fail(operation, "stands in a pipelined loop, so it must be unrolled whole (loop.unroll = trip count)")
         label = self.fresh(self.labels[operation])
-        counter = Counter(f"{label}_i", first, step * copies, trips // copies)
-        index = Linear(((self.values.counter(counter), 1),))
+        # Counted by one where the index moves by more: a multiple of the banks is seen in the address, not divided.
+        stride = step * copies
+        counter = Counter(f"{label}_i", first if stride == 1 else 0, 1, trips // copies)
+        index = Linear(((self.values.counter(counter), stride),), 0 if stride == 1 else first)
         self.flush()
         if PIPELINE in operation.attributes:
             self.pipelined(operation, label, counter, lambda: self.unrolled(operation, index, step, copies))

@@ -8,7 +8,7 @@ import numpy as np
 from terrace.dialects.base import to_python
 from terrace.lowering.target.hls.convert_loop_to_hls import PORT
 from terrace.lowering.target.hls.weights import dense_elements
-from terrace.mlir import func, ir, operation_of
+from terrace.mlir import func, ir, operation_of, walk
 
 
 def globals_of(module: ir.Operation) -> dict[str, ir.Operation]:
@@ -39,6 +39,37 @@ def weights_of(module: ir.Operation) -> dict[tuple[str, int], str | np.ndarray]:
                     dense_elements(globals_[symbol].attributes["initial_value"]) if is_constant else symbol
                 )
     return found
+
+
+def shifting_arguments(function: Any) -> list[int]:
+    """The numbers of a kernel's arguments whose elements are amounts to shift by, as they are.
+
+    A shift by as many bits as there are, or by a negative number, means nothing. What is masked is no
+    such amount.
+    """
+    found: set[int] = set()
+    seen: set[ir.Value] = set()
+    pending = [op.operands[1] for op in walk(function.operation) if op.name in _SHIFTS]
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        owner = operation_of(value)
+        if owner is None:
+            if isinstance(value.type, ir.MemRefType):
+                found.add(ir.BlockArgument(value).arg_number)
+        elif owner.name == "memref.load":
+            pending.append(owner.operands[0])
+        elif owner.name == "memref.alloca":
+            users = [use.owner.operation for use in value.uses]
+            pending += [user.operands[0] for user in users if user.name == "memref.store"]
+        elif owner.name not in ("arith.andi", "arith.cmpi"):
+            pending += owner.operands
+    return sorted(found)
+
+
+_SHIFTS = ("arith.shli", "arith.shrsi", "arith.shrui")
 
 
 def _calls(module: ir.Operation) -> list[tuple[Any, str, list[ir.Value]]]:

@@ -22,10 +22,11 @@ from terrace.errors import PassError, TargetError, TerraceError
 from terrace.lowering.target.hls.expressions import c_type, needs_ap_int
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
+from terrace.lowering.target.hls.report import multiply_adds
 from terrace.lowering.target.rtl.circuit import pipelines
 from terrace.lowering.target.rtl.design import Design, design_kernel, kernels_of
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
-from terrace.lowering.target.rtl.weights import weights_of
+from terrace.lowering.target.rtl.weights import shifting_arguments, weights_of
 from terrace.mlir import create_context, ir, parse_module
 from terrace.parameter_archive import Array
 from terrace.processes import run_program
@@ -41,9 +42,10 @@ _RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
 class KernelCosim:
     """What came of one kernel. `refused` says why it has no SystemVerilog; then the rest is empty.
 
-    `cycles` are those of the fastest and the slowest vector, `intervals` the label of each pipelined loop and its
-    initiation interval. `inputs` are the arguments before a run, `results` what the SystemVerilog made of those that
-    it writes, by number; their first dimension counts the vectors.
+    `macs` are the multiply-adds of a run, None where a trip count is not known. `cycles` are those of the fastest and
+    the slowest vector, `intervals` the label of each pipelined loop and its initiation interval. `inputs` are the
+    arguments before a run, `results` what the SystemVerilog made of those that it writes, by number; their first
+    dimension counts the vectors.
     """
 
     kernel: str
@@ -53,6 +55,7 @@ class KernelCosim:
     cycles: tuple[int, int] = (0, 0)
     intervals: Mapping[str, int] = dataclasses.field(default_factory=dict)
     refused: str = ""
+    macs: int | None = 0
     inputs: Sequence[Array] = dataclasses.field(default=(), repr=False)
     results: Mapping[int, Array] = dataclasses.field(default_factory=dict, repr=False)
 
@@ -91,7 +94,16 @@ class CosimReport:
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in table]
         lines = lines if self.simulated else []
         lines += [f"{row.kernel}: not simulated: {row.refused}" for row in self.rows if row.refused]
+        if len(self.simulated) < len(self.rows):
+            lines.append(f"simulated: {len(self.simulated)} of {len(self.rows)} kernels, {self._share()}")
         return "\n".join(lines)
+
+    def _share(self) -> str:
+        """How much of the work the simulated kernels do."""
+        ran, all_ = ([row.macs for row in rows] for rows in (self.simulated, self.rows))
+        if None in all_:
+            return "an unknown part of the multiply-adds"
+        return f"{sum(filter(None, ran)):,} of {sum(filter(None, all_)):,} multiply-adds"
 
 
 Weights = Mapping[str, Array | Callable[[], Array]]
@@ -103,7 +115,8 @@ def cosim(text: str, vectors: int = 100, seed: int = 0, weights: Weights | None 
 
     The first are the extremes (all elements least, all greatest, a mix of both, zero), the rest random. An argument
     that @main gives a weight has the elements of that weight, if `weights` has it. Raises TargetError if Verilator,
-    CIRCT or a C++ compiler is missing, TerraceError if one of them fails.
+    CIRCT or a C++ compiler is missing, TerraceError if one of them fails, and for amounts of shifts that are not known:
+    most numbers mean nothing there.
     """
     if vectors < 1:
         raise TerraceError(f"co-simulation needs at least one vector, got {vectors}")
@@ -117,13 +130,14 @@ def cosim(text: str, vectors: int = 100, seed: int = 0, weights: Weights | None 
 def _cosim_kernel(
     function: Any, symbols: Mapping[tuple[str, int], str | Array], weights: Weights, count: int, seed: int
 ) -> KernelCosim:
-    name = function.name.value
+    name, macs = function.name.value, multiply_adds(function)
     try:
         design = design_kernel(function)
     except PassError as error:
-        return KernelCosim(name, refused=str(error))
+        return KernelCosim(name, refused=str(error), macs=macs)
     types = [ir.MemRefType(a.type).element_type for a in function.entry_block.arguments]
     fixed = {number: _elements_of(symbols.get((name, number)), weights) for number in range(len(types))}
+    _check_shifts(function, symbols, fixed)
     arguments = arguments_of(design.circuit, design.times)
     inputs = make_vectors(arguments, types, count, seed, fixed)
     with tempfile.TemporaryDirectory(prefix="terrace-cosim-") as folder:
@@ -141,6 +155,7 @@ def _cosim_kernel(
     written = {number: inputs[number] for number, argument in enumerate(arguments) if argument.written_banks}
     return KernelCosim(
         name,
+        macs=macs,
         vectors=count,
         mismatches=int((expected != found).any(axis=1).sum()),
         predicted=design.latency,
@@ -149,6 +164,21 @@ def _cosim_kernel(
         inputs=inputs,
         results=_split(found, written),
     )
+
+
+def _check_shifts(
+    function: Any, symbols: Mapping[tuple[str, int], str | Array], fixed: Mapping[int, Array | None]
+) -> None:
+    """Refuse to draw amounts of shifts at random."""
+    name = function.name.value
+    for number in shifting_arguments(function):
+        if fixed[number] is None:
+            symbol = symbols.get((name, number))
+            what = f"the weight @{symbol}" if isinstance(symbol, str) else f"argument {number}"
+            raise TerraceError(
+                f"@{name} shifts by {what}, and a vector of random amounts would mean nothing; give its elements in"
+                " `weights`" + ("" if isinstance(symbol, str) else ", by a symbol that @main passes as this argument")
+            )
 
 
 def _joined(arrays: Sequence[Array]) -> Array:

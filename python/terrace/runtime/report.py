@@ -19,11 +19,12 @@ _NUMBERS = ("calls", "macs", "bytes")
 
 
 class Report:
-    """Rows with the keys kernel, op, shape, macs, bytes, type (of the elements read), by ("terrace" or "iree"), why and calls.
+    """Rows with the keys kernel, op, shape, macs, bytes, type, by ("terrace" or "iree"), why and calls.
 
-    `macs` and `bytes` are of all `calls` of the kernel together, None where a dynamic size leaves them open.
-    `layers` are the calls one by one, in the order in which they run; docs/looking_into_a_model.md says what each of
-    their figures means. `subtitle` and `inputs` (the names of the model's inputs) are shown by `to_html`.
+    `type` is that of the elements that are read. `macs` and `bytes` are of all `calls` of the kernel together, None
+    where a dynamic size leaves them open. `layers` are the calls one by one, in the order in which they run;
+    docs/looking_into_a_model.md says what each of their figures means. `subtitle` and `inputs` (the names of the
+    model's inputs) are shown by `to_html`.
     """
 
     def __init__(
