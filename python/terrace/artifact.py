@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import mmap
 import os
 import zlib
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from typing import Any, BinaryIO
 
 from terrace.errors import ArtifactError
 from terrace.files import new_files
+from terrace.mapping import map_file
 from terrace.parameter_archive import (
     ARCHIVE_MAGIC,
     MappedParameters,
@@ -125,9 +125,8 @@ def read_artifact(path: str | os.PathLike[str]) -> Artifact:
         with open(path, "rb") as file:
             mapped = _map(file)
             members = read_members(file, mapped)
-        view = memoryview(mapped)
-        manifest = _read_manifest(members, view)
-        contents = _check_members(manifest, members, view)
+        manifest = _read_manifest(members, mapped)
+        contents = _check_members(manifest, members, mapped)
         return _from_manifest(manifest, contents)
     except ArtifactError as error:
         raise ArtifactError(f"{os.fspath(path)}: {error}") from error
@@ -138,7 +137,7 @@ def verify_parameters(path: str | os.PathLike[str]) -> None:
     with open(path, "rb") as file:
         mapped = _map(file)
         member = read_members(file, mapped).get("parameters.irpa")
-    if member is None or zlib.crc32(_view(memoryview(mapped), member)) != member.crc:
+    if member is None or zlib.crc32(_view(mapped, member)) != member.crc:
         raise ArtifactError(f"{os.fspath(path)}: the parameters are damaged; get the file again, or compile again")
 
 
@@ -152,7 +151,7 @@ def read_parameters(
     """
     with open(path, "rb") as file:
         is_archive = file.read(len(ARCHIVE_MAGIC)) == ARCHIVE_MAGIC
-        view = memoryview(_map(file)) if is_archive else None
+        view = _map(file) if is_archive else None
     if view is None:
         return read_artifact(path).parameters
     try:
@@ -161,11 +160,11 @@ def read_parameters(
         raise ArtifactError(f"{os.fspath(path)}: {error}") from error
 
 
-def _map(file: BinaryIO) -> mmap.mmap:
-    try:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except ValueError as error:  # an empty file cannot be mapped
-        raise ArtifactError("the file is empty; get the file again, or compile and save the model again") from error
+def _map(file: BinaryIO) -> memoryview:
+    mapped = map_file(file)
+    if not mapped:
+        raise ArtifactError("the file is empty; get the file again, or compile and save the model again")
+    return mapped
 
 
 def _view(view: memoryview, member: Member) -> memoryview:

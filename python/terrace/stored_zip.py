@@ -8,7 +8,6 @@ Python's `zipfile` read the result. Times are constant: the same members give th
 from __future__ import annotations
 
 import dataclasses
-import mmap
 import struct
 import zipfile
 import zlib
@@ -97,7 +96,7 @@ class StoredZipWriter:
         return crc
 
 
-def read_members(file: BinaryIO, mapped: mmap.mmap) -> dict[str, Member]:
+def read_members(file: BinaryIO, mapped: memoryview) -> dict[str, Member]:
     """The members of the archive in `file`, which `mapped` maps.
 
     Raises `ArtifactError` if the file is no such archive or is truncated. Contents are not checked.
@@ -122,7 +121,7 @@ def read_members(file: BinaryIO, mapped: mmap.mmap) -> dict[str, Member]:
     return members
 
 
-def _contents_offset(mapped: mmap.mmap, info: zipfile.ZipInfo) -> int | None:
+def _contents_offset(mapped: memoryview, info: zipfile.ZipInfo) -> int | None:
     """Where the contents of a member begin; None if header or contents lie outside of the file."""
     at = info.header_offset
     if at < 0 or at + _LOCAL.size > len(mapped) or mapped[at : at + 4] != b"PK\3\4":

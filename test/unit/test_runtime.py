@@ -384,9 +384,10 @@ def test_workers_are_as_many_as_asked() -> None:
     code = """
 import os, terrace
 from terrace.runtime.device import cpu_device
+held = []
 for count in (2, 3):
     before = len(os.listdir("/proc/self/task"))
-    cpu_device(count)
+    held.append(cpu_device(count))
     print(len(os.listdir("/proc/self/task")) - before)
 """
     # Each local-task device has its workers and one thread that polls.

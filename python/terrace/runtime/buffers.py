@@ -15,6 +15,8 @@ import iree.runtime as rt
 import numpy as np
 
 from terrace.parameter_archive import Array, numpy_dtype
+from terrace.runtime.device import Device
+from terrace.runtime.lifetime import Owned
 from terrace.structure import dtype_name
 
 ALIGNMENT = 64
@@ -49,17 +51,12 @@ class Imported:
     is_copy: bool
 
 
-class _MemoryOwner:
+class _MemoryOwner(Owned):
     """Memory at an address as NumPy sees it, with what keeps it valid."""
 
     def __init__(self, address: int, length: int, *owners: Any) -> None:
+        super().__init__(*owners)
         self.__array_interface__ = {"data": (address, False), "shape": (length,), "typestr": "|u1", "version": 3}
-        self._owners = list(owners)
-
-    def __del__(self) -> None:
-        # In order: a buffer released after its device is a crash, and the garbage collector knows no order.
-        while self._owners:
-            del self._owners[0]
 
 
 def addresses_of(value: Array) -> range:
@@ -73,7 +70,7 @@ def overlaps(left: range, right: range) -> bool:
     return left.start < right.stop and right.start < left.stop and len(left) > 0 and len(right) > 0
 
 
-def import_array(device: Any, value: Array) -> Imported:
+def import_array(device: Device, value: Array) -> Imported:
     """`value` as an IREE buffer view: its own memory if that is contiguous and aligned, else a copy.
 
     Read-only memory is borrowed too: a program writes to no input. Any shape; empty and 0-d arrays are copied.
@@ -84,21 +81,21 @@ def import_array(device: Any, value: Array) -> Imported:
     # IREE asks for writable memory; an alias of a read-only array stands in for it and keeps the array alive.
     span = addresses_of(value)
     alias = np.asarray(_MemoryOwner(span.start, value.nbytes, value))
-    buffer = device.allocator.import_host_allocation(alias, memory_type=_MEMORY, allowed_usage=_USAGE)
+    buffer = device.hal.allocator.import_host_allocation(alias, memory_type=_MEMORY, allowed_usage=_USAGE)
     return Imported(view_of(buffer, value), buffer, span, is_copy=False)
 
 
-def copy_array(device: Any, value: Array) -> Imported:
+def copy_array(device: Device, value: Array) -> Imported:
     """A copy of `value` in memory that IREE owns: it may stay in the program after the call."""
     # IREE cannot allocate nothing: an empty array gets a byte that no one reads.
     contents = np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.size else np.zeros(1, np.uint8)
-    buffer = device.allocator.allocate_buffer_copy(
-        memory_type=_MEMORY, allowed_usage=_USAGE, device=device, buffer=contents
+    buffer = device.hal.allocator.allocate_buffer_copy(
+        memory_type=_MEMORY, allowed_usage=_USAGE, device=device.hal, buffer=contents
     )
     return Imported(view_of(buffer, value), buffer, range(0), is_copy=True)
 
 
-def to_array(device: Any, view: Any, dtype: str, foreign: Sequence[range]) -> Array:
+def to_array(device: Device, view: Any, dtype: str, foreign: Sequence[range]) -> Array:
     """A result as a NumPy array that owns its buffer, or as a copy if its memory lies in one of `foreign`."""
     length = view.byte_length
     shape = tuple(view.shape)

@@ -1,9 +1,11 @@
-"""IREE's CPU devices, one per number of threads, shared by all models of the process."""
+"""IREE's devices, shared by all models of the process that hold them; those of the CPU are one per number of threads."""
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from iree.runtime import flags
@@ -11,12 +13,41 @@ from iree.runtime._binding import create_hal_driver
 
 from terrace.errors import TargetError
 from terrace.runtime.cpu_features import allow_amx
+from terrace.runtime.lifetime import Owned
 
 MAX_THREADS = 64
 """IREE's limit on the workers of one executor."""
 
-_devices: dict[int, Any] = {}
-_lock = threading.Lock()
+
+class Device(Owned):
+    """A `HalDevice`, open as long as someone holds this. Its last holder ends its threads."""
+
+    def __init__(self, hal: Any) -> None:
+        super().__init__(hal)
+        self.hal = hal
+
+
+class Devices:
+    """The open devices of a kind. A forked child has none of its parent's."""
+
+    def __init__(self) -> None:
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._open: weakref.WeakValueDictionary[Hashable, Device] = weakref.WeakValueDictionary()
+        self._lock = threading.RLock()
+
+    def get(self, key: Hashable, create: Callable[[], Any]) -> Device:
+        """The device that is open under this key, or a new one on the `HalDevice` that `create` makes."""
+        with self._lock:
+            device = self._open.get(key)
+            if device is None:
+                self._open[key] = device = Device(create())
+            return device
+
+
+_devices = Devices()
 
 
 def default_threads() -> int:
@@ -24,8 +55,8 @@ def default_threads() -> int:
     return min(len(os.sched_getaffinity(0)), MAX_THREADS)
 
 
-def cpu_device(threads: int | None = None) -> Any:
-    """The `HalDevice` with that many workers; all cores if None.
+def cpu_device(threads: int | None = None) -> Device:
+    """The device with that many workers; all cores if None.
 
     One thread is the `local-sync` driver: the caller's thread does the work (`local-task` with one worker snaps to
     scheduler steps). More are `local-task`. Raises `TargetError` for a number that IREE cannot have.
@@ -33,14 +64,11 @@ def cpu_device(threads: int | None = None) -> Any:
     count = default_threads() if threads is None else threads
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_THREADS:
         raise TargetError(f"threads is {threads!r}; expected None or a number from 1 to {MAX_THREADS}")
-    with _lock:
-        if count not in _devices:
-            allow_amx()
-            _devices[count] = _create(count)
-        return _devices[count]
+    return _devices.get(count, lambda: _create(count))
 
 
 def _create(count: int) -> Any:
+    allow_amx()
     if count == 1:
         return create_hal_driver("local-sync").create_default_device()
     # The worker count is a process-wide flag that the driver reads when it is created, so drivers are not shared.

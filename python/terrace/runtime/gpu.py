@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from typing import Any
 
 from iree.runtime._binding import create_hal_driver
 
 from terrace.errors import TargetError
+from terrace.runtime.device import Device, Devices
 from terrace.runtime.vulkan_limits import read_limits
 from terrace.target import GPUS, GpuDescription
 
@@ -18,16 +18,12 @@ _ADVICE = {
     "vulkan": "install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers libvulkan1; it has a software one)",
 }
 
-_devices: dict[str, Any] = {}
-_lock = threading.Lock()
+_devices = Devices()
 
 
-def gpu_device(driver: str) -> Any:
+def gpu_device(driver: str) -> Device:
     """The default device of a driver of IREE. Raises `TargetError` if this machine has none."""
-    with _lock:
-        if driver not in _devices:
-            _devices[driver] = _driver(driver).create_default_device()
-        return _devices[driver]
+    return _devices.get(driver, lambda: _driver(driver).create_default_device())
 
 
 def describe_gpu(driver: str) -> GpuDescription:

@@ -8,6 +8,7 @@ from typing import Any
 from terrace.errors import TerraceError
 from terrace.parameter_archive import Array
 from terrace.runtime.buffers import Imported
+from terrace.runtime.device import Device
 from terrace.runtime.device_memory import DeviceMemory
 from terrace.runtime.gpu import gpu_device
 from terrace.runtime.program import Program
@@ -18,9 +19,9 @@ _EMPTY = "resolved to an empty buffer range"
 class GpuProgram(Program):
     """A `Program` whose device is the default one of a GPU driver. Raises TargetError where there is none."""
 
-    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Any:
+    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Device:
         device = gpu_device(target["name"])
-        self._memory = DeviceMemory(device)
+        self._memory = DeviceMemory(device.hal)
         return device
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:

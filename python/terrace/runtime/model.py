@@ -42,7 +42,8 @@ class CompiledModel:
     - Torch tensors in, torch tensors out; NumPy arrays in, NumPy arrays out; with both, torch. A call without any
       tensor gives torch tensors if the process has imported torch, else NumPy arrays.
     - Tensors must be on the CPU. Those that require a gradient are detached: a compiled model has no backward.
-    - Calls from several threads are safe and take turns; other Python threads run meanwhile.
+    - Calls from several threads are safe and take turns; other Python threads run meanwhile. A forked child has the
+      model, and its state as it was at the fork (docs/processes.md, also on signal handlers and the interpreter's end).
 
     Who owns which memory, until when:
 
@@ -105,10 +106,8 @@ class CompiledModel:
         seed = self._take_seed(kwargs)
         leaves = self.signature.flatten(args, kwargs)
         wants_torch = _wants_torch(leaves)
-        arguments = [self._program.put(value) for value in (*self._arrays(leaves), *seed)]
-        results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
-        borrowed = [argument.addresses for argument in arguments]
-        values = self._take_results(self._returned, results, borrowed)
+        arrays = [*self._arrays(leaves), *seed]
+        values = self._program.in_turn(lambda: self._run(arrays))
         if wants_torch:
             values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
         return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values))
@@ -126,6 +125,12 @@ class CompiledModel:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise InputError(f"seed: expected an int, found {type(seed).__name__}; pass a number of up to 64 bits")
         return [np.asarray(int(seed) % 2**64, np.uint64).view(np.int64)]
+
+    def _run(self, arrays: Sequence[Array]) -> list[Any]:
+        """The program's results for the arguments, in turn: state must not change before they are copied."""
+        arguments = [self._program.put(value) for value in arrays]
+        results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
+        return self._take_results(self._returned, results, [argument.addresses for argument in arguments])
 
     def _arrays(self, leaves: Sequence[Any]) -> list[Array]:
         """What the program takes of the arguments' leaves."""
@@ -194,6 +199,9 @@ class CompiledModel:
 
     def state(self) -> dict[str, Array]:
         """Copies of the mutable buffers, by name."""
+        return self._program.in_turn(self._read_state)
+
+    def _read_state(self) -> dict[str, Array]:
         values = {}
         for name, state in self._states.items():
             (view,) = self._program.invoke(f"state.get.{name}", [], 1)
@@ -216,6 +224,9 @@ class CompiledModel:
                 raise InputError(
                     f"state[{name!r}]: expected {expected}, found {dtype_name(array)}{list(array.shape)}; convert it"
                 )
+        self._program.in_turn(lambda: self._write_state(arrays))
+
+    def _write_state(self, arrays: Mapping[str, Array]) -> None:
         for name, array in arrays.items():
             # A copy that IREE owns: the program keeps it.
             self._program.invoke(f"state.set.{name}", [self._program.copy(array)], 0)
@@ -223,7 +234,7 @@ class CompiledModel:
     def reset(self) -> None:
         """Set all mutable buffers to what they were when the model was loaded."""
         if self._states:
-            self._program.invoke("state.reset", [], 0)
+            self._program.in_turn(lambda: self._program.invoke("state.reset", [], 0))
 
 
 def _fill_outputs(leaves: Sequence[Leaf], values: Sequence[Any]) -> list[Any]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from terrace.artifact import Artifact
 from terrace.parameter_archive import Array
 from terrace.runtime.buffers import Imported
 from terrace.target import GPU_TARGETS
 
+T = TypeVar("T")
+
 
 class RunnableProgram(Protocol):
     """A program that is ready to be called."""
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """What `work` gives, which may use the program; other threads wait where they would disturb."""
 
     def put(self, value: Array) -> Imported:
         """An input for `invoke`."""

@@ -21,7 +21,7 @@ from terrace.errors import TerraceError
 from terrace.parameter_archive import Array, MappedParameters, write_archive
 from terrace.runtime.limits import measure_limits
 from terrace.runtime.profile import Event, Profile, make_profile
-from terrace.runtime.program import PARAMETER_SCOPE
+from terrace.runtime.session import PARAMETER_SCOPE
 from terrace.structure import dtype_name
 
 SECONDS = 1.0

@@ -1,146 +1,145 @@
-"""A compiled program in IREE's virtual machine, with its parameters."""
+"""A compiled program: whose turn it is to call it, and how it goes on in a forked child."""
 
 from __future__ import annotations
 
-import collections
 import threading
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-import iree.runtime as rt
 import numpy as np
 
 from terrace.artifact import Artifact
 from terrace.errors import ArtifactError, TerraceError
 from terrace.parameter_archive import Array, MappedParameters, aligned_copy
+from terrace.runtime import lifetime
 from terrace.runtime.buffers import Imported, copy_array, import_array, to_array
 from terrace.runtime.cpu_features import check_host
-from terrace.runtime.device import cpu_device
+from terrace.runtime.device import Device, cpu_device
+from terrace.runtime.session import Parameters, Session, first_line
 
-PARAMETER_SCOPE = "model"
-"""The scope of the program's `#flow.parameter.named` symbols."""
+T = TypeVar("T")
 
 
 class Program:
-    """One VM context. Calls from several threads take turns: a context runs one call at a time.
+    """A program of this process. Calls from several threads take turns: a context runs one call at a time.
 
     `threads` is the number of workers; None takes the target's, or all cores.
+
+    A forked child has the program, but not the parent's `Session`: it opens one at its first call, and sets the state to
+    what the parent's was at the fork.
     """
 
-    # IREE's workers drop what a call used a moment after its end, and without the GIL, which the last reference to a
-    # parameter's memory needs. So that one is ours: parameters stay for a second after their program.
-    _retired: ClassVar[collections.deque[tuple[float, Any]]] = collections.deque()
-    _now = staticmethod(time.monotonic)
-
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
-        self._release_retired()
-        self.device = self._open_device(artifact.target, threads)
-        self._lock = threading.Lock()
-        self._functions: dict[str, Any] = {}
+        self._target, self._threads = artifact.target, threads
+        self._code = artifact.program
+        self._parameters = _parameters_of(artifact)
+        self._states = {state.name: state.dtype for state in artifact.states}
+        self._turn = threading.RLock()
+        self._is_running = False
+        self._at_fork: dict[str, Array] = {}
+        self._inherited: dict[str, Array] = {}
+        self._opened: Session | None = self._open()
+        lifetime.tell(self)
+
+    def _open(self) -> Session:
+        device = self._open_device(self._target, self._threads)
         try:
-            self._load(artifact)
+            return Session(self._code, self._parameters, device)
         except (RuntimeError, ValueError) as error:
             raise ArtifactError(
-                f"IREE cannot load the program ({_first_line(error)}); compile the model again with this version"
+                f"IREE cannot load the program ({first_line(error)}); compile the model again with this version"
             ) from error
 
-    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Any:
+    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Device:
         check_host(target.get("arch"), target.get("cpu_features", ()))
         return cpu_device(threads if threads is not None else target.get("threads"))
 
-    def _load(self, artifact: Artifact) -> None:
-        instance = rt.VmInstance()
-        self._index = index = _parameter_index(artifact)
-        provider = index.create_provider(scope=PARAMETER_SCOPE)
-        # IREE uses the program in place if it is aligned, as it is in a file, and copies it otherwise.
-        module = rt.VmModule.from_buffer(instance, artifact.program, warn_if_copy=False)
-        modules = [
-            rt.create_io_parameters_module(instance, provider),
-            rt.create_hal_module(instance, self.device),
-            module,
-        ]
-        self._module = module
-        self._context = rt.VmContext(instance, modules)
-        # Dropped in this order when the program goes, whatever the garbage collector does: the device is the last.
-        self._owned = [self._context, module, *modules, provider, index, artifact.program, instance]
+    @property
+    def _session(self) -> Session:
+        if self._opened is None:
+            raise TerraceError("the process forked in the middle of this call; in the child, call the model again")
+        return self._opened
 
-    def __del__(self) -> None:
-        self.__dict__.pop("_functions", None)
-        self.__dict__.pop("_context", None)
-        self.__dict__.pop("_module", None)
-        self._retired.append((self._now() + 1, self.__dict__.pop("_index", None)))
-        owned = self.__dict__.get("_owned", [])
-        while owned:
-            del owned[0]
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """What `work` gives, which may use this program meanwhile; other threads wait until it is done.
 
-    def _release_retired(self) -> None:
-        """Let the parameters of programs that are long gone go, too."""
-        while self._retired and self._retired[0][0] < self._now():
-            self._retired.popleft()
+        A signal handler that calls the model may come in between. That is right for a program without state, and raises
+        `TerraceError` for one with state, which changes below the results of the call that the signal interrupted.
+        """
+        with self._turn:
+            lifetime.end_daemon_thread()
+            if self._is_running and self._states:
+                raise TerraceError(
+                    "a signal handler called the model during a call of the same thread, and its state would change "
+                    "within that call; call it when the handler is over"
+                )
+            if self._opened is None:
+                self._opened = self._open()
+            while self._inherited:
+                name, value = next(iter(self._inherited.items()))
+                self.invoke(f"state.set.{name}", [self.copy(value)], 0)
+                del self._inherited[name]
+            was_running, self._is_running = self._is_running, True
+            try:
+                return work()
+            finally:
+                self._is_running = was_running
 
     def put(self, value: Array) -> Imported:
         """An input for `invoke`, on the memory of `value` if that will do."""
-        return import_array(self.device, value)
+        return import_array(self._session.device, value)
 
     def copy(self, value: Array) -> Imported:
         """A copy of `value` for `invoke`, which the program may keep."""
-        return copy_array(self.device, value)
+        return copy_array(self._session.device, value)
 
     def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
         """A result of `invoke` as an array whose memory lies in none of `foreign`."""
-        return to_array(self.device, result, dtype, foreign)
+        return to_array(self._session.device, result, dtype, foreign)
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
-        """Call a function, waiting for its end with the GIL released. Results are buffer views.
+        """`Session.invoke`, by the thread whose turn it is."""
+        return self._session.invoke(name, arguments, result_count)
 
-        `arguments` stay alive until the call is over, which is what borrowed memory needs. Raises `TerraceError` if
-        the program fails.
-        """
-        function = self._function(name)
-        if function is None:
-            raise TerraceError(f"the program exports no function {name!r}; compile the model again with this version")
-        packed = rt.VmVariantList(len(arguments))
-        for argument in arguments:
-            packed.push_ref(argument.view)
-        results = rt.VmVariantList(result_count)
-        try:
-            with self._lock:
-                self._context.invoke(function, packed, results)
-        except (RuntimeError, ValueError, IndexError) as error:
-            raise TerraceError(f"the program's function {name!r} failed: {_first_line(error)}") from error
-        if results.size != result_count:
-            raise TerraceError(
-                f"the program's function {name!r} gave {results.size} results, the signature has {result_count}; "
-                f"compile the model again with this version"
-            )
-        return [results.get_as_object(index, rt.HalBufferView) for index in range(result_count)]
+    def before_fork(self) -> None:
+        """Read the state for the child. What has none may be called meanwhile: nothing of the call is used there."""
+        if not self._states:
+            return
+        self._turn.acquire()
+        if self._opened is not None:
+            views = {name: self.invoke(f"state.get.{name}", [], 1) for name in self._states}
+            self._at_fork = {name: self.take(view, self._states[name], []) for name, (view,) in views.items()}
 
-    def _function(self, name: str) -> Any:
-        if name not in self._functions:
-            self._functions[name] = self._module.lookup_function(name)
-        return self._functions[name]
+    def after_fork_in_parent(self) -> None:
+        """Let the calls go on."""
+        if self._states:
+            self._at_fork = {}
+            self._turn.release()
+
+    def after_fork_in_child(self) -> None:
+        """Be as new, but for the state. A lock that another thread of the parent holds stays locked forever."""
+        self._turn = threading.RLock()
+        self._is_running = False
+        self._opened = None
+        self._inherited = {**self._at_fork, **self._inherited}
+        self._at_fork = {}
+
+    def wait(self) -> None:
+        """Wait for the call that runs."""
+        with self._turn:
+            pass
 
 
-def _parameter_index(artifact: Artifact) -> Any:
-    """Parameters in IREE's hands: a mapped archive as it is, arrays in memory as they are."""
-    index = rt.ParameterIndex()
+def _parameters_of(artifact: Artifact) -> Parameters:
+    """The memory of all parameters, evaluated."""
     parameters = artifact.parameters
-    if isinstance(parameters, MappedParameters):
-        if len(parameters):
-            index.load_from_file_handle(rt.FileHandle.wrap_memory(parameters.archive), "irpa")
-        return index
-    for name, source in parameters.items():
-        value = source() if callable(source) else source
-        index.add_buffer(name, _aligned_bytes(value))
-    return index
+    if isinstance(parameters, MappedParameters) and len(parameters):
+        return parameters.archive
+    values = {name: source() if callable(source) else source for name, source in parameters.items()}
+    return {name: _aligned_bytes(value) for name, value in values.items()}
 
 
 def _aligned_bytes(value: Array) -> Array:
     """The contents of an array, at an address that IREE's kernels accept: its own memory if that will do."""
     contiguous = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
     return contiguous if contiguous.ctypes.data % 64 == 0 else aligned_copy(contiguous)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

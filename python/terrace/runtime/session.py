@@ -1,0 +1,95 @@
+"""A program in IREE's virtual machine: one context of this process, on one device, with its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import iree.runtime as rt
+
+from terrace.errors import TerraceError
+from terrace.parameter_archive import Array
+from terrace.runtime.buffers import Imported
+from terrace.runtime.device import Device
+from terrace.runtime.lent import LENT
+from terrace.runtime.lifetime import Owned
+
+PARAMETER_SCOPE = "model"
+"""The scope of the program's `#flow.parameter.named` symbols."""
+
+Parameters = memoryview | Mapping[str, Array]
+"""An IREE parameter archive, or arrays of bytes by name, at addresses that IREE's kernels accept."""
+
+
+class Session(Owned):
+    """One VM context. It runs one call at a time. Raises RuntimeError or ValueError if IREE cannot load the program."""
+
+    _take_back = staticmethod(LENT.take_back)
+
+    def __init__(self, program: bytes | memoryview, parameters: Parameters, device: Device) -> None:
+        instance = rt.VmInstance()
+        index = _parameter_index(parameters)
+        provider = index.create_provider(scope=PARAMETER_SCOPE)
+        # IREE uses the program in place if it is aligned, as it is in a file, and copies it otherwise.
+        module = rt.VmModule.from_buffer(instance, program, warn_if_copy=False)
+        modules = [
+            rt.create_io_parameters_module(instance, provider),
+            rt.create_hal_module(instance, device.hal),
+            module,
+        ]
+        context = rt.VmContext(instance, modules)
+        # The device goes last: with its last session it closes, which waits for its workers.
+        super().__init__(context, module, *modules, provider, index, program, instance, device)
+        self.device = device
+        self._context = context
+        self._module = module
+        self._functions: dict[str, Any] = {}
+
+    def __del__(self) -> None:
+        super().__del__()
+        self._take_back()
+
+    def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
+        """Call a function, waiting for its end with the GIL released. Results are buffer views.
+
+        `arguments` stay alive until the call is over, which is what borrowed memory needs. Raises `TerraceError` if
+        the program fails.
+        """
+        function = self._function(name)
+        if function is None:
+            raise TerraceError(f"the program exports no function {name!r}; compile the model again with this version")
+        packed = rt.VmVariantList(len(arguments))
+        for argument in arguments:
+            packed.push_ref(argument.view)
+        results = rt.VmVariantList(result_count)
+        try:
+            self._context.invoke(function, packed, results)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise TerraceError(f"the program's function {name!r} failed: {first_line(error)}") from error
+        if results.size != result_count:
+            raise TerraceError(
+                f"the program's function {name!r} gave {results.size} results, the signature has {result_count}; "
+                f"compile the model again with this version"
+            )
+        return [results.get_as_object(index, rt.HalBufferView) for index in range(result_count)]
+
+    def _function(self, name: str) -> Any:
+        if name not in self._functions:
+            self._functions[name] = self._module.lookup_function(name)
+        return self._functions[name]
+
+
+def _parameter_index(parameters: Parameters) -> Any:
+    """Parameters in IREE's hands: a mapped archive as it is, arrays in memory as they are."""
+    index = rt.ParameterIndex()
+    if isinstance(parameters, memoryview):
+        index.load_from_file_handle(rt.FileHandle.wrap_memory(LENT.lend(parameters)), "irpa")
+        return index
+    for name, value in parameters.items():
+        index.add_buffer(name, LENT.lend(value))
+    return index
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an exception says, or its type."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
