@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextlib.contextmanager
@@ -49,6 +52,18 @@ def _named(folder: str | os.PathLike[str]) -> Iterator[None]:
         if error.filename is None and error.errno is not None:
             raise type(error)(error.errno, error.strerror, os.fspath(folder)) from error
         raise
+
+
+def folder_for(owner: Any, prefix: str) -> Path:
+    """A temporary folder that goes with `owner`, or with the process: with this one, and not with its forked children."""
+    folder = tempfile.mkdtemp(prefix=prefix)
+    weakref.finalize(owner, _remove_folder, folder, os.getpid())
+    return Path(folder)
+
+
+def _remove_folder(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_file(path: str | os.PathLike[str], contents: bytes | str) -> None:

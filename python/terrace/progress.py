@@ -66,22 +66,33 @@ _current: _Line | None = None
 _lock = threading.Lock()
 
 
+def _start_anew() -> None:
+    """Show nothing of the parent's in a forked child, which lacks its threads."""
+    global _current, _lock  # noqa: PLW0603
+    _current, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_start_anew)
+
+
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
     """Show progress on stderr until the block ends, if it is a terminal and no other thread shows its own."""
     global _current  # noqa: PLW0603
-    if not _is_wanted() or not _lock.acquire(blocking=False):
+    lock = _lock
+    if not _is_wanted() or not lock.acquire(blocking=False):
         yield
         return
     try:
-        _current = _Line(sys.stderr)
+        line = _current = _Line(sys.stderr)
         try:
             yield
         finally:
-            _current.close()
-            _current = None
+            if _current is line:
+                line.close()
+                _current = None
     finally:
-        _lock.release()
+        lock.release()
 
 
 def _is_wanted() -> bool:

@@ -11,6 +11,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from terrace.errors import PassError, TargetError, TerraceError
+from terrace.files import folder_for
 from terrace.lowering.target.hls.expressions import c_type, needs_ap_int
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
@@ -280,22 +282,18 @@ def _build_rtl(folder: Path, design: Design, program: str) -> None:
     _execute(command, folder, BUILD_SECONDS)
 
 
-_runtime_folder: list[tempfile.TemporaryDirectory[str]] = []
-"""Where Verilator's own code is compiled, once in a process."""
-
-
 @functools.cache
 def _runtime_objects(verilator: str, compiler: str) -> tuple[str, tuple[str, ...]]:
     """Verilator's folder, and its own code as object files."""
     root = _execute([verilator, "--getenv", "VERILATOR_ROOT"], Path.cwd(), BUILD_SECONDS).strip()
-    folder = tempfile.TemporaryDirectory(prefix="terrace-verilator-")
-    _runtime_folder.append(folder)
+    # It stays as long as this module does: it is made once in a process.
+    folder = folder_for(sys.modules[__name__], "terrace-verilator-")
     include = [f"-I{root}/include", f"-I{root}/include/vltstd"]
     objects = []
     for source in _RUNTIME_SOURCES:
-        objects.append(str(Path(folder.name) / f"{source}.o"))
+        objects.append(str(folder / f"{source}.o"))
         command = [compiler, *_SIMULATOR_FLAGS, *include, "-c", f"{root}/include/{source}", "-o", objects[-1]]
-        _execute(command, Path(folder.name), BUILD_SECONDS)
+        _execute(command, folder, BUILD_SECONDS)
     return root, tuple(objects)
 
 

@@ -8,16 +8,16 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from terrace.artifact import Artifact
 from terrace.errors import ArtifactError, TargetError, TerraceError
+from terrace.files import folder_for
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.processes import run_program
 from terrace.runtime.buffers import Imported
@@ -26,6 +26,7 @@ COMPILERS = ("g++", "clang++", "c++")
 # A product and a sum stay two roundings unless the program fuses them itself, and integers wrap around, as in hardware.
 FLAGS = ("-O2", "-std=c++17", "-ffp-contract=off", "-fwrapv")
 _SHOWN = 2000
+T = TypeVar("T")
 
 
 def find_compiler() -> str:
@@ -59,9 +60,7 @@ class CsimProgram:
     """A design built for simulation. Each call is a run of its test bench; inputs and outputs travel as files."""
 
     def __init__(self, artifact: Artifact) -> None:
-        self._lock = threading.Lock()
-        self._folder = tempfile.TemporaryDirectory(prefix="terrace-csim-")
-        self.path = Path(self._folder.name)
+        self.path = folder_for(self, "terrace-csim-")
         try:
             with zipfile.ZipFile(io.BytesIO(bytes(artifact.program))) as archive:
                 archive.extractall(self.path)
@@ -82,6 +81,10 @@ class CsimProgram:
         if done.returncode:
             said = done.stderr.decode(errors="replace")[:_SHOWN]
             raise TerraceError(f"{command[0]} failed on the C++ of the design:\n{said}")
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """What `work` gives: calls do not disturb each other, not even those of a forked child."""
+        return work()
 
     def put(self, value: Array) -> Imported:
         """An input for `invoke`: the array itself."""
@@ -105,15 +108,15 @@ class CsimProgram:
         inputs = [port for port in self._ports if port["role"] == "input"]
         if (len(inputs), len(outputs)) != (len(arguments), result_count):
             raise TerraceError(f"the design has no function {name!r} of such arguments; compile the model again")
-        with self._lock:
+        with tempfile.TemporaryDirectory(dir=self.path) as folder:
+            own = {port["name"]: Path(folder) / port["name"] for port in (*inputs, *outputs)}
             for port, argument in zip(inputs, arguments, strict=True):
-                np.ascontiguousarray(argument.view).tofile(self.path / port["name"])
-            command = [str(self.path / "csim"), *(port["name"] for port in self._ports)]
-            done = run_program(command, self.path, folder=self.path)
+                np.ascontiguousarray(argument.view).tofile(own[port["name"]])
+            files = [str(own.get(port["name"], port["name"])) for port in self._ports]
+            done = run_program([str(self.path / "csim"), *files], folder, folder=self.path)
             if done.returncode:
                 said = done.stderr.decode(errors="replace")[:_SHOWN]
                 raise TerraceError(f"the simulation failed with exit code {done.returncode}: {said}")
             return [
-                np.fromfile(self.path / port["name"], numpy_dtype(port["dtype"])).reshape(port["shape"])
-                for port in outputs
+                np.fromfile(own[port["name"]], numpy_dtype(port["dtype"])).reshape(port["shape"]) for port in outputs
             ]

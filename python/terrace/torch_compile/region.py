@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import os
 import threading
 import warnings
 import weakref
@@ -17,6 +18,7 @@ from torch.fx.experimental.symbolic_shapes import optimization_hint
 
 from terrace.artifact import Artifact
 from terrace.compiler import build_imported
+from terrace.errors import TerraceError
 from terrace.frontend import ImportedModel, import_aten_graph
 from terrace.frontend.program import output_nodes
 from terrace.frontend.source import describe_frame, innermost_user_frame
@@ -78,7 +80,7 @@ class WeightedProgram:
     def __init__(self, imported: ImportedRegion, artifact: Artifact) -> None:
         self._imported = imported
         self._artifact = artifact
-        self._lock = threading.Lock()
+        self.unlock()
         self._loaded: dict[tuple[int, ...], Loaded] = {}
         self._calls = self._loads = self._reloads = 0
         _programs.add(self)
@@ -98,19 +100,33 @@ class WeightedProgram:
             found = self._loaded.get(key)
             if found is not None and not found.watch.has_changed(weights):
                 return found.model  # Another thread was here first.
+            if self._is_loading:
+                raise TerraceError("a signal handler called the model while its weights were loaded; call it later")
             if not self._is_worth_it(is_reload=found is not None) or not all(map(is_watchable, weights)):
                 return None
             self._loaded.pop(key, None)
             # Watched from before they are read: what changes meanwhile is noticed at the next call.
             watch = Watch(weights)
-            values = self._imported.model.parameters
-            values.update(zip(self._imported.weights.values(), weights, strict=True))
-            model = CompiledModel(self._artifact)
-            values.clear()
+            model = self._load_with(weights)
             loaded = self._loaded
             owners = [weakref.ref(weight, lambda _: loaded.pop(key, None)) for weight in weights]
             self._loaded[key] = Loaded(model, watch, owners)
             return model
+
+    def _load_with(self, weights: list[torch.Tensor]) -> CompiledModel:
+        values = self._imported.model.parameters
+        self._is_loading = True
+        try:
+            values.update(zip(self._imported.weights.values(), weights, strict=True))
+            return CompiledModel(self._artifact)
+        finally:
+            values.clear()
+            self._is_loading = False
+
+    def unlock(self) -> None:
+        """Be free to load: at first, and in a forked child, where another thread of the parent may have been loading."""
+        self._lock = threading.RLock()
+        self._is_loading = False
 
     def _is_worth_it(self, is_reload: bool) -> bool:
         """Whether there were enough calls for one load more, which is counted."""
@@ -125,6 +141,14 @@ class WeightedProgram:
 
 
 _programs: weakref.WeakSet[WeightedProgram] = weakref.WeakSet()
+
+
+def _unlock_all() -> None:
+    for program in list(_programs):
+        program.unlock()
+
+
+os.register_at_fork(after_in_child=_unlock_all)
 
 
 @atexit.register
