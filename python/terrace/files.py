@@ -55,7 +55,7 @@ def _named(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def folder_for(owner: Any, prefix: str) -> Path:
-    """A temporary folder that goes with `owner`, or with the process: with this one, and not with its forked children."""
+    """A temporary folder that goes with `owner`, or with this process, but never with a forked child of it."""
     folder = tempfile.mkdtemp(prefix=prefix)
     weakref.finalize(owner, _remove_folder, folder, os.getpid())
     return Path(folder)

@@ -16,7 +16,7 @@ _FAILED = ctypes.c_void_p(-1).value
 
 
 def map_file(file: BinaryIO) -> memoryview:
-    """All of a file, read-only, as long as a view of it lives; the file may be closed. OSError if it cannot be mapped."""
+    """All of a file, read-only, for as long as a view of it lives. Raises OSError if it cannot be mapped."""
     size = os.fstat(file.fileno()).st_size
     if size == 0:
         return memoryview(b"")

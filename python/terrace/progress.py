@@ -33,7 +33,7 @@ class _Line:
         self.stream = stream
         self.stage = self.step = self.count = ""
         self.started = time.perf_counter()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._tick, daemon=True, name="terrace-progress")
         self.thread.start()
@@ -68,7 +68,7 @@ _lock = threading.Lock()
 
 def _start_anew() -> None:
     """Show nothing of the parent's in a forked child, which lacks its threads."""
-    global _current, _lock  # noqa: PLW0603
+    global _current, _lock
     _current, _lock = None, threading.Lock()
 
 

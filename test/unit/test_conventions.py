@@ -33,7 +33,7 @@ LAYERS = (
     ),
     (
         *("terrace.files", "terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
-        *("terrace.logging", "terrace.progress", "terrace.callers", "terrace.installed"),
+        *("terrace.logging", "terrace.progress", "terrace.callers", "terrace.installed", "terrace.mapping"),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""IREE's devices, shared by all models of the process that hold them; those of the CPU are one per number of threads."""
+"""IREE's devices, shared by the models of a process that hold them: on the CPU, one per number of threads."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Whose IREE's objects are, and what becomes of programs when the process forks or ends.
 
-IREE works with threads. A forked child lacks them, so it can neither use nor destroy what it inherits: that is left as it
-is, and programs open anew at the next call. When the interpreter ends, a daemon thread that returns from IREE finds no
-Python to return to, which aborts the process: calls that run then are waited for, and daemon threads begin no others.
+IREE works with threads. A forked child lacks them, so it can neither use nor destroy what it inherits: that is left as
+it is, and programs open anew at the next call. When the interpreter ends, a daemon thread that returns from IREE finds
+no Python to return to, which aborts the process: calls that run are waited for, and daemon threads begin no others.
 """
 
 from __future__ import annotations
@@ -108,9 +108,7 @@ def _after_fork_in_child() -> None:
     _lock = threading.RLock()
 
 
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 @atexit.register

@@ -25,8 +25,8 @@ class Program:
 
     `threads` is the number of workers; None takes the target's, or all cores.
 
-    A forked child has the program, but not the parent's `Session`: it opens one at its first call, and sets the state to
-    what the parent's was at the fork.
+    A forked child has the program, but not the parent's `Session`: it opens one at its first call, and sets the state
+    to what the parent's was at the fork.
     """
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:

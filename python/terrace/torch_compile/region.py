@@ -124,7 +124,7 @@ class WeightedProgram:
             self._is_loading = False
 
     def unlock(self) -> None:
-        """Be free to load: at first, and in a forked child, where another thread of the parent may have been loading."""
+        """Be free to load: at first, and in a forked child, as another thread of the parent may have been loading."""
         self._lock = threading.RLock()
         self._is_loading = False
 
