@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import shutil
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +145,24 @@ def test_large_weights_are_ports_and_the_file_holds_them(tmp_path: Path) -> None
     assert {info.shape for info in map(np.asarray, artifact.parameters.values())} == shapes
     with torch.no_grad():
         torch.testing.assert_close(terrace.load(tmp_path / "mlp.terrace")(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+@needs_compiler
+def test_simulations_do_not_disturb_each_other() -> None:
+    """Neither those of several threads, nor those of a forked child, in which the program goes first."""
+    model, x = make("mlp")
+    compiled = terrace.compile(model, (x,), target="hls")
+    inputs = [x + number for number in range(8)]
+    expected = [compiled(value) for value in inputs]
+    child = os.fork()
+    if child == 0:
+        is_right = torch.equal(compiled(x), expected[0])
+        del compiled
+        os._exit(not is_right)
+    assert os.waitpid(child, 0)[1] == 0
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(compiled, inputs))
+    assert all(map(torch.equal, found, expected))
 
 
 def test_the_program_is_a_project() -> None:

@@ -6,6 +6,8 @@ A call costs such a device some 10 ms, and the first one compiles the shaders: i
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,19 @@ def test_state_stays_on_the_device() -> None:
     np.testing.assert_array_equal(compiled.state()["total"], x.numpy())
     compiled.reset()
     torch.testing.assert_close(compiled(x)[0], x)
+
+
+def test_a_forked_child_goes_on_with_the_state() -> None:
+    """It opens the device anew. It ends by `os._exit`: Mesa's own exit handler joins threads that are not there."""
+    x = torch.randn(3, 5)
+    compiled = terrace.compile(Counter(), (x,), target="vulkan")
+    compiled(x)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(not torch.equal(compiled(x)[0], 2 * x))
+    assert os.waitpid(child, 0)[1] == 0
+    torch.testing.assert_close(compiled(x)[0], 2 * x)
 
 
 def test_results_outlive_the_model(tmp_path: Path) -> None:
