@@ -10,8 +10,8 @@ from setuptools.command.build_py import build_py
 
 RUNTIME = {
     "terrace": {
-        *("__init__", "artifact", "errors", "files", "installed", "logging", "number_format", "parameter_archive"),
-        *("processes", "progress", "signature", "stored_zip", "structure", "target"),
+        *("__init__", "artifact", "errors", "files", "installed", "logging", "mapping", "number_format"),
+        *("parameter_archive", "processes", "progress", "signature", "stored_zip", "structure", "target"),
     },
     "terrace.tools": {"__init__", "run", "written"},
 }
