@@ -242,6 +242,22 @@ print(len(results), all((result == identity).all() for result in results))
         assert run(models, code, threads) == "6 True\n"
 
 
+def test_a_signal_handler_forks_within_a_call(models: Path) -> None:
+    """The child cannot end a call that the parent's workers began; it says so, and makes its own calls."""
+    code = """
+model, identity, children = load("slow"), np.eye(512, dtype=np.float32), []
+signal.signal(signal.SIGALRM, lambda *_: children.append(os.fork()))
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+try:
+    model(identity)
+except terrace.TerraceError as error:
+    assert children == [0] and "forked in the middle of this call" in str(error)
+    os._exit(not (model(identity) == identity).all())
+print(os.waitpid(children[0], 0)[1])
+"""
+    assert run(models, code) == "0\n"
+
+
 def test_a_nested_call_of_a_model_with_state_is_refused() -> None:
     """It would change the results of the call around it, which may be the state's own memory until they are copied."""
     model = CompiledModel(state_artifact())
