@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from terrace.lowering.target.iree.compiler import IreeCompileError
 from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.mlir import ir
 from terrace.passes import Pass, PassFailure, run_passes
+from terrace.processes import python_command
 
 FOLDER_VARIABLE = "TERRACE_REPRODUCER_DIR"
 """Names the folder for reproducers; "off" for none."""
@@ -151,7 +151,7 @@ def _fails_as(command: Sequence[str], expected: list[str]) -> bool:
 def _run(module: str, arguments: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str] | None:
     """Run a tool of this package, which writes no reproducers of its own; None if it takes too long."""
     environment = {**os.environ, FOLDER_VARIABLE: OFF}
-    command = [sys.executable, "-m", module, *arguments]
+    command = python_command(module, arguments)
     try:
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=seconds, errors="replace"

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from terrace.errors import TerraceError
+from terrace.processes import python_command
 
 MODELS = ("lenet", "mobilenet_v2", "resnet18", "resnet50", "vgg16", "bert_base")
 """The example models that are compiled unless others are named."""
@@ -73,7 +74,7 @@ def row(name: str, pairs: Sequence[tuple[Compilation, Compilation]]) -> list[str
 
 def _in_process(name: str, cache: str) -> Compilation:
     # This process must stay small: Linux counts the memory of the process that starts another to the other's peak.
-    command = [sys.executable, "-m", "terrace.tools.bench_compile", name]
+    command = python_command("terrace.tools.bench_compile", [name])
     environment = {**os.environ, "TERRACE_CACHE_DIR": cache}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

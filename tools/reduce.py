@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,13 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _reduce(path: Path, command: Sequence[str], seconds: float) -> int:
     until = time.monotonic() + seconds
     text = path.read_text(encoding="utf-8")
-    header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("//"))
     importlib.import_module(TOOLS[command[0]])  # Before it is forked.
     expected = _errors(command, until)
     if not expected:
         print("terrace-reduce: error: the command does not fail with an error", file=sys.stderr)
         return 1
-    trial = path.with_name(f"{path.stem}.trial{path.suffix}")
+    with tempfile.TemporaryDirectory(prefix="terrace-reduce-") as folder:
+        _cut_file(path, Path(folder) / path.name, command, expected, until)
+    print(f"{path}: {len(text.splitlines())} lines cut to {len(path.read_text(encoding='utf-8').splitlines())}")
+    return 0
+
+
+def _cut_file(path: Path, trial: Path, command: Sequence[str], expected: list[str], until: float) -> None:
+    """Cut the file at `path`; what may replace it is tried at `trial`."""
+    text = path.read_text(encoding="utf-8")
+    header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("//"))
     trial_command = [str(trial) if argument == str(path) else argument for argument in command]
 
     def fails(candidate: str) -> bool:
@@ -68,12 +77,7 @@ def _reduce(path: Path, command: Sequence[str], seconds: float) -> int:
         write_file(path, header + candidate)
         return True
 
-    try:
-        _cut(text, fails, generic=command[0] == "terrace-compile")
-    finally:
-        trial.unlink(missing_ok=True)
-    print(f"{path}: {len(text.splitlines())} lines cut to {len(path.read_text(encoding='utf-8').splitlines())}")
-    return 0
+    _cut(text, fails, generic=command[0] == "terrace-compile")
 
 
 def _cut(text: str, fails: Callable[[str], bool], generic: bool) -> None:

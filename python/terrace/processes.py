@@ -1,14 +1,32 @@
 """Running other programs so that nothing of them outlives the call: whatever ends it, all that they started is killed.
 
-`subprocess.run` kills the program itself only. A compiler driver then leaves its compilers and linkers running.
+`subprocess.run` kills the program itself only. A compiler driver then leaves its compilers and linkers running. No
+program is taken from the current folder, and no Python that is started imports from there.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program on PATH, or None; entries that mean the current folder do not count."""
+    return shutil.which(name, path=_search_path())
+
+
+def _search_path() -> str:
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(filter(os.path.isabs, folders))
+
+
+def python_command(module: str, arguments: Sequence[str]) -> list[str]:
+    """The command that runs a module of ours in a new Python, whatever lies in the current folder."""
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def run_program(
@@ -25,6 +43,7 @@ def run_program(
     """
     # A crash of LLVM prints a stack trace that needs no symbolizer to be of use.
     added = {"TMPDIR": os.path.abspath(temporary), "LLVM_DISABLE_SYMBOLIZATION": "1"}
+    added |= {"PATH": _search_path(), "PYTHONSAFEPATH": "1"}
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

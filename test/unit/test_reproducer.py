@@ -15,6 +15,7 @@ import terrace
 from terrace.compiler import lower_mlir
 from terrace.lowering.commands import compile_command, errors_in, shell_text
 from terrace.passes import Pass, PassRaisedError
+from terrace.tools.reduce import main as reduce_tool
 
 sys.path.insert(0, str(Path(__file__).parent / "Inputs"))
 
@@ -221,3 +222,18 @@ def test_errors_are_compared_without_places_and_values() -> None:
     assert errors_in(told) == ["iree-compile crashed", "failed"]
     assert errors_in("error: iree-compile crashed with SIGKILL (flags: )") == ["iree-compile crashed with SIGKILL"]
     assert errors_in("all is well") == []
+
+
+def test_nothing_in_the_current_folder_is_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a file of the user's overwritten that is called as a trial could be."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "numpy.py").write_text("open('ran', 'w').close()\nraise ImportError('planted')\n")
+    error = with_pass("after-kernel", "cse", RefuseOp())
+    assert "this command fails in the same way" in str(error)
+    assert not (tmp_path / "ran").exists()
+    (file,) = folder.iterdir()
+    mine = file.with_name(f"{file.stem}.trial{file.suffix}")
+    mine.write_text("mine")
+    words = shlex.split(file.read_text().partition("\n")[0].removeprefix("// "))
+    assert reduce_tool([str(file), "--", *words]) == 0
+    assert mine.read_text() == "mine" and sorted(folder.iterdir()) == sorted([file, mine])

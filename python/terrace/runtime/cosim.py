@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,8 +30,9 @@ from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_p
 from terrace.lowering.target.rtl.weights import shifting_arguments, weights_of
 from terrace.mlir import create_context, ir, parse_module
 from terrace.parameter_archive import Array
-from terrace.processes import run_program
+from terrace.processes import find_program, run_program
 from terrace.runtime.csim import FLAGS, find_ap_types, find_compiler
+from terrace.texts import plain
 
 BUILD_SECONDS, RUN_SECONDS = 300, 300
 _SHOWN = 2000
@@ -98,7 +98,7 @@ class CosimReport:
         lines += [f"{row.kernel}: not simulated: {row.refused}" for row in self.rows if row.refused]
         if len(self.simulated) < len(self.rows):
             lines.append(f"simulated: {len(self.simulated)} of {len(self.rows)} kernels, {self._share()}")
-        return "\n".join(lines)
+        return "\n".join(map(plain, lines))
 
     def _share(self) -> str:
         """How much of the work the simulated kernels do."""
@@ -253,7 +253,7 @@ def _elements(argument: Argument, type_: ir.Type, number: int, generator: np.ran
 
 def find_verilator() -> str:
     """Verilator: $VERILATOR, or the one that is installed. Raises TargetError."""
-    path = shutil.which(os.environ.get("VERILATOR", "verilator"))
+    path = find_program(os.environ.get("VERILATOR", "verilator"))
     if path is None:
         raise TargetError("co-simulation needs Verilator; install it (apt-get install verilator) or set VERILATOR")
     return path
