@@ -10,8 +10,9 @@ from setuptools.command.build_py import build_py
 
 RUNTIME = {
     "terrace": {
-        *("__init__", "artifact", "errors", "files", "installed", "logging", "mapping", "number_format"),
-        *("parameter_archive", "processes", "progress", "signature", "stored_zip", "structure", "target"),
+        *("__init__", "artifact", "errors", "files", "installed", "loaded_code", "logging", "manifest", "mapping"),
+        *("number_format", "parameter_archive", "processes", "progress", "signature", "stored_zip", "structure"),
+        *("target", "texts"),
     },
     "terrace.tools": {"__init__", "run", "written"},
 }

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from terrace.artifact import read_artifact
 from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.model import CompiledModel, load
 from terrace.signature import Leaf, Signature
+from terrace.texts import plain
 from terrace.tools.written import tell_written
 
 _EPILOG = """\
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except (TerraceError, OSError) as error:
-        print(f"terrace-run: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"terrace-run: error: {plain(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
     return 0
 
@@ -62,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         "--repeat", type=_positive, default=1, metavar="N", help="timed calls, after a first untimed one"
     )
     parser.add_argument("--threads", type=_positive, metavar="N", help="worker threads (default: the model's, or all)")
-    parser.add_argument("--signature", action="store_true", help="print the inputs and outputs, and run nothing")
+    parser.add_argument(
+        "--simulate", action="store_true", help="build and run the C++ of a hardware design, if you trust the file"
+    )
+    parser.add_argument("--verify", action="store_true", help="read all parameters, and refuse damaged ones")
+    parser.add_argument("--signature", action="store_true", help="print the inputs and outputs, and load nothing")
     parser.add_argument("--profile", action="store_true", help="time every kernel, and print a row for each")
     parser.add_argument(
         "--trace", metavar="FILE.json", help="profile, and write when each kernel ran, for ui.perfetto.dev"
@@ -87,10 +93,10 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    model = load(options.model, threads=options.threads)
     if options.signature:
-        _print_signature(model.signature)
+        _print_signature(read_artifact(options.model).signature)
         return
+    model = load(options.model, threads=options.threads, simulate=options.simulate, verify=options.verify)
     leaves = _inputs(model.signature, options)
     args, kwargs = model.signature.unflatten_arguments(leaves)
     # The first call touches the weights and is not timed, unless it is the only one.
@@ -127,9 +133,9 @@ def _print_signature(signature: Signature) -> None:
         ("output", signature.output_paths(), signature.output_leaves),
     ):
         for path, leaf in zip(paths, leaves, strict=True):
-            print(f"{title} {path}: {leaf}")
+            print(plain(f"{title} {path}: {leaf}"))
     for name, (low, high) in signature.ranges.items():
-        print(f"size {name}: from {low} to {'any' if high is None else high}")
+        print(plain(f"size {name}: from {low} to {'any' if high is None else high}"))
 
 
 def _inputs(signature: Signature, options: argparse.Namespace) -> list[Any]:

@@ -8,21 +8,25 @@ It is a ZIP archive of stored, aligned members (`unzip -l` lists it):
     manifest.json                format version, signature, target, report, and size and checksum of the
     others
 
-Reading maps the file and checks it; nothing in it is executed or unpickled. All failures are `ArtifactError`.
+Reading maps the file and checks it; nothing in it is executed or unpickled, and nothing is written. All failures are
+`ArtifactError`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import mmap
 import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from terrace import manifest as manifests
 from terrace.errors import ArtifactError
-from terrace.files import new_files
+from terrace.files import new_files, open_regular
 from terrace.mapping import map_file
 from terrace.parameter_archive import (
     ARCHIVE_MAGIC,
@@ -32,8 +36,9 @@ from terrace.parameter_archive import (
     read_declared,
     write_archive,
 )
-from terrace.signature import DTYPES, Signature
+from terrace.signature import Signature
 from terrace.stored_zip import Member, StoredZipWriter, read_members
+from terrace.texts import plain
 
 FORMAT = "terrace-model"
 FORMAT_VERSION = 1
@@ -47,7 +52,9 @@ TEXTS = (*LEVELS, HARDWARE_LEVEL)
 """The levels whose texts an artifact may hold."""
 
 PROGRAMS = ("program.vmfb", "program.zip")
-"""The names that the member with the program may have: one that IREE runs, and a C++ project."""
+"""The names that the member with the program may have: one that IREE runs, and a C++ project, which is hardware's."""
+
+HARDWARE_TARGET = "hls"
 
 _PAGE = 4096
 
@@ -68,6 +75,8 @@ class Artifact:
     `parameters` are arrays, or functions that compute one when it is written or loaded. `target` describes
     what the program was compiled for; its "cpu_features" are those that a machine must have to run it.
     `report` has a row (a dict of plain data) per kernel, `layers` what `terrace.lowering.report.layer_graph` says.
+    `cache_key` is that of an entry of the compile cache, and empty in any other file. `is_from_file` says that it was
+    read, and not made in this process.
     """
 
     signature: Signature
@@ -81,6 +90,8 @@ class Artifact:
     entry: str = "main"
     program_name: str = PROGRAMS[0]
     terrace_version: str = ""
+    cache_key: str = ""
+    is_from_file: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.ir) - set(TEXTS))
@@ -99,46 +110,76 @@ def write_artifact(path: str | os.PathLike[str], artifact: Artifact) -> None:
     """
     target = Path(path)
     with new_files(target.parent) as create:
-        writer = StoredZipWriter(create(target.name))
-        members = [writer.add_bytes(artifact.program_name, artifact.program, _PAGE)]
-        for level in TEXTS:
-            if level in artifact.ir:
-                members.append(writer.add_bytes(f"ir/{level}.mlir", artifact.ir[level].encode()))
-        infos: dict[str, ParameterInfo] = {}
-        members.append(
-            writer.add("parameters.irpa", lambda out: infos.update(write_archive(out, artifact.parameters)), _PAGE)
-        )
-        manifest = json.dumps(_manifest(artifact, infos, members), indent=1, allow_nan=False)
-        writer.add_bytes("manifest.json", manifest.encode())
-        writer.close()
+        _write(create(target.name), artifact)
+
+
+def artifact_bytes(artifact: Artifact) -> bytes:
+    """What `write_artifact` would write."""
+    file = io.BytesIO()
+    _write(file, artifact)
+    return file.getvalue()
+
+
+def _write(file: BinaryIO, artifact: Artifact) -> None:
+    writer = StoredZipWriter(file)
+    members = [writer.add_bytes(artifact.program_name, artifact.program, _PAGE)]
+    for level in TEXTS:
+        if level in artifact.ir:
+            members.append(writer.add_bytes(f"ir/{level}.mlir", artifact.ir[level].encode()))
+    infos: dict[str, ParameterInfo] = {}
+    members.append(
+        writer.add("parameters.irpa", lambda out: infos.update(write_archive(out, artifact.parameters)), _PAGE)
+    )
+    manifest = json.dumps(_manifest(artifact, infos, members), indent=1, allow_nan=False).encode()
+    if len(manifest) > manifests.MAX_BYTES:
+        raise ArtifactError(f"the model's manifest would have {len(manifest)} bytes, more than can be read again")
+    writer.add_bytes("manifest.json", manifest)
+    writer.close()
 
 
 def read_artifact(path: str | os.PathLike[str]) -> Artifact:
     """Map the `.terrace` file at `path` and check it.
 
     Program and parameters are read-only views of the mapping, which lives as long as they do. Checked are the
-    directory, sizes, and the checksums of all members but the parameters (reading gigabytes of weights at
-    load would defeat mapping them: `verify_parameters` does it). Raises `ArtifactError`; OSError if the file
-    cannot be opened.
+    directory, sizes, the checksums of all members but the parameters (reading gigabytes of weights at load would
+    defeat mapping them: `verify_parameters` does it), the types of all that the manifest says, and that the program
+    is one for its target. Raises `ArtifactError`; OSError if the file cannot be opened, or is none.
     """
     try:
-        with open(path, "rb") as file:
-            mapped = _map(file)
-            members = read_members(file, mapped)
-        manifest = _read_manifest(members, mapped)
-        contents = _check_members(manifest, members, mapped)
-        return _from_manifest(manifest, contents)
+        with open_regular(path) as file:
+            return _read(file, _map(file))
     except ArtifactError as error:
         raise ArtifactError(f"{os.fspath(path)}: {error}") from error
 
 
+def artifact_of_bytes(contents: bytes) -> Artifact:
+    """`read_artifact` for what `artifact_bytes` gave; the contents are copied, to where a page begins."""
+    if not contents:
+        raise ArtifactError("there is nothing in the place of a model")
+    mapped = mmap.mmap(-1, len(contents))
+    mapped.write(contents)
+    return _read(io.BytesIO(contents), memoryview(mapped).toreadonly())
+
+
+def _read(file: BinaryIO, view: memoryview) -> Artifact:
+    members = read_members(file, view)
+    manifest = _read_manifest(members, view)
+    return _from_manifest(manifest, _check_members(manifest, members, view))
+
+
 def verify_parameters(path: str | os.PathLike[str]) -> None:
     """Check the checksum of the parameters too, which reads all of them. Raises `ArtifactError`."""
-    with open(path, "rb") as file:
-        mapped = _map(file)
-        member = read_members(file, mapped).get("parameters.irpa")
-    if member is None or zlib.crc32(_view(mapped, member)) != member.crc:
-        raise ArtifactError(f"{os.fspath(path)}: the parameters are damaged; get the file again, or compile again")
+    try:
+        verify_archive(read_artifact(path))
+    except ArtifactError as error:
+        raise ArtifactError(f"{os.fspath(path)}: {error}") from error
+
+
+def verify_archive(artifact: Artifact) -> None:
+    """`verify_parameters` for an artifact that was read; one that was not has nothing to check."""
+    parameters = artifact.parameters
+    if isinstance(parameters, MappedParameters) and zlib.crc32(parameters.archive) != parameters.checksum:
+        raise ArtifactError("the parameters are damaged; get the file again, or compile again")
 
 
 def read_parameters(
@@ -149,7 +190,7 @@ def read_parameters(
     An archive knows bytes only: shape and dtype of each of its entries are what `declared` says, and entries that it
     does not name are left out. Raises `ArtifactError`; OSError if the file cannot be opened.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         is_archive = file.read(len(ARCHIVE_MAGIC)) == ARCHIVE_MAGIC
         view = _map(file) if is_archive else None
     if view is None:
@@ -184,6 +225,7 @@ def _manifest(artifact: Artifact, infos: Mapping[str, ParameterInfo], members: l
         "report": artifact.report,
         "layers": dict(artifact.layers),
         "members": {member.name: {"size": member.size, "crc32": member.crc} for member in members},
+        **({"cache_key": artifact.cache_key} if artifact.cache_key else {}),
     }
 
 
@@ -191,20 +233,22 @@ def _read_manifest(members: Mapping[str, Member], view: memoryview) -> dict[str,
     member = members.get("manifest.json")
     if member is None:
         raise ArtifactError("a ZIP file without manifest.json, so not a Terrace model; give a file that Terrace wrote")
-    contents = bytes(_view(view, member))
+    contents = _view(view, member)
     if zlib.crc32(contents) != member.crc:
         raise ArtifactError("manifest.json is damaged; get the file again, or compile and save the model again")
     try:
-        manifest = json.loads(contents)
+        manifest = manifests.parse(contents)
     except ValueError as error:
-        raise ArtifactError(f"manifest.json is not JSON ({error}); give a file that Terrace wrote") from error
+        raise ArtifactError(
+            f"manifest.json is not one of Terrace's ({error}); give a file that Terrace wrote"
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ArtifactError("manifest.json does not describe a Terrace model; give a file that Terrace wrote")
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
         writer = manifest.get("terrace_version") or "an unknown version"
         raise ArtifactError(
-            f"the file has format version {version} (written by Terrace {writer}), this Terrace reads "
+            f"the file has format version {version!r:.20} (written by Terrace {plain(writer):.20}), this Terrace reads "
             f"{FORMAT_VERSION}; compile the model again with this version, or install that one"
         )
     return manifest
@@ -232,35 +276,42 @@ def _check_members(
 def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryview]) -> Artifact:
     try:
         infos = {
-            str(name): ParameterInfo(_shape(info["shape"]), _dtype(info["dtype"]))
+            name: ParameterInfo(manifests.shape_of(info["shape"]), manifests.dtype_of(info["dtype"]))
             for name, info in manifest["parameters"].items()
         }
-        program_name = next(name for name in PROGRAMS if name in contents)
+        signature = Signature.from_json(manifest["signature"])
+        for leaf in (*signature.input_leaves, *signature.output_leaves):
+            manifests.check_leaf_shape(leaf.shape)
+        target = dict(manifest["target"])
+        program_name = _program_name(contents, target)
+        checksum = manifest["members"]["parameters.irpa"]["crc32"]
         levels = [level for level in TEXTS if f"ir/{level}.mlir" in contents]
         return Artifact(
-            signature=Signature.from_json(manifest["signature"]),
+            signature=signature,
             program=contents[program_name],
             program_name=program_name,
-            parameters=MappedParameters(contents["parameters.irpa"], infos),
+            parameters=MappedParameters(contents["parameters.irpa"], infos, checksum),
             ir={level: str(contents[f"ir/{level}.mlir"], "utf-8") for level in levels},
-            target=dict(manifest["target"]),
-            report=[dict(row) for row in manifest["report"]],
-            layers=dict(manifest.get("layers", {})),
-            states=[State(str(s["name"]), _shape(s["shape"]), _dtype(s["dtype"])) for s in manifest["states"]],
-            entry=str(manifest["entry"]),
-            terrace_version=str(manifest["terrace_version"]),
+            target=target,
+            report=manifests.rows_of(manifest["report"]),
+            layers=manifests.layers_of(manifest.get("layers", {})),
+            states=[_state(state) for state in manifest["states"]],
+            entry=manifests.text_of(manifest["entry"]),
+            terrace_version=manifests.text_of(manifest["terrace_version"]),
+            cache_key=manifests.text_of(manifest.get("cache_key", "")),
+            is_from_file=True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArtifactError(f"the manifest is malformed ({error!r}); compile and save the model again") from error
+        raise ArtifactError(f"the manifest is malformed ({error!r:.200}); compile and save the model again") from error
 
 
-def _shape(sizes: Any) -> tuple[int, ...]:
-    if not all(isinstance(size, int) and size >= 0 for size in sizes):
-        raise ValueError(f"a shape {sizes!r}")
-    return tuple(sizes)
+def _program_name(contents: Mapping[str, memoryview], target: Mapping[str, Any]) -> str:
+    """The member with the program, which must be of the kind that its target runs."""
+    name = PROGRAMS[target.get("name") == HARDWARE_TARGET]
+    if any(other in contents for other in PROGRAMS if other != name) or name not in contents:
+        raise ValueError(f"the program of a model for {target.get('name')!r} is {name}, and no other")
+    return name
 
 
-def _dtype(name: Any) -> str:
-    if name not in DTYPES:
-        raise ValueError(f"an element type {name!r}")
-    return str(name)
+def _state(data: Mapping[str, Any]) -> State:
+    return State(manifests.text_of(data["name"]), manifests.shape_of(data["shape"]), manifests.dtype_of(data["dtype"]))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -30,6 +33,9 @@ def new_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[str], Binary
             hidden = path.with_name(f".{path.name}{suffix}")
             # Not `tempfile`: its files are for the owner's eyes only, and would stay so.
             file = stack.enter_context(open(hidden, "x+b"))
+            # Until it is closed, which the death of a process does, too: see `is_abandoned`.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             stack.callback(hidden.unlink, missing_ok=True)
             opened[path] = hidden, file
             return file
@@ -41,6 +47,32 @@ def new_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[str], Binary
             os.fsync(file.fileno())
         for path, (hidden, _) in opened.items():
             os.replace(hidden, path)
+
+
+def is_abandoned(path: str | os.PathLike[str]) -> bool:
+    """Whether nobody is writing the half-written file that `new_files` made at `path`: its process was killed."""
+    try:
+        with open_regular(path) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading, without waiting for anything: OSError for a pipe, a device or a folder."""
+    # A pipe without a writer blocks who opens it in any other way.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 @contextlib.contextmanager

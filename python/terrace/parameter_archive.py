@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -42,7 +43,7 @@ class ParameterInfo:
     @property
     def byte_length(self) -> int:
         """The size of the contents."""
-        return int(np.prod(self.shape, dtype=np.int64)) * numpy_dtype(self.dtype).itemsize
+        return math.prod(self.shape) * numpy_dtype(self.dtype).itemsize
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
@@ -60,14 +61,22 @@ def aligned_copy(value: Array, dtype: Any = None) -> Array:
     return copy
 
 
+def aligned(value: Array) -> Array:
+    """`value` itself if IREE can use it in place, else a copy that it can."""
+    is_aligned = value.flags.c_contiguous and value.ctypes.data % _ALIGNMENT == 0
+    return value if is_aligned else aligned_copy(value)
+
+
 class MappedParameters(Mapping[str, Array]):
     """The parameters in an archive, as read-only arrays on its memory: nothing is copied.
 
-    Raises `ArtifactError` if the archive is malformed or disagrees with `infos`.
+    `checksum` is the CRC-32 that the archive should have, which nothing checks here. Raises `ArtifactError` if the
+    archive is malformed or disagrees with `infos`.
     """
 
-    def __init__(self, archive: memoryview, infos: Mapping[str, ParameterInfo]) -> None:
+    def __init__(self, archive: memoryview, infos: Mapping[str, ParameterInfo], checksum: int) -> None:
         self.archive = archive
+        self.checksum = checksum
         self._infos = dict(infos)
         self._offsets = dict(_read_table(archive))
         lengths = {name: length for name, (_, length) in self._offsets.items()}

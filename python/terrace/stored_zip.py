@@ -26,6 +26,7 @@ _UTF8_NAMES = 0x800
 _DATE = 0x21  # 1 January 1980, the first that ZIP can say
 _ALIGN_FIELD = 0xD935
 _IN_EXTRA = 0xFFFFFFFF
+_MAX_DIRECTORY = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +103,7 @@ def read_members(file: BinaryIO, mapped: memoryview) -> dict[str, Member]:
     Raises `ArtifactError` if the file is no such archive or is truncated. Contents are not checked.
     """
     try:
+        start = _directory_start(mapped)
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error, EOFError) as error:
@@ -109,16 +111,33 @@ def read_members(file: BinaryIO, mapped: memoryview) -> dict[str, Member]:
             f"not a Terrace model, or a truncated one ({error}); get the file again, or compile again"
         ) from error
     members: dict[str, Member] = {}
-    for info in infos:
+    end = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
         is_stored = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
         offset = _contents_offset(mapped, info)
-        if not is_stored or offset is None or info.filename in members:
+        is_apart = offset is not None and end <= info.header_offset and offset + info.file_size <= start
+        if not is_stored or offset is None or not is_apart or info.filename in members:
             raise ArtifactError(
-                f"member {info.filename!r} is compressed, repeated or out of the file's bounds: "
-                f"not a Terrace model, or a repacked one; use the file that Terrace wrote"
+                f"member {info.filename!r} is compressed, repeated, in the place of another or out of the file's "
+                f"bounds: not a Terrace model, or a repacked one; use the file that Terrace wrote"
             )
         members[info.filename] = Member(info.filename, offset, info.file_size, info.CRC)
+        end = offset + info.file_size
     return members
+
+
+def _directory_start(mapped: memoryview) -> int:
+    """Where the directory begins. Raises ValueError if it is larger than that of any model, before it is read."""
+    at = len(mapped) - _END.size
+    if at < 0 or mapped[at : at + 4] != b"PK\5\6":
+        raise ValueError("it does not end as a ZIP archive without a comment")
+    size, start = _END.unpack_from(mapped, at)[5:7]
+    if start == _IN_EXTRA:
+        _, _, at, _ = _LOCATOR64.unpack_from(mapped, at - _LOCATOR64.size)
+        size, start = _END64.unpack_from(mapped, at)[8:10]
+    if size > _MAX_DIRECTORY or start + size > at:
+        raise ValueError(f"its directory has {size} bytes at {start}")
+    return int(start)
 
 
 def _contents_offset(mapped: memoryview, info: zipfile.ZipInfo) -> int | None:

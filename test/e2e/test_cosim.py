@@ -290,7 +290,7 @@ def test_a_report_fails_by_results_or_by_cycles() -> None:
 @needs_verilator
 def test_a_compiled_model_and_the_tool_simulate(tmp_path: Path) -> None:
     compile_mlir(TEXTS["linear"], parameters("linear"), target="hls").save(tmp_path / "linear.terrace")
-    report = terrace.load(tmp_path / "linear.terrace").cosim(vectors=5)
+    report = terrace.load(tmp_path / "linear.terrace", simulate=True).cosim(vectors=5)
     assert report.passed and np.array_equal(report.rows[0].inputs[1][0], parameters("linear")["weight"])
     (tmp_path / "linear.mlir").write_text(TEXTS["linear"])
     with open(tmp_path / "linear.irpa", "wb") as file:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terrace.files import new_files, write_file
+from terrace.files import is_abandoned, new_files, open_regular, write_file
 
 
 def test_write_file_replaces_the_old_one_and_leaves_no_other(tmp_path: Path) -> None:
@@ -51,3 +52,24 @@ def test_what_is_no_regular_file_is_written_and_not_replaced(tmp_path: Path) -> 
     finally:
         os.close(reader)
     assert not pipe.is_file()
+
+
+def test_a_file_that_is_being_written_is_not_abandoned(tmp_path: Path) -> None:
+    with new_files(tmp_path) as create:
+        create("a")
+        (half,) = tmp_path.iterdir()
+        assert not is_abandoned(half)
+        os.link(half, tmp_path / "killed")
+    # The lock is the file's, whatever it is called, and goes with its writer.
+    assert is_abandoned(tmp_path / "killed")
+    assert not is_abandoned(tmp_path / "none")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path), lambda path: None])
+def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    with pytest.raises(OSError, match=f"{tmp_path}/a"):
+        open_regular(tmp_path / "a")
+    os.symlink("/dev/zero", tmp_path / "b")
+    with pytest.raises(OSError, match="not a regular file"):
+        open_regular(tmp_path / "b")

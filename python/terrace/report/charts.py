@@ -122,7 +122,7 @@ def _bars(
     below = 0.0
     if _total(chart, layer) is None:
         place = f'x="{x + width / 2:.1f}" y="{floor - 4:.1f}"'
-        bars.append(f'<text class="tick" {place} text-anchor="middle">{chart.unknown}</text>')
+        bars.append(f'<text class="tick" {place} text-anchor="middle">{words.escape(chart.unknown)}</text>')
     else:
         for series in chart.series:
             value = float(layer[series.key])
@@ -132,9 +132,9 @@ def _bars(
                 f' height="{height:.2f}"/>'
             )
             below += value
-    title = f"{words.place(layer)}: {words.operation(layer)}\n{text}{unit}"
+    title = words.escape(f"{words.place(layer)}: {words.operation(layer)}\n{text}{unit}")
     return (
-        f'<g class="column {words.escape(layer["by"])}" data-id="{layer["id"]}"><title>{words.escape(title)}</title>'
+        f'<g class="column {words.escape(layer["by"])}" data-id="{words.escape(layer["id"])}"><title>{title}</title>'
         f'<rect class="hit" x="{x:.2f}" y="{top}" width="{width:.2f}" height="{floor - top:.1f}"/>{"".join(bars)}</g>'
     )
 

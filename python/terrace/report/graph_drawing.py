@@ -97,7 +97,7 @@ def _svg(graph: _Graph, layers: Sequence[Mapping[str, Any]]) -> str:
     if graph.band is not None:
         parts.append(_band(layout, *graph.band))
     parts += [
-        f'<path class="edge" data-from="{a}" data-to="{b}" d="{_path(points)}"/>'
+        f'<path class="edge" data-from="{words.escape(a)}" data-to="{words.escape(b)}" d="{_path(points)}"/>'
         for (a, b), points in layout.lines.items()
     ]
     for node in graph.nodes:
@@ -163,7 +163,7 @@ def _box(node: _Node, box: Box, most: int) -> str:
             f' width="{max(2.0, share * (box.width - 20)):.1f}" height="2.5" rx="1.2"/>'
         )
     return (
-        f'<g class="node layer {words.escape(layer["by"])}" data-id="{node.name}" tabindex="0">'
+        f'<g class="node layer {words.escape(layer["by"])}" data-id="{words.escape(node.name)}" tabindex="0">'
         f"<title>{words.escape(_tooltip(layer))}</title>"
         f'<rect class="body" x="{left:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="9"/>'
         f'<rect class="stripe" x="{left:.1f}" y="{box.y + 9:.1f}" width="3.5" height="{box.height - 18:.1f}" rx="1.7"/>'
@@ -196,7 +196,7 @@ def _stubs(layout: Layout, layers: Sequence[Mapping[str, Any]]) -> list[str]:
         readers[source] = readers.get(source, 0) + 1
         box = layout.boxes[target]
         what = words.operation(layers[int(source)], 14) if source.isdecimal() else source
-        go = f' data-go="{source}"' if source.isdecimal() else ""
+        go = f' data-go="{words.escape(source)}"' if source.isdecimal() else ""
         x, y = box.x + box.width / 2 - 6, box.y - 5
         parts.append(f'<text class="stub" text-anchor="end" x="{x:.1f}" y="{y:.1f}"{go}>↑ {words.escape(what)}</text>')
     for source, number in readers.items():

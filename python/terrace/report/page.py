@@ -174,11 +174,12 @@ def _heads(columns: Sequence[_Column]) -> list[tuple[str, str]]:
 
 def _row(layer: Layer, most: int, columns: Sequence[_Column]) -> str:
     shape = words.shape(layer["shape"])
+    number, by = words.escape(layer["id"]), words.escape(layer["by"])
     cells = [
-        f'<td class="n" data-v="{layer["id"]}">{layer["id"]}</td>',
+        f'<td class="n" data-v="{number}">{number}</td>',
         f'<td data-v="{words.escape(words.place(layer))}" title="{words.escape(layer["kernel"])}">'
         f"{words.escape(words.shorten_left(words.place(layer), 30))}</td>",
-        f'<td data-v="{layer["by"]}"><i></i>{layer["by"]}</td>',
+        f'<td data-v="{by}"><i></i>{by}</td>',
         f'<td class="op" data-v="{words.escape(layer["op"])}" title="{words.escape(words.operation(layer))}">'
         f"{words.escape(words.operation(layer, 30))}</td>",
         f'<td data-v="{words.escape(shape)}">{words.escape(shape)}</td>',
@@ -190,12 +191,13 @@ def _row(layer: Layer, most: int, columns: Sequence[_Column]) -> str:
             bar = f'<span class="in" style="width:{value / most:.1%}"></span>'
         text = words.symbolic(layer, key) if value is None and key in _FIGURES else show(value)
         exact = f' title="{value:,}"' if isinstance(value, int) else ""
-        cells.append(f'<td class="n" data-v="{"" if value is None else value}"{exact}>{text}{bar}</td>')
+        plain = "" if value is None else words.escape(value)
+        cells.append(f'<td class="n" data-v="{plain}"{exact}>{words.escape(text)}{bar}</td>')
     cells.append(
         f'<td class="why" data-v="{words.escape(layer["why"])}" title="{words.escape(layer["why"])}">'
         f"{words.escape(layer['why'])}</td>"
     )
-    return f'<tr class="{words.escape(layer["by"])}" data-id="{layer["id"]}">{"".join(cells)}</tr>'
+    return f'<tr class="{by}" data-id="{number}">{"".join(cells)}</tr>'
 
 
 def _data(layers: Sequence[Layer]) -> str:
@@ -218,8 +220,8 @@ def _data(layers: Sequence[Layer]) -> str:
             ("source", layer["source"]),
         ]
         data.append([f"{layer['id']}  {words.operation(layer)}", [[name, value] for name, value in facts if value]])
-    # `<` could end the script element.
-    return json.dumps(data).replace("<", "\\u003c")
+    # These could end the script element, or begin a comment in it.
+    return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _exact(layer: Layer, key: str) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from terrace.report.words import escape
+from terrace.texts import plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Table:
     total: bool = False
 
     def __str__(self) -> str:
-        cells = [self.columns, *self.rows]
+        cells = [self.columns, *([plain(text) for text in row] for row in self.rows)]
         widths = [max(len(line[index]) for line in cells) for index in range(len(self.columns))]
         lines = ["  ".join(self._aligned(line, widths)).rstrip() for line in cells]
         rule = "  ".join("-" * width for width in widths)

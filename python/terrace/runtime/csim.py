@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import json
 import os
-import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from terrace.artifact import Artifact
-from terrace.errors import ArtifactError, TargetError, TerraceError
+from terrace.errors import TargetError, TerraceError
 from terrace.files import folder_for
 from terrace.parameter_archive import Array, numpy_dtype
-from terrace.processes import run_program
+from terrace.processes import find_program, run_program
 from terrace.runtime.buffers import Imported
+from terrace.runtime.project import BINARY, Project
 
 COMPILERS = ("g++", "clang++", "c++")
 # A product and a sum stay two roundings unless the program fuses them itself, and integers wrap around, as in hardware.
@@ -33,7 +30,7 @@ def find_compiler() -> str:
     """The C++ compiler: $CXX, or the first of `COMPILERS` that is installed. Raises TargetError."""
     wanted = os.environ.get("CXX")
     for name in (wanted,) if wanted else COMPILERS:
-        path = shutil.which(name)
+        path = find_program(name)
         if path is not None:
             return path
     missing = wanted or ", ".join(COMPILERS)
@@ -59,24 +56,19 @@ def find_ap_types() -> Path:
 class CsimProgram:
     """A design built for simulation. Each call is a run of its test bench; inputs and outputs travel as files."""
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, project: Project) -> None:
         self.path = folder_for(self, "terrace-csim-")
-        try:
-            with zipfile.ZipFile(io.BytesIO(bytes(artifact.program))) as archive:
-                archive.extractall(self.path)
-            interface = json.loads((self.path / "interface.json").read_text(encoding="utf-8"))
-            self._ports, needs_ap_types = interface["ports"], interface["needs_ap_types"]
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
-            raise ArtifactError(f"the program is no C++ project ({error}); compile the model again") from error
+        self._ports = project.ports
+        project.unpack(self.path)
         for port in self._ports:
-            if port["role"] == "weight":
-                source = artifact.parameters[port["symbol"]]
+            if port.role == "weight":
+                source = artifact.parameters[port.symbol]
                 value = source() if callable(source) else source
-                np.ascontiguousarray(value).tofile(self.path / port["name"])
-        self._build([f"-isystem{find_ap_types()}"] if needs_ap_types else [])
+                np.ascontiguousarray(value).tofile(self.path / port.name)
+        self._build([f"-isystem{find_ap_types()}"] if project.needs_ap_types else [])
 
     def _build(self, flags: Sequence[str]) -> None:
-        command = [find_compiler(), *FLAGS, *flags, "model.cpp", "testbench.cpp", "-o", "csim"]
+        command = [find_compiler(), *FLAGS, *flags, "model.cpp", "testbench.cpp", "-o", BINARY]
         done = run_program(command, self.path, folder=self.path)
         if done.returncode:
             said = done.stderr.decode(errors="replace")[:_SHOWN]
@@ -104,19 +96,43 @@ class CsimProgram:
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
         """Run the design."""
-        outputs = [port for port in self._ports if port["role"] == "output"]
-        inputs = [port for port in self._ports if port["role"] == "input"]
+        outputs = [port for port in self._ports if port.role == "output"]
+        inputs = [port for port in self._ports if port.role == "input"]
         if (len(inputs), len(outputs)) != (len(arguments), result_count):
             raise TerraceError(f"the design has no function {name!r} of such arguments; compile the model again")
         with tempfile.TemporaryDirectory(dir=self.path) as folder:
-            own = {port["name"]: Path(folder) / port["name"] for port in (*inputs, *outputs)}
+            own = {port.name: Path(folder) / port.name for port in (*inputs, *outputs)}
             for port, argument in zip(inputs, arguments, strict=True):
-                np.ascontiguousarray(argument.view).tofile(own[port["name"]])
-            files = [str(own.get(port["name"], port["name"])) for port in self._ports]
-            done = run_program([str(self.path / "csim"), *files], folder, folder=self.path)
+                np.ascontiguousarray(argument.view).tofile(own[port.name])
+            files = [str(own.get(port.name, port.name)) for port in self._ports]
+            done = run_program([str(self.path / BINARY), *files], folder, folder=self.path)
             if done.returncode:
                 said = done.stderr.decode(errors="replace")[:_SHOWN]
                 raise TerraceError(f"the simulation failed with exit code {done.returncode}: {said}")
-            return [
-                np.fromfile(own[port["name"]], numpy_dtype(port["dtype"])).reshape(port["shape"]) for port in outputs
-            ]
+            return [np.fromfile(own[port.name], numpy_dtype(port.dtype)).reshape(port.shape) for port in outputs]
+
+
+class UnbuiltDesign:
+    """A design from a file whose simulation nobody asked for: all but running it can be done with it."""
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        raise _refusal()
+
+    def put(self, value: Array) -> Imported:
+        raise _refusal()
+
+    def copy(self, value: Array) -> Imported:
+        raise _refusal()
+
+    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+        raise _refusal()
+
+    def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
+        raise _refusal()
+
+
+def _refusal() -> TerraceError:
+    return TerraceError(
+        "simulating a hardware design builds and runs C++ from its file: if you trust where it comes from, load it with"
+        " terrace.load(path, simulate=True), or terrace-run --simulate"
+    )

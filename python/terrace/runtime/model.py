@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrace.artifact import HARDWARE_LEVEL, TEXTS, Artifact, read_artifact, write_artifact
+from terrace.artifact import (
+    HARDWARE_LEVEL,
+    TEXTS,
+    Artifact,
+    artifact_bytes,
+    artifact_of_bytes,
+    read_artifact,
+    verify_archive,
+    write_artifact,
+)
 from terrace.errors import InputError, TerraceError
 from terrace.installed import needing_compiler
-from terrace.parameter_archive import Array, numpy_dtype
+from terrace.parameter_archive import Array, MappedParameters, ParameterSource, aligned, numpy_dtype
 from terrace.report.words import escape
 from terrace.runtime.buffers import addresses_of
 from terrace.runtime.device import default_threads
@@ -21,19 +31,28 @@ from terrace.runtime.profile import Profile
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Leaf, Signature
 from terrace.structure import dtype_name
+from terrace.texts import plain
 
 if TYPE_CHECKING:
     from terrace.runtime.cosim import CosimReport
 
 
-def load(path: str | os.PathLike[str], *, threads: int | None = None) -> CompiledModel:
-    """Load a `.terrace` file. Its parameters are mapped, not copied; nothing in it but the program is executed.
+def load(
+    path: str | os.PathLike[str], *, threads: int | None = None, simulate: bool = False, verify: bool = False
+) -> CompiledModel:
+    """Load a `.terrace` file. Its parameters are mapped, not copied; only the program in it is run, nothing is written.
 
+    The program is native code: load models from those only whose programs you would run (docs/artifact.md).
     `threads`: the number of worker threads; None takes what the model was compiled for, which is all cores by default.
+    `simulate`: build the C++ of a hardware design, so that it can be called. `verify`: read all parameters and check
+    that they are undamaged.
     Raises `ArtifactError` for a truncated, damaged or foreign file, `TargetError` for a program that this machine
     cannot run, OSError if the file cannot be opened.
     """
-    return CompiledModel(read_artifact(path), threads=threads)
+    model = CompiledModel(read_artifact(path), threads=threads, simulate=simulate)
+    if verify:
+        model.verify()
+    return model
 
 
 class CompiledModel:
@@ -53,11 +72,19 @@ class CompiledModel:
     - A result belongs to the caller. It stays valid when the model is deleted, and no later call changes it. Results
       share memory with no input, parameter or state, and with each other only where eager returns one tensor twice.
     - Parameters belong to the file's mapping, which lives as long as the model.
+
+    `copy.copy`, `copy.deepcopy` and `pickle` give a model of its own with the state of the moment, which shares no
+    state with this one. A pickled model is its `.terrace` file, and as safe to load as one, if nothing else is in the
+    pickle.
     """
 
-    def __init__(self, artifact: Artifact, *, threads: int | None = None) -> None:
+    def __init__(self, artifact: Artifact, *, threads: int | None = None, simulate: bool = False) -> None:
+        """Make `artifact` ready to be called. A hardware design from a file is not, unless `simulate` is True."""
+        # Whoever compiled the model may change its weights later: what is saved is what runs.
+        artifact = dataclasses.replace(artifact, parameters=_held(artifact.parameters))
         self._artifact = artifact
-        self._program = open_program(artifact, threads)
+        self._given_threads, self._may_simulate = threads, simulate or not artifact.is_from_file
+        self._program = open_program(artifact, threads, simulate=self._may_simulate)
         self._threads = threads or artifact.target.get("threads") or default_threads()
         self._states = {state.name: state for state in artifact.states}
         # What every call needs of the signature, which never changes.
@@ -73,14 +100,13 @@ class CompiledModel:
             *zip(signature.input_paths(), signature.input_leaves, strict=True),
             *zip(signature.output_paths(), signature.output_leaves, strict=True),
         ]
-        return "\n".join(
-            [
-                f"compiled model for {report.subtitle}",
-                *(f"  {path}: {leaf}" for path, leaf in places),
-                f"  parameters: {len(self._artifact.parameters)}; state: {', '.join(self._states) or 'none'}",
-                f"  {report.summary()}",
-            ]
-        )
+        lines = [
+            f"compiled model for {report.subtitle}",
+            *(f"  {path}: {leaf}" for path, leaf in places),
+            f"  parameters: {len(self._artifact.parameters)}; state: {', '.join(self._states) or 'none'}",
+            f"  {report.summary()}",
+        ]
+        return "\n".join(map(plain, lines))
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -185,10 +211,16 @@ class CompiledModel:
         """Run each kernel of a hardware design as SystemVerilog in Verilator, and compare with its C++ on vectors.
 
         The report has the cycles that were predicted and simulated, and why a kernel has no SystemVerilog. Raises
-        TargetError if Verilator, CIRCT or a C++ compiler is missing.
+        TargetError if Verilator, CIRCT or a C++ compiler is missing, and TerraceError if the design is from a file and
+        was not loaded with `simulate=True`: what it says is built and run.
         """
         if HARDWARE_LEVEL not in self._artifact.ir:
             raise TerraceError("only a hardware design can be co-simulated; compile with target='hls'")
+        if not self._may_simulate:
+            raise TerraceError(
+                "co-simulation builds and runs what the design's file says: if you trust where it comes from, load it"
+                " with terrace.load(path, simulate=True)"
+            )
         with needing_compiler("co-simulation"):
             from terrace.runtime.cosim import cosim
         return cosim(self._artifact.ir[HARDWARE_LEVEL], vectors, seed, self._artifact.parameters)
@@ -196,6 +228,24 @@ class CompiledModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path` as a `.terrace` file, all of it or nothing. State is saved as it was initially."""
         write_artifact(path, self._artifact)
+
+    def verify(self) -> None:
+        """Read all parameters of a model that was loaded, and raise `ArtifactError` if they are damaged.
+
+        Loading checks everything else. A model that was compiled in this process has nothing to check.
+        """
+        verify_archive(self._artifact)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (artifact_bytes(self._artifact), self._given_threads, self.state())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledModel:
+        copied = CompiledModel(self._artifact, threads=self._given_threads, simulate=self._may_simulate)
+        copied.load_state(self.state())
+        return copied
+
+    def __copy__(self) -> CompiledModel:
+        return self.__deepcopy__({})
 
     def state(self) -> dict[str, Array]:
         """Copies of the mutable buffers, by name."""
@@ -235,6 +285,20 @@ class CompiledModel:
         """Set all mutable buffers to what they were when the model was loaded."""
         if self._states:
             self._program.in_turn(lambda: self._program.invoke("state.reset", [], 0))
+
+
+def _restored(contents: bytes, threads: int | None, state: Mapping[str, Array]) -> CompiledModel:
+    """A model that was pickled."""
+    model = CompiledModel(artifact_of_bytes(contents), threads=threads)
+    model.load_state(state)
+    return model
+
+
+def _held(parameters: Mapping[str, ParameterSource]) -> Mapping[str, ParameterSource]:
+    """The parameters as they are now, where IREE uses them in place; those in a file stay there."""
+    if isinstance(parameters, MappedParameters):
+        return parameters
+    return {name: aligned(source() if callable(source) else source) for name, source in parameters.items()}
 
 
 def _fill_outputs(leaves: Sequence[Leaf], values: Sequence[Any]) -> list[Any]:

@@ -32,12 +32,17 @@ class RunnableProgram(Protocol):
         """A result as an array whose memory lies in none of `foreign`."""
 
 
-def open_program(artifact: Artifact, threads: int | None = None) -> RunnableProgram:
-    """Make the program of `artifact` ready, on that many threads where it has any."""
-    if artifact.program_name == "program.zip":
-        from terrace.runtime.csim import CsimProgram
+def open_program(artifact: Artifact, threads: int | None = None, *, simulate: bool = True) -> RunnableProgram:
+    """Make the program of `artifact` ready, on that many threads where it has any.
 
-        return CsimProgram(artifact)
+    With `simulate`, a hardware design is built to be called; without, it is only looked at.
+    """
+    if artifact.program_name == "program.zip":
+        from terrace.runtime.csim import CsimProgram, UnbuiltDesign
+        from terrace.runtime.project import read_project
+
+        project = read_project(artifact)
+        return CsimProgram(artifact, project) if simulate else UnbuiltDesign()
     if artifact.target.get("name") in GPU_TARGETS:
         from terrace.runtime.gpu_program import GpuProgram
 

@@ -45,7 +45,7 @@ class Program:
         device = self._open_device(self._target, self._threads)
         try:
             return Session(self._code, self._parameters, device)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, IndexError) as error:
             raise ArtifactError(
                 f"IREE cannot load the program ({first_line(error)}); compile the model again with this version"
             ) from error
