@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
-import time
 from typing import TYPE_CHECKING, Any
+
+from terrace import loaded_code
 
 if TYPE_CHECKING:
     from terrace import cache as cache
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from terrace.runtime.model import load as load
     from terrace.target import Target as Target
 
-IMPORTED_AT = time.time()
-"""When this process began to import Terrace: a source file that is younger may not be what runs."""
+# Before any other module of Terrace is imported.
+loaded_code.install()
 
 _HOME = {
     "ArtifactError": "terrace.errors",

@@ -10,7 +10,8 @@ Unset, it is $XDG_CACHE_HOME/terrace or ~/.cache/terrace.
     terrace.cache.clear()
 
 Any number of processes may share a folder: an entry appears whole or not at all, the last writer wins, a damaged one is
-thrown away and made again. A cache that cannot be read or written warns once, and compiling goes on without it.
+thrown away and made again. A cache that cannot be read or written, or that others may write to, warns once, and
+compiling goes on without it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import stat
 import string
 import time
 import warnings
@@ -25,6 +27,7 @@ from pathlib import Path
 
 from terrace.artifact import Artifact, read_artifact, write_artifact
 from terrace.errors import ArtifactError
+from terrace.files import is_abandoned
 
 DEFAULT_LIMIT = 1 << 30
 """The bound in bytes unless `set_limit` gives another. An entry of ResNet-50 takes 1.8 MB."""
@@ -32,13 +35,17 @@ DEFAULT_LIMIT = 1 << 30
 _OFF = ("", "0", "off")
 _SUFFIX = ".terrace"
 _KEY_LENGTH = 64
-_ABANDONED = 3600.0
-"""Seconds after which a half-written file must be that of a process that was killed."""
+_STARTING = 60.0
+"""Seconds that a half-written file is left alone, whoever writes it: it is made before it is locked."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A compiled program in the cache. `used` is when it was last written or read, in seconds since the epoch."""
+    """A compiled program in the cache.
+
+    `used` is when it was last written or read, in seconds since the epoch. Where the clock has gone back, it is a
+    moment after the use before.
+    """
 
     key: str
     path: Path
@@ -92,17 +99,17 @@ def directory() -> Path | None:
 
 
 def info() -> Info:
-    """How much the cache holds."""
-    found = entries()
-    size = sum(entry.size for entry in found)
-    return Info(directory(), len(found), size, _process.limit, _process.hits, _process.misses)
+    """How much the cache holds; the size is that of all files that its bound counts."""
+    files = _listed(directory())
+    count = sum(_is_key(file.key) for file in files)
+    size = sum(file.size for file in files)
+    return Info(directory(), count, size, _process.limit, _process.hits, _process.misses)
 
 
 def entries() -> list[Entry]:
     """What the cache holds, the last used first."""
-    folder = directory()
-    found = _listed(folder) if folder is not None else []
-    return sorted((entry for entry in found if _is_key(entry.key)), key=lambda entry: entry.used, reverse=True)
+    found = [file for file in _listed(directory()) if _is_key(file.key)]
+    return sorted(found, key=lambda entry: entry.used, reverse=True)
 
 
 def clear() -> int:
@@ -110,8 +117,7 @@ def clear() -> int:
 
     OSError passes through.
     """
-    folder = directory()
-    removed = [file for file in _listed(folder) if _is_key(file.key) or _is_abandoned(file)] if folder else []
+    removed = [file for file in _listed(directory()) if _is_key(file.key) or _is_left(file)]
     for file in removed:
         file.path.unlink(missing_ok=True)
     return len(removed)
@@ -129,24 +135,18 @@ def set_limit(size: int) -> None:
 
 def find(key: str) -> Artifact | None:
     """The entry of `key`, without parameters; None if there is none that is whole."""
+    found = _read(key)
+    _process.hits += found is not None
+    _process.misses += found is None
+    return found
+
+
+def discard(key: str) -> None:
+    """Remove the entry of `key`, which was found but is of no use."""
     folder = directory()
-    if folder is None:
-        return None
-    path = folder / f"{key}{_SUFFIX}"
-    try:
-        found = read_artifact(path)
-        _process.hits += 1
-        with contextlib.suppress(OSError):  # A folder that is not ours to write to is read all the same.
-            os.utime(path)
-        return found
-    except FileNotFoundError:
-        pass
-    except ArtifactError:
-        _remove(path)
-    except OSError as error:
-        _warn_of(folder, error)
-    _process.misses += 1
-    return None
+    if folder is not None:
+        _process.hits, _process.misses = _process.hits - 1, _process.misses + 1
+        _remove(_path_of(folder, key))
 
 
 def keep(key: str, artifact: Artifact) -> None:
@@ -154,17 +154,90 @@ def keep(key: str, artifact: Artifact) -> None:
     folder = directory()
     if folder is None:
         return
+    path = _path_of(folder, key)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_artifact(folder / f"{key}{_SUFFIX}", dataclasses.replace(artifact, parameters={}))
+        if not _is_ours(folder):
+            return
+        if not stat.S_ISREG(_mode_of(path)):
+            _remove(path)
+        write_artifact(path, dataclasses.replace(artifact, parameters={}, cache_key=key))
+        _touch(path)
         _shrink(folder)
     except OSError as error:
         _warn_of(folder, error)
 
 
-def _listed(folder: Path) -> list[Entry]:
+def _read(key: str) -> Artifact | None:
+    folder = directory()
+    if folder is None:
+        return None
+    path = _path_of(folder, key)
+    mode = _mode_of(path)
+    if not mode or not _is_ours(folder):
+        return None
+    try:
+        found = read_artifact(path) if stat.S_ISREG(mode) else None
+    except (ArtifactError, PermissionError):
+        found = None
+    except FileNotFoundError:  # Another process removed it.
+        return None
+    except OSError as error:
+        _warn_of(folder, error)
+        return None
+    # An entry that was copied to another name is that of another program.
+    if found is None or found.cache_key != key:
+        _remove(path)
+        return None
+    _touch(path)
+    return dataclasses.replace(found, cache_key="")
+
+
+def _path_of(folder: Path, key: str) -> Path:
+    return folder / f"{key}{_SUFFIX}"
+
+
+def _mode_of(path: Path) -> int:
+    """The kind and permissions of what stands at `path`, of a link its own; 0 if there is nothing."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        _warn_of(path.parent, error)
+        return 0
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody but us and the system's administrator can put a program there; warns if somebody can."""
+    status = folder.stat()
+    if status.st_uid not in (0, os.geteuid()):
+        wrong = f"belongs to another user ({status.st_uid})"
+    elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        wrong = f"is writable by others (mode {stat.S_IMODE(status.st_mode):o})"
+    else:
+        return True
+    _warn(
+        f"the compile cache in {folder} is not used, since the folder {wrong}, and programs from it are run. "
+        f"`chmod go-w {folder}` if it is yours alone, or set TERRACE_CACHE_DIR to another folder, or to `off`"
+    )
+    return False
+
+
+def _touch(path: Path) -> None:
+    """Note that an entry is used now: later than all others, also if the clock has gone back."""
+    last = max((file.used for file in _listed(path.parent) if file.path != path), default=0)
+    now = max(time.time_ns(), round(last * 1e9) + 1000)
+    # A folder that is not ours to write to is read all the same; a time may be beyond what files can have.
+    with contextlib.suppress(OSError, OverflowError):
+        os.utime(path, ns=(now, now))
+
+
+def _listed(folder: Path | None) -> list[Entry]:
     """The files in `folder` that are ours: entries, and those that a process has not finished."""
     found: list[Entry] = []
+    if folder is None:
+        return found
     try:
         with os.scandir(folder) as files:
             for file in files:
@@ -173,9 +246,12 @@ def _listed(folder: Path) -> list[Entry]:
                     continue
                 with contextlib.suppress(FileNotFoundError):  # Another process removed it.
                     status = file.stat(follow_symlinks=False)
-                    found.append(Entry(key, folder / file.name, status.st_size, status.st_mtime))
+                    if stat.S_ISREG(status.st_mode):
+                        found.append(Entry(key, folder / file.name, status.st_size, status.st_mtime))
     except (FileNotFoundError, NotADirectoryError):
         pass
+    except OSError as error:
+        _warn_of(folder, error)
     return found
 
 
@@ -193,24 +269,27 @@ def _is_key(text: str) -> bool:
     return len(text) == _KEY_LENGTH and set(text) <= set(string.hexdigits)
 
 
-def _is_abandoned(file: Entry) -> bool:
-    """Whether a file is half-written and its process must be gone."""
-    return not _is_key(file.key) and file.used < time.time() - _ABANDONED
+def _is_left(file: Entry) -> bool:
+    """Whether a file is half-written and its process is gone. A file from the future is that of a clock gone back."""
+    is_starting = abs(time.time() - file.used) < _STARTING
+    return not _is_key(file.key) and not is_starting and is_abandoned(file.path)
 
 
 def _shrink(folder: Path) -> None:
     """Remove what killed processes left, and the least recently used entries beyond the limit."""
-    files = sorted(_listed(folder), key=lambda entry: entry.used)
-    for entry in files:
-        if _is_abandoned(entry):
-            _remove(entry.path)
-    kept = [entry for entry in files if _is_key(entry.key)]
-    size = sum(entry.size for entry in kept)
+    kept = []
+    for file in sorted(_listed(folder), key=lambda entry: entry.used):
+        if _is_left(file):
+            _remove(file.path)
+        else:
+            kept.append(file)
+    size = sum(file.size for file in kept)
     for entry in kept:
         if size <= _process.limit:
             break
-        _remove(entry.path)
-        size -= entry.size
+        if _is_key(entry.key):
+            _remove(entry.path)
+            size -= entry.size
 
 
 def _remove(path: Path) -> None:

@@ -11,34 +11,40 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import terrace
+from terrace import loaded_code
 from terrace.target import TARGETS, Target
 
-PACKAGES = ("torch", "torch-mlir", "iree-base-compiler")
+PACKAGES = ("iree-base-compiler", "iree-base-runtime", "ml-dtypes", "numpy", "torch", "torch-mlir")
 """The packages whose versions are part of each key."""
 
+COMPILER_FILES = ("iree-compile", "libIREECompiler.so")
+"""The parts of iree-compile, which may be a build of one's own under the version of another."""
+
+_HEAD = 1 << 16
+"""So much of a library has the number of its build; reading all of it takes most of a second."""
 
 OPTIONS = {"iree_flags"}
 """The options whose effect follows from what they hold, which is plain data. Any other keeps a compilation out."""
 
 
-def key_of(content: str | None, target: Target, options: Mapping[str, Any], **settings: str) -> str | None:
+def key_of(kind: str, content: str | None, target: Target, options: Mapping[str, Any], **settings: str) -> str | None:
     """The key, 64 hexadecimal digits, of compiling `content` (the text of a model) for a resolved target.
 
-    None if no key can stand for the result: it has no text, code or files outside of Terrace take part, or Terrace's
-    own files changed since this process imported them.
+    `kind` says what `content` is: equal texts of two kinds are two things. None if no key can stand for the result: it
+    has no text, code or files outside of Terrace take part, or what Terrace's code is cannot be said.
     """
     given = {name: value for name, value in options.items() if value}
     is_known = content is not None and OPTIONS.issuperset(given) and TARGETS[target.name].startswith("terrace.")
-    if not is_known or _names_a_file(given.get("iree_flags", [])) or not is_code_current():
+    code = loaded_code.digest()
+    if not is_known or _names_a_file(given.get("iree_flags", [])) or code is None:
         return None
-    described = {"content": content, "target": target.to_json(), "options": given, "settings": settings}
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    whole = json.dumps({**described, "code": _code(), "versions": versions}, sort_keys=True)
+    described = {"kind": kind, "content": content, "target": target.to_json(), "options": given, "settings": settings}
+    whole = json.dumps({**described, "code": code, "versions": _versions()}, sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
@@ -46,27 +52,27 @@ def _names_a_file(flags: Iterable[str]) -> bool:
     return any(os.path.exists(part) for flag in flags for part in flag.partition("=")[2].split(",") if part)
 
 
-def is_code_current() -> bool:
-    """Whether no file of Terrace is younger than its import, so that the files say what runs."""
-    return all(path.stat().st_mtime <= terrace.IMPORTED_AT for _, path in _modules())
-
-
 @functools.cache
-def _code() -> str:
-    """A hash of every module, by its name and contents."""
-    digest = hashlib.sha256()
-    for name, path in _modules():
-        contents = path.read_bytes()
-        digest.update(f"{name} {len(contents)}\n".encode())
-        digest.update(contents)
-    return digest.hexdigest()
+def _versions() -> dict[str, str]:
+    """Of all that makes programs: the packages, Python, and iree-compile, whose files tell it from other builds."""
+    found = {"python": sys.version}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "none"
+    package = importlib.util.find_spec("iree.compiler")
+    for folder in (package and package.submodule_search_locations) or []:
+        for name in COMPILER_FILES:
+            found[name] = _identity(Path(folder) / "_mlir_libs" / name)
+    return found
 
 
-def _modules() -> Iterator[tuple[str, Path]]:
-    """Every file of the package, which may lie in several folders, by its name."""
-    for package in ("terrace", "terrace.dialects", "terrace.lowering"):
-        spec = importlib.util.find_spec(package)
-        for location in (spec and spec.submodule_search_locations) or []:
-            for path in sorted(Path(location).rglob("*.py")):
-                if path.is_file():  # An editor's lock is a link to nowhere.
-                    yield f"{package}/{path.relative_to(location)}", path
+def _identity(path: Path) -> str:
+    """What tells a file from another version of it without reading all of it."""
+    try:
+        with open(path, "rb") as file:
+            status, head = os.fstat(file.fileno()), file.read(_HEAD)
+    except OSError:
+        return "none"
+    return f"{status.st_size} {status.st_mtime_ns} {hashlib.sha256(head).hexdigest()}"

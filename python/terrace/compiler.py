@@ -11,14 +11,15 @@ import functools
 import importlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrace import cache, progress
+from terrace import cache, loaded_code, progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
-from terrace.cache_key import is_code_current, key_of
+from terrace.cache_key import key_of
 from terrace.calibration import QUANTIZATION_OPTIONS, calibrate, check_quantization, missing_calibration
 from terrace.errors import CompileError
 from terrace.lowering.commands import compile_command
@@ -34,10 +35,11 @@ from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
-from terrace.mlir import create_context, func, ir, parse_module
+from terrace.mlir import create_context, func, ir, load_torch_dialects, parse_module, walk
 from terrace.module_interface import SIGNATURE, declared, main_of, signature_of, states_of, symbols_of_kind
 from terrace.parameter_archive import ParameterInfo, aligned_copy
-from terrace.passes import Pass, run_passes
+from terrace.passes import Pass, run_passes, source_position
+from terrace.places import Places
 from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
@@ -59,6 +61,9 @@ OPTIONS = {
     "passes": "passes of your own: a dict of points (terrace.lowering.points) to lists of passes or pipeline text",
 }
 """What `options` may hold."""
+
+_IREE_OP = re.compile(r'^ *(%[^=\n]*= *)?"?(flow|hal|stream|util)\.[a-z]', re.MULTILINE)
+"""An op of IREE's own dialects, which only a text of the level "iree" has."""
 
 Lookup = Callable[[str], np.ndarray]
 ParameterMap = Mapping[str, Any]
@@ -121,7 +126,7 @@ def build(
     options: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """`compile` without loading the result. What the cache holds (`terrace.cache`) is not compiled again."""
-    from terrace.frontend import export_program, fingerprint, symbols_of
+    from terrace.frontend import export_program, fingerprint, lines_of, symbols_of
 
     resolved, checked = _resolve(target), _check_options(options)
     _check_precision(precision)
@@ -132,8 +137,14 @@ def build(
         symbols = symbols_of(exported, [state.name for state in found.states])
         return (lambda key: _to_numpy(symbols[key])) if declared.keys() <= symbols.keys() else None
 
-    key = _key(lambda: fingerprint(exported), resolved, checked, precision=_followed(precision))
-    return _cached(key, lookup, lambda: lower(exported, target=resolved, precision=precision, options=checked))
+    places = Places(lines_of(exported.graph_module))
+    request = _Request("model", resolved, checked, places, _followed(precision))
+    return _cached(
+        request.key(lambda: fingerprint(exported)),
+        places,
+        lookup,
+        lambda: lower(exported, target=resolved, precision=precision, options=checked),
+    )
 
 
 def build_imported(
@@ -147,10 +158,12 @@ def build_imported(
     resolved, checked = check_request(target, precision, options)
 
     def content() -> str:
-        return f"{imported.signature.to_json()}\n{imported.module.operation.get_asm(enable_debug_info=True)}"
+        return f"{imported.signature.to_json()}\n{imported.module.operation.get_asm()}"
 
+    places = Places(_line_of(operation) for operation in walk(imported.module.operation))
     return _cached(
-        _key(content, resolved, checked, precision=_followed(precision)),
+        _Request("region", resolved, checked, places, _followed(precision)).key(content),
+        places,
         lambda _, declared: lambda key: _to_numpy(imported.parameters[key]),
         lambda: lower_imported(imported, target=resolved, precision=precision, options=checked),
     )
@@ -165,9 +178,10 @@ def build_mlir(
 ) -> Artifact:
     """`compile_mlir` without loading the result. What the cache holds (`terrace.cache`) is not compiled again."""
     resolved, checked = _resolve(target), _check_options(options, is_text=True)
-    key = _key(lambda: text, resolved, checked)
+    places = Places(())
     return _cached(
-        key,
+        _Request("text", resolved, checked, places).key(lambda: text),
+        places,
         lambda _, declared: _lookup(parameters, declared),
         lambda: lower_mlir(text, parameters, target=resolved, options=checked),
     )
@@ -223,7 +237,7 @@ def lower_mlir(
     resolved, checked = _resolve(target), _check_options(options, is_text=True)
     context = _context_of_text()
     program: str | None
-    if "stream.executable" in text or "util.global" in text:
+    if _IREE_OP.search(text):
         # Only IREE can read all of such a text. It is compiled as it stands.
         module, program = _parse(interface_text(text), context), text
     else:
@@ -233,8 +247,9 @@ def lower_mlir(
 
 
 def _context_of_text() -> ir.Context:
-    """A context for any text of ours: the dialects that torch-mlir brings are not loaded."""
+    """A context for any text of ours, which may hold ops of torch-mlir's, such as scans."""
     context = create_context()
+    load_torch_dialects(context)
     context.allow_unregistered_dialects = True
     return context
 
@@ -336,33 +351,69 @@ def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None, declared: 
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _key(content: Callable[[], str | None], target: Target, options: Mapping[str, Any], **settings: str) -> str | None:
-    deciding = {name: value for name, value in options.items() if name != "reproducer_dir"}
-    return None if cache.directory() is None else key_of(content(), target, deciding, **settings)
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """What is asked of a compilation, besides its content."""
+
+    kind: str
+    target: Target
+    options: Mapping[str, Any]
+    places: Places
+    precision: str = ""
+
+    def key(self, content: Callable[[], str | None]) -> str | None:
+        """The key of the result; None if it has none, or there is no cache."""
+        if cache.directory() is None:
+            return None
+        options = {name: value for name, value in self.options.items() if name != "reproducer_dir"}
+        settings = {"precision": self.precision, "places": self.places.pattern}
+        return key_of(self.kind, content(), self.target, options, **settings)
 
 
 def _cached(
     key: str | None,
+    places: Places,
     lookup: Callable[[Artifact, Mapping[str, ParameterInfo]], Lookup | None],
     lower: Callable[[], Lowered],
 ) -> Artifact:
     """What the cache holds under `key`, with the parameters that `lookup` finds for it; else what `lower` leads to."""
+    code = loaded_code.digest()
     found = cache.find(key) if key is not None else None
-    if found is not None:
-        is_program = "loop" not in found.ir
-        text = found.ir[HARDWARE_LEVEL if HARDWARE_LEVEL in found.ir else "iree"] if is_program else found.ir["loop"]
-        module = _parse(interface_text(text) if is_program and "iree" in found.ir else text, _context_of_text())
-        find = lookup(found, declared(module.operation))
-        if find is not None:
-            return dataclasses.replace(found, parameters=_parameters(module, find, is_program))
+    if key is not None and found is not None:
+        completed = _complete(found, lookup)
+        if completed is not None:
+            return places.into(completed)
+        cache.discard(key)
     lowered = lower()
     read: set[str] = set()
     noted = {name: functools.partial(_note, read, name, source) for name, source in lowered.parameters.items()}
     artifact = dataclasses.replace(lowered, parameters=noted).artifact()
-    # A program that is made of values, as hardware is, or that needs only some of them, is no other model's.
-    if key is not None and not read and artifact.parameters.keys() == noted.keys() and is_code_current():
-        cache.keep(key, artifact)
+    # A program that is made of values, as hardware is, or that needs only some of them, is no other model's. Modules
+    # that were imported meanwhile may not be those that the key counted on.
+    is_whole = not read and artifact.parameters.keys() == noted.keys()
+    if key is not None and is_whole and code == loaded_code.digest():
+        cache.keep(key, places.without(artifact))
     return artifact
+
+
+def _complete(
+    found: Artifact, lookup: Callable[[Artifact, Mapping[str, ParameterInfo]], Lookup | None]
+) -> Artifact | None:
+    """What the cache held, with parameters; None if it wants others than there are, or has a text that nobody reads."""
+    is_program = "loop" not in found.ir
+    text = found.ir[HARDWARE_LEVEL if HARDWARE_LEVEL in found.ir else "iree"] if is_program else found.ir["loop"]
+    try:
+        module = _parse(interface_text(text) if is_program and "iree" in found.ir else text, _context_of_text())
+    except CompileError:
+        return None
+    find = lookup(found, declared(module.operation))
+    return None if find is None else dataclasses.replace(found, parameters=_parameters(module, find, is_program))
+
+
+def _line_of(operation: ir.Operation) -> str | None:
+    """`path:line` of an op."""
+    position = source_position(operation.location)
+    return None if position is None else f"{position[0]}:{position[1]}"
 
 
 def _note(read: set[str], name: str, source: Source) -> np.ndarray:

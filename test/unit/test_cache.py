@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import terrace
 import torch
-from terrace import cache, cache_key
+from terrace import cache, cache_key, loaded_code
 from terrace.artifact import read_artifact, write_artifact
 from terrace.compiler import build, build_mlir
 from terrace.lowering.target.iree import toolchain
@@ -138,6 +138,42 @@ def test_regions_of_torch_compile(programs: list[str]) -> None:
     assert len(programs) == 1 and counts() == (1, 1)
 
 
+class Applied(nn.Module):
+    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args: torch.Tensor) -> torch.Tensor:
+        return self.function(*args)
+
+
+BY_TORCH_MLIR: dict[str, tuple[Callable[..., torch.Tensor], tuple[torch.Tensor, ...]]] = {
+    "scan": (lambda x: x.cumsum(1), (X,)),
+    "sort": (lambda x: x.sort(1)[0], (X,)),
+    "scatter": (lambda x, i: x.scatter(1, i, 1.0), (X, torch.tensor([[0, 2]]))),
+    "topk": (lambda x: x.topk(2, 1)[0], (X,)),
+    "attention": (lambda x: nn.functional.scaled_dot_product_attention(x, x, x), (X.reshape(1, 1, 3, 4),)),
+    "indices": (lambda x, i: x.index_put((i,), x[:2]), (X, torch.tensor([2, 0]))),
+}
+"""What torch-mlir lowers to ops of a dialect of its own, without a kernel or a parameter beside it."""
+
+
+@pytest.mark.parametrize("name", BY_TORCH_MLIR)
+def test_programs_with_ops_of_torch_mlir_are_found(name: str, programs: list[str]) -> None:
+    function, args = BY_TORCH_MLIR[name]
+    for _ in range(2):
+        torch.testing.assert_close(
+            terrace.compile(Applied(function), args)(*args), function(*args), rtol=1e-4, atol=1e-5
+        )
+    assert len(programs) == 1 and counts() == (1, 1)
+    texts = build(Applied(function), args).ir
+    for level in ("graph", "kernel", "loop", "iree"):
+        for _ in range(2):
+            torch.testing.assert_close(terrace.compile_mlir(texts[level])(*args), function(*args), rtol=1e-4, atol=1e-5)
+    # The texts of two levels may be the same.
+    assert len(programs) <= 5 and counts()[0] >= 6
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What is not
 # ---------------------------------------------------------------------------------------------------------------------
@@ -161,6 +197,56 @@ class Moved(Plain):
         return (x + self.one) * self.two * self.scale
 
 
+class Split(Plain):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.one
+        return x * self.two * self.scale
+
+
+def sources(artifact: terrace.artifact.Artifact) -> list[str]:
+    return [layer["source"] for layer in artifact.layers["layers"]]
+
+
+def line_of(model: type[nn.Module], number: int) -> str:
+    code = model.forward.__code__
+    return f"{code.co_filename}:{code.co_firstlineno + number}"
+
+
+def test_lines_are_those_of_the_caller_at_hand() -> None:
+    """Where the code stands is no part of the key, and what the report shows is never another's place."""
+    first, again = build(Plain(), (X,)), build(Moved(), (X,))
+    assert counts() == (1, 1)
+    assert set(sources(first)) == {line_of(Plain, 1)}
+    assert set(sources(again)) == {line_of(Moved, 1)}
+    assert [len(sources(each)) for each in (first, again)] == [len(sources(first))] * 2
+    (entry,) = cache.entries()
+    assert __file__ not in entry.path.read_bytes().decode("latin-1")
+    assert set(sources(build(Split(), (X,)))) <= {line_of(Split, 1), line_of(Split, 2)}
+
+
+def test_lines_of_regions_of_torch_compile() -> None:
+    for model in (Plain(), Moved()):
+        torch._dynamo.reset()
+        with torch.no_grad():
+            torch.testing.assert_close(torch.compile(model, backend="terrace")(X), model(X))
+    assert counts() == (1, 1)
+    (entry,) = cache.entries()
+    assert __file__ not in entry.path.read_bytes().decode("latin-1")
+
+
+def test_paths_that_no_text_holds_as_they_are(tmp_path: Path) -> None:
+    """Such lines are part of the key: they are not replaced."""
+    found = []
+    for name in ("back\\slash.py", "größe.py"):
+        file = tmp_path / name
+        text = "import torch\nclass M(torch.nn.Module):\n    def forward(self, x):\n        return x + 1\n"
+        scope: dict[str, Any] = {}
+        exec(compile(text, str(file), "exec"), scope)
+        found += [sources(build(scope["M"](), (X,))) for _ in range(2)]
+    assert found == [[f"{tmp_path}/back\\slash.py:4"]] * 2 + [[f"{tmp_path}/größe.py:4"]] * 2
+    assert counts() == (2, 2)
+
+
 DIFFERENT: dict[str, Callable[[], Any]] = {
     "plain": lambda: build(Plain(), (X,)),
     "tied": lambda: build(Plain(tied=True), (X,)),
@@ -170,7 +256,7 @@ DIFFERENT: dict[str, Callable[[], Any]] = {
     "dynamic": lambda: build(Plain(), (X,), dynamic_shapes=({0: torch.export.Dim("n", max=9)},)),
     "range": lambda: build(Plain(), (X,), dynamic_shapes=({0: torch.export.Dim("n", max=8)},)),
     "keyword": lambda: build(Plain(), (), {"x": X}),
-    "line": lambda: build(Moved(), (X,)),
+    "lines": lambda: build(Split(), (X,)),
     "threads": lambda: build(Plain(), (X,), target=Target(threads=1)),
     "features": lambda: build(Plain(), (X,), target=Target(features=("avx2", "fma"))),
     "flags": lambda: build(Plain(), (X,), options={"iree_flags": ["--iree-opt-level=O2"]}),
@@ -244,27 +330,61 @@ def test_a_fingerprint_has_the_bodies_of_branches() -> None:
 def test_options_that_no_key_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Target(features=()).resolve([], 1)
     plain: dict[str, Any] = {"iree_flags": ["--iree-opt-level=O2"]}
-    assert cache_key.key_of("text", target, plain) is not None
-    assert cache_key.key_of(None, target, plain) is None
-    assert cache_key.key_of("text", target, {**plain, "calibration": [1.0]}) is None
-    assert cache_key.key_of("text", target, {"iree_flags": [f"--iree-codegen-tuning-spec-path={tmp_path}"]}) is None
+    assert cache_key.key_of("text", "content", target, plain) is not None
+    assert cache_key.key_of("text", None, target, plain) is None
+    assert cache_key.key_of("text", "content", target, {**plain, "calibration": [1.0]}) is None
+    assert (
+        cache_key.key_of("text", "content", target, {"iree_flags": [f"--iree-codegen-tuning-spec-path={tmp_path}"]})
+        is None
+    )
     monkeypatch.setitem(TARGETS, "cpu", "mine:Backend")
-    assert cache_key.key_of("text", target, plain) is None
+    assert cache_key.key_of("text", "content", target, plain) is None
 
 
-def test_code_that_changed_since_it_was_imported_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files say what the next process will run, and not what this one runs."""
-    monkeypatch.setattr(terrace, "IMPORTED_AT", 0.0)
+def test_code_of_which_nothing_can_be_said_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded_code, "digest", lambda: None)
     build(Plain(), (X,))
     assert cache.info().count == 0 and counts() == (0, 0)
 
 
+def test_code_that_was_imported_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file was another when the key was made."""
+    digests = iter(["before", "before", "after"])
+    monkeypatch.setattr(loaded_code, "digest", lambda: next(digests))
+    build(Plain(), (X,))
+    assert cache.info().count == 0 and counts() == (0, 1)
+
+
+def test_the_versions_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    target = Target(features=()).resolve([], 1)
+    versions = cache_key._versions()
+    assert {"python", "numpy", "iree-base-runtime", "iree-compile", "libIREECompiler.so"} <= set(versions)
+    assert "none" not in versions.values()
+    keys = {cache_key.key_of("text", "content", target, {})}
+    for name in versions:
+        monkeypatch.setattr(cache_key, "_versions", lambda name=name: {**versions, name: "another"})
+        keys.add(cache_key.key_of("text", "content", target, {}))
+    assert len(keys) == 1 + len(versions)
+    file = tmp_path / "library"
+    file.write_bytes(b"x" * 100)
+    before = cache_key._identity(file)
+    times = file.stat()
+    file.write_bytes(b"y" * 100)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert cache_key._identity(file) != before
+
+
+def test_ways_in_share_nothing_by_chance() -> None:
+    target = Target(features=()).resolve([], 1)
+    assert len({cache_key.key_of(kind, "content", target, {}) for kind in ("model", "region", "text")}) == 3
+
+
 def test_the_code_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     target = Target(features=()).resolve([], 1)
-    before = cache_key.key_of("text", target, {"iree_flags": []})
-    assert before == cache_key.key_of("text", target, {"iree_flags": []})
-    monkeypatch.setattr(cache_key, "_code", lambda: "another")
-    assert before != cache_key.key_of("text", target, {"iree_flags": []})
+    before = cache_key.key_of("text", "content", target, {"iree_flags": []})
+    assert before == cache_key.key_of("text", "content", target, {"iree_flags": []})
+    monkeypatch.setattr(loaded_code, "digest", lambda: "another")
+    assert before != cache_key.key_of("text", "content", target, {"iree_flags": []})
 
 
 def test_a_program_that_values_went_into_is_not_kept() -> None:
@@ -278,52 +398,14 @@ def test_a_program_that_values_went_into_is_not_kept() -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def entry() -> terrace.artifact.Artifact:
-    """Something to keep, of some 10 kB."""
-    return terrace.artifact.Artifact(build(Plain(), (X,)).signature, b"x" * 10_000)
-
-
-def key(number: int) -> str:
-    return f"{number:064x}"
-
-
-def test_the_least_recently_used_go_first(entry: terrace.artifact.Artifact, folder: Path) -> None:
-    cache.clear()
-    for number in range(4):
-        cache.keep(key(number), entry)
-        os.utime(folder / f"{key(number)}.terrace", (number + 1.0, number + 1.0))
-    assert [found.key for found in cache.entries()] == [key(3), key(2), key(1), key(0)]
-    assert cache.find(key(0)) is not None
-    size = cache.entries()[0].size
-    cache.set_limit(3 * size)
-    assert [found.key for found in cache.entries()] == [key(0), key(3), key(2)]
-    cache.keep(key(9), entry)
-    assert {found.key for found in cache.entries()} == {key(9), key(0), key(3)}
-    assert cache.info().size <= cache.info().limit == 3 * size
-    cache.set_limit(size - 1)
-    assert cache.entries() == []
-    with pytest.raises(ValueError, match="a number of bytes"):
-        cache.set_limit(-1)
-
-
-def test_only_files_of_the_cache_are_touched(entry: terrace.artifact.Artifact, folder: Path) -> None:
-    """A folder that holds more keeps it; what a killed process left goes when it is old."""
-    cache.clear()
-    cache.keep(key(1), entry)
-    foreign = ["model.terrace", "notes.txt", f"{key(1)}.terrace.bak", ".model.terrace.0123.tmp", "ABC"]
-    for name in foreign:
-        (folder / name).write_text("mine")
-    young, old = (folder / f".{key(number)}.terrace.0123.tmp" for number in (2, 3))
-    young.write_text("half")
-    old.write_text("half")
-    os.utime(old, (time.time() - 7200, time.time() - 7200))
-    assert [found.key for found in cache.entries()] == [key(1)] and cache.info().count == 1
-    cache.keep(key(4), entry)
-    assert young.exists() and not old.exists()
-    os.utime(young, (time.time() - 60, time.time() - 60))
-    assert cache.clear() == 2 and cache.clear() == 0
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*foreign, young.name])
+def test_an_entry_whose_text_nobody_reads_is_made_again(programs: list[str]) -> None:
+    expected = terrace.compile(Plain(), (X,))(X)
+    (entry,) = cache.entries()
+    damaged = dataclasses.replace(read_artifact(entry.path), ir={"loop": "what is this?"}, parameters={})
+    write_artifact(entry.path, damaged)
+    assert torch.equal(terrace.compile(Plain(), (X,))(X), expected)
+    assert torch.equal(terrace.compile(Plain(), (X,))(X), expected)
+    assert len(programs) == 2 and counts() == (1, 2)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flip", "foreign"])
@@ -338,22 +420,6 @@ def test_a_damaged_entry_is_made_again(damage: str, programs: list[str]) -> None
     assert torch.equal(terrace.compile(Plain(), (X,))(X), expected)
     assert torch.equal(terrace.compile(Plain(), (X,))(X), expected)
     assert len(programs) == 2 and counts() == (1, 2)
-
-
-def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert cache.directory() == tmp_path / "cache"
-    for off in ("off", "0", ""):
-        monkeypatch.setenv("TERRACE_CACHE_DIR", off)
-        assert cache.directory() is None
-    assert cache.info().directory is None and cache.clear() == 0 and str(cache.info()) == "compile cache: off"
-    assert cache.find(key(1)) is None
-    monkeypatch.delenv("TERRACE_CACHE_DIR")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.directory() == tmp_path / "xdg" / "terrace"
-    for ignored in ("", "relative"):
-        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
-        assert cache.directory() == tmp_path / ".cache" / "terrace"
 
 
 def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,7 +448,7 @@ def test_a_cache_that_cannot_be_written_warns_once(tmp_path: Path, monkeypatch: 
 def test_a_folder_of_others_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     build(Plain(), (X,))
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "utime", refuse)

@@ -7,6 +7,7 @@ from terrace.frontend.export import export_program
 from terrace.frontend.fingerprint import fingerprint
 from terrace.frontend.importer import ImportedModel, import_model
 from terrace.frontend.program import symbols_of
+from terrace.frontend.source import lines_of
 
 __all__ = [
     "ImportedModel",
@@ -14,5 +15,6 @@ __all__ = [
     "fingerprint",
     "import_aten_graph",
     "import_model",
+    "lines_of",
     "symbols_of",
 ]

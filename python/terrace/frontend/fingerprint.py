@@ -1,7 +1,8 @@
 """All that an import depends on of an ExportedProgram, as text: equal texts mean equal modules, signatures and symbols.
 
-Values of parameters are not in it, as no pass reads them; who shares memory with whom is. What the text cannot stand
-for, such as an op of the user's own, whose decomposition is code of theirs, makes a program that has none.
+Values of parameters are not in it, as no pass reads them; who shares memory with whom is. Nor are the user's lines:
+`source.lines_of` gives those. What the text cannot stand for, such as an op of the user's own, whose decomposition is
+code of theirs, makes a program that has none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from terrace.frontend.program import tensor_identity, tensors_of
-from terrace.frontend.source import innermost_user_frame
 from terrace.frontend.tree import parameter_names
 
 PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.layout, torch.device, torch.memory_format)
@@ -56,9 +56,8 @@ def _lines(exported: ExportedProgram) -> Iterator[str]:
 def _graph_lines(module: torch.fx.GraphModule) -> Iterator[str]:
     for node in module.graph.nodes:
         words = [node.op, node.name, _target(node, module), _argument(node.args), _argument(node.kwargs)]
-        place = innermost_user_frame(node.meta.get("stack_trace"))
         modules = [str(path) for path, _ in node.meta.get("nn_module_stack", {}).values()]
-        yield " ".join([*words, _value(node.meta.get("val")), str(modules), str(place)])
+        yield " ".join([*words, _value(node.meta.get("val")), str(modules)])
         if node.op == "get_attr":
             yield from _graph_lines(getattr(module, str(node.target)))
             yield "end"

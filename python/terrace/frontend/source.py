@@ -47,6 +47,15 @@ def describe_frame(frame: str) -> str:
     return f"{path}:{rest.removeprefix(', line ').partition(',')[0]}"
 
 
+def lines_of(module: torch.fx.GraphModule) -> Iterator[str | None]:
+    """`path:line` of each node of a graph, those of its branches and loops too, or None for one that has none."""
+    for node in module.graph.nodes:
+        frame = innermost_user_frame(node.meta.get("stack_trace"))
+        yield None if frame is None else describe_frame(frame)
+        if node.op == "get_attr" and isinstance(body := getattr(module, str(node.target), None), torch.fx.GraphModule):
+            yield from lines_of(body)
+
+
 def user_line_of_exception(trace: TracebackType | None) -> str | None:
     """`path:line` of the innermost user frame that an exception passed, or None."""
     frames = [frame for frame in traceback.extract_tb(trace) if is_user_file(frame.filename)]
