@@ -282,7 +282,7 @@ def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryvie
         signature = Signature.from_json(manifest["signature"])
         for leaf in (*signature.input_leaves, *signature.output_leaves):
             manifests.check_leaf_shape(leaf.shape)
-        target = dict(manifest["target"])
+        target = manifests.target_of(manifest["target"])
         program_name = _program_name(contents, target)
         checksum = manifest["members"]["parameters.irpa"]["crc32"]
         levels = [level for level in TEXTS if f"ir/{level}.mlir" in contents]

@@ -85,6 +85,19 @@ def text_of(value: Any) -> str:
     return value
 
 
+def target_of(data: Any) -> dict[str, Any]:
+    """What the program was compiled for; of it, a name, an architecture and CPU features are asked for at load."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{_short(data)} in the place of a target")
+    for key in ("name", "arch"):
+        if data.get(key) is not None:
+            text_of(data[key])
+    features = data.get("cpu_features", [])
+    if not isinstance(features, list) or not all(map(_is_text, features)):
+        raise ValueError(f"CPU features {_short(features)}")
+    return dict(data)
+
+
 def rows_of(rows: Any) -> list[dict[str, Any]]:
     """The rows of a report; a row may lack what it does not know."""
     if not isinstance(rows, list):

@@ -238,6 +238,11 @@ def test_shapes(shape: Any) -> None:
     refused(rewritten("files/m.terrace", {"parameters": parameters}))
 
 
+@pytest.mark.parametrize("changed", [{"cpu_features": 1.5}, {"cpu_features": [1]}, {"arch": []}, {"name": 3}])
+def test_targets(changed: dict[str, Any]) -> None:
+    refused(rewritten("files/m.terrace", {"target": {**manifest()["target"], **changed}}))
+
+
 def test_shapes_whose_product_wraps_around() -> None:
     parameters = {
         name: {**info, "shape": [*info["shape"], 2**32, 2**32]} for name, info in manifest()["parameters"].items()
