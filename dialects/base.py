@@ -6,15 +6,27 @@ inferred type with the declared one, and `build` uses the same rule to make the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from terrace.mlir import DYNAMIC, ir
+from terrace.mlir import DYNAMIC, ext, ir
 
-# The bindings' constraint language cannot name dense arrays and booleans; these aliases say what is meant, and
-# `OpInterface.attribute` checks it.
-I64Array = Any
-Bool = Any
+
+class I64Array(ir.Attribute):
+    """The kind of an attribute of an op class: `array<i64: ...>`. The bindings know dense arrays of any type only."""
+
+    attr_name = "builtin.dense_array"
+    kind = ir.DenseI64ArrayAttr
+    text = "an array<i64>"
+
+
+class Bool(ir.Attribute):
+    """The kind of an attribute of an op class: true or false. The bindings know integers of any type only."""
+
+    attr_name = "builtin.integer"
+    kind = ir.BoolAttr
+    text = "true or false"
 
 
 class ShapeError(ValueError):
@@ -54,8 +66,15 @@ def to_python(attribute: ir.Attribute) -> Any:
     if isinstance(attribute, ir.ArrayAttr):
         return [to_python(item) for item in attribute]
     if isinstance(attribute, ir.DictAttr):
-        return {item.name: to_python(item.attr) for item in attribute}
+        return {name: to_python(item) for name, item in entries_of(attribute).items()}
     return attribute
+
+
+def entries_of(attribute: ir.Attribute) -> dict[str, ir.Attribute]:
+    """What a dictionary attribute holds. Raises TypeError for what the bindings have no class for: array<si8>."""
+    dictionary = ir.DictAttr(attribute)
+    # Not `item.attr`, which ends the process then.
+    return {item.name: dictionary[item.name] for item in dictionary}
 
 
 class Attributes:
@@ -72,8 +91,11 @@ class Attributes:
 
 
 def attributes_of(operation: Any) -> Attributes:
-    """The attributes of `operation` as Python values."""
-    return Attributes({name: to_python(value) for name, value in operation.operation.attributes.items()})
+    """The attributes of `operation` as Python values. Raises ShapeError for one that the bindings cannot give."""
+    try:
+        return Attributes({name: to_python(value) for name, value in operation.operation.attributes.items()})
+    except TypeError as error:  # Of the bindings, which have no class for array<si8>, and more of this kind.
+        raise ShapeError(f"has an attribute of a kind that Terrace's ops do not take: {error}") from error
 
 
 def shape_of(value_or_type: Any) -> list[int]:
@@ -104,13 +126,79 @@ def require(condition: bool, message: str) -> None:
         raise ShapeError(message)
 
 
-def verify(operation: ir.Operation, check: Any) -> bool:
-    """Run `check`; turn a ShapeError into a located diagnostic on `operation` and False."""
+def verify(view: ir.OpView, check: Callable[[], None]) -> bool:
+    """Run `check`; turn a ShapeError into a located diagnostic on the op and False.
+
+    `check` may rely on the operands, results, regions and kinds of attributes that the op's class declares. Where
+    these are others, it does not run: the bindings check them next, and say what they miss.
+    """
+    operation = view.operation
     try:
         # Printing verifies as well, with no context around it, and a rule may make types.
         with operation.context:
-            check()
+            if _is_declared(view):
+                check()
     except ShapeError as error:
         operation.location.emit_error(f"'{operation.name}' op {error}")
         return False
+    # Nothing may pass through MLIR's C++, which has no unwinding: the process would end here.
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} at {frame.filename}:{frame.lineno}: {error}"
+        operation.location.emit_error(f"'{operation.name}' op cannot be verified, a defect of its verifier: {where}")
+        return False
     return True
+
+
+def _is_declared(view: ir.OpView) -> bool:
+    """Whether an op has the operands, results, regions and attributes that its class declares.
+
+    Raises ShapeError for kinds of attributes that the bindings take for others.
+    """
+    operation, fields = view.operation, type(view)._fields
+    operands, attributes, results, regions = ext.partition_fields(fields)
+    if len(operation.regions) != len(regions):
+        return False
+    for values, declared, segments in (
+        (list(operation.operands), operands, "operandSegmentSizes"),
+        (list(operation.results), results, "resultSegmentSizes"),
+    ):
+        counts = _counts(operation, declared, len(values), segments)
+        if counts is None:
+            return False
+        kinds = [field.constraint for field, count in zip(declared, counts, strict=True) for _ in range(count)]
+        if not all(kind is Any or isinstance(v.type, kind) for v, kind in zip(values, kinds, strict=True)):
+            return False
+    return all(_has_attribute(operation, field) for field in attributes)
+
+
+def _counts(operation: ir.Operation, fields: Sequence[Any], total: int, segments: str) -> list[int] | None:
+    """How many values each field has, or None if they are not as many as declared."""
+    variadic = [field.variadicity != ext.Variadicity.single for field in fields]
+    if not any(variadic):
+        return [1] * len(fields) if total == len(fields) else None
+    if segments in operation.attributes:
+        sizes = operation.attributes[segments]
+        counts = list(sizes) if isinstance(sizes, ir.DenseI32ArrayAttr) else []
+        is_right = len(counts) == len(fields) and all(
+            count >= 0 if many else count == 1 for count, many in zip(counts, variadic, strict=True)
+        )
+        return counts if is_right and sum(counts) == total else None
+    rest = total - variadic.count(False)
+    return [rest if many else 1 for many in variadic] if variadic.count(True) == 1 and rest >= 0 else None
+
+
+def _has_attribute(operation: ir.Operation, field: Any) -> bool:
+    if field.name not in operation.attributes:
+        return False
+    kind = field.constraint
+    if kind is Any:
+        return True
+    try:
+        value = operation.attributes[field.name]
+    except TypeError:  # As in `attributes_of`.
+        value = None
+    if isinstance(kind, type) and issubclass(kind, (I64Array, Bool)):
+        require(isinstance(value, kind.kind), f"attribute '{field.name}' must be {kind.text}")
+        return True
+    return isinstance(value, kind)

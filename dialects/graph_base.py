@@ -63,23 +63,14 @@ class TensorOp(Graph.Operation):
 
     def verify_invariants(self) -> bool:
         operation = self.operation
-        values = [*operation.operands, *operation.results]
-        # The bindings run this verifier before their own check of operand counts and types, which reports these.
-        if len(operation.results) != 1 or not all(
-            isinstance(v.type, (ir.RankedTensorType, ir.IndexType)) for v in values
-        ):
-            return True
         tensors = [v for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
-        return verify(operation, lambda: self._check(tensors, operation))
+        return verify(self, lambda: self._check(tensors, operation))
 
     def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
         attrs = attributes_of(operation)
         result = operation.results[0]
-        try:
-            shape = self.infer([shape_of(v) for v in tensors], attrs)
-            element_type = self.infer_element_type([element_type_of(v) for v in tensors], attrs)
-        except IndexError:
-            return  # too few operands: the bindings' own check names the count
+        shape = self.infer([shape_of(v) for v in tensors], attrs)
+        element_type = self.infer_element_type([element_type_of(v) for v in tensors], attrs)
         if shape is not None and not compatible(shape, shape_of(result)):
             raise ShapeError(f"result has shape {format_shape(shape_of(result))}, expected {format_shape(shape)}")
         if element_type is not None and not self.accepts(element_type, element_type_of(result), attrs):

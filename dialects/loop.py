@@ -91,11 +91,6 @@ def _check_access(operation: ir.Operation, tile: ir.Type, memory: ir.Type, indic
 
 
 def _check_same_type(op: ir.Operation) -> None:
-    if len(op.operands) != 1 or len(op.results) != 1:
-        return  # the bindings' own check names the count
-    kinds = (ir.RankedTensorType, Memref)
-    if not (isinstance(op.operands[0].type, kinds) and isinstance(op.results[0].type, kinds)):
-        return
     left, right = ir.ShapedType(op.operands[0].type), ir.ShapedType(op.results[0].type)
     require(
         list(left.shape) == list(right.shape) and left.element_type == right.element_type,
@@ -119,10 +114,8 @@ class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        if len(op.operands) == 0 or not isinstance(op.operands[0].type, Memref):
-            return True  # the bindings' own check names the operand
         return verify(
-            op,
+            self,
             lambda: _check_access(op, op.results[0].type, op.operands[0].type, len(self.indices), len(self.sizes)),
         )
 
@@ -139,9 +132,7 @@ class StoreTileOp(Loop.Operation, name="store_tile"):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        if len(op.operands) < 2 or not isinstance(op.operands[1].type, Memref):
-            return True
-        return verify(op, lambda: self._check(op))
+        return verify(self, lambda: self._check(op))
 
     def _check(self, op: ir.Operation) -> None:
         _check_access(op, op.operands[0].type, op.operands[1].type, len(self.indices), len(self.sizes))
@@ -159,9 +150,7 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        if len(op.operands) != 3 or not all(isinstance(v.type, Tile) for v in [*op.operands, *op.results]):
-            return True
-        return verify(op, lambda: self._check(op))
+        return verify(self, lambda: self._check(op))
 
     @staticmethod
     def _check(op: ir.Operation) -> None:
@@ -195,9 +184,7 @@ class ReduceTileOp(Loop.Operation, name="reduce_tile"):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        if len(op.operands) == 0 or not all(isinstance(v.type, Tile) for v in [op.operands[0], *op.results]):
-            return True
-        return verify(op, lambda: self._check(op))
+        return verify(self, lambda: self._check(op))
 
     @staticmethod
     def _check(op: ir.Operation) -> None:
@@ -223,9 +210,7 @@ class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        if len(op.operands) != 1 or not all(isinstance(v.type, Tile) for v in [*op.operands, *op.results]):
-            return True
-        return verify(op, lambda: self._check(op))
+        return verify(self, lambda: self._check(op))
 
     @staticmethod
     def _check(op: ir.Operation) -> None:
@@ -248,9 +233,7 @@ class BroadcastTileOp(Loop.Operation, name="broadcast_tile", traits=[ext.Pure]):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        if len(op.operands) != 1 or not all(isinstance(v.type, Tile) for v in [*op.operands, *op.results]):
-            return True
-        return verify(op, lambda: self._check(op))
+        return verify(self, lambda: self._check(op))
 
     @staticmethod
     def _check(op: ir.Operation) -> None:
@@ -274,7 +257,7 @@ class ParallelOp(Loop.Operation, name="parallel"):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        return verify(op, lambda: self._check(op))
+        return verify(self, lambda: self._check(op))
 
     @staticmethod
     def _check(op: ir.Operation) -> None:
@@ -306,7 +289,7 @@ class ToBufferOp(Loop.Operation, name="to_buffer"):
     memory: Result[Memref]
 
     def verify_invariants(self) -> bool:
-        return verify(self.operation, lambda: _check_same_type(self.operation))
+        return verify(self, lambda: _check_same_type(self.operation))
 
 
 class ToTensorOp(Loop.Operation, name="to_tensor"):
@@ -316,7 +299,7 @@ class ToTensorOp(Loop.Operation, name="to_tensor"):
     tensor: Result[ir.RankedTensorType]
 
     def verify_invariants(self) -> bool:
-        return verify(self.operation, lambda: _check_same_type(self.operation))
+        return verify(self, lambda: _check_same_type(self.operation))
 
 
 class AllocOp(Loop.Operation, name="alloc"):
@@ -326,9 +309,7 @@ class AllocOp(Loop.Operation, name="alloc"):
 
     def verify_invariants(self) -> bool:
         op = self.operation
-        if len(op.results) != 1 or not isinstance(op.results[0].type, Memref):
-            return True
-        return verify(op, lambda: self._check(op))
+        return verify(self, lambda: self._check(op))
 
     @staticmethod
     def _check(op: ir.Operation) -> None:

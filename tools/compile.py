@@ -25,7 +25,9 @@ from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
 from terrace.lowering.points import POINTS
 from terrace.lowering.registry import load_passes
 from terrace.parameter_archive import write_archive
+from terrace.parsing import STDIN, read_text
 from terrace.runtime.report import Report, report_of
+from terrace.supervision import enter_supervised
 from terrace.target import GPUS, TARGETS, Target
 from terrace.tools.written import tell_written
 
@@ -42,6 +44,8 @@ returned as the torch.export.ExportedProgram that torch.export.export(..., dynam
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code. argparse exits with 2 by itself."""
+    if arguments is None:
+        enter_supervised("terrace-compile")
     parser = _parser()
     options = parser.parse_args(arguments)
     _check(parser, options)
@@ -158,6 +162,10 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error(f"--report {options.report}: give a file that ends in .html, or the INPUT before --report")
     if options.emit and options.report == "-" and not options.output:
         parser.error("--emit and --report would both write to stdout: give -o FILE")
+    if _factory(options.input) is None and options.input.endswith(".py"):
+        parser.error(
+            f"{options.input} is Python: name the function that returns (model, args), {options.input}:FACTORY"
+        )
     if _factory(options.input) and options.parameters:
         parser.error("--parameters is for texts; a model has its own")
     if not _factory(options.input) and options.precision:
@@ -225,7 +233,7 @@ def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: C
     factory = _factory(options.input)
     if factory:
         return of_model(*_build(*factory), precision=options.precision, **keywords)
-    return of_text(_read(options.input), options.parameters, **keywords)
+    return of_text(read_text(options.input), options.parameters, name=_shown(options.input), **keywords)
 
 
 # -- input ------------------------------------------------------------------------------------------------------------
@@ -289,13 +297,6 @@ def _run_user_code(name: str, code: Callable[[], Any]) -> Any:
         raise CompileError(f"{name} failed{where}: {type(error).__name__}: {error}") from error
 
 
-def _read(name: str) -> str:
-    try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CompileError(f"{name} is not a text; give FILE.py:FACTORY or an .mlir file") from error
-
-
 # -- output -----------------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +322,11 @@ def _dump_kernels(folder: Path, lowered: Lowered, create: Callable[[str], Binary
         lines = kernels.reasons(name)
         if lines:
             create(f"{name}/reasons.txt").write("".join(f"{line}\n" for line in lines).encode())
+
+
+def _shown(name: str) -> str:
+    """What diagnostics call the input."""
+    return "<stdin>" if name == STDIN else name
 
 
 def _title(name: str) -> str:

@@ -16,6 +16,7 @@ from terrace.errors import CompileError, TerraceError
 from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
 from terrace.lowering.registry import suggestion
 from terrace.lowering.target.toolchain import backend_of
+from terrace.supervision import enter_supervised
 from terrace.target import Target
 
 REASONS = "reasons"
@@ -29,6 +30,8 @@ assembly (what LLVM makes of it; compiled for this)."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code. argparse exits with 2 by itself."""
+    if arguments is None:
+        enter_supervised("terrace-explain")
     options = _parser().parse_args(arguments)
     try:
         _run(options)

@@ -12,11 +12,14 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from terrace.errors import PassError, PipelineError
+from terrace.errors import CompileError, PassError, PipelineError
 from terrace.files import write_file
 from terrace.lowering.pipeline_parser import print_pipeline, split_passes
+from terrace.lowering.registry import PASSES
 from terrace.mlir import attach_diagnostics, create_context, ir, load_torch_dialects
+from terrace.parsing import FROM_MEMORY, STDIN, parse_silently, read_text, silent_refusal
 from terrace.passes import (
+    LimitError,
     LocatedPassError,
     PassRaisedError,
     UpstreamPassError,
@@ -24,13 +27,16 @@ from terrace.passes import (
     run_passes,
     source_position,
 )
+from terrace.supervision import enter_supervised
 from terrace.tools.diagnostics import Printer, Report, Verifier, reports_of
 from terrace.tools.opt_flags import Settings, UsageError, help_text, list_passes, parse_arguments
 from terrace.tools.opt_watchers import CrashReproducer, IrPrinter, Timing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit code."""
+    """Run the tool; returns its exit code. As a command it is supervised: see `terrace.supervision`."""
+    if arguments is None:
+        enter_supervised("terrace-opt")
     try:
         settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     except (UsageError, PipelineError) as error:
@@ -43,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.help or settings.list_passes or settings.version:
             print(_information(settings), flush=True)
             return 0
-        text = sys.stdin.read() if settings.input == "-" else Path(settings.input).read_text(encoding="utf-8")
-        run = OptRun(settings, text)
+        run = OptRun(settings, read_text(settings.input))
         succeeded = run.run()
         if settings.output == "-":
             print(run.output, end="", flush=True)
@@ -52,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_file(settings.output, run.output)
     except BrokenPipeError:  # The reader has seen enough, as `head` has; Python must not flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except CompileError as error:
+        print(f"terrace-opt: error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"terrace-opt: error: cannot open '{error.filename}': {error.strerror}", file=sys.stderr)
@@ -80,6 +88,7 @@ class OptRun:
         self.printer = IrPrinter(settings.print_request, self.print)
         self.timing = Timing()
         self.output = ""
+        self.was_told = False
         lines = text.splitlines()
         self.verifier = (
             Verifier(self.input_name, lines, settings.verify_diagnostics == "only-expected")
@@ -106,6 +115,7 @@ class OptRun:
 
     def _run_part(self, part: str) -> str | None:
         """The printed result of one part, or None if it failed."""
+        self.was_told = False
         try:
             module = self._parse(part)
             self._run_passes(module)
@@ -126,10 +136,15 @@ class OptRun:
         return module
 
     def _parse_text(self, part: str) -> ir.Module:
-        with self.context, ir.Location.unknown():
-            if self.settings.marker is None and self.settings.input != "-":
-                return ir.Module.parseFile(self.settings.input)  # Only this way locations carry the file's name.
-            return ir.Module.parse(part)
+        # Parts, and stdin, are no files by themselves.
+        name = self.settings.input if self.settings.marker is None and self.settings.input != STDIN else None
+        try:
+            return parse_silently(part, self.context, name)
+        except ir.MLIRError:
+            if not self.was_told:
+                *position, message = silent_refusal(part)
+                self.sink.report(Report("error", message, (self.input_name, *position)))
+            raise
 
     def _run_passes(self, module: ir.Module) -> None:
         settings = self.settings
@@ -161,28 +176,27 @@ class OptRun:
         return f"{text.rstrip()}\n"
 
     def _handle(self, diagnostic: ir.Diagnostic) -> bool:
+        self.was_told = True
         for report in reports_of(diagnostic, self.input_name):
             self.sink.report(report)
         return True
 
     def _report_failure(self, error: PassError) -> None:
         note = ""
-        if isinstance(error, LocatedPassError):
-            position = source_position(error.location)
-            if position is not None and position[0] == "-":
+        if isinstance(error, (LocatedPassError, LimitError, PassRaisedError)):
+            position = None if error.location is None else source_position(error.location)
+            if position is not None and position[0] == FROM_MEMORY:
                 position = (self.input_name, *position[1:])
             self.sink.report(Report("error", error.message, position))
             note = error.note
         elif isinstance(error, UpstreamPassError):
             note = error.note
-        elif isinstance(error, PassRaisedError):
-            self.sink.report(Report("error", error.message, None))
-            traceback.print_exception(error.__cause__)
-            note = error.note
         else:
             self.sink.report(Report("error", str(error), None))
         if self.settings.crash_reproducer:
             note = f"{note}\nnote: {self.settings.crash_reproducer} holds the module and the command that fails".strip()
+        if isinstance(error, PassRaisedError) and error.pass_name not in PASSES:  # For who writes the pass.
+            traceback.print_exception(error.__cause__)
         if note and self.verifier is None:
             print(note, file=sys.stderr)
 

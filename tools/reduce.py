@@ -28,10 +28,14 @@ from terrace.lowering.commands import TOOLS, errors_in
 from terrace.lowering.reduction import cut
 from terrace.lowering.target.iree.interface import read_program
 from terrace.mlir import create_context, ir, load_torch_dialects
+from terrace.parsing import read_text
+from terrace.supervision import enter_supervised
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code. argparse exits with 2 by itself."""
+    if arguments is None:
+        enter_supervised("terrace-reduce")
     parser = argparse.ArgumentParser(
         prog="terrace-reduce", description="Cut an .mlir file down to what makes a command fail."
     )
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _reduce(path: Path, command: Sequence[str], seconds: float) -> int:
     until = time.monotonic() + seconds
-    text = path.read_text(encoding="utf-8")
+    text = read_text(str(path))
     importlib.import_module(TOOLS[command[0]])  # Before it is forked.
     expected = _errors(command, until)
     if not expected:

@@ -20,6 +20,7 @@ from terrace.errors import InputError, TerraceError
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.model import CompiledModel, load
 from terrace.signature import Leaf, Signature
+from terrace.supervision import enter_supervised
 from terrace.texts import plain
 from terrace.tools.written import tell_written
 
@@ -32,6 +33,8 @@ bfloat16 arrays are stored as .npy files of 2-byte voids, as NumPy writes them."
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code. argparse exits with 2 by itself."""
+    if arguments is None:
+        enter_supervised("terrace-run")
     options = _parser().parse_args(arguments)
     try:
         _run(options)

@@ -17,8 +17,10 @@ from terrace.lowering.registry import suggestion
 from terrace.lowering.target.gpu.backend import VulkanBackend
 from terrace.lowering.target.gpu.spirv import SpirvKernel, spirv_kernels
 from terrace.lowering.target.iree.extern import extern_program
-from terrace.mlir import create_context, ir, parse_module
+from terrace.mlir import create_context, ir
+from terrace.parsing import parse, read_text
 from terrace.passes import run_passes
+from terrace.supervision import enter_supervised
 from terrace.target import GPUS, Target
 from terrace.tools.written import tell_written
 
@@ -35,12 +37,14 @@ set 0, and the entry point has the kernel's name. What is no kernel is left out.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code. argparse exits with 2 by itself."""
+    if arguments is None:
+        enter_supervised("terrace-translate")
     parser = _parser()
     options = parser.parse_args(arguments)
     if bool(options.output) == bool(options.output_dir):
         parser.error("give -o FILE for one kernel, or --output-dir DIR for all")
     try:
-        kernels = _kernels(_read(options.input), Target("vulkan", gpu=options.gpu))
+        kernels = _kernels(options.input, Target("vulkan", gpu=options.gpu))
         if options.kernel:
             kernels = [_find(kernels, options.kernel)]
         if options.output:
@@ -72,15 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(path: str) -> str:
-    return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-
-
-def _kernels(text: str, target: Target) -> list[SpirvKernel]:
+def _kernels(name: str, target: Target) -> list[SpirvKernel]:
     """The kernels of a text at any level down to "loop"."""
-    lowered = lower_mlir(text, target=target, until="loop")
+    lowered = lower_mlir(read_text(name), target=target, until="loop", name=name)
     context = create_context()
-    module = parse_module(lowered.ir["loop"], context)
+    module = parse(lowered.ir["loop"], context)
     with context, ir.Location.unknown():
         run_passes(VulkanBackend(lowered.target).lower_kernels(), module.operation)
         kernels = spirv_kernels(module.operation)

@@ -35,9 +35,10 @@ from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
-from terrace.mlir import create_context, func, ir, load_torch_dialects, parse_module, walk
+from terrace.mlir import create_context, func, ir, load_torch_dialects, walk
 from terrace.module_interface import SIGNATURE, declared, main_of, signature_of, states_of, symbols_of_kind
 from terrace.parameter_archive import ParameterInfo, aligned_copy
+from terrace.parsing import parse
 from terrace.passes import Pass, run_passes, source_position
 from terrace.places import Places
 from terrace.runtime.cpu_features import host_features
@@ -175,15 +176,19 @@ def build_mlir(
     *,
     target: str | Target = "cpu",
     options: Mapping[str, Any] | None = None,
+    name: str | None = None,
 ) -> Artifact:
-    """`compile_mlir` without loading the result. What the cache holds (`terrace.cache`) is not compiled again."""
+    """`compile_mlir` without loading the result. What the cache holds (`terrace.cache`) is not compiled again.
+
+    `name` is the file that the text is of, for diagnostics.
+    """
     resolved, checked = _resolve(target), _check_options(options, is_text=True)
     places = Places(())
     return _cached(
         _Request("text", resolved, checked, places).key(lambda: text),
         places,
         lambda _, declared: _lookup(parameters, declared),
-        lambda: lower_mlir(text, parameters, target=resolved, options=checked),
+        lambda: lower_mlir(text, parameters, target=resolved, options=checked, name=name),
     )
 
 
@@ -232,16 +237,20 @@ def lower_mlir(
     target: str | Target = "cpu",
     options: Mapping[str, Any] | None = None,
     until: str = "iree",
+    name: str | None = None,
 ) -> Lowered:
-    """`compile_mlir` without its last step, iree-compile, and down to the level `until` only."""
+    """`compile_mlir` without its last step, iree-compile, and down to the level `until` only.
+
+    `name` is the file that the text is of, for diagnostics.
+    """
     resolved, checked = _resolve(target), _check_options(options, is_text=True)
     context = _context_of_text()
     program: str | None
     if _IREE_OP.search(text):
         # Only IREE can read all of such a text. It is compiled as it stands.
-        module, program = _parse(interface_text(text), context), text
+        module, program = _parse(interface_text(text, name), context), text
     else:
-        module = _parse(text, context)
+        module = _parse(text, context, name)
         program = text if is_design(module.operation) else None
     return _lower(module, _lookup(parameters, declared(module.operation)), resolved, checked, until, program)
 
@@ -254,10 +263,10 @@ def _context_of_text() -> ir.Context:
     return context
 
 
-def _parse(text: str, context: ir.Context) -> ir.Module:
+def _parse(text: str, context: ir.Context, name: str | None = None) -> ir.Module:
     try:
-        return parse_module(text, context)
-    except ir.MLIRError as error:
+        return parse(text, context, name)
+    except CompileError as error:
         raise CompileError(f"the text is not valid at any level:\n{error}") from error
 
 

@@ -38,6 +38,21 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+_erase = ir.Operation.erase
+
+
+def _erase_unused(operation: Any) -> None:
+    """`Operation.erase`, which left uses of nothing behind: the process died later, far from the line to blame."""
+    for result in operation.operation.results:
+        user = next(iter(result.uses), None)
+        if user is not None:
+            names = f"'{operation.operation.name}' op", f"'{user.owner.operation.name}' op"
+            raise ValueError(f"{names[0]} cannot be erased while {names[1]} uses its result; replace its uses first")
+    _erase(operation)
+
+
+ir.Operation.erase = ir.OpView.erase = _erase_unused
+
 DYNAMIC = ir.ShapedType.get_dynamic_size()
 """The number that stands for `?` in shapes read from types."""
 

@@ -10,14 +10,18 @@ import abc
 import dataclasses
 import json
 import logging
+import re
 import time
 import traceback
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from terrace import progress
+from terrace.blame import op_at, op_that_ends
 from terrace.errors import PassError
 from terrace.mlir import PassManager, ir, walk
+from terrace.supervision import Limits, announce, faults_shown, rehearse
+from terrace.watchdog import LimitReached, Watchdog
 
 _LOG = logging.getLogger("terrace.passes")
 
@@ -48,6 +52,12 @@ class Pass(abc.ABC):
         return f"{self.name}{{{' '.join(f'{key}={format_option(value)}' for key, value in options.items())}}}"
 
 
+TRUSTED = {"any", "builtin", "canonicalize", "cse", "func", "module"}
+"""The words of pipelines that run without a rehearsal: their passes end on any IR that verifies, by bounded rounds."""
+
+_WORD = re.compile(r"[\w-]+")
+
+
 @dataclasses.dataclass(frozen=True)
 class UpstreamPass(Pass):
     """A pass, or nested pipeline, of upstream MLIR, given as its text, for example `func.func(canonicalize)`."""
@@ -55,7 +65,16 @@ class UpstreamPass(Pass):
     text: str = ""
 
     def run(self, module: ir.Operation) -> None:
-        PassManager.parse(f"builtin.module({self.text})", module.context).run(module)
+        manager = PassManager.parse(f"builtin.module({self.text})", module.context)
+        if not TRUSTED.issuperset(_WORD.findall(self.text)):
+            self._rehearse(manager, module)
+        manager.run(module)
+
+    def _rehearse(self, manager: PassManager, module: ir.Operation) -> None:
+        """Run in a child first: C++ that crashes ends its process, and nothing interrupts C++ that never ends."""
+        ended = rehearse(lambda: manager.run(module), Limits.read())
+        if ended is not None:
+            raise LimitError(self, ended.reason, op_that_ends(self.text, module, ended))
 
     def __str__(self) -> str:
         return self.text
@@ -122,14 +141,33 @@ def source_position(location: ir.Location) -> tuple[str, int, int] | None:
     return None
 
 
+class LimitError(PassError):
+    """A pass crashed, or ran beyond a limit of time or memory; `location` is that of the op it was at, if known."""
+
+    def __init__(self, pass_: Pass, reason: str, op: ir.Operation | None, note: str = "") -> None:
+        at = f", at '{op.name}' op" if op is not None else ""
+        message = f"pass '{pass_}' {reason}{at}"
+        self.location = None if op is None else op.location
+        where = "" if op is None else f"{describe_location(op.location)}: "
+        super().__init__(f"{where}error: {message}{f'{chr(10)}{note}' if note else ''}", message)
+        self.reason, self.op, self.note = reason, op, note
+
+
 class PassRaisedError(PassError):
-    """A pass written in Python raised an exception that is no refusal: a defect of the pass, named with its line."""
+    """A pass written in Python raised an exception that is no refusal: a defect of the pass, named with its line.
+
+    `location` is that of the op that the pass was at, if that is known.
+    """
 
     def __init__(self, pass_: Pass, raised: Exception, note: str) -> None:
         frame = traceback.extract_tb(raised.__traceback__)[-1]
-        message = f"pass '{pass_.name}' raised {type(raised).__name__} at {frame.filename}:{frame.lineno}: {raised}"
-        super().__init__(f"error: {message}\n{note}", message)
-        self.note = note
+        op = op_at(raised.__traceback__)
+        at = f" (at '{op.name}' op)" if op is not None else ""
+        message = f"pass '{pass_.name}' raised {type(raised).__name__} at {frame.filename}:{frame.lineno}: {raised}{at}"
+        self.location = None if op is None else op.location
+        where = "" if op is None else f"{describe_location(op.location)}: "
+        super().__init__(f"{where}error: {message}\n{note}", message)
+        self.pass_name, self.note = pass_.name, note
 
 
 class Watcher:
@@ -170,17 +208,20 @@ def run_passes(
     """
     start = module.clone()
     watchers = (*watchers, _Log(), _Shown(len(passes))) if stage else watchers
-    with progress.stage(stage) as summary:
+    with progress.stage(stage) as summary, faults_shown(), Watchdog(Limits.read()) as watchdog:
         for number, pass_ in enumerate(passes):
             for watcher in watchers:
                 watcher.before(pass_, module)
             started = time.perf_counter()
             try:
-                _run_pass(pass_, module, verify)
+                _run_pass(pass_, module, verify, watchdog)
             # A pass may raise anything at all.
-            except Exception as raised:
-                error = _to_pass_error(pass_, raised, _note(pass_, passes))
-                error.failure = PassFailure(tuple(passes), number, start, verify)
+            except (Exception, LimitReached) as raised:
+                if isinstance(raised, LimitReached) and not watchdog.reason:
+                    raise  # Of a run of passes around this one.
+                error = _to_pass_error(pass_, raised, _note(pass_, passes), watchdog.reason)
+                # To look for the cause of what takes so long would take many times as long.
+                error.failure = None if watchdog.reason else PassFailure(tuple(passes), number, start, verify)
                 for watcher in watchers:
                     watcher.failed(pass_, module, error)
                 raise error from raised
@@ -191,20 +232,31 @@ def run_passes(
             summary.append(f"{len(passes)} passes, {_count_ops(module)} ops")
 
 
-def _run_pass(pass_: Pass, module: ir.Operation, verify: bool) -> None:
-    with module.context, ir.Location.unknown():
-        pass_.run(module)
-        if verify:
-            module.verify()
+def _run_pass(pass_: Pass, module: ir.Operation, verify: bool, watchdog: Watchdog) -> None:
+    announce(f"pass '{pass_}'")
+    watchdog.begin()
+    try:
+        with module.context, ir.Location.unknown():
+            pass_.run(module)
+            if verify:
+                module.verify()
+    finally:
+        watchdog.end()
+        announce("")
 
 
-def _to_pass_error(pass_: Pass, raised: Exception, note: str) -> PassError:
+def _to_pass_error(pass_: Pass, raised: BaseException, note: str, limit: str) -> PassError:
+    if limit:
+        return LimitError(pass_, limit, op_at(raised.__traceback__), note)
+    if isinstance(raised, LimitError):
+        return LimitError(pass_, raised.reason, raised.op, note)
     if isinstance(raised, LocatedPassError):
         return LocatedPassError(raised.location, raised.message, note)
     if isinstance(raised, ir.MLIRError):
         return UpstreamPassError(raised, note)
     if isinstance(raised, PassError):
         return PassError(f"{raised}\n{note}", str(raised))
+    assert isinstance(raised, Exception)
     return PassRaisedError(pass_, raised, note)
 
 

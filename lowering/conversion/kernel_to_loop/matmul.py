@@ -153,6 +153,8 @@ def _tiles(
     """All tiles of the workgroup's block, in the schedule's order."""
     schedule = kernel.schedule
     order = [d for d in schedule.order if d in ("m", "n")] or ["n", "m"]
+    if len(order) != 2:
+        raise kernel.refuse(f"schedule order must name both 'm' and 'n', or neither, got {list(schedule.order)}")
     place: dict[str, Span] = {}
 
     def nest(remaining: list[str]) -> None:

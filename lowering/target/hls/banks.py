@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from terrace.dialects.base import shape_of, to_attribute, to_python
+from terrace.dialects.base import entries_of, shape_of, to_attribute, to_python
 from terrace.dialects.loop import PARTITION, partition_attribute
 from terrace.lowering.target.hls.addresses import Access, accesses, coefficients, constant_index
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip
@@ -49,7 +49,7 @@ def set_banks(memory: ir.Value, factor: int) -> None:
     function = argument.owner.owner.opview
     own: list[dict[str, ir.Attribute]] = [{} for _ in function.entry_block.arguments]
     if "arg_attrs" in function.attributes:
-        own = [{item.name: item.attr for item in ir.DictAttr(each)} for each in function.arg_attrs]
+        own = [entries_of(each) for each in function.arg_attrs]
     own[argument.arg_number][PARTITION] = spec
     function.attributes["arg_attrs"] = to_attribute([ir.DictAttr.get(each) for each in own])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from terrace.dialects.base import to_attribute
+from terrace.dialects.base import entries_of, to_attribute
 from terrace.dialects.loop import DATAFLOW, STREAM
 from terrace.lowering.target.hls.calls import callee_of, calls_of, root_of, users_of_memory
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
@@ -47,7 +47,7 @@ def _mark_port(main: Any, argument: ir.Value) -> None:
     """Give an argument of @main the attribute of a queue."""
     own: list[dict[str, ir.Attribute]] = [{} for _ in main.entry_block.arguments]
     if "arg_attrs" in main.attributes:
-        own = [{item.name: item.attr for item in ir.DictAttr(each)} for each in main.arg_attrs]
+        own = [entries_of(each) for each in main.arg_attrs]
     own[ir.BlockArgument(argument).arg_number][STREAM] = to_attribute(1)
     main.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in own])
 

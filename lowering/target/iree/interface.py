@@ -7,12 +7,12 @@ from typing import Any
 from terrace.errors import CompileError
 
 
-def interface_text(program: str) -> str:
+def interface_text(program: str, name: str | None = None) -> str:
     """The program in generic form without its executables: globals and functions, in terms that our MLIR parses.
 
-    Raises CompileError if it is no program of IREE's.
+    Raises CompileError if it is no program of IREE's; `name` is the file that the text is of.
     """
-    module, _ = read_program(program)
+    module, _ = read_program(program, name)
     with module.context:
         for operation in list(module.body.operations):
             if operation.operation.name == "stream.executable":
@@ -20,7 +20,7 @@ def interface_text(program: str) -> str:
         return str(module.operation.get_asm(print_generic_op_form=True, assume_verified=True))
 
 
-def read_program(program: str) -> tuple[Any, Any]:
+def read_program(program: str, name: str | None = None) -> tuple[Any, Any]:
     """The module of a program, and IREE's bindings, which it belongs to. Raises CompileError if it is no program."""
     # Imported here: it takes a quarter of a second, and only texts of the level "iree" need it.
     from iree.compiler import ir
@@ -31,4 +31,5 @@ def read_program(program: str) -> tuple[Any, Any]:
         try:
             return ir.Module.parse(program), ir
         except ir.MLIRError as error:
-            raise CompileError(f"the text is not valid at any level:\n{error}") from error
+            said = str(error).replace('"-":', f"{name or '-'}:")
+            raise CompileError(f"the text is not valid at any level:\n{said}") from error

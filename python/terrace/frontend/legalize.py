@@ -8,7 +8,7 @@ from terrace.errors import ModelImportError, PassError
 from terrace.frontend.symbols import main_function, set_function_type
 from terrace.lowering.conversion.convert_torch_to_graph import ConvertTorchToGraph
 from terrace.mlir import ir, tensor, walk
-from terrace.passes import LocatedPassError, Pass, UpstreamPass, describe_location, run_passes
+from terrace.passes import LimitError, LocatedPassError, Pass, UpstreamPass, describe_location, run_passes
 
 LEGAL_DIALECTS = {"arith", "builtin", "func", "graph", "linalg", "math", "scf", "tensor", "tm_tensor"}
 """The dialects of an imported module."""
@@ -33,7 +33,7 @@ def legalize(module: ir.Module) -> None:
     """Convert `module`, from the torch dialect, in place; raises `ModelImportError` naming an op that resists."""
     try:
         run_passes(import_pipeline(), module.operation)
-    except LocatedPassError as error:
+    except (LocatedPassError, LimitError) as error:
         raise ModelImportError(str(error)) from error
     except PassError as error:
         refuse(blamed_ops(module.operation, error))

@@ -45,7 +45,7 @@ func.func @f(%a: tensor<2xf32>, %b: tensor<2xf32>) {
 // -----
 
 func.func @f(%a: tensor<2xf32>, %b: tensor<2xf32>) {
-  // expected-error @+1 {{'graph.compare' op requires attribute 'predicate'}}
+  // expected-error @+1 {{'graph.compare' op attribute "predicate" is expected but not provided}}
   %0 = "graph.compare"(%a, %b) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xi1>
   return
 }
