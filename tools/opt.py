@@ -142,8 +142,8 @@ class OptRun:
             return parse_silently(part, self.context, name)
         except ir.MLIRError:
             if not self.was_told:
-                *position, message = silent_refusal(part)
-                self.sink.report(Report("error", message, (self.input_name, *position)))
+                line, column, message = silent_refusal(part)
+                self.sink.report(Report("error", message, (self.input_name, line, column)))
             raise
 
     def _run_passes(self, module: ir.Module) -> None:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from terrace.mlir import PassManager, ir, walk
-from terrace.supervision import Ended, Limits, announce, rehearse
+from terrace.supervision import Limits, announce, rehearse
 
 _SECONDS_PER_OP = 5.0
 _MODULE = "builtin.module"
@@ -29,7 +29,7 @@ def _is_alive(op: Any) -> bool:
         return False
 
 
-def op_that_ends(text: str, module: ir.Operation, ended: Ended) -> ir.Operation | None:
+def op_that_ends(text: str, module: ir.Operation) -> ir.Operation | None:
     """The op of `module` that makes the upstream pipeline `text` crash or run beyond its limits when it is there alone.
 
     Every kind of op is tried, in a child.

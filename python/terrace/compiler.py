@@ -35,7 +35,7 @@ from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
-from terrace.mlir import create_context, func, ir, load_torch_dialects, walk
+from terrace.mlir import create_context, func, ir, load_torch_dialects, parse_module, walk
 from terrace.module_interface import SIGNATURE, declared, main_of, signature_of, states_of, symbols_of_kind
 from terrace.parameter_archive import ParameterInfo, aligned_copy
 from terrace.parsing import parse
@@ -412,8 +412,9 @@ def _complete(
     is_program = "loop" not in found.ir
     text = found.ir[HARDWARE_LEVEL if HARDWARE_LEVEL in found.ir else "iree"] if is_program else found.ir["loop"]
     try:
-        module = _parse(interface_text(text) if is_program and "iree" in found.ir else text, _context_of_text())
-    except CompileError:
+        # Ours, so that it need not be rehearsed.
+        module = parse_module(interface_text(text) if is_program and "iree" in found.ir else text, _context_of_text())
+    except (ir.MLIRError, CompileError):
         return None
     find = lookup(found, declared(module.operation))
     return None if find is None else dataclasses.replace(found, parameters=_parameters(module, find, is_program))

@@ -10,7 +10,7 @@ from pathlib import Path
 from terrace.errors import CompileError
 from terrace.mlir import ir
 from terrace.passes import describe_location
-from terrace.supervision import announce
+from terrace.supervision import announce, check_reading
 
 STDIN = "-"
 FROM_MEMORY = "-"
@@ -30,6 +30,7 @@ def read_text(name: str) -> str:
 
 def parse(text: str, context: ir.Context, name: str | None = None) -> ir.Module:
     """Parse and verify the text of the file `name`. Raises CompileError, a line for each diagnostic."""
+    check_reading(lambda: parse_silently(text, context, name), name or FROM_MEMORY)
     try:
         return parse_silently(text, context, name)
     except ir.MLIRError as error:

@@ -72,9 +72,11 @@ class UpstreamPass(Pass):
 
     def _rehearse(self, manager: PassManager, module: ir.Operation) -> None:
         """Run in a child first: C++ that crashes ends its process, and nothing interrupts C++ that never ends."""
+        announce("")  # The rehearsal has its own limits.
         ended = rehearse(lambda: manager.run(module), Limits.read())
         if ended is not None:
-            raise LimitError(self, ended.reason, op_that_ends(self.text, module, ended))
+            raise LimitError(self, ended.reason, op_that_ends(self.text, module), crashed=ended.crashed)
+        announce(f"pass '{self}'")
 
     def __str__(self) -> str:
         return self.text
@@ -144,13 +146,15 @@ def source_position(location: ir.Location) -> tuple[str, int, int] | None:
 class LimitError(PassError):
     """A pass crashed, or ran beyond a limit of time or memory; `location` is that of the op it was at, if known."""
 
-    def __init__(self, pass_: Pass, reason: str, op: ir.Operation | None, note: str = "") -> None:
+    def __init__(
+        self, pass_: Pass, reason: str, op: ir.Operation | None, note: str = "", *, crashed: bool = False
+    ) -> None:
         at = f", at '{op.name}' op" if op is not None else ""
         message = f"pass '{pass_}' {reason}{at}"
         self.location = None if op is None else op.location
         where = "" if op is None else f"{describe_location(op.location)}: "
         super().__init__(f"{where}error: {message}{f'{chr(10)}{note}' if note else ''}", message)
-        self.reason, self.op, self.note = reason, op, note
+        self.reason, self.op, self.note, self.crashed = reason, op, note, crashed
 
 
 class PassRaisedError(PassError):
@@ -221,7 +225,8 @@ def run_passes(
                     raise  # Of a run of passes around this one.
                 error = _to_pass_error(pass_, raised, _note(pass_, passes), watchdog.reason)
                 # To look for the cause of what takes so long would take many times as long.
-                error.failure = None if watchdog.reason else PassFailure(tuple(passes), number, start, verify)
+                is_slow = isinstance(error, LimitError) and not error.crashed
+                error.failure = None if is_slow else PassFailure(tuple(passes), number, start, verify)
                 for watcher in watchers:
                     watcher.failed(pass_, module, error)
                 raise error from raised
@@ -234,7 +239,8 @@ def run_passes(
 
 def _run_pass(pass_: Pass, module: ir.Operation, verify: bool, watchdog: Watchdog) -> None:
     announce(f"pass '{pass_}'")
-    watchdog.begin()
+    if not isinstance(pass_, UpstreamPass):  # An exception waits until C++ has ended.
+        watchdog.begin()
     try:
         with module.context, ir.Location.unknown():
             pass_.run(module)
@@ -249,7 +255,7 @@ def _to_pass_error(pass_: Pass, raised: BaseException, note: str, limit: str) ->
     if limit:
         return LimitError(pass_, limit, op_at(raised.__traceback__), note)
     if isinstance(raised, LimitError):
-        return LimitError(pass_, raised.reason, raised.op, note)
+        return LimitError(pass_, raised.reason, raised.op, note, crashed=raised.crashed)
     if isinstance(raised, LocatedPassError):
         return LocatedPassError(raised.location, raised.message, note)
     if isinstance(raised, ir.MLIRError):

@@ -24,6 +24,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from terrace.errors import CompileError
+
 SECONDS_VARIABLE, MEMORY_VARIABLE = "TERRACE_PASS_SECONDS", "TERRACE_PASS_MEMORY_MIB"
 """How long one pass may run, and how much memory its process may use meanwhile."""
 
@@ -112,6 +114,16 @@ def announce(step: str) -> None:
     """Say what this process does from now on, as the subject of a sentence; empty for nothing that has limits."""
     if _board is not None:
         _board.write(step)
+
+
+def check_reading(read: Callable[[], object], name: str) -> None:
+    """Raise CompileError if `read`, which reads the text called `name`, does not survive a rehearsal.
+
+    The readers in C++ run out of stack on text that is nested deeply. A command is in a child already.
+    """
+    ended = None if _board is not None else rehearse(read, Limits.read())
+    if ended is not None:
+        raise CompileError(f"{name}: error: reading the text {ended.reason}; is it nested deeply?")
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -225,6 +237,7 @@ class Ended:
 
     reason: str
     step: str
+    crashed: bool = False
 
 
 def rehearse(work: Callable[[], object], limits: Limits) -> Ended | None:
@@ -251,7 +264,7 @@ def rehearse(work: Callable[[], object], limits: Limits) -> Ended | None:
         if child:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    return Ended(f"crashed with {signal.Signals(-code).name}", board.read()[1]) if code < 0 else None
+    return Ended(f"crashed with {signal.Signals(-code).name}", board.read()[1], True) if code < 0 else None
 
 
 def _silently(work: Callable[[], object], board: _Board) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrace.errors import CompileError
+from terrace.supervision import check_reading
 
 
 def interface_text(program: str, name: str | None = None) -> str:
@@ -28,6 +29,7 @@ def read_program(program: str, name: str | None = None) -> tuple[Any, Any]:
     with ir.Context() as context:
         # Threads would not survive a fork, and terrace-reduce forks.
         context.enable_multithreading(False)
+        check_reading(lambda: ir.Module.parse(program), name or "-")
         try:
             return ir.Module.parse(program), ir
         except ir.MLIRError as error:
