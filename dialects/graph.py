@@ -11,7 +11,7 @@ chooses later. Every op has a conversion to linalg (`convert-graph-to-linalg`), 
 from collections.abc import Sequence
 from typing import Any
 
-from terrace.dialects.base import Attributes, Bool, I64Array, ShapeError, compatible, format_shape
+from terrace.dialects.base import Attributes, Bool, I64Array, ShapeError, compatible, format_shape, require, verify
 from terrace.dialects.graph_base import (
     Elementwise,
     Graph,
@@ -85,6 +85,11 @@ from terrace.mlir import DYNAMIC, ext, ir
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def _check_declared_type(operation: ir.Operation) -> None:
+    type_ = ir.TypeAttr(operation.attributes["type"]).value
+    require(isinstance(type_, Tensor) and DYNAMIC not in type_.shape, f"must have a static tensor type, got {type_}")
+
+
 class ParameterOp(Graph.Operation, name="parameter"):
     """A weight, known by its key in the model's parameter archive. A symbol at module level, of tensor type `type`.
 
@@ -93,6 +98,9 @@ class ParameterOp(Graph.Operation, name="parameter"):
 
     sym_name: ir.StringAttr
     type: ir.TypeAttr
+
+    def verify_invariants(self) -> bool:
+        return verify(self, lambda: _check_declared_type(self.operation))
 
 
 class ConstantOp(Graph.Operation, name="constant", traits=[ir.IsIsolatedFromAboveTrait]):
@@ -105,6 +113,9 @@ class ConstantOp(Graph.Operation, name="constant", traits=[ir.IsIsolatedFromAbov
     type: ir.TypeAttr
     body: ext.Region
 
+    def verify_invariants(self) -> bool:
+        return verify(self, lambda: _check_declared_type(self.operation))
+
 
 class StateOp(Graph.Operation, name="state"):
     """A mutable buffer of the program: a symbol at module level, starting as a copy of the parameter `initial`."""
@@ -112,6 +123,9 @@ class StateOp(Graph.Operation, name="state"):
     sym_name: ir.StringAttr
     type: ir.TypeAttr
     initial: ir.FlatSymbolRefAttr
+
+    def verify_invariants(self) -> bool:
+        return verify(self, lambda: _check_declared_type(self.operation))
 
 
 class LoadOp(Graph.Operation, name="load", traits=[ext.Pure]):

@@ -16,7 +16,8 @@ from terrace.lowering.schedule.schedule_kernels import constant_arguments, kerne
 from terrace.lowering.target.iree.compiler import assemble_program, program_text
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.toolchain import backend_of, toolchain_of
-from terrace.mlir import create_context, func, ir, parse_module, walk
+from terrace.mlir import create_context, func, ir, walk
+from terrace.parsing import parse
 from terrace.passes import run_passes
 from terrace.target import Target
 
@@ -98,7 +99,7 @@ class KernelLevels:
     def _module(self, level: str) -> ir.Module:
         context = create_context()
         context.allow_unregistered_dialects = True
-        return parse_module(self._texts[level], context)
+        return parse(self._texts[level], context, f"ir/{level}.mlir")
 
     @functools.cache  # noqa: B019
     def _functions(self, level: str) -> dict[str, str]:
@@ -133,7 +134,7 @@ class KernelLevels:
     def _launching(self, names: Sequence[str]) -> ir.Module:
         """The loop level of these kernels only, in a module of its own, whose @main launches each once."""
         context = create_context()
-        module = parse_module(self._texts["loop"], context)
+        module = parse(self._texts["loop"], context, "ir/loop.mlir")
         with context, ir.Location.unknown():
             for view in list(module.body.operations):
                 own = isinstance(view, func.FuncOp) and view.name.value in names and _is_own(view)

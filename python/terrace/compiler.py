@@ -21,7 +21,7 @@ from terrace import cache, loaded_code, progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
 from terrace.cache_key import key_of
 from terrace.calibration import QUANTIZATION_OPTIONS, calibrate, check_quantization, missing_calibration
-from terrace.errors import CompileError
+from terrace.errors import CompileError, TerraceError
 from terrace.lowering.commands import compile_command
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, Constants
@@ -35,11 +35,20 @@ from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
+from terrace.lowering.verify_text import verify_text
 from terrace.mlir import create_context, func, ir, load_torch_dialects, parse_module, walk
-from terrace.module_interface import SIGNATURE, declared, main_of, signature_of, states_of, symbols_of_kind
+from terrace.module_interface import (
+    SIGNATURE,
+    check_signature,
+    declared,
+    main_of,
+    signature_of,
+    states_of,
+    symbols_of_kind,
+)
 from terrace.parameter_archive import ParameterInfo, aligned_copy
 from terrace.parsing import parse
-from terrace.passes import Pass, run_passes, source_position
+from terrace.passes import Pass, internal_error, run_passes, source_position
 from terrace.places import Places
 from terrace.runtime.cpu_features import host_features
 from terrace.runtime.model import CompiledModel
@@ -252,7 +261,16 @@ def lower_mlir(
     else:
         module = _parse(text, context, name)
         program = text if is_design(module.operation) else None
-    return _lower(module, _lookup(parameters, declared(module.operation)), resolved, checked, until, program)
+    try:
+        if program is None:
+            verify_text(module.operation)
+            check_signature(module.operation)
+        return _lower(module, _lookup(parameters, declared(module.operation)), resolved, checked, until, program)
+    except TerraceError:
+        raise
+    # Text may hold anything: what nobody foresaw is still told as one error, with the op where it is known.
+    except Exception as error:
+        raise CompileError(internal_error(error)) from error
 
 
 def _context_of_text() -> ir.Context:

@@ -9,11 +9,12 @@ import numpy as np
 
 from terrace.artifact import State
 from terrace.dialects.base import to_python
-from terrace.errors import CompileError
+from terrace.errors import ArtifactError, CompileError
 from terrace.lowering.evaluate import NUMPY_TYPES
 from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
 from terrace.mlir import DYNAMIC, func, ir
 from terrace.parameter_archive import ParameterInfo
+from terrace.passes import describe_location
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
 
@@ -50,7 +51,15 @@ def declared(module: ir.Operation) -> dict[str, ParameterInfo]:
 def described(type_: ir.Type) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of a tensor or memory type."""
     tensor = ir.ShapedType(type_)
-    return tuple(tensor.shape), np.dtype(NUMPY_TYPES[str(tensor.element_type)]).name
+    return tuple(tensor.shape), _dtype_of(type_)
+
+
+def _dtype_of(type_: ir.Type) -> str:
+    """The name of NumPy's type for the elements of a tensor or memory."""
+    element = str(ir.ShapedType(type_).element_type)
+    if element not in NUMPY_TYPES:
+        raise CompileError(f"{type_} has elements that no program takes or gives; known are {', '.join(NUMPY_TYPES)}")
+    return np.dtype(NUMPY_TYPES[element]).name
 
 
 def states_of(module: ir.Operation) -> list[State]:
@@ -66,7 +75,7 @@ def signature_of(module: ir.Operation) -> Signature:
     """The signature that @main carries, or the plain one of its types: arguments in, a result or a tuple out."""
     main = main_of(module)
     if SIGNATURE in main.attributes:
-        return Signature.from_json(json.loads(main.attributes[SIGNATURE].value))
+        return _read_signature(main)
     both = design_types(module) if is_design(module) else (main.type.inputs, main.type.results)
     inputs, outputs = ([leaf_of(t, i) for i, t in enumerate(types)] for types in both)
     arguments = Tree("tuple", [Tree("leaf") for _ in inputs])
@@ -74,9 +83,46 @@ def signature_of(module: ir.Operation) -> Signature:
     return Signature(Tree("tuple", [arguments, Tree("dict")]), inputs, result, outputs)
 
 
+def _read_signature(main: Any) -> Signature:
+    """The signature that @main carries. Raises CompileError for one that is malformed."""
+    attribute = main.attributes[SIGNATURE]
+    try:
+        return Signature.from_json(json.loads(attribute.value if isinstance(attribute, ir.StringAttr) else ""))
+    except (ArtifactError, ValueError, RecursionError) as error:
+        raise CompileError(f"{_where(main)} is malformed ({error}); leave it out, or as it was") from error
+
+
+def check_signature(module: ir.Operation) -> None:
+    """Raise CompileError if the signature that @main carries is not that of its types: a person may edit both."""
+    main = main_of(module)
+    if SIGNATURE not in main.attributes:
+        return
+    signature = _read_signature(main)
+    inputs = [leaf for leaf in signature.input_leaves if leaf.kind != "constant"]
+    outputs = [leaf for leaf in signature.output_leaves if leaf.kind != "constant" and leaf.alias is None]
+    for what, leaves, types in (("inputs", inputs, main.type.inputs), ("outputs", outputs, main.type.results)):
+        if not _describes(leaves, types):
+            found = ", ".join(map(str, types))
+            raise CompileError(f"{_where(main)} has other {what} than its types ({found}); leave it out, or mend it")
+
+
+def _where(main: Any) -> str:
+    return f"{describe_location(main.operation.location)}: error: {SIGNATURE} of @main"
+
+
+def _describes(leaves: list[Leaf], types: list[ir.Type]) -> bool:
+    """Whether leaves may be values of these types: as many, of these ranks and sizes."""
+    return len(leaves) == len(types) and all(
+        isinstance(type_, (ir.RankedTensorType, ir.MemRefType))
+        and len(leaf.shape) == len(type_.shape)
+        and all(isinstance(size, str) or size == known for size, known in zip(leaf.shape, type_.shape, strict=True))
+        for leaf, type_ in zip(leaves, types, strict=True)
+    )
+
+
 def leaf_of(type_: ir.Type, number: int) -> Leaf:
     """A tensor of the signature; each `?` is a size of its own."""
     if not isinstance(type_, (ir.RankedTensorType, ir.MemRefType)):
         raise CompileError(f"@main must take and give tensors, got {type_}")
     shape = [f"s{number}_{axis}" if size == DYNAMIC else size for axis, size in enumerate(type_.shape)]
-    return Leaf("tensor", shape, np.dtype(NUMPY_TYPES[str(type_.element_type)]).name)
+    return Leaf("tensor", shape, _dtype_of(type_))

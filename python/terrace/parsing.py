@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from terrace.errors import CompileError
-from terrace.mlir import ir
+from terrace.mlir import attach_diagnostics, ir
 from terrace.passes import describe_location
 from terrace.supervision import announce, check_reading
 
@@ -30,11 +30,21 @@ def read_text(name: str) -> str:
 
 def parse(text: str, context: ir.Context, name: str | None = None) -> ir.Module:
     """Parse and verify the text of the file `name`. Raises CompileError, a line for each diagnostic."""
+    found: list[tuple[ir.Location, str]] = []
+
+    def take(diagnostic: ir.Diagnostic) -> bool:
+        found.append((diagnostic.location, diagnostic.message))
+        return True
+
     check_reading(lambda: parse_silently(text, context, name), name or FROM_MEMORY)
+    handler = attach_diagnostics(context, take)
     try:
         return parse_silently(text, context, name)
     except ir.MLIRError as error:
-        raise CompileError("\n".join(_lines(error, text, name or FROM_MEMORY))) from error
+        raise CompileError("\n".join(_lines(found, text, name or FROM_MEMORY))) from error
+    finally:
+        handler.detach()
+        context.emit_error_diagnostics = False
 
 
 def parse_silently(text: str, context: ir.Context, name: str | None = None) -> ir.Module:
@@ -50,13 +60,13 @@ def parse_silently(text: str, context: ir.Context, name: str | None = None) -> i
         announce("")
 
 
-def _lines(error: ir.MLIRError, text: str, name: str) -> Iterator[str]:
-    for diagnostic in error.error_diagnostics:
-        where = describe_location(diagnostic.location)
+def _lines(found: Sequence[tuple[ir.Location, str]], text: str, name: str) -> Iterator[str]:
+    for location, message in found:
+        where = describe_location(location)
         if where.startswith(f"{FROM_MEMORY}:"):
             where = name + where.removeprefix(FROM_MEMORY)
-        yield f"{where}: error: {diagnostic.message}"
-    if not error.error_diagnostics:
+        yield f"{where}: error: {message}"
+    if not found:
         line, column, message = silent_refusal(text)
         yield f"{name}:{line}:{column}: error: {message}"
 

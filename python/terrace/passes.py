@@ -157,6 +157,15 @@ class LimitError(PassError):
         self.reason, self.op, self.note, self.crashed = reason, op, note, crashed
 
 
+def internal_error(raised: Exception) -> str:
+    """What to say of an exception that nobody foresaw: where it came from, and at which op, if that is known."""
+    frame = traceback.extract_tb(raised.__traceback__)[-1]
+    op = op_at(raised.__traceback__)
+    what = f"{type(raised).__name__} at {frame.filename}:{frame.lineno}: {raised}"
+    where = "" if op is None else f"{describe_location(op.location)}: "
+    return f"{where}error: internal error, {what}{'' if op is None else f' (at {op.name!r} op)'}"
+
+
 class PassRaisedError(PassError):
     """A pass written in Python raised an exception that is no refusal: a defect of the pass, named with its line.
 
