@@ -141,8 +141,8 @@ def verify(view: ir.OpView, check: Callable[[], None]) -> bool:
     except ShapeError as error:
         operation.location.emit_error(f"'{operation.name}' op {error}")
         return False
-    # Nothing may pass through MLIR's C++, which has no unwinding: the process would end here.
-    except Exception as error:
+    # What a slip in a rule raises. Said here it has a place; through MLIR's C++ it may end the process.
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} at {frame.filename}:{frame.lineno}: {error}"
         operation.location.emit_error(f"'{operation.name}' op cannot be verified, a defect of its verifier: {where}")

@@ -100,7 +100,8 @@ def check_signature(module: ir.Operation) -> None:
     signature = _read_signature(main)
     inputs = [leaf for leaf in signature.input_leaves if leaf.kind != "constant"]
     outputs = [leaf for leaf in signature.output_leaves if leaf.kind != "constant" and leaf.alias is None]
-    for what, leaves, types in (("inputs", inputs, main.type.inputs), ("outputs", outputs, main.type.results)):
+    takes = main.type.inputs[: len(main.type.inputs) - signature.is_seeded]
+    for what, leaves, types in (("inputs", inputs, takes), ("outputs", outputs, main.type.results)):
         if not _describes(leaves, types):
             found = ", ".join(map(str, types))
             raise CompileError(f"{_where(main)} has other {what} than its types ({found}); leave it out, or mend it")

@@ -28,13 +28,14 @@ LAYERS = (
     ("terrace.dialects",),
     (
         *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature", "terrace.structure"),
+        "terrace.parsing",
         *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip", "terrace.report"),
         *("terrace.cache", "terrace.cache_key", "terrace.number_format", "terrace.manifest", "terrace.places"),
     ),
     (
         *("terrace.files", "terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
         *("terrace.logging", "terrace.progress", "terrace.callers", "terrace.installed", "terrace.mapping"),
-        *("terrace.loaded_code", "terrace.texts"),
+        *("terrace.loaded_code", "terrace.texts", "terrace.supervision", "terrace.watchdog", "terrace.blame"),
     ),
 )
 

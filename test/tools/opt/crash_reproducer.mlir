@@ -9,7 +9,7 @@
 // RUN: rm %t.mlir
 // RUN: terrace-opt --canonicalize --cse --mlir-pass-pipeline-crash-reproducer=%t.mlir %s | filecheck %s --check-prefix=GOOD
 // RUN: not cat %t.mlir
-// RUN: %python -c "import subprocess, sys; sys.exit(subprocess.run(['terrace-opt', *sys.argv[1:]]).returncode != -9)" --load-pass-plugin=%S/Inputs/die.py --cse --die --mlir-pass-pipeline-crash-reproducer=%t.mlir %s
+// RUN: %python -c "import subprocess, sys; sys.exit(subprocess.run(['terrace-opt', *sys.argv[1:]]).returncode != 1)" --load-pass-plugin=%S/Inputs/die.py --cse --die --mlir-pass-pipeline-crash-reproducer=%t.mlir %s
 // RUN: filecheck %s --check-prefix=DIED <%t.mlir
 // RUN: not terrace-opt --mlir-pass-pipeline-local-reproducer %s 2>&1 | filecheck %s --check-prefix=USAGE
 
