@@ -12,7 +12,7 @@ RUNTIME = {
     "terrace": {
         *("__init__", "artifact", "errors", "files", "installed", "loaded_code", "logging", "manifest", "mapping"),
         *("number_format", "parameter_archive", "processes", "progress", "signature", "stored_zip", "structure"),
-        *("target", "texts"),
+        *("supervision", "target", "texts"),
     },
     "terrace.tools": {"__init__", "run", "written"},
 }

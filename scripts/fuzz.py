@@ -82,7 +82,7 @@ def make_corpus(folder: Path) -> Corpus:
         ["--dump-dir", str(dump), "-o", str(folder / "lenet.terrace")],
         ["--target=hls", "--emit=hls", "-o", str(folder / "hls.mlir")],
     ):
-        subprocess.run([*tool, *more], check=True)
+        subprocess.run([*tool, *more], check=True, capture_output=True)
     texts += [path.read_text() for path in [*sorted(dump.glob("*.mlir")), folder / "hls.mlir"]]
     artifacts = tuple((folder / f"{name}.terrace").read_bytes() for name in ("program", "lenet"))
     return Corpus(tuple(texts), artifacts, ((dump / "parameters.irpa").read_bytes(),))

@@ -12,9 +12,10 @@ from terrace.mlir import ir
 from terrace.passes import source_position
 
 DESIGNATOR = re.compile(
-    r"expected-(?P<severity>error|warning|note|remark)\s*"
-    r"(?:@(?P<where>[+-]\d+|above|below|unknown))?\s*\{\{(?P<text>.*?)\}\}"
+    r"expected-(?P<severity>error|warning|note|remark)(?P<regex>-re)?\s*"
+    r"(?:@(?P<where>[+-]\d+|above|below|unknown))?\s*\{\{(?P<text>(?(regex).*|.*?))\}\}"
 )
+_REGEX_PART = re.compile(r"\{\{(.*?)\}\}")
 LOOKS_LIKE_DESIGNATOR = re.compile(r"//.*expected-(error|warning|note|remark).*\{")
 SEE_CURRENT = "see current operation"
 
@@ -68,6 +69,7 @@ class Expectation:
 
     severity: str
     text: str
+    pattern: re.Pattern[str]
     line: int
     target: int | None
     met: bool = False
@@ -76,7 +78,7 @@ class Expectation:
         """Whether `report` is what this comment expects."""
         known = report.position is not None and report.position[0] == input_name and report.position[1] > 0
         line = report.position[1] if report.position is not None and known else None
-        return self.severity == report.severity and self.target == line and self.text in report.message
+        return self.severity == report.severity and self.target == line and bool(self.pattern.search(report.message))
 
 
 class Verifier:
@@ -125,8 +127,19 @@ class Verifier:
                     f"'expected-error @+1 {{{{text}}}}' (or @-1, @above, @below, @unknown)"
                 )
             for match in found:
+                try:
+                    pattern = _pattern(match["text"], bool(match["regex"]))
+                except re.error as error:
+                    self.problems.append(f"{self.input_name}:{number}: error: no regular expression: {error}")
+                    continue
                 target = _target_line(lines, number, match["where"])
-                yield Expectation(match["severity"], match["text"], number, target)
+                yield Expectation(match["severity"], match["text"], pattern, number, target)
+
+
+def _pattern(text: str, is_regex: bool) -> re.Pattern[str]:
+    """What a message must hold: `text`, in which with -re the parts inside {{ }} are regular expressions."""
+    parts = _REGEX_PART.split(text) if is_regex else [text]
+    return re.compile("".join(f"(?:{part})" if i % 2 else re.escape(part) for i, part in enumerate(parts)))
 
 
 def _target_line(lines: list[str], number: int, where: str | None) -> int | None:

@@ -177,3 +177,15 @@ func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
   %0 = "graph.exp"(%x) : (tensor<8xf32>) -> tensor<8xf32>
   return %0 : tensor<8xf32>
 }
+
+// -----
+
+// An order that leaves a loop out.
+// expected-error @+1 {{@kernel: schedule order must name both 'm' and 'n', or neither, got ['n']}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = ["n"], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}

@@ -142,3 +142,66 @@ func.func private @kernel(%x: tensor<4x8xf32>) {
 // expected-error @+1 {{'kernel.schedule' op must stand in a func.func}}
 "kernel.schedule"() {generator = "g", iteration_space = {names = [], kinds = [], sizes = array<i64>},
   schedule = {}} : () -> ()
+
+// -----
+
+// Entries of other kinds.
+func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{schedule tile_sizes must be an array<i64>, got tiles}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["m"], kinds = ["parallel"], sizes = array<i64: 4>}, schedule = {tile_sizes = "tiles", block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// A name that is none.
+func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{schedule order must be a list of names, got [1]}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["m"], kinds = ["parallel"], sizes = array<i64: 4>}, schedule = {tile_sizes = array<i64: 4>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = array<i64: 1>, layouts = [{}]}} : () -> ()
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// A layout that is none.
+func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{schedule layouts must be a list of dictionaries, got ['x']}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["m"], kinds = ["parallel"], sizes = array<i64: 4>}, schedule = {tile_sizes = array<i64: 4>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = ["x"]}} : () -> ()
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// A layout of names.
+func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{schedule layouts: low must be an array<i64>, got 3}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["m"], kinds = ["parallel"], sizes = array<i64: 4>}, schedule = {tile_sizes = array<i64: 4>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = [{low = 3 : i64, high = array<i64: 0>}]}} : () -> ()
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// A tile that no register file holds.
+func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{tile size of 'm' must be at most 65536, got 9223372036854775807}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["m"], kinds = ["parallel"], sizes = array<i64: 4>}, schedule = {tile_sizes = array<i64: 9223372036854775807>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// Names of other kinds.
+func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{iteration_space names must be a list of names, got 7}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = 7 : i64, kinds = ["parallel"], sizes = array<i64: 4>}, schedule = {tile_sizes = array<i64: 4>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// A name twice.
+func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{iteration_space must not give a name twice}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["m", "m"], kinds = ["parallel", "parallel"], sizes = array<i64: 4, 4>}, schedule = {tile_sizes = array<i64: 4>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+  return %x : tensor<4xf32>
+}

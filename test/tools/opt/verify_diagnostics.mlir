@@ -39,3 +39,11 @@ func.func @below(%x: i32) -> i64 {
 
 // expected-error @+1 {{expected SSA operand}}
 func.func @syntax() { arith.addi }
+
+// -----
+
+// With -re, what stands inside {{ }} again is a regular expression.
+func.func @regular() -> i32 {
+  // expected-error-re @+1 {{has {{[0-9]}} operands, but {{.*}}(@regular)}}
+  return
+}
