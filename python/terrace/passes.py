@@ -20,7 +20,7 @@ from terrace import progress
 from terrace.blame import op_at, op_that_ends
 from terrace.errors import PassError
 from terrace.mlir import PassManager, ir, walk
-from terrace.supervision import Limits, announce, faults_shown, rehearse
+from terrace.supervision import Ended, Limits, announce, faults_shown, rehearse
 from terrace.watchdog import LimitReached, Watchdog
 
 _LOG = logging.getLogger("terrace.passes")
@@ -65,18 +65,12 @@ class UpstreamPass(Pass):
     text: str = ""
 
     def run(self, module: ir.Operation) -> None:
-        manager = PassManager.parse(f"builtin.module({self.text})", module.context)
-        if not TRUSTED.issuperset(_WORD.findall(self.text)):
-            self._rehearse(manager, module)
-        manager.run(module)
+        PassManager.parse(f"builtin.module({self.text})", module.context).run(module)
 
-    def _rehearse(self, manager: PassManager, module: ir.Operation) -> None:
-        """Run in a child first: C++ that crashes ends its process, and nothing interrupts C++ that never ends."""
-        announce("")  # The rehearsal has its own limits.
-        ended = rehearse(lambda: manager.run(module), Limits.read())
-        if ended is not None:
-            raise LimitError(self, ended.reason, op_that_ends(self.text, module), crashed=ended.crashed)
-        announce(f"pass '{self}'")
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it runs without a rehearsal."""
+        return TRUSTED.issuperset(_WORD.findall(self.text))
 
     def __str__(self) -> str:
         return self.text
@@ -183,6 +177,45 @@ class PassRaisedError(PassError):
         self.pass_name, self.note = pass_.name, note
 
 
+class _Rehearsals:
+    """Runs passes in C++ in a child first: C++ that crashes ends its process, and nothing interrupts it.
+
+    A fork serves all upstream passes that follow each other.
+    """
+
+    def __init__(self, passes: Sequence[Pass]) -> None:
+        self.passes = passes
+        self.until = 0
+        self.ended: dict[int, Ended] = {}
+
+    def check(self, number: int, module: ir.Operation) -> None:
+        """Raise LimitError if the pass of this number does not survive, or not within its limits."""
+        pass_ = self.passes[number]
+        if not isinstance(pass_, UpstreamPass) or (pass_.is_trusted and number >= self.until):
+            return
+        if number >= self.until:
+            self._rehearse(number, module)
+        if number in self.ended:
+            ended = self.ended[number]
+            raise LimitError(pass_, ended.reason, op_that_ends(pass_.text, module), crashed=ended.crashed)
+
+    def _rehearse(self, number: int, module: ir.Operation) -> None:
+        self.until = next(
+            (n for n in range(number, len(self.passes)) if not isinstance(self.passes[n], UpstreamPass)),
+            len(self.passes),
+        )
+
+        def run() -> None:
+            with module.context, ir.Location.unknown():
+                for n in range(number, self.until):
+                    announce(str(n))
+                    self.passes[n].run(module)
+
+        ended = rehearse(run, Limits.read())
+        if ended is not None:
+            self.ended[int(ended.step or number)] = ended
+
+
 class Watcher:
     """Sees each pass of a pipeline run; all methods do nothing unless overridden."""
 
@@ -222,11 +255,13 @@ def run_passes(
     start = module.clone()
     watchers = (*watchers, _Log(), _Shown(len(passes))) if stage else watchers
     with progress.stage(stage) as summary, faults_shown(), Watchdog(Limits.read()) as watchdog:
+        rehearsals = _Rehearsals(passes)
         for number, pass_ in enumerate(passes):
             for watcher in watchers:
                 watcher.before(pass_, module)
             started = time.perf_counter()
             try:
+                rehearsals.check(number, module)
                 _run_pass(pass_, module, verify, watchdog)
             # A pass may raise anything at all.
             except (Exception, LimitReached) as raised:

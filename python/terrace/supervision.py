@@ -51,9 +51,10 @@ class Limits:
 
     @staticmethod
     def read() -> Limits:
-        """The limits that the environment sets: by default 600 s, and 90 % of the memory that there is."""
-        seconds = _number(SECONDS_VARIABLE, _SECONDS)
-        return Limits(seconds, int(_number(MEMORY_VARIABLE, _SHARE_OF_MEMORY * _memory_size() / 2**20) * 2**20))
+        """The limits that the environment sets: by default 600 s, and 90 % of the memory that others leave free."""
+        own, share = _resident("self"), _SHARE_OF_MEMORY
+        memory = min(share * _memory_size(), own + share * _free_memory()) / 2**20
+        return Limits(_number(SECONDS_VARIABLE, _SECONDS), int(_number(MEMORY_VARIABLE, memory) * 2**20))
 
     def exceeded(self, seconds: float, pid: int | str = "self") -> str:
         """Which limit a process is beyond after `seconds`, as the rest of a sentence; empty if beyond none."""
@@ -78,6 +79,12 @@ def _memory_size() -> int:
     with contextlib.suppress(OSError, ValueError):
         size = min(size, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return size
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    found = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+    return int(found[1]) << 10 if found else _memory_size()
 
 
 def _resident(pid: int | str) -> int:
