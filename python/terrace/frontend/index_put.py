@@ -5,9 +5,11 @@ A write where a mask holds has as many elements as the mask has trues, so it bec
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
+from torch._guards import detect_fake_mode
 
 aten = torch.ops.aten
 
@@ -19,13 +21,14 @@ class Inserter:
         self._graph = graph
         self._at = at
 
-    def call(self, op: Any, *args: Any) -> torch.fx.Node:
+    def call(self, op: Any, *args: Any, **keywords: Any) -> torch.fx.Node:
         """A node that calls `op`; the importer would prefer an old "tensor_meta", so it is not kept."""
         with self._graph.inserting_before(self._at):
-            node = self._graph.call_function(op, args)
+            node = self._graph.call_function(op, args, keywords)
         values = torch.fx.node.map_arg(args, lambda argument: argument.meta["val"])
         kept = {name: value for name, value in self._at.meta.items() if name != "tensor_meta"}
-        node.meta = kept | {"val": op(*values)}
+        with detect_fake_mode(self._at.meta["val"]) or contextlib.nullcontext():
+            node.meta = kept | {"val": op(*values, **keywords)}
         return node
 
 

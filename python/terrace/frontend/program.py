@@ -15,9 +15,11 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, OutputSpec
 
 from terrace.errors import ModelImportError
+from terrace.frontend.as_strided import rewrite_all_strided
 from terrace.frontend.index_put import rewrite_index_put
 from terrace.frontend.random_ops import RANDOM_BITS, number_streams
-from terrace.frontend.source import describe_frame, innermost_user_frame
+from terrace.frontend.rank_zero import give_dimensions
+from terrace.frontend.source import at_line
 from terrace.frontend.unsigned import widen_unsigned
 
 aten = torch.ops.aten
@@ -119,12 +121,6 @@ def is_random(node: torch.fx.Node) -> bool:
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
-def at_line(node: torch.fx.Node) -> str:
-    """` at path:line` for the user's line of a node, or nothing."""
-    frame = innermost_user_frame(node.meta.get("stack_trace"))
-    return f" at {describe_frame(frame)}" if frame else ""
-
-
 class Keys:
     """The symbol names of parameters, buffers and constants: one for all that share memory, shape and strides."""
 
@@ -186,6 +182,8 @@ def symbols_of(exported: ExportedProgram, states: Iterable[str]) -> dict[str, to
 
 def simplify(graph: torch.fx.Graph) -> None:
     """Rewrite to ops of one result what torch-mlir would import as opaque, and drop assertions."""
+    rewrite_all_strided(graph)
+    give_dimensions(graph)
     for node in list(graph.nodes):
         rewrite = REWRITES.get(node.target)
         if rewrite is not None:

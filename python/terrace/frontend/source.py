@@ -56,6 +56,12 @@ def lines_of(module: torch.fx.GraphModule) -> Iterator[str | None]:
             yield from lines_of(body)
 
 
+def at_line(node: torch.fx.Node) -> str:
+    """` at path:line` for the user's line of a node, or nothing."""
+    frame = innermost_user_frame(node.meta.get("stack_trace"))
+    return f" at {describe_frame(frame)}" if frame else ""
+
+
 def user_line_of_exception(trace: TracebackType | None) -> str | None:
     """`path:line` of the innermost user frame that an exception passed, or None."""
     frames = [frame for frame in traceback.extract_tb(trace) if is_user_file(frame.filename)]

@@ -1,0 +1,113 @@
+"""`as_strided`: it reads memory by strides, which only fake tensors know, so it becomes reshapes, or a look-up.
+
+PyTorch makes it of pools of channels-last and permuted tensors. torch-mlir's own rewriting makes an element of text of
+each element, and takes no dynamic sizes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx.experimental.symbolic_shapes import optimization_hint, statically_known_true
+
+from terrace.errors import ModelImportError
+from terrace.frontend.index_put import Inserter
+from terrace.frontend.source import at_line
+
+aten = torch.ops.aten
+Size = int | torch.SymInt
+
+
+def rewrite_all_strided(graph: torch.fx.Graph) -> None:
+    """Rewrite each `as_strided` of `graph`. The last comes first: what it reads may be another one's view."""
+    for node in reversed(graph.find_nodes(op="call_function", target=aten.as_strided.default)):
+        rewrite(graph, node)
+
+
+def rewrite(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
+    owner = owner_of_memory(node.all_input_nodes[0])
+    insert = Inserter(graph, node)
+    memory = in_order_of_memory(insert, owner)
+    if memory is None:
+        raise ModelImportError(
+            f"aten.as_strided{at_line(node)} reads a tensor whose elements do not fill its memory, which is not "
+            "supported: call `.contiguous()` on that tensor first"
+        )
+    value = node.meta["val"]
+    start = value.storage_offset() - owner.meta["val"].storage_offset()
+    result = permuted_memory(insert, memory, node, start)
+    if result is None:
+        result = looked_up(insert, memory, node, start)
+    result.meta["val"] = value
+    node.replace_all_uses_with(result)
+    graph.erase_node(node)
+
+
+def owner_of_memory(node: torch.fx.Node) -> torch.fx.Node:
+    """The first value on whose memory `node` is a view."""
+    storage = node.meta["val"].untyped_storage()
+    while True:
+        values = [value for value in node.all_input_nodes if isinstance(value.meta.get("val"), torch.Tensor)]
+        shared = [value for value in values if value.meta["val"].untyped_storage() is storage]
+        if not shared:
+            return node
+        node = shared[0]
+
+
+def memory_order(value: torch.Tensor) -> list[int] | None:
+    """The axes of a tensor from the slowest to the fastest; None if its elements do not fill a piece of memory."""
+    wide = [axis for axis, size in enumerate(value.shape) if not statically_known_true(size == 1)]
+    wide.sort(key=lambda axis: -optimization_hint(value.stride(axis)))
+    step: Size = 1
+    for axis in reversed(wide):
+        if not statically_known_true(value.stride(axis) == step):
+            return None
+        step = step * value.shape[axis]
+    return [axis for axis in range(value.ndim) if axis not in wide] + wide
+
+
+def in_order_of_memory(insert: Inserter, owner: torch.fx.Node) -> torch.fx.Node | None:
+    """All elements of `owner` as a vector, as they lie in memory; None if others lie between them."""
+    order = memory_order(owner.meta["val"])
+    if order is None:
+        return None
+    return insert.call(aten.view.default, insert.call(aten.permute.default, owner, order), [-1])
+
+
+def permuted_memory(insert: Inserter, memory: torch.fx.Node, node: torch.fx.Node, start: Size) -> torch.fx.Node | None:
+    """`memory` as what `node` gives, if that is all of it under a shape, with axes exchanged."""
+    value = node.meta["val"]
+    order = memory_order(value)
+    is_all = statically_known_true(value.numel() == memory.meta["val"].numel()) and statically_known_true(start == 0)
+    if order is None or not is_all:
+        return None
+    sizes: Any = node.args[1]
+    shaped = insert.call(aten.view.default, memory, [sizes[axis] for axis in order])
+    return insert.call(aten.permute.default, shaped, [order.index(axis) for axis in range(len(order))])
+
+
+def looked_up(insert: Inserter, memory: torch.fx.Node, node: torch.fx.Node, start: Size) -> torch.fx.Node:
+    """Each element by its place in `memory`."""
+    sizes: Any = node.args[1]
+    strides: Any = node.args[2]
+    refuse_foreign_memory(memory, node, start)
+    places = insert.call(aten.full.default, [1] * len(sizes), start, dtype=torch.int64)
+    for axis, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
+        steps = insert.call(aten.arange.default, size)
+        steps = insert.call(aten.mul.Tensor, steps, stride)
+        shape = [-1 if other == axis else 1 for other in range(len(sizes))]
+        places = insert.call(aten.add.Tensor, places, insert.call(aten.view.default, steps, shape))
+    return insert.call(aten.index.Tensor, memory, [places])
+
+
+def refuse_foreign_memory(memory: torch.fx.Node, node: torch.fx.Node, start: Size) -> None:
+    """Raise for elements that lie before or behind those that the program is given."""
+    value, length = node.meta["val"], memory.meta["val"].numel()
+    last = start + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+    is_outside = statically_known_true(start < 0) or statically_known_true(last >= length)
+    if is_outside and not statically_known_true(value.numel() == 0):
+        raise ModelImportError(
+            f"aten.as_strided{at_line(node)} reads beyond the tensor that it is called on, which is not supported: "
+            "pass the whole tensor"
+        )
