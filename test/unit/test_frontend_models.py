@@ -117,5 +117,5 @@ def test_evaluation_draws_no_random_numbers(name: str) -> None:
 
 
 def test_training_draws_random_numbers() -> None:
-    with pytest.raises(ModelImportError, match="random numbers by aten.rrelu_with_noise"):
+    with pytest.raises(ModelImportError, match=r"random numbers by aten\.rrelu_with_noise"):
         compare_with_eager(nn.RReLU().train(), (randn(4, 6),))

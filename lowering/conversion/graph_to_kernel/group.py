@@ -64,6 +64,8 @@ class Group:
     def type_refusal(self, allowed: Sequence[str]) -> str | None:
         """Why a target whose kernels compute with these element types takes no such group, or None."""
         for value in [*self.inputs, *(op.results[0] for op in self.operations)]:
+            if isinstance(value.type, ir.IndexType):
+                continue  # a size
             name = str(element_type_of(value))
             if name in KERNEL_TYPES and name not in allowed:
                 return f"the target's kernels do not compute with {name}"

@@ -20,8 +20,8 @@ from terrace.callers import calling_line, warn
 from terrace.errors import ModelImportError
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.random_ops import RANDOM
+from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
-from terrace.frontend.training_ops import TRAINING_OPS
 
 aten = torch.ops.aten
 
@@ -157,4 +157,4 @@ def composite_ops_kept() -> Iterator[dict[Any, Callable[..., Any]]]:
 def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     table = {op: rule for op, rule in get_decomposition_table().items() if op.overloadpacket not in KEPT_WHOLE}
-    return table | DECOMPOSITIONS | TRAINING_OPS
+    return table | DECOMPOSITIONS | SCATTER_REDUCTIONS
