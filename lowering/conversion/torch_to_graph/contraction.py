@@ -43,6 +43,13 @@ def build_matmul(op: TorchOp) -> ir.Value | None:
     return matmul(op.tensor(0), op.tensor(1))
 
 
+@converts("torch.aten._int_mm")
+def build_integer_matmul(op: TorchOp) -> ir.Value | None:
+    """int8 times int8, summed in int32."""
+    lhs, rhs = op.tensor(0), op.tensor(1)
+    return graph.MatmulOp.build(lhs, rhs, transpose_rhs=False, result_type=op.result_type)
+
+
 @converts("torch.aten.addmm", "torch.aten.baddbmm")
 def build_addmm(op: TorchOp) -> ir.Value | None:
     """beta * input + alpha * (lhs @ rhs)."""
@@ -124,7 +131,9 @@ def build_convolution(op: TorchOp) -> ir.Value | None:
     lists = [op.integers(index) for index in (3, 4, 5, 7)]
     groups = op.integer(8)
     rank = len(shape_of(image))
-    if rank not in (3, 4) or groups is None or not is_float(element_type_of(image)):
+    if rank == 5 and not is_float(element_type_of(image)):
+        raise op.refuse("is not supported in 3 dimensions on integers: convert them to float first")
+    if rank not in (3, 4) or groups is None:
         return None
     spatial = rank - 2
     strides, padding, dilations, output_padding = (

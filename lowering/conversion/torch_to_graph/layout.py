@@ -20,7 +20,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     reshape,
     to_index,
 )
-from terrace.mlir import DYNAMIC, arith, ir
+from terrace.mlir import DYNAMIC, arith, ir, tensor
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Shapes
@@ -39,6 +39,21 @@ def build_view(op: TorchOp) -> ir.Value | None:
         if known == DYNAMIC
     ]
     return reshape(value, op.result_shape, dynamic)
+
+
+@converts("torch.aten.view.dtype")
+def build_bitcast(op: TorchOp) -> ir.Value | None:
+    """The bits of each element as another type of the same width."""
+    value, result_type = op.tensor(0), op.result_type
+    if result_type is None or width_of(element_type_of(value)) != width_of(op.result_element_type):
+        return None
+    return tensor.bitcast(result_type, value)
+
+
+def width_of(type_: ir.Type) -> int:
+    """How many bits an element takes."""
+    width: int = (ir.IntegerType(type_) if isinstance(type_, ir.IntegerType) else ir.FloatType(type_)).width
+    return width
 
 
 def missing_size(value: ir.Value, sizes: Sequence[ir.Value]) -> ir.Value:

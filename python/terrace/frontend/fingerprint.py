@@ -49,7 +49,8 @@ def _lines(exported: ExportedProgram) -> Iterator[str]:
         yield f"range {symbol} {bounds}"
     first: dict[object, str] = {}
     for name, tensor in tensors_of(exported).items():
-        yield f"tensor {name} {first.setdefault(tensor_identity(tensor), name)} {_value(tensor)}"
+        value = _value(tensor)  # First, as a sparse tensor has no identity.
+        yield f"tensor {name} {first.setdefault(tensor_identity(tensor), name)} {value}"
     yield from _graph_lines(exported.graph_module)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import operator
 from collections.abc import Callable, Iterable
 
 import torch
@@ -21,6 +22,8 @@ from terrace.frontend.random_ops import RANDOM_BITS, number_streams
 from terrace.frontend.rank_zero import give_dimensions
 from terrace.frontend.source import at_line
 from terrace.frontend.unsigned import widen_unsigned
+from terrace.frontend.view_dtype import rewrite_view_dtype
+from terrace.signature import DTYPES, dtype_name
 
 aten = torch.ops.aten
 
@@ -90,6 +93,7 @@ def output_specs(exported: ExportedProgram, kind: OutputKind) -> list[OutputSpec
 
 
 def refuse_unsupported(exported: ExportedProgram) -> None:
+    refuse_effects(exported.graph)
     for spec in exported.graph_signature.input_specs:
         if spec.kind in (InputKind.CUSTOM_OBJ, InputKind.TOKEN):
             raise ModelImportError(
@@ -110,6 +114,22 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
                 "changes what it is given. Write to a clone, and return it if the caller needs it, or keep it in a "
                 "buffer."
             )
+
+
+def refuse_effects(graph: torch.fx.Graph) -> None:
+    """Raise for the ops that act on the world, or raise errors of their own, naming each and what it looks at."""
+    lines = []
+    for node in graph.find_nodes(op="call_function", target=torch.ops.higher_order.with_effects):
+        made = [value for value in node.all_input_nodes if value.target is operator.getitem] or [node]
+        sources = [value.all_input_nodes[0].target if value is not node else value.args[1] for value in made]
+        names = dict.fromkeys(str(source) for source in sources if isinstance(source, torch._ops.OpOverload))
+        lines += [f"  {at_line(node).removeprefix(' at ') or 'the model'}: torch.{name}" for name in names]
+    if lines:
+        text = "\n".join(dict.fromkeys(lines))
+        raise ModelImportError(
+            f"the model uses ops that are not supported:\n{text}\nCall them outside of the model, or write them with "
+            "other PyTorch ops."
+        )
 
 
 def is_random(node: torch.fx.Node) -> bool:
@@ -133,6 +153,7 @@ class Keys:
     def symbol_of(self, target: str) -> Symbol:
         """The symbol of the tensor called `target` in the model, which is then among `parameters`."""
         tensor = tensor_of(self._exported, target)
+        require_plain(f"the model's '{target}'", tensor)
         if target in self._states:
             # Two mutable buffers never become one, and none is one with a parameter.
             self.parameters[initial_name(target)] = tensor
@@ -164,6 +185,17 @@ def tensor_of(exported: ExportedProgram, target: str) -> torch.Tensor:
     found = state[target] if target in state else exported.constants[target]
     assert isinstance(found, torch.Tensor)
     return found.detach()
+
+
+def require_plain(what: str, tensor: torch.Tensor) -> None:
+    """Raise `ModelImportError` that names `what` if `tensor` is none that a program can take or give."""
+    if tensor.layout != torch.strided:
+        layout = str(tensor.layout).removeprefix("torch.").removeprefix("_")
+        raise ModelImportError(f"{what} is a sparse tensor ({layout}), which is not supported: call .to_dense() on it")
+    if dtype_name(tensor) not in DTYPES:
+        raise ModelImportError(
+            f"{what} is {dtype_name(tensor)}, which is not supported: convert it, to one of {', '.join(DTYPES)}"
+        )
 
 
 def tensors_of(exported: ExportedProgram) -> dict[str, torch.Tensor]:
@@ -212,6 +244,7 @@ REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
     aten._native_batch_norm_legit_no_training.default: to_batch_norm,
     aten._unsafe_index_put.default: rewrite_index_put,
     aten.index_put.default: rewrite_index_put,
+    aten.view.dtype: rewrite_view_dtype,
 }
 
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import TreeSpec
 
 from terrace.errors import ModelImportError
 from terrace.frontend.export import PARAMETER_NAMES
-from terrace.frontend.program import Program
+from terrace.frontend.program import Program, require_plain
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
 
@@ -55,6 +55,7 @@ def leaf_of(argument: Any, values: dict[str, Any]) -> Leaf | None:
 def leaf_of_value(name: str, value: Any) -> Leaf:
     """What the fake tensor or symbolic number of the node `name` is."""
     if isinstance(value, torch.Tensor):
+        require_plain(f"'{name}', an input or result of the model,", value)
         shape: list[int | str] = [size if isinstance(size, int) else str(size) for size in value.shape]
         return Leaf("tensor", shape, str(value.dtype).removeprefix("torch."))
     for type_, dtype in SCALARS:

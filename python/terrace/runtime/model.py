@@ -329,11 +329,20 @@ def _to_numpy(value: Any, path: str) -> Array:
     """A tensor as an array on the same memory. Raises `InputError` for one that NumPy cannot see."""
     if not isinstance(value, _torch_tensor_type()):
         return np.asarray(value)
+    if value.device.type == "meta":
+        raise InputError(
+            f"{path}: expected a tensor on the CPU, found one on meta, which has no values; pass its values"
+        )
     if value.device.type != "cpu":
         raise InputError(f"{path}: expected a tensor on the CPU, found one on {value.device}; call .cpu() on it")
     torch = sys.modules["torch"]
     if value.layout != torch.strided:
         raise InputError(f"{path}: expected a dense tensor, found {value.layout}; call .to_dense() on it")
+    if value.is_neg() or value.is_conj():
+        raise InputError(
+            f"{path}: expected a plain tensor, found a view with the negative or the conjugate bit; call .resolve_neg() "
+            "and .resolve_conj() on it"
+        )
     value = value.detach()
     if value.dtype == torch.bfloat16:
         return np.asarray(value.view(torch.int16).numpy()).view(numpy_dtype("bfloat16"))
