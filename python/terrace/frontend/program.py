@@ -17,6 +17,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 
 from terrace.errors import ModelImportError
 from terrace.frontend.as_strided import rewrite_all_strided
+from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.index_put import rewrite_index_put
 from terrace.frontend.random_ops import RANDOM_BITS, number_streams
 from terrace.frontend.rank_zero import give_dimensions
@@ -222,6 +223,7 @@ def simplify(graph: torch.fx.Graph) -> None:
             rewrite(graph, node)
         elif node.target in ASSERTIONS and not node.users:
             graph.erase_node(node)
+    refuse_masks(graph)
 
 
 def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
