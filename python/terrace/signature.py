@@ -38,6 +38,7 @@ class Leaf:
 
     `alias` is for output tensors: the index of an earlier output leaf that eager returns as the very same
     tensor. The program does not return it again. Outputs without it never share memory with each other.
+    `argument` is for output tensors that are an argument, which the model writes to: the index of that input leaf.
     """
 
     kind: LeafKind
@@ -45,6 +46,7 @@ class Leaf:
     dtype: str = "float32"
     value: Any = None
     alias: int | None = None
+    argument: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(LeafKind):
@@ -74,6 +76,8 @@ class Leaf:
             data["shape"] = list(self.shape)
         if self.alias is not None:
             data["alias"] = self.alias
+        if self.argument is not None:
+            data["argument"] = self.argument
         return data
 
     @classmethod
@@ -81,7 +85,7 @@ class Leaf:
         """The inverse of `to_json`; raises KeyError, TypeError or ValueError on other data."""
         value = float.fromhex(data["hex"]) if "hex" in data else data.get("value")
         dtype = data.get("dtype", "float32")
-        return cls(data["kind"], list(data.get("shape", [])), dtype, value, data.get("alias"))
+        return cls(data["kind"], list(data.get("shape", [])), dtype, value, data.get("alias"), data.get("argument"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +95,8 @@ class Signature:
     `inputs` is the tree of the pair (args, kwargs): a tuple of a tuple and a dict. `ranges` bounds the
     symbols of dynamic sizes, [min, max] inclusive, max None for no bound. `parameters` are the names by which a call
     may give its positional arguments, in order, "" for one that has none; empty if they are not known. A program
-    that `is_seeded` takes one more argument, the seed of its random numbers, an int64 of rank 0.
+    that `is_seeded` takes one more argument, the seed of its random numbers, an int64 of rank 0. `written`
+    are the input leaves that the model writes to; the program's last results are their new values.
     """
 
     inputs: Tree
@@ -101,6 +106,7 @@ class Signature:
     ranges: dict[str, list[int | None]] = dataclasses.field(default_factory=dict)
     parameters: list[str] = dataclasses.field(default_factory=list)
     is_seeded: bool = False
+    written: list[int] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         pair = [item.kind for item in self.inputs.items]
@@ -115,6 +121,10 @@ class Signature:
         for index, leaf in enumerate(self.output_leaves):
             if leaf.alias is not None and not 0 <= leaf.alias < index:
                 raise ValueError(f"output leaf {index} is an alias of leaf {leaf.alias}, which does not precede it")
+        written = [*self.written, *(leaf.argument for leaf in self.output_leaves if leaf.argument is not None)]
+        tensors = [index for index, leaf in enumerate(self.input_leaves) if leaf.kind == "tensor"]
+        if not set(written) <= set(tensors):
+            raise ValueError(f"the input leaves {written} are written to; the tensors among them are {tensors}")
 
     def input_paths(self) -> list[str]:
         """Where each input leaf stands in a call: `args[0]`, `kwargs['mask'][1]`."""
@@ -223,6 +233,7 @@ class Signature:
             "ranges": {name: list(bounds) for name, bounds in self.ranges.items()},
             "parameters": list(self.parameters),
             "is_seeded": self.is_seeded,
+            **({"written": list(self.written)} if self.written else {}),
         }
 
     @classmethod
@@ -237,6 +248,7 @@ class Signature:
                 {str(name): [*bounds] for name, bounds in data["ranges"].items()},
                 [str(name) for name in data.get("parameters", [])],
                 data.get("is_seeded", False) is True,
+                [int(index) for index in data.get("written", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(

@@ -1,14 +1,16 @@
-"""A program writes to none of its inputs: IREE would update in place one that nothing else uses."""
+"""A program writes to no input but those that the model writes to: IREE would update in place what nothing else uses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import terrace
 import torch
 from e2e_models import assert_close
+from terrace.errors import InputError
 from torch import nn
 
 
@@ -48,3 +50,59 @@ def test_an_update_is_made_on_a_copy(name: str, is_dynamic: bool) -> None:
     for _ in range(2):
         assert_close(compiled(x, v), model(*before))
     assert torch.equal(x, before[0]) and torch.equal(v, before[1])
+
+
+def fill_rows(x: torch.Tensor, v: torch.Tensor) -> None:
+    x[1:] = v
+    x[0].zero_()
+
+
+def count(x: torch.Tensor, v: torch.Tensor) -> dict[str, torch.Tensor]:
+    total = x.sum() + v.sum()
+    return {"total": total, "same": x.add_(1), "again": x, "other": v}
+
+
+WRITES: dict[str, Callable[..., Any]] = {
+    "whole": lambda x, v: x.add_(v.sum()),
+    "view": lambda x, v: x[:, 1].mul_(2) + v.sum(),
+    "several": lambda x, v: (x.add_(1), v.mul_(x.sum())),
+    "rows": fill_rows,
+    "count": count,
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_what_a_model_writes_to_its_arguments(name: str) -> None:
+    torch.manual_seed(0)
+    args = torch.randn(3, 4), torch.randn(2, 4)
+    compiled = terrace.compile(Calls(WRITES[name]), tuple(value.clone() for value in args))
+    have, want = [[value.clone() for value in args] for _ in range(2)]
+    for _ in range(2):
+        found, expected = compiled(*have), WRITES[name](*want)
+        torch.testing.assert_close(have, want)
+        torch.testing.assert_close(found, expected)
+    if name == "count":
+        assert found["same"] is have[0] and found["again"] is have[0] and found["other"] is not have[1]
+
+
+def test_where_written_values_go() -> None:
+    add = lambda x, flag, y: x.add_(y) if flag else y  # noqa: E731
+    ones = torch.ones(3, 4)
+    compiled = terrace.compile(Calls(add), (torch.zeros(3, 4), True, ones))
+    gaps, turned, array = torch.zeros(3, 8), torch.zeros(4, 3).t(), np.zeros((3, 4), np.float32)
+    for value in (gaps[:, ::2], turned, array):
+        assert compiled(value, True, ones) is value
+    assert gaps.sum() == 12 and turned.sum() == 12 and array.sum() == 12 and gaps[:, 1::2].sum() == 0
+    read_only = np.zeros((3, 4), np.float32)
+    read_only.flags.writeable = False
+    refused = {"read-only": read_only, "elements share": torch.zeros(4).expand(3, 4), r"args\[2\] shares": ones}
+    for word, value in refused.items():
+        with pytest.raises(InputError, match=rf"args\[0\].*{word}"):
+            compiled(value, True, ones)
+    assert torch.equal(ones, torch.ones(3, 4))
+
+
+def test_written_arguments_of_a_file(tmp_path: Any) -> None:
+    terrace.compile(Calls(lambda x: x.add_(1)), (torch.zeros(2),)).save(tmp_path / "model.terrace")
+    value = torch.zeros(2)
+    assert terrace.load(tmp_path / "model.terrace")(value) is value and value.sum() == 2

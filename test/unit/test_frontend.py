@@ -331,14 +331,21 @@ def test_export_failures_name_the_users_line() -> None:
     assert f"{__file__}:{line_of(branches, 'return')}" in str(caught.value)
 
 
-def writes_input(x: torch.Tensor) -> torch.Tensor:
-    return x.add_(1)
+class WritesParameter(nn.Module):
+    """Counts its calls in a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = nn.Parameter(torch.zeros(2), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.count.add_(1)
 
 
-def test_writing_an_input_is_refused() -> None:
-    with pytest.raises(ModelImportError, match="writes to its input") as caught:
-        imported(Calls(writes_input), torch.randn(2))
-    assert f"{__file__}:{line_of(writes_input, 'return')}" in str(caught.value)
+def test_writing_a_parameter_is_refused() -> None:
+    with pytest.raises(ModelImportError, match="writes to its parameter 'count'") as caught:
+        imported(WritesParameter(), torch.randn(2))
+    assert f"{__file__}:{line_of(WritesParameter.forward, 'return')}" in str(caught.value)
 
 
 def draws(x: torch.Tensor) -> torch.Tensor:

@@ -85,7 +85,7 @@ def index_put(
     That of one value is left: the importer makes a select of it.
     """
     mask = indices[0]
-    if len(indices) != 1 or mask is None or mask.dtype != torch.bool or not 0 < mask.ndim or not update.ndim:
+    if len(indices) != 1 or mask is None or mask.dtype != torch.bool or not mask.ndim > 0 or not update.ndim:
         return NotImplemented
     trailing = value.ndim - mask.ndim
     # The row behind the last is for elements that have no value: there may be no value at all.

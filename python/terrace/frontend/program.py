@@ -53,6 +53,8 @@ class Program:
     `symbols` has an entry for each placeholder, None for an argument. `states` are the names of mutable buffers, in
     the order of the first results. `aliases` maps the number of a result to that of an earlier one that is the same
     value and stands for it. `is_seeded` says that the last placeholder is the seed of random numbers.
+    `written` are the arguments that the model writes to, whose new values are the last results, and
+    `returned_arguments` maps the number of a result to the one of these that it is.
     """
 
     graph: torch.fx.Graph
@@ -61,6 +63,8 @@ class Program:
     parameters: dict[str, torch.Tensor]
     aliases: dict[int, int]
     is_seeded: bool = False
+    written: list[str] = dataclasses.field(default_factory=list)
+    returned_arguments: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
 def read_program(exported: ExportedProgram) -> Program:
@@ -70,7 +74,8 @@ def read_program(exported: ExportedProgram) -> Program:
     simplify(graph)
     widen_unsigned(graph)
     states = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.BUFFER_MUTATION)}
-    aliases = set_outputs(graph, exported, list(states))
+    written = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.USER_INPUT_MUTATION)}
+    aliases, returned_arguments = set_outputs(graph, exported, list(states), written)
     keys = Keys(exported, set(states.values()))
     symbols: list[Symbol | None] = []
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
@@ -86,7 +91,8 @@ def read_program(exported: ExportedProgram) -> Program:
             graph.erase_node(node)
     is_seeded = number_streams(graph)
     symbols += [None] * is_seeded
-    return Program(graph, symbols, list(states.values()), keys.parameters, aliases, is_seeded)
+    names = list(states.values()), list(written.values())
+    return Program(graph, symbols, names[0], keys.parameters, aliases, is_seeded, names[1], returned_arguments)
 
 
 def output_specs(exported: ExportedProgram, kind: OutputKind) -> list[OutputSpec]:
@@ -106,15 +112,12 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
                 f"the model draws random numbers by {node.target}{at_line(node)}, which is not supported: draw them"
                 " from another distribution, or pass the random tensor as an input"
             )
-    mutations = {OutputKind.USER_INPUT_MUTATION: "its input", OutputKind.PARAMETER_MUTATION: "its parameter"}
-    for spec in exported.graph_signature.output_specs:
-        if spec.kind in mutations:
-            made = next(node for node in exported.graph.nodes if node.name == spec.arg.name)
-            raise ModelImportError(
-                f"the model writes to {mutations[spec.kind]} '{spec.target}'{at_line(made)}: a compiled program never "
-                "changes what it is given. Write to a clone, and return it if the caller needs it, or keep it in a "
-                "buffer."
-            )
+    for spec in output_specs(exported, OutputKind.PARAMETER_MUTATION):
+        made = next(node for node in exported.graph.nodes if node.name == spec.arg.name)
+        raise ModelImportError(
+            f"the model writes to its parameter '{spec.target}'{at_line(made)}: a compiled program never changes "
+            "parameters. Write to a clone, or keep the value in a buffer."
+        )
 
 
 def refuse_effects(graph: torch.fx.Graph) -> None:
@@ -250,31 +253,37 @@ REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
 }
 
 
-def set_outputs(graph: torch.fx.Graph, exported: ExportedProgram, mutated: list[str]) -> dict[int, int]:
-    """Return the `mutated` values, then each result that is no constant, once; the repeated results are returned.
+def set_outputs(
+    graph: torch.fx.Graph, exported: ExportedProgram, mutated: list[str], written: dict[str, str]
+) -> tuple[dict[int, int], dict[int, str]]:
+    """Return the `mutated` values, each result that is no constant, once, and the values `written` to arguments.
 
-    Results are counted as leaves of the model's output without its None.
+    The results that are repeated, and those that are arguments which are written to, are what it gives back. Results are counted as leaves of the model's output without its None.
     """
     output = next(node for node in graph.nodes if node.op == "output")
     values = dict(zip((spec.arg.name for spec in non_constant_outputs(exported)), output_nodes(output), strict=False))
     results: list[torch.fx.Node] = []
     aliases: dict[int, int] = {}
     first: dict[torch.fx.Node, int] = {}
+    arguments = {values[name]: argument for name, argument in written.items()}
+    returned: dict[int, str] = {}
     leaf = 0
     for spec in output_specs(exported, OutputKind.USER_OUTPUT):
         if isinstance(spec.arg, ConstantArgument):
             leaf += spec.arg.value is not None
             continue
         node = values[spec.arg.name]
-        if node in first:
+        if node in arguments:
+            returned[leaf] = arguments[node]
+        elif node in first:
             aliases[leaf] = first[node]
         else:
             first[node] = leaf
             results.append(node)
         leaf += 1
-    output.args = (tuple([values[name] for name in mutated] + results),)
+    output.args = (tuple([values[name] for name in mutated] + results + [values[name] for name in written]),)
     graph.eliminate_dead_code()
-    return aliases
+    return aliases, returned
 
 
 def non_constant_outputs(exported: ExportedProgram) -> list[OutputSpec]:

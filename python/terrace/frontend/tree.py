@@ -27,11 +27,16 @@ def signature_of(exported: ExportedProgram, decomposed: ExportedProgram, program
     values = {node.name: node.meta.get("val") for node in decomposed.graph.nodes}
     inputs = [leaf_of(spec.arg, values) for spec in signature.input_specs if spec.kind == InputKind.USER_INPUT]
     outputs = [leaf_of(spec.arg, values) for spec in signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
+    names = [spec.arg.name for spec in signature.input_specs if spec.kind == InputKind.USER_INPUT]
+    given = [name for name, leaf in zip(names, inputs, strict=True) if leaf is not None]
+    numbers = {name: number for number, name in enumerate(given)}
     input_leaves = [leaf for leaf in inputs if leaf is not None]
     output_leaves = [leaf for leaf in outputs if leaf is not None]
     for index, alias in program.aliases.items():
         if output_leaves[index].kind == "tensor":
             output_leaves[index] = dataclasses.replace(output_leaves[index], alias=alias)
+    for index, argument in program.returned_arguments.items():
+        output_leaves[index] = dataclasses.replace(output_leaves[index], argument=numbers[argument])
     call = exported.call_spec
     assert call.in_spec is not None and call.out_spec is not None
     return Signature(
@@ -42,6 +47,7 @@ def signature_of(exported: ExportedProgram, decomposed: ExportedProgram, program
         ranges_of(decomposed),
         parameter_names(exported),
         program.is_seeded,
+        [numbers[argument] for argument in program.written],
     )
 
 

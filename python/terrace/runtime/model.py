@@ -29,6 +29,7 @@ from terrace.runtime.device import default_threads
 from terrace.runtime.open_program import open_program
 from terrace.runtime.profile import Profile
 from terrace.runtime.report import Report, report_of
+from terrace.runtime.written import check_writable, write_back
 from terrace.signature import Leaf, Signature
 from terrace.structure import dtype_name
 from terrace.texts import plain
@@ -67,8 +68,9 @@ class CompiledModel:
     Who owns which memory, until when:
 
     - An input belongs to the caller. A contiguous, 64-byte aligned one is read in place until the call returns, and
-      must not be written to by another thread before that; any other is copied first. No input is ever written to, and
-      after the call nothing refers to it.
+      must not be written to by another thread before that; any other is copied first. After the call nothing refers to
+      it. No input is written to but those that the model itself writes to, which get their new values when the program
+      has ended, as in eager; such an input shares memory with no other.
     - A result belongs to the caller. It stays valid when the model is deleted, and no later call changes it. Results
       share memory with no input, parameter or state, and with each other only where eager returns one tensor twice.
     - Parameters belong to the file's mapping, which lives as long as the model.
@@ -90,8 +92,13 @@ class CompiledModel:
         # What every call needs of the signature, which never changes.
         self._input_paths = artifact.signature.input_paths()
         self._returned = [
-            leaf for leaf in artifact.signature.output_leaves if leaf.kind != "constant" and leaf.alias is None
+            leaf
+            for leaf in artifact.signature.output_leaves
+            if leaf.kind != "constant" and leaf.alias is None and leaf.argument is None
         ]
+        inputs = artifact.signature.input_leaves
+        self._passed = [index for index, leaf in enumerate(inputs) if leaf.kind != "constant"]
+        self._written = [inputs[index] for index in artifact.signature.written]
 
     def __str__(self) -> str:
         """What it takes and gives, how large it is, and whose code runs it."""
@@ -132,11 +139,17 @@ class CompiledModel:
         seed = self._take_seed(kwargs)
         leaves = self.signature.flatten(args, kwargs)
         wants_torch = _wants_torch(leaves)
-        arrays = [*self._arrays(leaves), *seed]
-        values = self._program.in_turn(lambda: self._run(arrays))
+        arrays = self._arrays(leaves)
+        written = self.signature.written
+        if written:
+            check_writable(written, leaves, dict(zip(self._passed, arrays, strict=True)), self._input_paths)
+        passed = [*arrays, *seed]
+        values = self._program.in_turn(lambda: self._run(passed))
         if wants_torch:
             values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
-        return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values))
+        for index, value in zip(written, values[len(self._returned) :], strict=True):
+            write_back(leaves[index], value)
+        return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values, leaves))
 
     def _take_seed(self, kwargs: dict[str, Any]) -> list[Array]:
         """The seed of a call, which is taken from `kwargs`, as the program's last argument; nothing if it has none."""
@@ -154,9 +167,10 @@ class CompiledModel:
 
     def _run(self, arrays: Sequence[Array]) -> list[Any]:
         """The program's results for the arguments, in turn: state must not change before they are copied."""
+        leaves = [*self._returned, *self._written]
         arguments = [self._program.put(value) for value in arrays]
-        results = self._program.invoke(self._artifact.entry, arguments, len(self._returned))
-        return self._take_results(self._returned, results, [argument.addresses for argument in arguments])
+        results = self._program.invoke(self._artifact.entry, arguments, len(leaves))
+        return self._take_results(leaves, results, [argument.addresses for argument in arguments])
 
     def _arrays(self, leaves: Sequence[Any]) -> list[Array]:
         """What the program takes of the arguments' leaves."""
@@ -301,13 +315,15 @@ def _held(parameters: Mapping[str, ParameterSource]) -> Mapping[str, ParameterSo
     return {name: aligned(source() if callable(source) else source) for name, source in parameters.items()}
 
 
-def _fill_outputs(leaves: Sequence[Leaf], values: Sequence[Any]) -> list[Any]:
-    """All output leaves: what the program gave, constants, and aliases of earlier leaves."""
+def _fill_outputs(leaves: Sequence[Leaf], values: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
+    """All output leaves: what the program gave, constants, aliases of earlier leaves, and arguments themselves."""
     given = iter(values)
     filled: list[Any] = []
     for leaf in leaves:
         if leaf.kind == "constant":
             filled.append(leaf.value)
+        elif leaf.argument is not None:
+            filled.append(arguments[leaf.argument])
         else:
             filled.append(next(given) if leaf.alias is None else filled[leaf.alias])
     return filled
