@@ -125,7 +125,7 @@ def _macs(operation: ir.Operation) -> int | None:
         return _product(iteration_space(operation, shape_of(operation.results[0])).sizes)
     if operation.name == "graph.conv_transpose2d":
         return _product([*shape_of(operation.operands[0]), *shape_of(operation.operands[1])[1:]])
-    if operation.name == "graph.attention":
+    if operation.name in ("graph.attention", "tm_tensor.attention"):
         query, _, value = (shape_of(v) for v in list(operation.operands)[:3])
         both = _product([*query, value[-2]]), _product([*query[:-1], *value[-2:]])
         return None if None in both else sum(size for size in both if size is not None)

@@ -21,7 +21,8 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     reshape,
     scalar,
 )
-from terrace.mlir import DYNAMIC, ir, operation_of
+from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
+from terrace.mlir import math as math_ops
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Matrix products
@@ -181,24 +182,34 @@ def add_channel_bias(value: ir.Value, bias: ir.Value | None) -> ir.Value:
 
 @converts("torch.aten.scaled_dot_product_attention")
 def build_attention(op: TorchOp) -> ir.Value | None:
-    query, key, value = (op.tensor(index) for index in (0, 1, 2))
-    dropout = op.number(4)
-    rank, width = len(shape_of(query)), shape_of(query)[-1]
-    if dropout != 0 or rank < 3 or len(shape_of(key)) != rank or len(shape_of(value)) != rank:
+    operands = [op.tensor(index) for index in (0, 1, 2)]
+    rank = max(3, *(len(shape_of(operand)) for operand in operands))
+    is_matrix = len(op.result_shape) < rank
+    width = shape_of(operands[0])[-1]
+    if op.number(4) != 0:
         return None
-    scale = None if op.is_none(6) and width == DYNAMIC else 1 / math.sqrt(width) if op.is_none(6) else op.number(6)
+    query, key, value = (with_rank(operand, rank) for operand in operands)
+    if not op.is_none(6):
+        scale = op.number(6)
+    elif width != DYNAMIC:
+        scale = 1 / math.sqrt(width)
+    else:
+        query, scale = graph.MulOp.build(query, inverse_root(dim(query, rank - 1), element_type_of(query))), 1
     if scale is None:
         return None
     if op.flag(7):
-        grouped = (repeat_heads(operand, shape_of(query)[-3]) for operand in (key, value))
+        grouped = [repeat_heads(operand, shape_of(query)[-3]) for operand in (key, value)]
+        if grouped[0] is None or grouped[1] is None:
+            return None
         key, value = grouped
-    if key is None or value is None or not same_batch(query, key, value):
-        return None
+    query, key, value = with_same_batch(query, key, value)
     mask = additive_mask(op, 3, element_type_of(query))
+    result_type = None if is_matrix else op.result_type
     result = graph.AttentionOp.build(
-        query, key, value, *mask, scale=float(scale), is_causal=op.flag(5), result_type=op.result_type
+        query, key, value, *mask, scale=float(scale), is_causal=op.flag(5), result_type=result_type
     )
-    return zero_where_excluded(result, mask[0]) if mask else result
+    result = zero_where_excluded(result, mask[0]) if mask else result
+    return drop_axes(result, [0]) if is_matrix else result
 
 
 def zero_where_excluded(result: ir.Value, mask: ir.Value) -> ir.Value:
@@ -209,14 +220,41 @@ def zero_where_excluded(result: ir.Value, mask: ir.Value) -> ir.Value:
     return graph.SelectOp.build(visible, result, scalar(0, element_type), result_type=result.type)
 
 
-def same_batch(*operands: ir.Value) -> bool:
-    first = shape_of(operands[0])[:-2]
-    return all(compatible(first, shape_of(operand)[:-2]) for operand in operands)
+def inverse_root(size: ir.Value, element_type: ir.Type) -> ir.Value:
+    """1 / sqrt(size), of a size known when the program runs, as a tensor of rank 0."""
+    number = arith.sitofp(element_type, arith.index_cast(ir.IntegerType.get_signless(64), size))
+    inverse = arith.divf(arith.constant(element_type, 1.0), math_ops.sqrt(number))
+    return tensor.from_elements(ir.RankedTensorType.get([], element_type), [inverse])
 
 
-def repeat_heads(value: ir.Value | None, heads: int) -> ir.Value | None:
+def with_rank(value: ir.Value, rank: int) -> ir.Value:
+    """`value` with dimensions of size 1 put before its own."""
+    for _ in range(rank - len(shape_of(value))):
+        value = insert_axis(value, 0)
+    return value
+
+
+def with_same_batch(*operands: ir.Value) -> list[ir.Value]:
+    """The operands with their batch dimensions of size 1 stretched to those of the others."""
+    stretched = list(operands)
+    for axis in range(len(shape_of(operands[0])) - 2):
+        wide = [operand for operand in stretched if shape_of(operand)[axis] != 1]
+        if wide:
+            known = next((operand for operand in wide if shape_of(operand)[axis] != DYNAMIC), wide[0])
+            stretched = [operand if operand in wide else stretch(operand, axis, known) for operand in stretched]
+    return stretched
+
+
+def stretch(value: ir.Value, axis: int, like: ir.Value) -> ir.Value:
+    """`value`, of size 1 along `axis`, repeated to the size of `like` there."""
+    shape = shape_of(value)
+    shape[axis] = shape_of(like)[axis]
+    sizes = [dim(like if i == axis else value, i) for i, size in enumerate(shape) if size == DYNAMIC]
+    return graph.BroadcastOp.build(value, *sizes, result_type=ir.RankedTensorType.get(shape, element_type_of(value)))
+
+
+def repeat_heads(value: ir.Value, heads: int) -> ir.Value | None:
     """`value` [b..., h, s, e] with each head repeated in place until there are `heads` (grouped-query attention)."""
-    assert value is not None
     shape = shape_of(value)
     own, axis = shape[-3], len(shape) - 3
     if DYNAMIC in (own, heads) or heads % own:

@@ -18,6 +18,7 @@ from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.callers import calling_line, warn
 from terrace.errors import ModelImportError
+from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.random_ops import RANDOM
@@ -158,4 +159,4 @@ def composite_ops_kept() -> Iterator[dict[Any, Callable[..., Any]]]:
 def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     table = {op: rule for op, rule in get_decomposition_table().items() if op.overloadpacket not in KEPT_WHOLE}
-    return table | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS
+    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS
