@@ -1,4 +1,4 @@
-"""A program writes to no input but those that the model writes to: IREE would update in place what nothing else uses."""
+"""A program writes to those inputs alone that its model writes to: IREE would update any that nothing else uses."""
 
 from __future__ import annotations
 

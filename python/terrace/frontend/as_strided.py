@@ -58,7 +58,7 @@ def owner_of_memory(node: torch.fx.Node) -> torch.fx.Node:
 def memory_order(value: torch.Tensor) -> list[int] | None:
     """The axes of a tensor from the slowest to the fastest; None if its elements do not fill a piece of memory."""
     wide = [axis for axis, size in enumerate(value.shape) if not statically_known_true(size == 1)]
-    wide.sort(key=lambda axis: -optimization_hint(value.stride(axis)))
+    wide.sort(key=lambda axis: -optimization_hint(value.stride()[axis]))
     step: Size = 1
     for axis in reversed(wide):
         if not statically_known_true(value.stride(axis) == step):

@@ -258,7 +258,8 @@ def set_outputs(
 ) -> tuple[dict[int, int], dict[int, str]]:
     """Return the `mutated` values, each result that is no constant, once, and the values `written` to arguments.
 
-    The results that are repeated, and those that are arguments which are written to, are what it gives back. Results are counted as leaves of the model's output without its None.
+    The results that are repeated, and those that are arguments which are written to, are what it gives back. Results
+    are counted as leaves of the model's output without its None.
     """
     output = next(node for node in graph.nodes if node.op == "output")
     values = dict(zip((spec.arg.name for spec in non_constant_outputs(exported)), output_nodes(output), strict=False))

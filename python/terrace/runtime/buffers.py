@@ -73,7 +73,8 @@ def overlaps(left: range, right: range) -> bool:
 def import_array(device: Device, value: Array) -> Imported:
     """`value` as an IREE buffer view: its own memory if that is contiguous and aligned, else a copy.
 
-    Read-only memory is borrowed too: a program writes to no input, but returns new values. Any shape; empty and 0-d arrays are copied.
+    Read-only memory is borrowed too: a program writes to no input, but returns new values. Any shape; empty and 0-d
+    arrays are copied.
     """
     is_borrowable = value.flags.c_contiguous and value.nbytes > 0 and addresses_of(value).start % ALIGNMENT == 0
     if not is_borrowable:

@@ -36,7 +36,7 @@ def check_writable(
 def share_memory(left: Array, right: Array) -> bool:
     """Whether two arrays share an element; what takes long to find out is taken for granted."""
     try:
-        return np.shares_memory(left, right, max_work=1000)
+        return np.shares_memory(left, right, max_work=1000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
