@@ -356,7 +356,7 @@ def _to_numpy(value: Any, path: str) -> Array:
         raise InputError(f"{path}: expected a dense tensor, found {value.layout}; call .to_dense() on it")
     if value.is_neg() or value.is_conj():
         raise InputError(
-        raise InputError(f"{path}: expected a tensor on the CPU, found one on meta: pass one that has values")
+            f"{path}: expected a plain tensor, found a view with the negative or the conjugate bit; call .resolve_neg() "
             "and .resolve_conj() on it"
         )
     value = value.detach()
