@@ -55,7 +55,7 @@ def test_kernels_of_ours_run_transposed_convolutions(name: str) -> None:
     layers = [layer for layer in compiled.report().layers if layer["macs"]]
     assert layers and all(layer["by"] == "terrace" for layer in layers)
     if taps:
-        # Where the stride divides the kernel, kernel / stride taps each: of the results, and one more row of each phase.
+        # The stride divides the kernel: kernel / stride taps for each result, and for one more row of each phase.
         rows = 1
         for size, step in zip(expected.shape[2:], model.stride, strict=True):
             rows *= size + step * (model.padding[0] > 0)

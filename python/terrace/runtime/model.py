@@ -356,7 +356,7 @@ def _to_numpy(value: Any, path: str) -> Array:
         raise InputError(f"{path}: expected a dense tensor, found {value.layout}; call .to_dense() on it")
     if value.is_neg() or value.is_conj():
         raise InputError(
-            f"{path}: expected a plain tensor, found a view with the negative or the conjugate bit; call .resolve_neg() "
+            f"{path}: expected a plain tensor, found a view with the negative or conjugate bit; call .resolve_neg() "
             "and .resolve_conj() on it"
         )
     value = value.detach()
