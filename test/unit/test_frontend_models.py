@@ -106,6 +106,7 @@ WITHOUT_RANDOM_NUMBERS = {
     "native_dropout": lambda x: torch.native_dropout(x, 0.5, False),
     "native_dropout_of_nothing": lambda x: torch.native_dropout(x, 0.0, True),
     "rrelu": lambda x: F.rrelu(x, 0.1, 0.5, False),
+    "rrelu_of_its_own_slopes": nn.RReLU().eval(),
     "alpha_dropout": lambda x: F.alpha_dropout(x, 0.5, False),
 }
 

@@ -186,7 +186,12 @@ def native_dropout(value: torch.Tensor, p: float, train: bool | None) -> tuple[t
 
 
 def rrelu_with_noise(
-    value: torch.Tensor, noise: torch.Tensor, lower: float, upper: float, training: bool = False, generator: None = None
+    value: torch.Tensor,
+    noise: torch.Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The values with random slopes below 0, and the slopes; in evaluation the mean slope."""
     if not training:
