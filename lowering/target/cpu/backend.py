@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.lowering.schedule.schedule_kernels import ScheduleKernels
+from terrace.lowering.target.cpu.denormals import keep_denormals
 from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.passes import Pass, UpstreamPass
@@ -53,4 +54,5 @@ class CpuBackend:
             f"--iree-llvmcpu-target-cpu-features={features}",
             # PyTorch's float64 must not lose precision.
             "--iree-input-demote-f64-to-f32=false",
+            keep_denormals(),
         ]
