@@ -41,6 +41,13 @@ class ExpOp(Elementwise, name="exp", traits=[ext.Pure]):
     result: Result[Tensor]
 
 
+class Expm1Op(Elementwise, name="expm1", traits=[ext.Pure]):
+    """exp(x) - 1, to the last digits near 0."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
 class FloorOp(Elementwise, name="floor", traits=[ext.Pure]):
     """The largest integer that is at most x."""
 
@@ -72,6 +79,13 @@ class HardswishOp(Elementwise, name="hardswish", traits=[ext.Pure]):
 
 class LogOp(Elementwise, name="log", traits=[ext.Pure]):
     """The natural logarithm of x."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class Log1pOp(Elementwise, name="log1p", traits=[ext.Pure]):
+    """log(1 + x), to the last digits near 0."""
 
     input: Operand[Tensor]
     result: Result[Tensor]

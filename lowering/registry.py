@@ -26,6 +26,7 @@ PASSES: dict[str, str] = {
     "convert-loop-to-iree": "terrace.lowering.target.iree.convert_loop_to_iree:ConvertLoopToIree",
     "convert-torch-to-graph": "terrace.lowering.conversion.convert_torch_to_graph:ConvertTorchToGraph",
     "decompose-attention": "terrace.lowering.transforms.decompose_attention:DecomposeAttention",
+    "expand-math": "terrace.lowering.target.iree.expand_math:ExpandMath",
     "fold-batch-norm": "terrace.lowering.transforms.fold_batch_norm:FoldBatchNorm",
     "fuse-elementwise": "terrace.lowering.transforms.fuse_elementwise:FuseElementwise",
     "fuse-epilogue": "terrace.lowering.transforms.fuse_epilogue:FuseEpilogue",

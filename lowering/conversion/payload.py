@@ -100,6 +100,12 @@ def _gelu(attrs: Attributes, values: Values) -> ir.Value:
     return arith.mulf(half, arith.addf(inner, constant(x.type, 1.0)))
 
 
+def _erf(attrs: Attributes, values: Values) -> ir.Value:
+    # IREE's polynomial loses the sign of 0.
+    (x,) = values
+    return math.copysign(erf(x), x)
+
+
 def _pow(attrs: Attributes, values: Values) -> ir.Value:
     """C's pow. IREE expands powf as exp(y * log(x)), which is NaN for x < 0, 0^0 and 1^inf: those are mended here."""
     x, y = values
@@ -141,13 +147,15 @@ FLOAT: dict[str, Emitter] = {
     "ceil": _direct(math.ceil),
     "cos": _direct(math.cos),
     "div": _direct(arith.divf),
-    "erf": _direct(erf),
+    "erf": _erf,
     "exp": _direct(math.exp),
+    "expm1": _direct(math.expm1),
     "floor": _direct(math.floor),
     "gelu": _gelu,
     "hardsigmoid": _hardsigmoid,
     "hardswish": _hardswish,
     "log": _direct(math.log),
+    "log1p": _direct(math.log1p),
     "maximum": _direct(arith.maximumf),
     "minimum": _direct(arith.minimumf),
     "mul": _direct(arith.mulf),

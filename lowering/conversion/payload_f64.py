@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math as pymath
 from collections.abc import Callable
 
 from terrace.mlir import arith, ir, math
@@ -26,17 +27,32 @@ def tanh(x: ir.Value, constant: Constant) -> ir.Value:
 
 
 def erf(x: ir.Value, constant: Constant) -> ir.Value:
-    """1 - erfc(|x|), with the sign of x; the error is at most 4e-15."""
+    """Its Taylor series for |x| up to 1; beyond, 1 - erfc(|x|), with the sign of x. The error is at most 4e-15."""
     z = math.absf(x)
-    two = constant(x.type, 2.0)
+    is_small = arith.cmpf(arith.CmpFPredicate.OLT, z, constant(x.type, 1.0))
+    return arith.select(is_small, _series(x, constant), math.copysign(_tail(z, constant), x))
+
+
+def _series(x: ir.Value, constant: Constant) -> ir.Value:
+    """2 / sqrt(pi) * sum of (-1)^n x^(2n + 1) / (n! (2n + 1))."""
+    square = arith.mulf(x, x)
+    total = constant(x.type, 0.0)
+    for n in reversed(range(19)):
+        coefficient = (-1) ** n / (pymath.factorial(n) * (2 * n + 1))
+        total = math.fma(total, square, constant(x.type, coefficient * 2 / pymath.sqrt(pymath.pi)))
+    return arith.mulf(total, x)
+
+
+def _tail(z: ir.Value, constant: Constant) -> ir.Value:
+    two = constant(z.type, 2.0)
     t = arith.divf(two, arith.addf(z, two))
-    u = arith.subf(arith.mulf(t, two), constant(x.type, 1.0))
+    u = arith.subf(arith.mulf(t, two), constant(z.type, 1.0))
     # Clenshaw's recurrence.
     twice = arith.mulf(u, two)
-    last, before = constant(x.type, 0.0), constant(x.type, 0.0)
+    last, before = constant(z.type, 0.0), constant(z.type, 0.0)
     for coefficient in reversed(_ERFC[1:]):
-        next_ = arith.addf(arith.subf(arith.mulf(twice, last), before), constant(x.type, coefficient))
+        next_ = arith.addf(arith.subf(arith.mulf(twice, last), before), constant(z.type, coefficient))
         last, before = next_, last
-    series = arith.addf(arith.subf(arith.mulf(u, last), before), constant(x.type, _ERFC[0] / 2))
+    series = arith.addf(arith.subf(arith.mulf(u, last), before), constant(z.type, _ERFC[0] / 2))
     erfc = arith.mulf(t, math.exp(arith.subf(series, arith.mulf(z, z))))
-    return math.copysign(arith.subf(constant(x.type, 1.0), erfc), x)
+    return arith.subf(constant(z.type, 1.0), erfc)

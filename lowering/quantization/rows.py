@@ -85,7 +85,7 @@ def _affine_scale(factor: ir.Value, offset: ir.Value) -> ir.Value:
 
 FUNCTIONS = tuple(
     f"graph.{name}"
-    for name in ("cos", "erf", "exp", "gelu", "hardsigmoid", "hardswish", "sigmoid", "silu", "sin", "tanh")
+    for name in ("cos", "erf", "exp", "expm1", "gelu", "hardsigmoid", "hardswish", "sigmoid", "silu", "sin", "tanh")
 )
 """The functions of one number that change slowly enough for 256 values to say what they are."""
 

@@ -42,10 +42,12 @@ UNARY = {
     "cos": torch.cos,
     "erf": torch.erf,
     "exp": torch.exp,
+    "expm1": torch.expm1,
     "floor": torch.floor,
     "hardsigmoid": F.hardsigmoid,
     "hardswish": F.hardswish,
     "log": torch.log,
+    "log1p": torch.log1p,
     "neg": torch.neg,
     "relu": torch.relu,
     "rsqrt": torch.rsqrt,
@@ -59,7 +61,7 @@ UNARY = {
 
 @pytest.mark.parametrize("name", sorted(UNARY))
 def test_unary(name: str) -> None:
-    x = X if name in ("log", "rsqrt", "sqrt") else 4 * X - 4
+    x = X if name in ("log", "log1p", "rsqrt", "sqrt") else 4 * X - 4
     kind = "tensor<2x3x4xf64>"
     found = run(f'%result = "graph.{name}"(%x) : ({kind}) -> {kind}', kind, x=(x, kind))
     np.testing.assert_allclose(found, UNARY[name](torch.from_numpy(x)).numpy(), rtol=1e-14, atol=1e-15)

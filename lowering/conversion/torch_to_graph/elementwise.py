@@ -29,10 +29,12 @@ FLOAT_UNARY: dict[str, type[graph.TensorOp]] = {
     "torch.aten.cos": graph.CosOp,
     "torch.aten.erf": graph.ErfOp,
     "torch.aten.exp": graph.ExpOp,
+    "torch.aten.expm1": graph.Expm1Op,
     "torch.aten.floor": graph.FloorOp,
     "torch.aten.hardsigmoid": graph.HardsigmoidOp,
     "torch.aten.hardswish": graph.HardswishOp,
     "torch.aten.log": graph.LogOp,
+    "torch.aten.log1p": graph.Log1pOp,
     "torch.aten.rsqrt": graph.RsqrtOp,
     "torch.aten.sigmoid": graph.SigmoidOp,
     "torch.aten.silu": graph.SiluOp,
@@ -172,14 +174,13 @@ def build_leaky_relu(op: TorchOp) -> ir.Value | None:
 
 @converts("torch.aten.elu")
 def build_elu(op: TorchOp) -> ir.Value | None:
-    """scale * x where x > 0, else scale * alpha * (exp(input_scale * x) - 1)."""
+    """scale * x where x > 0, else scale * alpha * expm1(input_scale * x)."""
     alpha, scale, input_scale = (op.number(index) for index in (1, 2, 3))
     if alpha is None or scale is None or input_scale is None:
         return None
     value = op.tensor(0)
     element_type = element_type_of(value)
-    grown = graph.ExpOp.build(times(value, input_scale))
-    negative = times(graph.SubOp.build(grown, scalar(1, element_type)), alpha * scale)
+    negative = times(graph.Expm1Op.build(times(value, input_scale)), alpha * scale)
     positive = graph.CompareOp.build(value, scalar(0, element_type), predicate="gt")
     return graph.SelectOp.build(positive, times(value, scale), negative)
 

@@ -7,6 +7,7 @@ import dataclasses
 from terrace.lowering.schedule.schedule_kernels_for_gpu import ScheduleKernelsForGpu
 from terrace.lowering.target.gpu.lower_tiles_to_invocations import LowerTilesToInvocations
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
+from terrace.lowering.target.iree.expand_math import ExpandMath
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import GpuDescription, Target
 
@@ -36,7 +37,7 @@ class _IreeBackend(_GpuBackend):
         return []
 
     def lower(self) -> list[Pass]:
-        return [ConvertLoopToIree()]
+        return [ExpandMath(), ConvertLoopToIree()]
 
 
 class CudaBackend(_IreeBackend):
@@ -65,7 +66,7 @@ class VulkanBackend(_GpuBackend):
         ]
 
     def lower(self) -> list[Pass]:
-        return [*self.lower_kernels(), ConvertLoopToIree()]
+        return [*self.lower_kernels(), ExpandMath(), ConvertLoopToIree()]
 
     def lower_kernels(self) -> list[Pass]:
         """The part that is about kernels alone: to the code of one invocation."""

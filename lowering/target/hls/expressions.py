@@ -22,8 +22,8 @@ UNSIGNED = {"arith.divui": "/", "arith.remui": "%", "arith.shrui": ">>"}
 CALLS = {
     "arith.maximumf": "maximum", "arith.maxsi": "larger", "arith.minimumf": "minimum", "arith.minsi": "smaller",
     "math.absf": "op::fabs", "math.absi": "magnitude", "math.ceil": "op::ceil", "math.cos": "op::cos",
-    "math.erf": "op::erf",
-    "math.exp": "op::exp", "math.floor": "op::floor", "math.fma": "op::fma", "math.log": "op::log",
+    "math.erf": "op::erf", "math.exp": "op::exp", "math.expm1": "op::expm1", "math.floor": "op::floor",
+    "math.fma": "op::fma", "math.log": "op::log", "math.log1p": "op::log1p",
     "math.powf": "op::pow", "math.roundeven": "op::rint", "math.sin": "op::sin", "math.sqrt": "op::sqrt",
     "math.tanh": "op::tanh", "math.trunc": "op::trunc",
 }  # fmt: skip

@@ -53,6 +53,8 @@ func.func @unary(%x: tensor<?x4xf32>) {
   %3 = "graph.erf"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   // CHECK: "graph.exp"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   %4 = "graph.exp"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  // CHECK: "graph.expm1"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %expm1 = "graph.expm1"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   // CHECK: "graph.floor"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   %5 = "graph.floor"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   // CHECK: "graph.hardsigmoid"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
@@ -61,6 +63,8 @@ func.func @unary(%x: tensor<?x4xf32>) {
   %7 = "graph.hardswish"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   // CHECK: "graph.log"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   %8 = "graph.log"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  // CHECK: "graph.log1p"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %log1p = "graph.log1p"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   // CHECK: "graph.neg"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   %9 = "graph.neg"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   // CHECK: "graph.relu"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>

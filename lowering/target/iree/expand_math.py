@@ -1,0 +1,59 @@
+"""`expand-math`: functions of the math dialect that IREE computes badly, or not at all, become arithmetic.
+
+IREE's sin and cos reduce no range, its atan loses digits, its float64 has no sin, and expm1 is exp less 1. The pass runs
+where math ops are on scalars (in linalg) and on vectors of the machine: in kernels of ours and in what IREE compiles.
+exp, erf and tanh are IREE's own: good to a few units in the last place, and fast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from terrace.lowering.conversion.functions import exponential, inverse, logarithmic, trigonometric
+from terrace.lowering.conversion.functions.number import Number
+from terrace.lowering.conversion.payload_types import cast, is_float, scalar_type
+from terrace.mlir import ir, walk
+from terrace.passes import Pass
+
+FUNCTIONS: dict[str, Callable[..., Number]] = {
+    "math.acos": inverse.acos,
+    "math.acosh": logarithmic.acosh,
+    "math.asin": inverse.asin,
+    "math.asinh": logarithmic.asinh,
+    "math.atan": inverse.atan,
+    "math.atan2": inverse.atan2,
+    "math.atanh": logarithmic.atanh,
+    "math.cos": trigonometric.cos,
+    "math.cosh": exponential.cosh,
+    "math.exp2": exponential.exp2,
+    "math.expm1": exponential.expm1,
+    "math.log": logarithmic.log,
+    "math.log1p": logarithmic.log1p,
+    "math.log2": logarithmic.log2,
+    "math.sin": trigonometric.sin,
+    "math.sinh": exponential.sinh,
+    "math.tan": trigonometric.tan,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpandMath(Pass):
+    """Compute sin, atan2, log1p and the like by arithmetic on floats and their bits; f16 and bf16 in f32."""
+
+    name = "expand-math"
+
+    def run(self, module: ir.Operation) -> None:
+        for operation in walk(module):
+            if operation.name in FUNCTIONS and is_float(scalar_type(operation.results[0].type)):
+                self._expand(operation)
+
+    @staticmethod
+    def _expand(operation: ir.Operation) -> None:
+        element = scalar_type(operation.results[0].type)
+        wide = element if element.width >= 32 else ir.F32Type.get()
+        with ir.InsertionPoint(operation), operation.location:
+            operands = [Number(cast(operand, wide)) for operand in operation.operands]
+            result = cast(FUNCTIONS[operation.name](*operands).value, element)
+        operation.results[0].replace_all_uses_with(result)
+        operation.erase()
