@@ -20,7 +20,8 @@ from terrace.mlir import func, ir, walk
 FLOAT_CYCLES = {
     "arith.addf": 4, "arith.cmpf": 1, "arith.divf": 12, "arith.maximumf": 1, "arith.minimumf": 1, "arith.mulf": 3,
     "arith.subf": 4, "math.cos": 25, "math.erf": 30, "math.exp": 15, "math.expm1": 20,
-    "math.fma": 7, "math.log": 15, "math.log1p": 20, "math.powf": 40, "math.rsqrt": 24, "math.sin": 25, "math.sqrt": 12, "math.tanh": 30,
+    "math.fma": 7, "math.log": 15, "math.log1p": 20, "math.powf": 40,
+    "math.rsqrt": 24, "math.sin": 25, "math.sqrt": 12, "math.tanh": 30,
 }  # fmt: skip
 """Cycles of float32 operators at 200 MHz, about those of AMD's floating-point operators; functions are guesses."""
 
