@@ -12,6 +12,7 @@ from typing import Any
 
 from terrace.lowering.schedule.conv2d import ASSUMED_SIZE as ASSUMED_IMAGE
 from terrace.lowering.schedule.conv2d import WEIGHT_PERMUTATION, ConvShape
+from terrace.lowering.schedule.parallel import sum_block
 from terrace.lowering.schedule.schedule import IterationSpace, Layout, Padding, Schedule
 from terrace.mlir import DYNAMIC
 from terrace.target import GpuDescription
@@ -126,7 +127,8 @@ def schedule_row_reduction(space: IterationSpace, arguments: int, gpu: GpuDescri
     rows, columns = space.sizes
     limit = ELEMENTS * gpu.workgroup_size
     tile = gpu.workgroup_size if columns == DYNAMIC else max(1, min(columns, limit))
-    return Schedule({"n": tile}, {"m": _block(1, rows)}, ("m",), (None,) * arguments)
+    blocks = {"m": _block(1, rows), "n": sum_block(columns, tile)}
+    return Schedule({"n": tile}, blocks, ("m",), (None,) * arguments)
 
 
 def _block(tile: int, size: int) -> int:

@@ -1,12 +1,18 @@
-"""How work is divided among workgroups. Pure functions of sizes and hardware."""
+"""How work is divided: among workgroups, and sums into parts. Pure functions of sizes and hardware."""
 
 from __future__ import annotations
+
+from terrace.mlir import DYNAMIC
 
 WORKGROUPS_PER_WORKER = 4
 """More workgroups than workers, so that a worker that is late costs a part of its share only."""
 
 MINIMUM_WORK = 1 << 18
 """Multiply-adds (or bytes, for elementwise) below which a workgroup is not worth its dispatch."""
+
+
+SUM_STEPS = 16
+"""How many terms are added up before their sum joins the whole one: so few that rounding loses a digit or less."""
 
 
 def wanted_workgroups(work: int, workers: int) -> int:
@@ -22,3 +28,9 @@ def block_size(size: int, tile: int, parts: int) -> int:
     if parts <= 1 or tiles <= 1:
         return 0
     return -(-tiles // min(parts, tiles)) * tile
+
+
+def sum_block(size: int, step: int, inner: int = 1) -> int:
+    """How many of `size` elements to add up at a time, in steps of so many; 0 if all. Each adds `inner` terms."""
+    block = max(1, SUM_STEPS // inner) * step
+    return block if size == DYNAMIC or size > block else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrace.lowering.schedule.parallel import block_size, wanted_workgroups
+from terrace.lowering.schedule.parallel import block_size, sum_block, wanted_workgroups
 from terrace.lowering.schedule.schedule import IterationSpace, Schedule
 from terrace.mlir import DYNAMIC
 from terrace.target import CpuDescription
@@ -16,7 +16,7 @@ OPERATIONS = 32
 
 
 def schedule_row_reduction(space: IterationSpace, arguments: int, cpu: CpuDescription) -> Schedule:
-    """Several vectors along a row; blocks of rows for the workgroups."""
+    """Several vectors along a row, long ones in parts; blocks of rows for the workgroups."""
     rows, columns = (ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes)
     tile = UNROLL * cpu.lanes
     if space.size("n") == DYNAMIC:
@@ -25,4 +25,5 @@ def schedule_row_reduction(space: IterationSpace, arguments: int, cpu: CpuDescri
         tile = columns
     block = block_size(rows, 1, wanted_workgroups(OPERATIONS * rows * columns, cpu.workers))
     blocks = {"m": block} if block else {}
-    return Schedule({"n": tile}, blocks, tuple(blocks), (None,) * arguments)
+    parallel, part = tuple(blocks), sum_block(space.size("n"), tile)
+    return Schedule({"n": tile}, blocks | ({"n": part} if part else {}), parallel, (None,) * arguments)

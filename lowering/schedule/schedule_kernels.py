@@ -83,7 +83,7 @@ def choose_schedule(kernel: Unscheduled, cpu: CpuDescription) -> Schedule:
         return schedule_row_reduction(space, len(constant), cpu)
     attrs = attributes_of(kernel.root)
     if kernel.generator == "reduce":
-        return schedule_reduce(space, attrs.kind == "prod", len(constant), cpu)
+        return schedule_reduce(space, attrs.kind, len(constant), cpu)
     if kernel.generator == "pool2d":
         return schedule_pool2d(space, attrs, len(constant), cpu)
     if kernel.generator == "matmul":

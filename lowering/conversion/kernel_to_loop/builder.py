@@ -135,12 +135,23 @@ class LoopBuilder:
         body: Callable[[Index, ir.Value], ir.Value],
     ) -> ir.Value:
         """A sequential loop that carries one value; no loop is made when it runs exactly once."""
+        return self.reduce_all(lower, upper, step, [initial], lambda index, values: [body(index, *values)])[0]
+
+    def reduce_all(
+        self,
+        lower: Index,
+        upper: Index,
+        step: int,
+        initial: list[ir.Value],
+        body: Callable[[Index, list[ir.Value]], list[ir.Value]],
+    ) -> list[ir.Value]:
+        """A sequential loop that carries several values; no loop is made when it runs exactly once."""
         if isinstance(lower, int) and isinstance(upper, int) and lower < upper <= lower + step:
             return body(lower, initial)
-        operation = scf.ForOp(self.value(lower), self.value(upper), self.value(step), [initial])
+        operation = scf.ForOp(self.value(lower), self.value(upper), self.value(step), initial)
         with ir.InsertionPoint(operation.body):
-            scf.YieldOp([body(operation.induction_variable, operation.inner_iter_args[0])])
-        return operation.results[0]
+            scf.YieldOp(body(operation.induction_variable, list(operation.inner_iter_args)))
+        return list(operation.results)
 
     @contextlib.contextmanager
     def when(self, condition: ir.Value) -> Iterator[None]:

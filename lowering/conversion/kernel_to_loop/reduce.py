@@ -13,6 +13,7 @@ from typing import TypeAlias
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.conversion.kernel_to_loop.summation import sum_in_blocks
 from terrace.lowering.conversion.payload_types import cast, combine, constant, is_float, neutral, scalar_type
 from terrace.mlir import arith, ir
 
@@ -36,9 +37,23 @@ class _Reduce:
         self.kept = [axis for axis in range(len(names)) if axis not in self.reduced]
         self.last = len(names) - 1
         self.tile = kernel.schedule.tile(names[-1])
-        kernel.check_schedule(tiled=names[-1:], blocked=[names[axis] for axis in self.kept])
+        kernel.check_schedule(tiled=names[-1:], blocked=names)
+        for axis in self.reduced:
+            self._check_block(axis)
         if self.kind == "prod" and self.last in self.reduced and self.tile != 1:
             raise kernel.refuse(f"tile size of '{names[-1]}' must be 1 in a product along it")
+
+    def _check_block(self, axis: int) -> None:
+        """The block of a dimension that is reduced: how much of it is added up before it joins the whole sum."""
+        block, step = self.block(axis), self.tile if axis == self.last else 1
+        name = self.kernel.space.names[axis]
+        if block and self.kind != "sum":
+            raise self.kernel.refuse(f"block size of '{name}' must be 0, as only sums are made in blocks")
+        if block % step:
+            raise self.kernel.refuse(f"block size of '{name}' must be a multiple of its tile size, {step}")
+
+    def block(self, axis: int) -> int:
+        return self.kernel.schedule.block(self.kernel.space.names[axis])
 
     def emit(self) -> None:
         """Loops over what stays, in order of the dimensions."""
@@ -76,6 +91,7 @@ class _Reduce:
     ) -> ir.Value:
         """The tiles that `element` gives at each index of the reduced `axes`, combined."""
         shape = [size for _, size, _ in spans.values()]
+        nothing = self.b.splat(shape, self.element_type, neutral(self.kind, self.element_type))
 
         def loops(remaining: Sequence[int], spans: dict[int, Span], total: ir.Value) -> ir.Value:
             if not remaining:
@@ -83,11 +99,16 @@ class _Reduce:
             axis, *inner = remaining
             step = spans[axis][1]
             upper = self.full() if axis == self.last else self.sizes[axis]
-            return self.b.reduce(
-                0, upper, step, total, lambda at, carried: loops(inner, {**spans, axis: (at, step, None)}, carried)
-            )
+            block = self.block(axis)
 
-        return loops(axes, spans, self.b.splat(shape, self.element_type, neutral(self.kind, self.element_type)))
+            def body(at: Index, totals: list[ir.Value]) -> list[ir.Value]:
+                return [loops(inner, {**spans, axis: (at, step, None)}, *totals)]
+
+            if not block or (isinstance(upper, int) and upper <= block):
+                return self.b.reduce_all(0, upper, step, [total], body)[0]
+            return combine(self.kind, total, sum_in_blocks(self.b, upper, step, block, [nothing], body)[0])
+
+        return loops(axes, spans, nothing)
 
     def full(self) -> Index:
         """How many elements of a row its full tiles cover."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, load_operand, store_results
+from terrace.lowering.conversion.kernel_to_loop.summation import sum_in_blocks
 from terrace.lowering.conversion.payload_types import combine, neutral
 from terrace.mlir import arith, ir
 
@@ -22,7 +23,9 @@ class Row:
         self.root = kernel.root
         self.element_type = element_type_of(self.root.results[0])
         self.length = b.size(kernel.results_memory[0], 1)
-        self.tile = kernel.schedule.tile("n")
+        self.tile, self.block = kernel.schedule.tile("n"), kernel.schedule.block("n")
+        if self.block % self.tile:
+            raise kernel.refuse(f"block size of 'n' must be a multiple of its tile size, {self.tile}")
 
     def place(self, column: Index, size: int, valid: Index | None) -> TilePlace:
         return TilePlace((self.row, column), (0, 1), (1, size), (None, valid))
@@ -37,23 +40,30 @@ class Row:
 
     def fold(self, kind: str, element: Element, type_: ir.Type | None = None) -> ir.Value:
         """The row reduced by `kind`, as a tile [1, 1]; `type_` is that of `element`, the result's unless given."""
+        return self.fold_all(kind, [element], type_)[0]
+
+    def fold_all(self, kind: str, elements: Sequence[Element], type_: ir.Type | None = None) -> list[ir.Value]:
+        """As `fold`, of several elements in one pass over the row. Sums are in blocks if the schedule says so."""
         type_ = type_ or self.element_type
         b, tile = self.b, self.tile
         remainder = b.mod(self.length, tile)
         full = b.sub(self.length, remainder)
-        result = self.number(neutral(kind, type_), type_)
+        results = [self.number(neutral(kind, type_), type_)] * len(elements)
         if not (isinstance(full, int) and full == 0):
 
-            def body(column: Index, total: ir.Value) -> ir.Value:
-                return combine(kind, total, element(self.load(0, self.place(column, tile, None))))
+            def body(column: Index, totals: list[ir.Value]) -> list[ir.Value]:
+                x = self.load(0, self.place(column, tile, None))
+                return [combine(kind, total, element(x)) for total, element in zip(totals, elements, strict=True)]
 
-            total = b.reduce(0, full, tile, b.splat([1, tile], type_, neutral(kind, type_)), body)
-            result = b.reduce_tile(total, kind)
+            initial = [b.splat([1, tile], type_, neutral(kind, type_))] * len(elements)
+            block = self.block if kind == "sum" else 0
+            results = [b.reduce_tile(total, kind) for total in sum_in_blocks(b, full, tile, block, initial, body)]
         if isinstance(remainder, int) and remainder == 0:
-            return result
+            return results
         size, valid = (remainder, None) if isinstance(remainder, int) else (tile, remainder)
-        tail = element(self.load(0, self.place(full, size, valid)))
-        return combine(kind, result, b.reduce_tile(tail, kind, [None, valid]))
+        x = self.load(0, self.place(full, size, valid))
+        tails = [b.reduce_tile(element(x), kind, [None, valid]) for element in elements]
+        return [combine(kind, result, tail) for result, tail in zip(results, tails, strict=True)]
 
     def finish(self, element: Callable[[ir.Value, TilePlace], ir.Value]) -> None:
         """Compute the result from each tile of the input, run the epilogue, and store it."""

@@ -26,10 +26,10 @@ def _softmax(row: Row) -> None:
     row.finish(lambda x, place: arith.mulf(shifted(x), row.repeat(scale, x)))
 
 
-def _reciprocal_deviation(row: Row, squares: ir.Value) -> ir.Value:
-    """1 / sqrt(mean + epsilon) of a sum of squares."""
+def _reciprocal_deviation(row: Row, variance: ir.Value) -> ir.Value:
+    """1 / sqrt(variance + epsilon)."""
     epsilon = row.number(attributes_of(row.root).epsilon)
-    root = math.sqrt(arith.addf(row.mean(squares), epsilon))
+    root = math.sqrt(arith.addf(variance, epsilon))
     return arith.divf(row.number(1.0), root)
 
 
@@ -39,21 +39,25 @@ def _layer_norm(row: Row) -> None:
     def centred(x: ir.Value) -> ir.Value:
         return arith.subf(x, row.repeat(mean, x))
 
-    # Two passes: the mean of squares less the square of the mean loses all digits where the mean is large.
+    # Two passes: the mean of squares less the square of the mean loses all digits where the mean is large. There the
+    # mean is rounded to few digits below the deviation, too: the second pass finds what it is off by.
     def squared(x: ir.Value) -> ir.Value:
         return arith.mulf(centred(x), centred(x))
 
-    scale = _reciprocal_deviation(row, row.fold("sum", squared))
+    distance, squares = row.fold_all("sum", [centred, squared])
+    distance = row.mean(distance)
+    variance = arith.subf(row.mean(squares), arith.mulf(distance, distance))
+    scale = _reciprocal_deviation(row, arith.maximumf(variance, row.number(0.0)))
 
     def result(x: ir.Value, place: TilePlace) -> ir.Value:
-        normal = arith.mulf(centred(x), row.repeat(scale, x))
+        normal = arith.mulf(arith.subf(centred(x), row.repeat(distance, x)), row.repeat(scale, x))
         return arith.addf(arith.mulf(normal, row.load(1, place)), row.load(2, place))
 
     row.finish(result)
 
 
 def _rms_norm(row: Row) -> None:
-    scale = _reciprocal_deviation(row, row.fold("sum", lambda x: arith.mulf(x, x)))
+    scale = _reciprocal_deviation(row, row.mean(row.fold("sum", lambda x: arith.mulf(x, x))))
     row.finish(lambda x, place: arith.mulf(arith.mulf(x, row.repeat(scale, x)), row.load(1, place)))
 
 
@@ -72,6 +76,6 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     if emit_row is None:
         raise kernel.refuse(f"row_reduction has no form of {kernel.root.name}; it has {', '.join(_ROOTS)}")
     rows, block = b.size(kernel.results_memory[0], 0), kernel.schedule.block("m")
-    kernel.check_schedule(tiled=("n",), blocked=("m",))
+    kernel.check_schedule(tiled=("n",), blocked=("m", "n"))
     with workgroups(b, kernel, {"m": rows}) as start, b.for_block(start.get("m", 0), block, rows) as row:
         emit_row(Row(b, kernel, row))

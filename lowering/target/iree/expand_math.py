@@ -1,7 +1,7 @@
 """`expand-math`: functions of the math dialect that IREE computes badly, or not at all, become arithmetic.
 
 IREE's sin and cos reduce no range, its atan loses digits, its float64 has no sin, and expm1 is exp less 1. The pass
-runs where math ops are on scalars (in linalg) and on vectors of the machine: in kernels of ours and in what IREE compiles.
+runs where math ops are on scalars (in linalg) and on vectors of the machine: in our kernels and in what IREE compiles.
 exp, erf and tanh are IREE's own: good to a few units in the last place, and fast.
 """
 
