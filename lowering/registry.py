@@ -46,6 +46,7 @@ PASSES: dict[str, str] = {
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",
     "verify-level": "terrace.lowering.transforms.verify_level:VerifyLevel",
+    "widen-sums": "terrace.lowering.target.cpu.widen_sums:WidenSums",
 }
 
 

@@ -65,7 +65,7 @@ class Group:
         """Why a target whose kernels compute with these element types takes no such group, or None."""
         for value in [*self.inputs, *(op.results[0] for op in self.operations)]:
             if isinstance(value.type, ir.IndexType):
-                continue  # a size
+                continue  # a size, which `refusal` names
             name = str(element_type_of(value))
             if name in KERNEL_TYPES and name not in allowed:
                 return f"the target's kernels do not compute with {name}"

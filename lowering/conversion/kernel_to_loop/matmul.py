@@ -1,9 +1,10 @@
 """The generator of `graph.matmul` and `graph.batch_matmul` with their epilogues.
 
 A workgroup takes a block of rows and columns (of one batch). It walks over panels of columns as wide as a tile; for
-each panel and each tile of rows it keeps the tile in registers while it runs over all of k, applies the epilogue and
-stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or `staged` says so, else in place. Where
-k has a block size, both operands pass through local memory in blocks of k, one tile of the result at a time.
+each panel and each tile of rows it keeps the tile in registers while it runs over k, chunk by chunk, applies the
+epilogue and stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or `staged` says so, else in
+place. Where k has a block size, both operands pass through local memory in blocks of k, one tile of the result at a
+time.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from typing import TypeAlias
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.conversion.payload_types import is_float
 from terrace.lowering.schedule.schedule import Layout
-from terrace.mlir import ir
+from terrace.mlir import arith, ir
 
 Load: TypeAlias = Callable[[Index, int], ir.Value]
 """Called with an offset and a size along k, gives a tile of an operand."""
+
+CHUNK = 512
+"""How many terms of a product are added up before their sum joins the whole one."""
 
 Span: TypeAlias = tuple[Index, int, Index | None]
 
@@ -191,13 +196,36 @@ def _one_tile(
     def load_rhs(at: Index, size: int) -> ir.Value:
         return operands.rhs.load(b, at, j, size, n, n_valid)
 
-    tile = b.splat([m, n], element_type, 0.0)
-    if operands.local is None:
-        tile = _contract(b, k, depth, tile, load_lhs, load_rhs)
-    else:
-        tile = _contract_blocks(b, kernel, operands.local, k, tile, load_lhs, load_rhs)
+    def part(start: Index, size: Index) -> ir.Value:
+        zero = b.splat([m, n], element_type, 0.0)
+        loads: tuple[Load, Load] = (
+            lambda at, count: load_lhs(b.add(start, at), count),
+            lambda at, count: load_rhs(b.add(start, at), count),
+        )
+        if operands.local is None:
+            return _contract(b, size, depth, zero, *loads)
+        return _contract_blocks(b, kernel, operands.local, size, zero, *loads)
+
+    tile = _in_chunks(b, k, part) if is_float(element_type) else part(0, k)
     place = TilePlace((*lead, i, j), (rank, rank + 1), (m, n), (m_valid, n_valid))
     store_results(b, kernel, {kernel.root.results[0]: tile}, place)
+
+
+def _in_chunks(b: LoopBuilder, k: Index, part: Callable[[Index, Index], ir.Value]) -> ir.Value:
+    """The sum of `part(start, size)` over chunks of k, of a size that no schedule changes.
+
+    One long sum would lose digits: each of its terms is rounded to the last place of all that came before.
+    """
+    if isinstance(k, int) and k <= CHUNK:
+        return part(0, k)
+    rest = k % CHUNK if isinstance(k, int) else 0
+    full = b.sub(k, rest)
+
+    def chunk(start: Index) -> ir.Value:
+        return part(start, CHUNK if isinstance(k, int) else b.min(CHUNK, b.sub(k, start)))
+
+    total = b.reduce(CHUNK, full, CHUNK, chunk(0), lambda start, total: arith.addf(total, chunk(start)))
+    return arith.addf(total, part(full, rest)) if rest else total
 
 
 def _along(

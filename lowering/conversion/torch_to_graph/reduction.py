@@ -122,6 +122,25 @@ BUILDERS.update(
 )
 
 
+@converts("torch.aten.linalg_vector_norm")
+def build_vector_norm(op: TorchOp) -> ir.Value | None:
+    """The norms of order 2, 1, infinity and -infinity, in float32 or wider; torch-mlir makes others by powers."""
+    order, element_type = op.number(1), op.result_element_type
+    axes = [] if op.is_none(2) else op.integers(2)
+    if order not in _NORMS or axes is None or not is_float(element_type) or not shape_of(op.tensor(0)):
+        return None
+    value = cast(op.tensor(0), element_type if element_type.width >= 32 else ir.F32Type.get())
+    rank = len(shape_of(value))
+    ascending = sorted({axis % rank for axis in axes}) or list(range(rank))
+    size = graph.MulOp.build(value, value) if order == 2 else graph.AbsOp.build(value)
+    total = graph.ReduceOp.build(size, kind=_NORMS[order], axes=ascending, keepdims=op.flag(3))
+    return cast(graph.SqrtOp.build(total) if order == 2 else total, element_type)
+
+
+_NORMS = {1: "sum", 2: "sum", math.inf: "max", -math.inf: "min"}
+"""How the sizes of the elements, or for order 2 their squares, are combined."""
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Pools
 # ---------------------------------------------------------------------------------------------------------------------

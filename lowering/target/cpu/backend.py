@@ -7,6 +7,7 @@ import dataclasses
 from terrace.lowering.schedule.schedule_kernels import ScheduleKernels
 from terrace.lowering.target.cpu.denormals import keep_denormals
 from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
+from terrace.lowering.target.cpu.widen_sums import WidenSums
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
 from terrace.passes import Pass, UpstreamPass
@@ -43,6 +44,7 @@ class CpuBackend:
             # Thousands of constants and address computations of unrolled tiles repeat.
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),
+            WidenSums(),
             ExpandMath(),
             ConvertLoopToIree(),
         ]

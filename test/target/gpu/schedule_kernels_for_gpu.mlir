@@ -7,7 +7,7 @@
 
 // 256 invocations. A workgroup has a row, of an unknown number of them several. Scheduling again changes nothing.
 // CHECK-LABEL: func.func private @softmax_dxd
-// CHECK:         block_sizes = array<i64: 16, 0>{{.*}} parallel = ["m"]{{.*}} tile_sizes = array<i64: 1, 256>
+// CHECK:         block_sizes = array<i64: 16, 4096>{{.*}} parallel = ["m"]{{.*}} tile_sizes = array<i64: 1, 256>
 // CHECK-LABEL: func.func private @softmax_128x3072
 // CHECK:         block_sizes = array<i64: 1, 0>{{.*}} parallel = ["m"]{{.*}} tile_sizes = array<i64: 1, 1024>
 // CHECK-LABEL: func.func private @relu_393216
