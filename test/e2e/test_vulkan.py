@@ -28,6 +28,23 @@ except TargetError as error:
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"REQUIRES: vulkan ({MISSING})")
 
 
+class Functions(nn.Module):
+    functions = (torch.sin, torch.cos, torch.tan, torch.expm1, torch.log1p, torch.log, torch.atan, nn.functional.elu)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [function(x) for function in self.functions]
+
+
+def test_functions_of_large_and_small_numbers() -> None:
+    """Compilers of drivers reorder sums: what they must not lose is not made of them."""
+    x = torch.cat([torch.linspace(-9, 9, 91), torch.tensor([1e-9, -1e-9, 1e-4, 1e7, -1e30, 3e38, 88.0, torch.inf])])
+    for found, function in zip(
+        terrace.compile(Functions(), (x,), target="vulkan")(x), Functions.functions, strict=True
+    ):
+        want = function(x.double()).float()
+        np.testing.assert_allclose(found.numpy(), want.numpy(), rtol=1e-6, atol=1e-12, err_msg=function.__name__)
+
+
 def _encoder() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """Two layers of a transformer's encoder; its sizes are multiples of tiles, whose code is the shortest."""
     torch.manual_seed(0)

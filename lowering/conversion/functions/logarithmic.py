@@ -10,11 +10,14 @@ from terrace.mlir import arith
 
 
 def log(x: Number) -> Number:
-    exponent, f = _split(x)
-    high, low = parts(x, log_of_two(), spare=12)
+    return _at_the_edges(x, _log_of_product(*_split(x)))
+
+
+def _log_of_product(exponent: Number, f: Number) -> Number:
+    """log(2^exponent * (1 + f))."""
+    high, low = parts(f, log_of_two(), spare=12)
     half, rest = _log1p_parts(f)
-    result = exponent.times_plus(high, f - (half - exponent.times_plus(low, rest)))
-    return _at_the_edges(x, result)
+    return exponent.times_plus(high, f - (half - exponent.times_plus(low, rest)))
 
 
 def log2(x: Number) -> Number:
@@ -27,12 +30,14 @@ def log2(x: Number) -> Number:
 
 
 def log1p(x: Number) -> Number:
-    """log(u) of u = 1 + x, and what was lost in u."""
+    """log(u) of u = 1 + x, and what was lost in u; near 0, where that is all there is, without u."""
+    is_small = abs(x) < 0.25
     u = x + 1.0
     lost = choose(x > 1.0, 1.0 - (u - x), x - (u - 1.0))
-    main = log(u)
-    is_edge = arith.ori(u.equals(0.0), u.equals(pymath.inf))
-    return choose(is_edge, main, main + lost / u).with_sign_of(x)
+    exponent, f = _split(u)
+    main = _log_of_product(choose(is_small, exponent.of(0.0), exponent), choose(is_small, x, f))
+    result = choose(is_small, main, _at_the_edges(u, main + lost / u))
+    return result.with_sign_of(x)
 
 
 def asinh(x: Number) -> Number:

@@ -119,9 +119,11 @@ class Number:
         return arith.fptosi(with_element(self.value.type, integer), self.value)
 
     def rounded(self) -> Number:
-        """The nearest integer, of a number below 2^20: what is added leaves no bits for a fraction."""
-        shift = 1.5 * 2.0**self.format.fraction
-        return (self + shift) - shift
+        """The nearest integer, of a number below 2^20.
+
+        Not by adding and subtracting a large number: compilers of GPU drivers take that for nothing.
+        """
+        return Number(math.floor((self + 0.5).value))
 
     def polynomial(self, coefficients: Sequence[Fraction | float]) -> Number:
         """The polynomial of these coefficients, the constant one first."""

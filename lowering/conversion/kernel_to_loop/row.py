@@ -14,6 +14,9 @@ from terrace.mlir import arith, ir
 Element = Callable[[ir.Value], ir.Value]
 """What of each element of the input is reduced, as a function on tiles."""
 
+Step = Callable[[ir.Value, ir.Value], ir.Value]
+"""A total and a tile of the input that joins it, as a function on tiles."""
+
 
 class Row:
     """Row `row` of the kernel's input, and passes over it."""
@@ -26,6 +29,11 @@ class Row:
         self.tile, self.block = kernel.schedule.tile("n"), kernel.schedule.block("n")
         if self.block % self.tile:
             raise kernel.refuse(f"block size of 'n' must be a multiple of its tile size, {self.tile}")
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its sums are made in blocks."""
+        return self.block != 0 and not (isinstance(self.length, int) and self.length <= self.block)
 
     def place(self, column: Index, size: int, valid: Index | None) -> TilePlace:
         return TilePlace((self.row, column), (0, 1), (1, size), (None, valid))
@@ -40,29 +48,30 @@ class Row:
 
     def fold(self, kind: str, element: Element, type_: ir.Type | None = None) -> ir.Value:
         """The row reduced by `kind`, as a tile [1, 1]; `type_` is that of `element`, the result's unless given."""
-        return self.fold_all(kind, [element], type_)[0]
+        return self.fold_all(kind, [lambda total, x: combine(kind, total, element(x))], type_)[0]
 
-    def fold_all(self, kind: str, elements: Sequence[Element], type_: ir.Type | None = None) -> list[ir.Value]:
-        """As `fold`, of several elements in one pass over the row. Sums are in blocks if the schedule says so."""
+    def fold_all(self, kind: str, steps: Sequence[Step], type_: ir.Type | None = None) -> list[ir.Value]:
+        """As `fold`, several in one pass over the row. Sums are in blocks if the schedule says so."""
         type_ = type_ or self.element_type
         b, tile = self.b, self.tile
         remainder = b.mod(self.length, tile)
         full = b.sub(self.length, remainder)
-        results = [self.number(neutral(kind, type_), type_)] * len(elements)
+        results = [self.number(neutral(kind, type_), type_)] * len(steps)
         if not (isinstance(full, int) and full == 0):
 
             def body(column: Index, totals: list[ir.Value]) -> list[ir.Value]:
                 x = self.load(0, self.place(column, tile, None))
-                return [combine(kind, total, element(x)) for total, element in zip(totals, elements, strict=True)]
+                return [step(total, x) for total, step in zip(totals, steps, strict=True)]
 
-            initial = [b.splat([1, tile], type_, neutral(kind, type_))] * len(elements)
+            initial = [b.splat([1, tile], type_, neutral(kind, type_))] * len(steps)
             block = self.block if kind == "sum" else 0
             results = [b.reduce_tile(total, kind) for total in sum_in_blocks(b, full, tile, block, initial, body)]
         if isinstance(remainder, int) and remainder == 0:
             return results
         size, valid = (remainder, None) if isinstance(remainder, int) else (tile, remainder)
         x = self.load(0, self.place(full, size, valid))
-        tails = [b.reduce_tile(element(x), kind, [None, valid]) for element in elements]
+        nothing = b.splat([1, size], type_, neutral(kind, type_))
+        tails = [b.reduce_tile(step(nothing, x), kind, [None, valid]) for step in steps]
         return [combine(kind, result, tail) for result, tail in zip(results, tails, strict=True)]
 
     def finish(self, element: Callable[[ir.Value, TilePlace], ir.Value]) -> None:

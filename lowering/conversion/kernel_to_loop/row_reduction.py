@@ -39,18 +39,24 @@ def _layer_norm(row: Row) -> None:
     def centred(x: ir.Value) -> ir.Value:
         return arith.subf(x, row.repeat(mean, x))
 
-    # Two passes: the mean of squares less the square of the mean loses all digits where the mean is large. There the
-    # mean is rounded to few digits below the deviation, too: the second pass finds what it is off by.
-    def squared(x: ir.Value) -> ir.Value:
-        return arith.mulf(centred(x), centred(x))
+    # Two passes: the mean of squares less the square of the mean loses all digits where the mean is large.
+    def squares(total: ir.Value, x: ir.Value) -> ir.Value:
+        return math.fma(centred(x), centred(x), total)
 
-    distance, squares = row.fold_all("sum", [centred, squared])
-    distance = row.mean(distance)
-    variance = arith.subf(row.mean(squares), arith.mulf(distance, distance))
-    scale = _reciprocal_deviation(row, arith.maximumf(variance, row.number(0.0)))
+    if row.is_long:
+        # The sum of a long row rounds its mean to few digits below the deviation: here is what it is off by.
+        total, distance = row.fold_all("sum", [squares, lambda total, x: arith.addf(total, centred(x))])
+        distance = row.mean(distance)
+        variance = arith.subf(row.mean(total), arith.mulf(distance, distance))
+        scale = _reciprocal_deviation(row, arith.maximumf(variance, row.number(0.0)))
+        shift = arith.negf(arith.mulf(distance, scale))
+    else:
+        scale = _reciprocal_deviation(row, row.mean(*row.fold_all("sum", [squares])))
+        shift = row.number(0.0)
 
     def result(x: ir.Value, place: TilePlace) -> ir.Value:
-        normal = arith.mulf(arith.subf(centred(x), row.repeat(distance, x)), row.repeat(scale, x))
+        distance, factor = centred(x), row.repeat(scale, x)
+        normal = math.fma(distance, factor, row.repeat(shift, x)) if row.is_long else arith.mulf(distance, factor)
         return arith.addf(arith.mulf(normal, row.load(1, place)), row.load(2, place))
 
     row.finish(result)
