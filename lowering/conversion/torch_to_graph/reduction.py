@@ -70,17 +70,17 @@ def build_prod(op: TorchOp) -> ir.Value | None:
 
 @converts("torch.aten.linalg_vector_norm")
 def build_vector_norm(op: TorchOp) -> ir.Value | None:
-    """Norms of the orders 1, 2, and plus and minus infinity."""
+    """Norms of the orders 1, 2, and plus and minus infinity; of half precision in float32."""
     order, axes, element_type = op.number(1), [] if op.is_none(2) else op.integers(2), op.result_element_type
     value = op.tensor(0)
-    if axes is None or not is_float(element_type_of(value)) or str(element_type) not in ("f32", "f64"):
+    if axes is None or not is_float(element_type_of(value)) or not is_float(element_type):
         return None
-    value = cast(value, element_type)
+    value = cast(value, element_type if element_type.width >= 32 else ir.F32Type.get())
     if order == 2:
         total = reduced(graph.MulOp.build(value, value), "sum", axes, op.flag(3))
-        return graph.SqrtOp.build(total)
+        return cast(graph.SqrtOp.build(total), element_type)
     kind = {1: "sum", math.inf: "max", -math.inf: "min"}.get(order) if order is not None else None
-    return None if kind is None else reduced(graph.AbsOp.build(value), kind, axes, op.flag(3))
+    return None if kind is None else cast(reduced(graph.AbsOp.build(value), kind, axes, op.flag(3)), element_type)
 
 
 def truth(kind: str) -> Builder:
@@ -120,25 +120,6 @@ BUILDERS.update(
         "torch.aten.amin": partial_reduction("min"),
     }
 )
-
-
-@converts("torch.aten.linalg_vector_norm")
-def build_vector_norm(op: TorchOp) -> ir.Value | None:
-    """The norms of order 2, 1, infinity and -infinity, in float32 or wider; torch-mlir makes others by powers."""
-    order, element_type = op.number(1), op.result_element_type
-    axes = [] if op.is_none(2) else op.integers(2)
-    if order not in _NORMS or axes is None or not is_float(element_type) or not shape_of(op.tensor(0)):
-        return None
-    value = cast(op.tensor(0), element_type if element_type.width >= 32 else ir.F32Type.get())
-    rank = len(shape_of(value))
-    ascending = sorted({axis % rank for axis in axes}) or list(range(rank))
-    size = graph.MulOp.build(value, value) if order == 2 else graph.AbsOp.build(value)
-    total = graph.ReduceOp.build(size, kind=_NORMS[order], axes=ascending, keepdims=op.flag(3))
-    return cast(graph.SqrtOp.build(total) if order == 2 else total, element_type)
-
-
-_NORMS = {1: "sum", 2: "sum", math.inf: "max", -math.inf: "min"}
-"""How the sizes of the elements, or for order 2 their squares, are combined."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

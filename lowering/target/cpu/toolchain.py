@@ -12,3 +12,4 @@ class CpuToolchain(IreeToolchain):
     """
 
     generators = tuple(sorted((*IreeToolchain.generators, "pool2d", "reduce")))
+    reduced_types = ("f64",)
