@@ -13,9 +13,10 @@ def atan2(y: Number, x: Number) -> Number:
     """The angle of (x, y): that of the smaller size by the larger, turned to its eighth of the circle."""
     large, small = abs(x).larger(abs(y)), abs(x).smaller(abs(y))
     angle = _eighth(small, large)
-    angle = choose(abs(y) > abs(x), _minus(x, pi() / 2, angle), angle)
     is_left = x.of(1.0).with_sign_of(x) < 0.0
-    angle = choose(is_left, _minus(x, pi(), angle), angle)
+    flat = choose(is_left, _minus(x, pi(), angle), angle)
+    steep = _minus(x, pi() / 2, choose(is_left, -angle, angle))
+    angle = choose(abs(y) > abs(x), steep, flat)
     return number_or_nan(x, number_or_nan(y, angle.with_sign_of(y)))
 
 

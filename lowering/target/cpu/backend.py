@@ -44,6 +44,7 @@ class CpuBackend:
             # Thousands of constants and address computations of unrolled tiles repeat.
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),
+            # IREE adds up one by one, and has no good sin, log1p and the like.
             WidenSums(),
             ExpandMath(),
             ConvertLoopToIree(),
