@@ -12,13 +12,15 @@ from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.lowering.conversion.graph_to_kernel.families import iteration_space
 from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
+from terrace.lowering.layer_names import add_names
 from terrace.lowering.layers import FREE, Flow, Layer, add_figures, flow_of, is_tensor
 from terrace.lowering.schedule.schedule import IterationSpace
 from terrace.mlir import DYNAMIC, func, ir, linalg, walk
+from terrace.origins import Origin, origins_of
 
 Row = dict[str, Any]
 
-_OF_A_PLACE = ("id", "inputs", "module", "source", "symbolic")
+_OF_A_PLACE = ("id", "inputs", "module", "source", "symbolic", "origins")
 """What a layer says of its place in the model, which others of the same kernel do not share."""
 
 _SUMS = ("calls", "macs", "bytes", "read", "written", "weights")
@@ -33,6 +35,7 @@ def layer_graph(module: ir.Operation) -> dict[str, Any]:
     functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
     kernels = {op.name.value: op for op in functions if is_kernel(op)}
     layers: list[Layer] = []
+    origins: list[list[Origin]] = []
     outputs: list[str] = []
     for name, flow in flow_of(module).items():
         for step, operation in enumerate(flow.operations, 1):
@@ -45,8 +48,10 @@ def layer_graph(module: ir.Operation) -> dict[str, Any]:
             layer = add_figures({"id": len(layers), **words, "calls": 1}, flow, step, operation)
             flow.layers.update(dict.fromkeys(operation.results, layer["id"]))
             layers.append(layer)
+            origins.append(origins_of(operation.location))
         if name == "main":
             outputs = flow.sources(flow.operations[-1])
+    add_names(layers, origins)
     return {"layers": layers, "outputs": outputs}
 
 

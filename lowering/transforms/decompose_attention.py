@@ -14,6 +14,7 @@ from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import AddOp, BatchMatmulOp, MulOp, SoftmaxOp
 from terrace.lowering.building import size_of, splat
 from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
+from terrace.origins import renamed
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace
 
@@ -37,7 +38,9 @@ class DecomposeAttentionOp(Pattern):
         for mask in masks:
             scores = AddOp.build(scores, mask, result_type=scores.type)
         if attrs.is_causal:
-            scores = AddOp.build(scores, _causal_mask(query, key), result_type=scores.type)
+            with renamed(op.location, "causal_mask"):
+                mask = _causal_mask(query, key)
+            scores = AddOp.build(scores, mask, result_type=scores.type)
         weights = SoftmaxOp.build(scores, axis=len(shape_of(scores)) - 1)
         result = BatchMatmulOp.build(weights, value, transpose_rhs=False, result_type=op.result.type)
         return replace(op, result)

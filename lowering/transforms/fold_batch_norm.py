@@ -45,16 +45,17 @@ class FoldIntoConv2d(Pattern):
         if axis != image_axes(attrs.layout)[0]:
             return False
         factor, shift = _factor_and_shift(op, bias)
-        value = Conv2dOp.build(
-            conv.operands[0],
-            _scale_weight(conv.operands[1], factor, 0),
-            result_type=conv.results[0].type,
-            strides=attrs.strides,
-            padding=attrs.padding,
-            dilations=attrs.dilations,
-            groups=attrs.groups,
-            layout=attrs.layout,
-        )
+        with _location_of_all(conv, op):
+            value = Conv2dOp.build(
+                conv.operands[0],
+                _scale_weight(conv.operands[1], factor, 0),
+                result_type=conv.results[0].type,
+                strides=attrs.strides,
+                padding=attrs.padding,
+                dilations=attrs.dilations,
+                groups=attrs.groups,
+                layout=attrs.layout,
+            )
         return replace(op, _add_channels(value, shift, op))
 
 
@@ -72,7 +73,8 @@ class FoldIntoMatmul(Pattern):
         factor, shift = _factor_and_shift(op, bias)
         weight = _scale_weight(matmul.operands[1], factor, 0 if transposed else 1)
         result_type = matmul.results[0].type
-        value = MatmulOp.build(matmul.operands[0], weight, transpose_rhs=transposed, result_type=result_type)
+        with _location_of_all(matmul, op):
+            value = MatmulOp.build(matmul.operands[0], weight, transpose_rhs=transposed, result_type=result_type)
         return replace(op, _add_channels(value, shift, op))
 
 
@@ -106,6 +108,13 @@ def _match_producer(op: Any, name: str) -> tuple[ir.Operation, ir.Value | None] 
     if producer is None or producer.name != name or shape_of(producer.results[0]) != shape_of(op.input):
         return None
     return (producer, bias) if is_constant_expression(producer.operands[1]) else None
+
+
+def _location_of_all(producer: ir.Operation, op: Any) -> ir.Location:
+    """Where the producer, the addition of a bias after it, and `op` come from."""
+    added = operation_of(op.input)
+    assert added is not None
+    return ir.Location.fused([producer.location, added.location, op.location])
 
 
 def _single_use_producer(value: ir.Value) -> ir.Operation | None:

@@ -46,6 +46,7 @@ from terrace.module_interface import (
     states_of,
     symbols_of_kind,
 )
+from terrace.origins import origins_of
 from terrace.parameter_archive import ParameterInfo, aligned_copy
 from terrace.parsing import parse
 from terrace.passes import Pass, internal_error, run_passes, source_position
@@ -168,7 +169,10 @@ def build_imported(
     resolved, checked = check_request(target, precision, options)
 
     def content() -> str:
-        return f"{imported.signature.to_json()}\n{imported.module.operation.get_asm()}"
+        module = imported.module.operation
+        # The report calls layers by their origins.
+        names = [origin for operation in walk(module) for origin in origins_of(operation.location)]
+        return f"{imported.signature.to_json()}\n{module.get_asm()}\n{names}"
 
     places = Places(_line_of(operation) for operation in walk(imported.module.operation))
     return _cached(

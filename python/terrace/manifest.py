@@ -141,6 +141,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and all(_is_count(size) or _is_text(size) for size in value)
 
@@ -170,8 +174,10 @@ _ACCEPTED: Mapping[str, Callable[[Any], bool]] = {
     "inputs": _are_sources,
     "shape": _is_shape,
     "symbolic": _is_symbolic,
+    "called": lambda value: _are_texts(value) and len(value) > 0,
+    "origins": lambda value: isinstance(value, list) and all(_are_texts(pair) and len(pair) == 2 for pair in value),
 }
-_LAYER_KEYS = tuple(key for key in _ACCEPTED if key != "symbolic")
+_LAYER_KEYS = tuple(key for key in _ACCEPTED if key not in ("symbolic", "called", "origins"))
 
 
 def _short(value: Any) -> str:

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch_mlir.extras.fx_importer import FxImporter
+from torch_mlir.extras.fx_importer import ContextCache, FxImporter
 
 from terrace.errors import ModelImportError
 from terrace.frontend.export import decompose, export_program
 from terrace.frontend.legalize import legalize
 from terrace.frontend.program import read_program
-from terrace.frontend.source import keep_user_lines
+from terrace.frontend.source import keep_user_lines, origin_of
 from terrace.frontend.symbols import lift_symbols
 from terrace.frontend.tree import signature_of
 from terrace.mlir import ir, load_torch_dialects
@@ -61,9 +61,18 @@ def import_model(
     return ImportedModel(module, program.parameters, signature)
 
 
+class _LocatedNodes(ContextCache):
+    """Gives an op the name of what it stands for in the model, around its line."""
+
+    def get_node_location(self, node: torch.fx.Node) -> ir.Location | None:
+        line, origin = super().get_node_location(node), origin_of(node)
+        return line if origin is None else origin.around(line or ir.Location.unknown(self._c))
+
+
 def import_graph(graph: torch.fx.Graph, context: ir.Context) -> ir.Module:
     """The function @main in the torch dialect, one argument for each placeholder of `graph`."""
     importer = FxImporter(context=context)
+    importer._cc = _LocatedNodes(context, py_attr_tracker=importer._py_attr_tracker)
     keep_user_lines(graph)
     try:
         importer.import_stateless_graph(graph, func_name="main")

@@ -12,6 +12,8 @@ from unittest import mock
 import torch
 from torch.fx.experimental.proxy_tensor import PythonKeyTracer
 
+from terrace.origins import Origin
+
 TORCH_FOLDER = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 TERRACE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 FRAME_PREFIX = 'File "'
@@ -60,6 +62,21 @@ def at_line(node: torch.fx.Node) -> str:
     """` at path:line` for the user's line of a node, or nothing."""
     frame = innermost_user_frame(node.meta.get("stack_trace"))
     return f" at {describe_frame(frame)}" if frame else ""
+
+
+def origin_of(node: torch.fx.Node) -> Origin | None:
+    """The call in the model that a node comes from; None for what is no op.
+
+    A program that PyTorch read from a file does not say which function was called: the op is named instead.
+    """
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return None
+    modules = list(node.meta.get("nn_module_stack", {}).values())
+    path = str(modules[-1][0]) if modules else ""
+    call, _, number = str(node.meta.get("torch_fn", ("",))[0]).rpartition("_")
+    if not call or not number.isdecimal():
+        call, number = node.target.overloadpacket.__name__, str(list(node.graph.nodes).index(node))
+    return Origin(call.strip("_"), int(number), path)
 
 
 def user_line_of_exception(trace: TracebackType | None) -> str | None:

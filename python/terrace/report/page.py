@@ -206,7 +206,9 @@ def _data(layers: Sequence[Layer]) -> str:
     for layer in layers:
         facts = [
             ("module", layer["module"]),
+            ("in the model", words.origins(layer)),
             ("kernel", layer["kernel"]),
+            ("its ops", " + ".join(words.own_operations(layer))),
             ("shape", words.shape(layer["shape"])),
             ("MACs", words.symbolic(layer, "macs") if layer["macs"] is None else f"{layer['macs']:,}"),
             ("read", _exact(layer, "read")),

@@ -97,14 +97,24 @@ def shorten_left(text: str, length: int) -> str:
 
 
 def operation(layer: Any, length: int = 1 << 30) -> str:
-    """`matmul + add + gelu`, cut after whole ops."""
-    ops = [str(layer["kernel"])] if layer["op"] == "generic" else str(layer["op"]).split("+")
+    """`linear + gelu`, the model's own ops where they are known, else those that run; cut after whole ops."""
+    ops = [str(op) for op in layer.get("called") or own_operations(layer)]
     for kept in range(len(ops), 0, -1):
         left = len(ops) - kept
         text = " + ".join(ops[:kept]) + (f" + {left} more" if left else "")
         if len(text) <= length:
             return text
     return shorten(ops[0], length)
+
+
+def own_operations(layer: Any) -> list[str]:
+    """The ops that run, as Terrace or IREE calls them."""
+    return [str(layer["kernel"])] if layer["op"] == "generic" else str(layer["op"]).split("+")
+
+
+def origins(layer: Any) -> str:
+    """The model's ops that a layer computes, or a part of, and their submodules."""
+    return ", ".join(f"{op} ({path})" if path else str(op) for op, path in layer.get("origins", ()))
 
 
 def name(layer: Any) -> str:
