@@ -8,11 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from terrace.report import words
+from terrace.report.blocks import Block, find_blocks
 
 WIDTH, HEIGHT = 960.0, 208.0
 LEFT, RIGHT, TOP, BOTTOM = 74.0, 12.0, 34.0, 40.0
 LABELS = 3
 """Bars that carry their name: the highest."""
+BLOCK_LABELS = 30.0
+"""Room below the axis for the names of blocks and their totals."""
+MANY = 60
+"""From this many layers on, a bar behind those of a block shows its total: they are too thin to be read one by one."""
+LETTER = 6.4
+"""The width of a letter below the axis."""
 
 Layer = Mapping[str, Any]
 
@@ -36,11 +43,27 @@ class Chart:
     base: float = 10.0
     unknown: str = words.UNKNOWN
     """What stands in the place of a bar that is not known."""
+    sums: bool = True
+    """Whether a block's figure is the sum of its layers', or the most of them."""
+
+    def of_block(self, totals: Sequence[float | None]) -> float | None:
+        """The figure of a block from those of its layers; None if one is not known."""
+        known = [total for total in totals if total is not None]
+        if len(known) < len(totals) and self.unknown:
+            return None
+        return sum(known) if self.sums else max(known, default=0.0)
 
 
 CHARTS = (
     Chart("Multiply-accumulates per layer", "MACs", (Series("macs"),), words.count),
-    Chart("Working set per layer: tensors in memory while it runs", "bytes", (Series("live"),), words.size, 2.0),
+    Chart(
+        "Working set per layer: tensors in memory while it runs",
+        "bytes",
+        (Series("live"),),
+        words.size,
+        2.0,
+        sums=False,
+    ),
     Chart(
         "Memory traffic per layer: read (solid) and written (light)",
         "bytes",
@@ -71,28 +94,39 @@ def draw(chart: Chart, layers: Sequence[Layer]) -> str:
     totals = [_total(chart, layer) for layer in layers]
     if not any(totals):
         return _empty(chart, layers)
-    marks = ticks(max((t for t in totals if t is not None), default=0.0), chart.base)
+    blocks = find_blocks(layers)
+    figures = [chart.of_block(totals[block.start : block.stop]) for block in blocks]
+    behind = figures if len(layers) >= MANY and chart.sums else []
+    marks = ticks(max((t for t in (*totals, *behind) if t is not None), default=0.0), chart.base)
     plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     step = plot_width / max(len(layers), 1)
     floor = HEIGHT - BOTTOM
+    height = HEIGHT + (BLOCK_LABELS if blocks else 0)
 
     def y(value: float) -> float:
         return floor - value / marks[-1] * plot_height
 
     parts = [
-        f'<svg class="chart" role="img" aria-label="{words.escape(chart.title)}" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}"'
+        f'<svg class="chart" role="img" aria-label="{words.escape(chart.title)}" viewBox="0 0 {WIDTH:.0f} {height:.0f}"'
         f' preserveAspectRatio="xMidYMid meet"><text class="charttitle" x="0" y="15">{words.escape(chart.title)}</text>'
     ]
+    parts += [_block(chart, *both, step, number) for number, both in enumerate(zip(blocks, figures, strict=True))]
     for mark in marks:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>')
         parts.append(
             f'<text class="tick" x="{LEFT - 8}" y="{y(mark) + 4:.1f}" text-anchor="end">{chart.show(mark)}</text>'
         )
+    for block, figure in zip(blocks, behind, strict=False):
+        left, width = LEFT + block.start * step, (block.stop - block.start) * step
+        parts.append(
+            f'<rect class="blocktotal" x="{left + 1:.1f}" y="{y(figure or 0.0):.1f}" width="{max(width - 2, 1):.1f}"'
+            f' height="{floor - y(figure or 0.0):.1f}"/>'
+        )
     gap = min(3.0, 0.25 * step)
     for number, layer in enumerate(layers):
         parts.append(_bars(chart, layer, LEFT + number * step + gap / 2, step - gap, y, (TOP, floor)))
     parts += _direct_labels(chart, layers, totals, step, y)
-    parts += _axis(chart, len(layers), step)
+    parts += _axis(chart, len(layers), step, height)
     return "\n".join([*parts, "</svg>"])
 
 
@@ -167,17 +201,38 @@ def _direct_labels(
     return parts
 
 
-def _axis(chart: Chart, layers: int, step: float) -> list[str]:
+def _block(chart: Chart, block: Block, figure: float | None, step: float, number: int) -> str:
+    """A shade behind every other block, and below the axis its name and figure where they fit."""
+    floor = HEIGHT - BOTTOM
+    left, width = LEFT + block.start * step, (block.stop - block.start) * step
+    shown = "" if figure is None and not chart.unknown else chart.show(figure)
+    title = f"{block.name}: {shown}{'' if chart.sums else ' at most'}\nlayers {block.start} to {block.stop - 1}"
+    parts = [
+        f'<g class="block{" odd" * (number % 2)}"><title>{words.escape(title)}</title>'
+        f'<rect x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - TOP - BOTTOM + 48:.1f}"/>'
+    ]
+    letters = int((width - 4) / LETTER)
+    for text, style, down in ((words.shorten_left(block.name, letters), "blockname", 30), (shown, "tick", 43)):
+        if letters >= max(4, len(text)):
+            parts.append(
+                f'<text class="{style}" x="{left + width / 2:.1f}" y="{floor + down:.1f}" text-anchor="middle">'
+                f"{words.escape(text)}</text>"
+            )
+    return "".join([*parts, "</g>"])
+
+
+def _axis(chart: Chart, layers: int, step: float, height: float) -> list[str]:
     """The layers' numbers along the lower edge, and what both axes are."""
     floor = HEIGHT - BOTTOM
+    of_blocks = f"; below, each block and its {'total' if chart.sums else 'largest'}" if height > HEIGHT else ""
     every = next(e for e in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1 << 30) if e * step >= 34)
     parts = [
         f'<text class="tick" x="{LEFT + (i + 0.5) * step:.1f}" y="{floor + 15:.1f}" text-anchor="middle">{i}</text>'
         for i in range(0, layers, every)
     ]
     parts.append(
-        f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{HEIGHT - 7:.1f}" text-anchor="middle">'
-        "layer, in the order in which they run</text>"
+        f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{height - 7:.1f}" text-anchor="middle">'
+        f"layer, in the order in which they run{of_blocks}</text>"
     )
     middle = (TOP + floor) / 2
     parts.append(

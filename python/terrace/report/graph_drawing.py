@@ -16,6 +16,8 @@ FOLD = (190.0, 46.0)
 MARGIN = 22.0
 TEXT = 22
 """Letters that fit a box."""
+WIDE = 640
+"""From this width on, a drawing gets more of the page."""
 
 
 @dataclasses.dataclass
@@ -45,6 +47,12 @@ def draw(graph: Mapping[str, Any], inputs: Sequence[str]) -> dict[str, str]:
     if repeat is not None:
         drawings = {"folded": _svg(_nodes(graph, inputs, repeat), layers), **drawings}
     return drawings
+
+
+def is_wide(drawings: Mapping[str, str]) -> bool:
+    """Whether the first drawing, which is shown first, wants more of the page's width."""
+    first = next(iter(drawings.values()))
+    return int(first.partition('data-width="')[2].partition('"')[0]) > WIDE
 
 
 def _nodes(graph: Mapping[str, Any], inputs: Sequence[str], repeat: Repeat | None) -> _Graph:
@@ -182,8 +190,9 @@ def _second_line(layer: Mapping[str, Any]) -> str:
 
 
 def _tooltip(layer: Mapping[str, Any]) -> str:
+    origins = f"{words.origins(layer)}\n" if layer.get("origins") else ""
     return (
-        f"{words.operation(layer)}\n{words.shape(layer['shape'])}\n{words.count(layer['macs'])} MACs\n"
+        f"{words.operation(layer)}\n{origins}{words.shape(layer['shape'])}\n{words.count(layer['macs'])} MACs\n"
         f"reads {words.size(layer['read'])}, writes {words.size(layer['written'])}"
     )
 

@@ -53,22 +53,40 @@ MEANINGS = {
 }
 
 
-def render(graph: Mapping[str, Any], title: str, subtitle: str = "", inputs: Sequence[str] = ()) -> str:
-    """The page. `graph` is what `terrace.lowering.report.layer_graph` made, `inputs` labels the model's inputs."""
+HOW_TO_TIME = (
+    '<p class="hint">To add the times that a CPU takes: <code>compiled.report().to_html("page.html",'
+    " profile=compiled.profile(x))</code>, or <code>terrace-run model.terrace --random 0 --profile --report page.html"
+    "</code>.</p>"
+)
+
+
+def render(
+    graph: Mapping[str, Any],
+    title: str,
+    subtitle: str = "",
+    inputs: Sequence[str] = (),
+    made: Sequence[str] = (),
+) -> str:
+    """The page. `graph` is what `terrace.lowering.report.layer_graph` made, `inputs` labels the model's inputs.
+
+    `made` says when, where and with what the page was made.
+    """
     layers: Sequence[Layer] = graph.get("layers", [])
     drawings = graph_drawing.draw(graph, inputs)
     shown = (*charts.CHARTS, *([charts.TIME] if _is_timed(layers) else []))
     body = [
         f'<header><h1>{words.escape(title)}</h1><span class="sub">{words.escape(subtitle)}</span>'
-        f'<span class="spacer"></span>{_legend(layers)}<button id="theme">Light / dark</button></header>',
-        '<main><section class="card left" aria-label="graph">',
+        f'<span class="spacer"></span>{_legend(layers)}<button id="theme">Light / dark</button>'
+        f'<span class="made">{words.escape(f" {words.DOT} ".join(made))}</span></header>',
+        f'<main{" class=wide" * graph_drawing.is_wide(drawings)}><section class="card left" aria-label="graph">',
         _toolbar(drawings),
         '<div class="canvas">',
         *(f'<div data-drawing="{name}">{svg}</div>' for name, svg in drawings.items()),
         '</div><div class="details" hidden></div></section><div class="right">',
         _tiles(layers),
         _split(layers),
-        f'<section class="card charts">{"".join(charts.draw(chart, layers) for chart in shown)}</section>',
+        f'<section class="card charts">{"".join(charts.draw(chart, layers) for chart in shown)}'
+        f"{'' if _is_timed(layers) else HOW_TO_TIME}</section>",
         _table(layers),
         "</div></main>",
         _footer(layers),

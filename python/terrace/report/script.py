@@ -19,17 +19,15 @@ function scale(factor) {
   }
 }
 
-const widest = svg => Number(svg.dataset.width);
-const fitWidth = () => {
-  // Never so small that the words cannot be read: then one scrolls.
-  scale(Math.min(1.25, Math.max(0.75, (canvas.clientWidth - 16) / widest(drawing()))));
-  const first = $('.node', drawing()).getBoundingClientRect(), frame = canvas.getBoundingClientRect();
-  canvas.scrollBy({left: (first.left + first.right - frame.left - frame.right) / 2, behavior: 'instant'});
-};
-const fitAll = () => {
-  const height = Number(drawing().getAttribute('viewBox').split(' ')[3]);
-  scale(Math.min(1.25, (canvas.clientWidth - 16) / widest(drawing()), (canvas.clientHeight - 8) / height));
-};
+// The whole graph where its words can still be read; else its width, from the top.
+const READABLE = 0.6;
+function fit() {
+  const [, , width, height] = drawing().getAttribute('viewBox').split(' ').map(Number);
+  const across = (canvas.clientWidth - 16) / width, down = (canvas.clientHeight - 8) / height;
+  const whole = Math.min(1.25, across, down);
+  scale(whole >= READABLE ? whole : Math.min(1.25, Math.max(0.3, across)));
+  canvas.scrollTo({left: 0, top: 0, behavior: 'instant'});
+}
 
 function show(name) {
   for (const svg of all('svg.graph')) svg.style.display = svg.parentNode.dataset.drawing === name ? '' : 'none';
@@ -38,7 +36,7 @@ function show(name) {
     button.textContent = name === 'folded' ? 'Unfold repeats' : 'Fold repeats';
     button.dataset.next = name === 'folded' ? 'whole' : 'folded';
   }
-  fitWidth();
+  fit();
 }
 
 function reveal(element) {
@@ -111,7 +109,7 @@ $('#filter').addEventListener('input', event => {
 });
 $('#in').addEventListener('click', () => scale(zoom * 1.25));
 $('#out').addEventListener('click', () => scale(zoom / 1.25));
-$('#fit').addEventListener('click', fitAll);
+$('#fit').addEventListener('click', fit);
 $('#fold')?.addEventListener('click', event => show(event.target.dataset.next));
 $('#theme').addEventListener('click', () => {
   const root = document.documentElement;
@@ -143,6 +141,6 @@ addEventListener('pointerup', () => {
   canvas.classList.remove('dragging');
   setTimeout(() => { moved = false; });
 });
-addEventListener('resize', fitWidth);
+addEventListener('resize', fit);
 show($('[data-drawing]').dataset.drawing);
 """

@@ -18,7 +18,10 @@ code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans M
 header{display:flex;align-items:baseline;gap:14px;padding:18px 24px 0;flex-wrap:wrap}
 h1{font-size:21px;font-weight:650;margin:0;letter-spacing:-.01em}
 h2{font-size:14px;font-weight:650;margin:0}
-.sub{color:var(--dim)}
+.sub,.made{color:var(--dim)}
+.made{font-size:12.5px;flex-basis:100%;margin-top:-8px}
+.hint{color:var(--dim);font-size:12.5px;margin:0 0 6px}
+.hint code{color:var(--ink)}
 header .spacer{flex:1}
 button{font:inherit;font-size:12.5px;color:var(--ink);background:var(--card);border:1px solid var(--line);
 border-radius:7px;padding:3px 10px;cursor:pointer}
@@ -28,6 +31,7 @@ button:focus-visible,.node:focus-visible,th:focus-visible{outline:2px solid var(
 .legend i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px;vertical-align:-1px}
 i.terrace{background:var(--terrace)}i.iree{background:var(--iree)}
 main{display:grid;grid-template-columns:minmax(340px,33%) minmax(0,1fr);gap:16px;padding:16px 24px 32px}
+main.wide{grid-template-columns:minmax(340px,42%) minmax(0,1fr)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:12px}
 .left{position:sticky;top:16px;height:calc(100vh - 32px);display:flex;flex-direction:column;overflow:hidden}
 .bar{fill:var(--owner)}
@@ -60,6 +64,9 @@ svg .charttitle{font-size:13px;font-weight:600}
 svg .direct{font-size:11px;font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:4px}
 svg .op{font-weight:600;font-size:12.5px}
 svg .grid{stroke:var(--grid);stroke-width:1}
+svg .block rect{fill:transparent}svg .block.odd rect{fill:var(--band)}
+svg .blockname{font-size:11px;font-weight:600}
+svg .blocktotal{fill:var(--edge);opacity:.35;pointer-events:none}
 svg .hit{fill:transparent}
 svg .column:hover .hit,svg .column.on .hit{fill:var(--hit)}
 svg .bar.light{opacity:.42}
@@ -98,7 +105,7 @@ tr i{display:inline-block;width:9px;height:9px;border-radius:3px;background:var(
 footer{padding:0 24px 26px;color:var(--dim);font-size:12.5px;max-width:1000px}
 footer dt{color:var(--ink);font-weight:600;float:left;clear:left;width:130px}
 footer dd{margin:0 0 4px 130px}
-@media (max-width:900px){main{grid-template-columns:minmax(0,1fr)}.left{position:static;height:70vh}}
+@media (max-width:900px){main,main.wide{grid-template-columns:minmax(0,1fr)}.left{position:static;height:70vh}}
 @media print{.left{position:static;height:auto}.canvas{overflow:visible}.scroll{max-height:none}
 button,input{display:none}}
 """

@@ -53,13 +53,15 @@ class Report:
     ) -> str:
         """The report as one HTML page that needs nothing else: the graph, charts and a table of the layers.
 
-        It is written to `path`, if one is given, and returned. With a `profile` of the same model it shows times, too.
+        It says when it was made, on which machine, with which versions of the packages. It is written to `path`, if
+        one is given, and returned. With a `profile` of the same model it shows times, too.
         """
         # Only those who draw a report wait for what draws it.
         from terrace.report.page import render
+        from terrace.runtime.surroundings import describe_surroundings
 
         graph = self._graph if profile is None else {**self._graph, "layers": profile.timed(self.layers)}
-        page = render(graph, title, self.subtitle, self._inputs)
+        page = render(graph, title, self.subtitle, self._inputs, describe_surroundings())
         if path is not None:
             write_file(path, page)
         return page
