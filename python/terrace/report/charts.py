@@ -213,7 +213,7 @@ def _block(chart: Chart, block: Block, figure: float | None, step: float, number
     ]
     letters = int((width - 4) / LETTER)
     for text, style, down in ((words.shorten_left(block.name, letters), "blockname", 30), (shown, "tick", 43)):
-        if letters >= max(4, len(text)):
+        if len(text) <= letters and (text == block.name or style == "tick" or letters >= 7):
             parts.append(
                 f'<text class="{style}" x="{left + width / 2:.1f}" y="{floor + down:.1f}" text-anchor="middle">'
                 f"{words.escape(text)}</text>"

@@ -11,11 +11,14 @@ from terrace.report.layered_layout import Box, Layout, Point, lay_out
 from terrace.report.repeats import Repeat, common_path, find_repeat
 
 BOX = (190.0, 50.0)
+LINE = 16.0
+"""Between the lines of a box; one with two lines of ops is higher by so much."""
 SMALL = (190.0, 28.0)
 FOLD = (190.0, 46.0)
 MARGIN = 22.0
 TEXT = 22
 """Letters that fit a box."""
+OP_LINES = 2
 WIDE = 640
 """From this width on, a drawing gets more of the page."""
 
@@ -75,7 +78,8 @@ def _nodes(graph: Mapping[str, Any], inputs: Sequence[str], repeat: Repeat | Non
                 _Node("fold", "fold", FOLD, f"{repeat.count - 1} {words.TIMES} the same {repeat.period} layers")
             )
         if names[str(position)] != "fold":
-            nodes.append(_Node(str(position), "layer", BOX, layer=layer))
+            lines = words.operation_lines(layer, TEXT, OP_LINES)
+            nodes.append(_Node(str(position), "layer", (BOX[0], BOX[1] + LINE * (len(lines) - 1)), layer=layer))
     nodes.append(_Node("output", "end", SMALL, "output"))
     edges = [
         (names.get(source, source), names[str(position)])
@@ -170,15 +174,18 @@ def _box(node: _Node, box: Box, most: int) -> str:
             f'<rect class="share" x="{left + 10:.1f}" y="{box.y + box.height - 5:.1f}"'
             f' width="{max(2.0, share * (box.width - 20)):.1f}" height="2.5" rx="1.2"/>'
         )
+    ops = "".join(
+        f'<text class="op" x="{left + 13:.1f}" y="{box.y + 20 + LINE * number:.1f}">{words.escape(line)}</text>'
+        for number, line in enumerate(words.operation_lines(layer, TEXT, OP_LINES))
+    )
+    below = box.y + box.height - 13
     return (
         f'<g class="node layer {words.escape(layer["by"])}" data-id="{words.escape(node.name)}" tabindex="0">'
         f"<title>{words.escape(_tooltip(layer))}</title>"
         f'<rect class="body" x="{left:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="9"/>'
         f'<rect class="stripe" x="{left:.1f}" y="{box.y + 9:.1f}" width="3.5" height="{box.height - 18:.1f}" rx="1.7"/>'
-        f'<text class="op" x="{left + 13:.1f}" y="{box.y + 20:.1f}">'
-        f"{words.escape(words.operation(layer, TEXT))}</text>"
-        f'<text class="place" x="{left + 13:.1f}" y="{box.y + 37:.1f}">{words.escape(_second_line(layer))}</text>'
-        f'<text class="macs" x="{left + box.width - 10:.1f}" y="{box.y + 37:.1f}" text-anchor="end">'
+        f'{ops}<text class="place" x="{left + 13:.1f}" y="{below:.1f}">{words.escape(_second_line(layer))}</text>'
+        f'<text class="macs" x="{left + box.width - 10:.1f}" y="{below:.1f}" text-anchor="end">'
         f"{words.escape(macs)}</text>{bar}</g>"
     )
 

@@ -198,7 +198,7 @@ def _row(layer: Layer, most: int, columns: Sequence[_Column]) -> str:
         f'<td data-v="{words.escape(words.place(layer))}" title="{words.escape(layer["kernel"])}">'
         f"{words.escape(words.shorten_left(words.place(layer), 30))}</td>",
         f'<td data-v="{by}"><i></i>{by}</td>',
-        f'<td class="op" data-v="{words.escape(layer["op"])}" title="{words.escape(words.operation(layer))}">'
+        f'<td class="op" data-v="{words.escape(words.operation(layer))}" title="{words.escape(words.operation(layer))}">'
         f"{words.escape(words.operation(layer, 30))}</td>",
         f'<td data-v="{words.escape(shape)}">{words.escape(shape)}</td>',
     ]

@@ -45,7 +45,7 @@ main.wide{grid-template-columns:minmax(340px,42%) minmax(0,1fr)}
 .details dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px;margin:6px 0 0;font-size:13px}
 .details dt{color:var(--dim)}.details dd{margin:0;overflow-wrap:anywhere}
 .terrace{--owner:var(--terrace)}.iree{--owner:var(--iree)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:12px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(108px,1fr));gap:12px}
 .tile{padding:12px 14px}
 .tile b{display:block;font-size:20px;white-space:nowrap;
 font-weight:650;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
@@ -66,7 +66,7 @@ svg .op{font-weight:600;font-size:12.5px}
 svg .grid{stroke:var(--grid);stroke-width:1}
 svg .block rect{fill:transparent}svg .block.odd rect{fill:var(--band)}
 svg .blockname{font-size:11px;font-weight:600}
-svg .blocktotal{fill:var(--edge);opacity:.35;pointer-events:none}
+svg .blocktotal{fill:var(--edge);opacity:.45;pointer-events:none}
 svg .hit{fill:transparent}
 svg .column:hover .hit,svg .column.on .hit{fill:var(--hit)}
 svg .bar.light{opacity:.42}

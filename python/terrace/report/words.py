@@ -98,7 +98,26 @@ def shorten_left(text: str, length: int) -> str:
 
 def operation(layer: Any, length: int = 1 << 30) -> str:
     """`linear + gelu`, the model's own ops where they are known, else those that run; cut after whole ops."""
-    ops = [str(op) for op in layer.get("called") or own_operations(layer)]
+    return _cut(_called(layer), length)
+
+
+def operation_lines(layer: Any, length: int, lines: int) -> list[str]:
+    """`operation` in at most so many lines of so many letters, broken between ops; `+` begins all but the first."""
+    rest, found = _called(layer), []
+    while len(found) + 1 < lines and rest:
+        sign, kept = "+ " if found else "", len(rest)
+        while kept > 1 and len(sign + " + ".join(rest[:kept])) > length:
+            kept -= 1
+        found.append(sign + shorten(" + ".join(rest[:kept]), length - len(sign)))
+        rest = rest[kept:]
+    return [*found, f"+ {_cut(rest, length - 2)}"] if rest else found
+
+
+def _called(layer: Any) -> list[str]:
+    return [str(op) for op in layer.get("called") or own_operations(layer)]
+
+
+def _cut(ops: list[str], length: int) -> str:
     for kept in range(len(ops), 0, -1):
         left = len(ops) - kept
         text = " + ".join(ops[:kept]) + (f" + {left} more" if left else "")
