@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from e2e_models import example, multiply_adds
 from terrace.compiler import Lowered, lower
 
@@ -68,6 +70,33 @@ def test_a_click_selects_everywhere(model: tuple[str, Lowered], tmp_path: Path) 
     shown = [int(number) for number in re.findall(r'<tr class="[^"]*" data-id="(\d+)"', dom)]
     macs = [lowered.layers["layers"][number]["macs"] for number in shown]
     assert macs == sorted(macs, reverse=True) and sorted(shown) == list(range(len(shown)))
+
+
+FITS = """
+<script>
+const seen = () => {
+  const graph = drawing().getBoundingClientRect(), frame = canvas.getBoundingClientRect();
+  return [graph.width <= frame.width && graph.left >= frame.left, graph.height <= frame.height,
+          zoom >= READABLE, canvas.scrollTop];
+};
+document.title = JSON.stringify([seen(), (scale(3), seen()), ($('#fit').click(), seen())]);
+</script></body>"""
+"""What is seen of the graph on opening, after zooming in, and after `Fit`."""
+
+
+@pytest.mark.parametrize(("layers", "whole"), [(3, True), (40, False)])
+def test_the_graph_fits_its_window(layers: int, whole: bool, tmp_path: Path) -> None:
+    model = torch.nn.Sequential(*[torch.nn.Linear(2 + i, 3 + i) for i in range(layers)])
+    page = tmp_path / "report.html"
+    text = lower(model, (torch.randn(4, 2),), until="kernel").drawable_report().to_html()
+    page.write_text(text.replace("</body>", FITS), encoding="utf-8")
+    dom, log = browse(page)
+    assert "CONSOLE" not in log, log
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title is not None
+    opened, zoomed, fitted = json.loads(title[1])
+    assert opened == fitted == [True, whole, True, 0]
+    assert zoomed != opened
 
 
 def test_an_error_of_the_script_is_seen(tmp_path: Path) -> None:

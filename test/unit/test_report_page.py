@@ -5,13 +5,16 @@ from __future__ import annotations
 import html.parser
 import itertools
 import random
+import re
 from typing import Any
 
 import pytest
 from terrace.report import charts, words
+from terrace.report.blocks import Block, find_blocks
 from terrace.report.layered_layout import LONGEST, lay_out
 from terrace.report.page import render
 from terrace.report.repeats import Repeat, find_repeat
+from terrace.runtime.surroundings import describe_surroundings
 
 SIZE = (100.0, 40.0)
 
@@ -110,6 +113,40 @@ def test_equal_ops_of_other_shapes_are_no_repetition() -> None:
     assert find_repeat(layers) is None
 
 
+def in_modules(modules: list[str]) -> list[dict[str, Any]]:
+    layers = chain(["relu"] * len(modules))
+    for one, module in zip(layers, modules, strict=True):
+        one["module"] = module
+    return layers
+
+
+def test_layers_are_grouped_by_block() -> None:
+    modules = ["tokens", "", "layers.0.norm", "", "layers.0.up", "layers.1.norm", "layers.1.up", "head"]
+    blocks = [Block("tokens", 0, 2), Block("layers.0", 2, 5), Block("layers.1", 5, 7), Block("head", 7, 8)]
+    assert find_blocks(in_modules(modules)) == blocks
+
+
+def test_a_sequence_of_plain_layers_is_one_block() -> None:
+    modules = ["features.0", "features.0", "features.1", "features.2", "classifier.0", "classifier.3"]
+    assert find_blocks(in_modules(modules)) == [Block("features", 0, 4), Block("classifier", 4, 6)]
+
+
+@pytest.mark.parametrize("modules", [[], ["", ""], ["norm", "norm"], ["0.a"]])
+def test_one_block_is_none(modules: list[str]) -> None:
+    assert find_blocks(in_modules(modules)) == []
+
+
+def test_a_chart_names_its_blocks_and_their_totals() -> None:
+    layers = in_modules(["stem", "stem", "stage.0.a", "stage.0.b", "stage.1.a", "stage.1.b"])
+    layers[4]["macs"] = None
+    work, memory, _ = (charts.draw(chart, layers) for chart in charts.CHARTS)
+    totals = [text for text, _ in re.findall(r"<title>((?:stem|stage)[^\n]*)\n(layers .*)</title>", work)]
+    assert totals == ["stem: 200", "stage.0: 200", "stage.1: ?"]
+    assert ">stage.0</text>" in work and "blocktotal" not in work
+    assert "<title>stem: 128 B at most\n" in memory
+    assert work.count("blocktotal") == 0 and charts.draw(charts.CHARTS[0], layers * 10).count("blocktotal") == 30
+
+
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
@@ -131,6 +168,17 @@ def test_numbers(value: int | None, counted: str, sized: str) -> None:
 def test_intensity() -> None:
     assert words.intensity({"macs": 64, "bytes": 32}) == 4.0
     assert words.intensity({"macs": 0, "bytes": 32}) is None and words.intensity({"macs": None, "bytes": 4}) is None
+
+
+def test_layers_are_called_by_the_model_s_ops() -> None:
+    called = ["conv2d", "batch_norm", "add", "relu"]
+    one = layer(0, "conv2d+add+add+relu", [], called=called, origins=[["conv2d", "a.conv"], ["relu", ""]])
+    assert words.operation(one) == "conv2d + batch_norm + add + relu"
+    assert words.operation(one, 22) == "conv2d + 3 more"
+    assert words.operation_lines(one, 22, 2) == ["conv2d + batch_norm", "+ add + relu"]
+    assert words.operation_lines(one, 10, 2) == ["conv2d", "+ batch_n…"]
+    assert words.origins(one) == "conv2d (a.conv), relu"
+    assert words.operation_lines(layer(0, "matmul+add", []), 22, 2) == ["matmul + add"]
 
 
 @pytest.mark.parametrize("most", [1, 3, 7, 10, 99, 1.81e9, 4096])
@@ -232,10 +280,21 @@ def test_times(seconds: float, text: str) -> None:
     assert words.time(seconds).startswith(text)
 
 
+def test_the_page_says_when_and_where_it_was_made_and_how_to_add_times() -> None:
+    graph = {"layers": chain(["a", "b"]), "outputs": ["1"]}
+    page = render(graph, "model", made=["2026-11-28", "a CPU"])
+    assert "2026-11-28 \N{MIDDLE DOT} a CPU" in page and "profile=compiled.profile(x)" in page
+    graph["layers"][0]["seconds"] = 1e-3
+    assert "profile=compiled.profile(x)" not in render(graph, "model")
+    when, machine, packages = describe_surroundings()
+    assert when.endswith("UTC") and machine.endswith(("core", "cores")) and "Terrace " in packages
+
+
 def test_names_are_text() -> None:
     hostile = "</script><script>alert(1)</script>"
-    layers = [layer(0, "relu", ["input 0"], module=hostile, why='"><b>')]
-    page = render({"layers": layers, "outputs": ["0"]}, hostile, hostile, [hostile])
+    names = {"called": [hostile], "origins": [[hostile, hostile]], "module": hostile}
+    layers = [layer(0, "relu", ["input 0"], why='"><b>', **names), layer(1, "relu", ["0"])]
+    page = render({"layers": layers, "outputs": ["0"]}, hostile, hostile, [hostile], [hostile])
     elements(page)
     assert "<script>alert" not in page
 

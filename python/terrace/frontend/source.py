@@ -74,7 +74,7 @@ def origin_of(node: torch.fx.Node) -> Origin | None:
     modules = list(node.meta.get("nn_module_stack", {}).values())
     path = str(modules[-1][0]) if modules else ""
     call, _, number = str(node.meta.get("torch_fn", ("",))[0]).rpartition("_")
-    if not call or not number.isdecimal():
+    if not call.isidentifier() or not number.isdecimal():
         call, number = node.target.overloadpacket.__name__, str(list(node.graph.nodes).index(node))
     return Origin(call.strip("_"), int(number), path)
 

@@ -31,6 +31,7 @@ button:focus-visible,.node:focus-visible,th:focus-visible{outline:2px solid var(
 .legend i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px;vertical-align:-1px}
 i.terrace{background:var(--terrace)}i.iree{background:var(--iree)}
 main{display:grid;grid-template-columns:minmax(340px,33%) minmax(0,1fr);gap:16px;padding:16px 24px 32px}
+main.wide .tile b{font-size:17px}main.wide .tile b.long{font-size:13px}
 main.wide{grid-template-columns:minmax(340px,42%) minmax(0,1fr)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:12px}
 .left{position:sticky;top:16px;height:calc(100vh - 32px);display:flex;flex-direction:column;overflow:hidden}
