@@ -59,8 +59,8 @@ def _graph_lines(module: torch.fx.GraphModule) -> Iterator[str]:
         words = [node.op, node.name, _target(node, module), _argument(node.args), _argument(node.kwargs)]
         modules = [str(path) for path, _ in node.meta.get("nn_module_stack", {}).values()]
         # What the report calls a layer by.
-        called = str(node.meta.get("torch_fn", ""))
-        yield " ".join([*words, _value(node.meta.get("val")), str(modules), _without_address(called)])
+        called = str(node.meta.get("torch_fn", [""])[0])
+        yield " ".join([*words, _value(node.meta.get("val")), str(modules), called])
         if node.op == "get_attr":
             yield from _graph_lines(getattr(module, str(node.target)))
             yield "end"

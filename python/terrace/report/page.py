@@ -192,14 +192,13 @@ def _heads(columns: Sequence[_Column]) -> list[tuple[str, str]]:
 
 def _row(layer: Layer, most: int, columns: Sequence[_Column]) -> str:
     shape = words.shape(layer["shape"])
-    number, by = words.escape(layer["id"]), words.escape(layer["by"])
+    number, by, ops = words.escape(layer["id"]), words.escape(layer["by"]), words.escape(words.operation(layer))
     cells = [
         f'<td class="n" data-v="{number}">{number}</td>',
         f'<td data-v="{words.escape(words.place(layer))}" title="{words.escape(layer["kernel"])}">'
         f"{words.escape(words.shorten_left(words.place(layer), 30))}</td>",
         f'<td data-v="{by}"><i></i>{by}</td>',
-        f'<td class="op" data-v="{words.escape(words.operation(layer))}" title="{words.escape(words.operation(layer))}">'
-        f"{words.escape(words.operation(layer, 30))}</td>",
+        f'<td class="op" data-v="{ops}" title="{ops}">{words.escape(words.operation(layer, 30))}</td>',
         f'<td data-v="{words.escape(shape)}">{words.escape(shape)}</td>',
     ]
     for _, key, value_of, show in columns:

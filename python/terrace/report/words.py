@@ -103,7 +103,8 @@ def operation(layer: Any, length: int = 1 << 30) -> str:
 
 def operation_lines(layer: Any, length: int, lines: int) -> list[str]:
     """`operation` in at most so many lines of so many letters, broken between ops; `+` begins all but the first."""
-    rest, found = _called(layer), []
+    rest = _called(layer)
+    found: list[str] = []
     while len(found) + 1 < lines and rest:
         sign, kept = "+ " if found else "", len(rest)
         while kept > 1 and len(sign + " + ".join(rest[:kept])) > length:
