@@ -240,6 +240,14 @@ def test_repeats_are_drawn_folded_and_whole() -> None:
     layers = chain(["embed", *["norm", "mix"] * 6, "head"])
     found = elements(render({"layers": layers, "outputs": ["13"]}, "model"))
     assert [a["data-drawing"] for _, a in found if "data-drawing" in a] == ["folded", "whole"]
+    # The arrow is in neither, as one of them is hidden.
+    assert [
+        a.get("data-drawing") or a.get("id") for _, a in found if "data-drawing" in a or a.get("id") == "arrow"
+    ] == [
+        "arrow",
+        "folded",
+        "whole",
+    ]
     boxes = sum(str(a.get("class")).startswith("node layer") for _, a in found)
     assert boxes == (1 + 2 + 1) + 14
 

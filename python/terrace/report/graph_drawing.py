@@ -23,6 +23,13 @@ WIDE = 640
 """From this width on, a drawing gets more of the page."""
 
 
+ARROW = (
+    '<svg width="0" height="0" class="defs"><defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4"'
+    ' markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0.6 L8 4 L0 7.4 z" class="tip"/></marker></defs></svg>'
+)
+"""The head of all drawings' lines, beside them: in a drawing that is hidden it would be hidden for the others, too."""
+
+
 @dataclasses.dataclass
 class _Node:
     """What is drawn: a layer, an input or output of the model, or the folded rest of a repetition."""
@@ -103,8 +110,6 @@ def _svg(graph: _Graph, layers: Sequence[Mapping[str, Any]]) -> str:
     parts = [
         f'<svg class="graph" role="img" aria-label="the model\'s layers" data-width="{width:.0f}"'
         f' viewBox="{-MARGIN} {-MARGIN} {width:.1f} {height:.1f}" width="{width:.0f}" height="{height:.0f}">',
-        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6"'
-        ' orient="auto"><path d="M0 0.6 L8 4 L0 7.4 z" class="tip"/></marker></defs>',
     ]
     if graph.band is not None:
         parts.append(_band(layout, *graph.band))

@@ -80,6 +80,7 @@ def render(
         f'<span class="made">{words.escape(f" {words.DOT} ".join(made))}</span></header>',
         f'<main{" class=wide" * graph_drawing.is_wide(drawings)}><section class="card left" aria-label="graph">',
         _toolbar(drawings),
+        graph_drawing.ARROW,
         '<div class="canvas">',
         *(f'<div data-drawing="{name}">{svg}</div>' for name, svg in drawings.items()),
         '</div><div class="details" hidden></div></section><div class="right">',

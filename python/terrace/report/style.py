@@ -59,6 +59,7 @@ font-weight:650;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
 .splitbar i{display:block;background:var(--owner)}
 .splitlabels{display:flex;flex-wrap:wrap;gap:4px 18px;margin-top:8px;color:var(--dim);font-size:12.5px}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;fill:var(--ink)}
+svg.defs{position:absolute}
 svg .tick,svg .axis,svg .place,svg .macs,svg .stub,svg .bandlabel{fill:var(--dim);font-size:11px}
 svg .place,svg .macs{font-variant-numeric:tabular-nums}
 svg .charttitle{font-size:13px;font-weight:600}
