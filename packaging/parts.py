@@ -10,7 +10,8 @@ from setuptools.command.build_py import build_py
 
 RUNTIME = {
     "terrace": {
-        *("__init__", "artifact", "errors", "files", "installed", "loaded_code", "logging", "manifest", "mapping"),
+        *("__init__", "artifact", "checks", "errors", "files", "guards", "installed", "loaded_code", "logging"),
+        *("manifest", "mapping"),
         *("number_format", "parameter_archive", "processes", "progress", "signature", "stored_zip", "structure"),
         *("supervision", "target", "texts"),
     },

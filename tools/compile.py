@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reproducer-dir", metavar="DIR", help="where what fails is written, or 'off'")
     _add_outputs(parser)
     parser.add_argument(
+        "--check-indices",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="of a model: without, an index that is out of range reads or writes foreign memory",
+    )
+    parser.add_argument(
         "--iree-flag",
         action="append",
         default=[],
@@ -228,7 +234,12 @@ def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: C
     passes: dict[str, list[str]] = {}
     for point, pipeline in options.passes:
         passes.setdefault(point, []).append(pipeline)
-    given = {"iree_flags": options.iree_flag, "reproducer_dir": options.reproducer_dir, "passes": passes}
+    given = {
+        "check_indices": options.check_indices,
+        "iree_flags": options.iree_flag,
+        "passes": passes,
+        "reproducer_dir": options.reproducer_dir,
+    }
     keywords = {"target": target, "options": given, **more}
     factory = _factory(options.input)
     if factory:

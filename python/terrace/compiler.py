@@ -68,6 +68,7 @@ PRECISIONS = ("highest", "high", "medium")
 OPTIONS = {
     "iree_flags": "more flags for iree-compile, a list of str",
     "reproducer_dir": "where what fails is written: a path, or 'off' (default: $TERRACE_REPRODUCER_DIR, or temporary)",
+    "check_indices": "False: an index that is out of range reads or writes foreign memory, and nobody is told",
     **QUANTIZATION_OPTIONS,
     "passes": "passes of your own: a dict of points (terrace.lowering.points) to lists of passes or pipeline text",
 }
@@ -222,7 +223,11 @@ def lower(
     # What is wrong with these is said before the model is exported, which takes a while.
     resolved, checked = check_request(target, precision, options)
     with progress.stage("import"), reproducing(checked["reproducer_dir"]):
-        imported = import_model(model, args, kwargs, dynamic_shapes=dynamic_shapes, context=create_context())
+        # Hardware has no ops that take indices: they are refused, by their own names.
+        is_checked = checked["check_indices"] and toolchain_of(resolved.name).level != HARDWARE_LEVEL
+        imported = import_model(
+            model, args, kwargs, dynamic_shapes=dynamic_shapes, context=create_context(), check_indices=is_checked
+        )
     return lower_imported(imported, target=resolved, precision=precision, options=checked, until=until)
 
 
@@ -324,6 +329,8 @@ def _check_options(options: Mapping[str, Any] | None, *, is_text: bool = False) 
     flags = checked.setdefault("iree_flags", [])
     if not isinstance(flags, (list, tuple)) or not all(isinstance(flag, str) for flag in flags):
         raise CompileError(f"option 'iree_flags' must be a list of str, got {flags!r}")
+    if not isinstance(checked.setdefault("check_indices", True), bool):
+        raise CompileError(f"option 'check_indices' must be a bool, got {checked['check_indices']!r}")
     checked["reproducer_dir"] = _reproducer_folder(checked.get("reproducer_dir"))
     checked["passes"] = user_passes(checked.get("passes", {}))
     check_quantization(checked, may_have_ranges=is_text)

@@ -57,3 +57,15 @@ class MissingPackageError(TerraceError, ImportError):
 
 class InputError(TerraceError, TypeError, ValueError):
     """A compiled model was called with inputs of a wrong number, structure, shape or dtype."""
+
+
+class CheckError(TerraceError, RuntimeError):
+    """A check in a program failed while it ran. It gave no result, and its state is what it was before the call."""
+
+
+class IndexRangeError(CheckError, IndexError):
+    """An index lies outside the dimension that it counts in."""
+
+
+class DivisionByZeroError(CheckError, ZeroDivisionError):
+    """An integer was divided by zero."""

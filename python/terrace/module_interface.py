@@ -99,7 +99,7 @@ def check_signature(module: ir.Operation) -> None:
         return
     signature = _read_signature(main)
     inputs = [leaf for leaf in signature.input_leaves if leaf.kind != "constant"]
-    outputs = [leaf for leaf in signature.output_leaves if leaf.kind != "constant" and leaf.alias is None]
+    outputs = signature.program_results()
     takes = main.type.inputs[: len(main.type.inputs) - signature.is_seeded]
     for what, leaves, types in (("inputs", inputs, takes), ("outputs", outputs, main.type.results)):
         if not _describes(leaves, types):

@@ -8,11 +8,14 @@ torch nor a compiler: tensors are known by their `shape` and `dtype` only.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from terrace.checks import CODE_DTYPE, Check
 from terrace.errors import ArtifactError, InputError
+from terrace.guards import Expression, Values, check_expression, compiled, holds, names_in, text_of
 from terrace.structure import Tree, dtype_name, flatten, in_words, is_tensor, refuse, unflatten
 
 LeafKind = Literal["tensor", "constant", "scalar"]
@@ -96,7 +99,9 @@ class Signature:
     symbols of dynamic sizes, [min, max] inclusive, max None for no bound. `parameters` are the names by which a call
     may give its positional arguments, in order, "" for one that has none; empty if they are not known. A program
     that `is_seeded` takes one more argument, the seed of its random numbers, an int64 of rank 0. `written`
-    are the input leaves that the model writes to; the program's last results are their new values.
+    are the input leaves that the model writes to; the results after the model's are their new values.
+    `checks` are those that the program makes: with any, it gives one more result, the last (`terrace.checks`).
+    `guards` relate symbols and scalars, which are called as Python reaches them from the parameters' names.
     """
 
     inputs: Tree
@@ -107,6 +112,8 @@ class Signature:
     parameters: list[str] = dataclasses.field(default_factory=list)
     is_seeded: bool = False
     written: list[int] = dataclasses.field(default_factory=list)
+    checks: list[Check] = dataclasses.field(default_factory=list)
+    guards: list[Expression] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         pair = [item.kind for item in self.inputs.items]
@@ -118,6 +125,12 @@ class Signature:
         ):
             if tree.leaf_count() != len(leaves):
                 raise ValueError(f"the tree of the {what} has {tree.leaf_count()} leaves, {len(leaves)} are described")
+        for guard in self.guards:
+            check_expression(guard)
+            if unknown := set(names_in(guard)) - self._names():
+                raise ValueError(
+                    f"the guard {text_of(guard)} is about {', '.join(sorted(unknown))}, which no input has"
+                )
         for index, leaf in enumerate(self.output_leaves):
             if leaf.alias is not None and not 0 <= leaf.alias < index:
                 raise ValueError(f"output leaf {index} is an alias of leaf {leaf.alias}, which does not precede it")
@@ -125,6 +138,19 @@ class Signature:
         tensors = [index for index, leaf in enumerate(self.input_leaves) if leaf.kind == "tensor"]
         if not set(written) <= set(tensors):
             raise ValueError(f"the input leaves {written} are written to; the tensors among them are {tensors}")
+
+    def returned_leaves(self) -> list[Leaf]:
+        """The output leaves that the program gives, in order; the others are constants, arguments or given already."""
+        return [
+            leaf
+            for leaf in self.output_leaves
+            if leaf.kind != "constant" and leaf.alias is None and leaf.argument is None
+        ]
+
+    def program_results(self) -> list[Leaf]:
+        """What each result of the program is, in order."""
+        code = [Leaf("tensor", [], CODE_DTYPE)] if self.checks else []
+        return [*self.returned_leaves(), *(self.input_leaves[index] for index in self.written), *code]
 
     def input_paths(self) -> list[str]:
         """Where each input leaf stands in a call: `args[0]`, `kwargs['mask'][1]`."""
@@ -154,6 +180,8 @@ class Signature:
             _LEAF_CHECKS[expected.kind](expected, value, path)
             if expected.shape:
                 self._bind_sizes(expected, value, path, symbols)
+        if self.guards:
+            self._check_guards(symbols, [value for value, _ in leaves])
         return [value for value, _ in leaves]
 
     def takes(self, name: str) -> bool:
@@ -223,6 +251,36 @@ class Signature:
                     f"give a size in that range, or compile with other dynamic_shapes"
                 )
 
+    @functools.cached_property
+    def _scalars(self) -> list[tuple[int, str]]:
+        """The places of the scalars among the input leaves, and what guards call them."""
+        names = [user_path(path, self.parameters) for path in self.input_paths()]
+        return [(index, names[index]) for index, leaf in enumerate(self.input_leaves) if leaf.kind == "scalar"]
+
+    @functools.cached_property
+    def _compiled_guards(self) -> list[Callable[[Values], Any]]:
+        return [compiled(guard) for guard in self.guards]
+
+    def _names(self) -> set[str]:
+        """All that a guard may be about."""
+        sizes = {size for leaf in self.input_leaves for size in leaf.shape if isinstance(size, str)}
+        return sizes | {name for _, name in self._scalars}
+
+    def _check_guards(self, symbols: Mapping[str, tuple[int, str]], leaves: Sequence[Any]) -> None:
+        """Raise `InputError` for a relation of sizes and scalars that does not hold."""
+        values = {name: size for name, (size, _) in symbols.items()}
+        values.update((name, leaves[index]) for index, name in self._scalars)
+        for guard, function in zip(self.guards, self._compiled_guards, strict=True):
+            if not holds(function, values):
+                found = [
+                    f"{name} = {values[name]}" + (f" ({symbols[name][1]})" if name in symbols else "")
+                    for name in names_in(guard)
+                ]
+                raise InputError(
+                    f"the inputs do not meet `{text_of(guard)}`, which torch.export found that the model needs: found "
+                    f"{', '.join(found)}; give others, or compile with other dynamic_shapes"
+                )
+
     def to_json(self) -> dict[str, Any]:
         """The signature as plain data for JSON."""
         return {
@@ -234,6 +292,8 @@ class Signature:
             "parameters": list(self.parameters),
             "is_seeded": self.is_seeded,
             **({"written": list(self.written)} if self.written else {}),
+            "checks": [check.to_json() for check in self.checks],
+            "guards": list(self.guards),
         }
 
     @classmethod
@@ -249,11 +309,23 @@ class Signature:
                 [str(name) for name in data.get("parameters", [])],
                 data.get("is_seeded", False) is True,
                 [int(index) for index in data.get("written", [])],
+                [Check.from_json(check) for check in data.get("checks", [])],
+                [*data.get("guards", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(
                 f"the signature in the file is malformed ({error!r}); compile and save the model again"
             ) from error
+
+
+def user_path(path: str, parameters: Sequence[str]) -> str:
+    """How Python reaches an input from the parameters' names, where they are known: `args[0].ids` may be `x.ids`."""
+    if path.startswith("kwargs['"):
+        name, _, rest = path.removeprefix("kwargs['").partition("']")
+        return f"{name}{rest}"
+    number, _, rest = path.removeprefix("args[").partition("]")
+    index = int(number) if number.isdecimal() else len(parameters)
+    return f"{parameters[index]}{rest}" if index < len(parameters) and parameters[index] else path
 
 
 def _check_count(tree: Tree, args: Sequence[Any]) -> None:

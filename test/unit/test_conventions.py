@@ -31,10 +31,12 @@ LAYERS = (
         "terrace.parsing",
         *("terrace.artifact", "terrace.parameter_archive", "terrace.stored_zip", "terrace.report"),
         *("terrace.cache", "terrace.cache_key", "terrace.number_format", "terrace.manifest", "terrace.places"),
+        "terrace.checks",
     ),
     (
         *("terrace.files", "terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
         *("terrace.logging", "terrace.progress", "terrace.callers", "terrace.installed", "terrace.mapping"),
+        "terrace.guards",
         *("terrace.loaded_code", "terrace.texts", "terrace.supervision", "terrace.watchdog", "terrace.blame"),
     ),
 )

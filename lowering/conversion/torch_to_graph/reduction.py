@@ -84,7 +84,10 @@ def build_vector_norm(op: TorchOp) -> ir.Value | None:
 
 
 def truth(kind: str) -> Builder:
-    """The builder of any, or of all: whether no element is false. Booleans are i8 in reductions."""
+    """The builder of any, or of all: whether no element is false. Booleans are i8 in reductions.
+
+    The maximum of no elements is the least i8, which is as good as a false.
+    """
 
     def build(op: TorchOp) -> ir.Value | None:
         value = op.tensor(0)
@@ -98,7 +101,7 @@ def truth(kind: str) -> Builder:
         found = graph.CompareOp.build(value, scalar(0, element_type_of(value)), predicate=predicate)
         i8 = ir.IntegerType.get_signless(8)
         counted = reduced(cast(found, i8), "max", axes, not is_whole and op.flag(2))
-        return graph.CompareOp.build(counted, scalar(0, i8), predicate=predicate)
+        return graph.CompareOp.build(counted, scalar(0, i8), predicate="gt" if kind == "any" else "le")
 
     return build
 

@@ -12,7 +12,7 @@ import torch
 from torch.fx.experimental.symbolic_shapes import optimization_hint, statically_known_true
 
 from terrace.errors import ModelImportError
-from terrace.frontend.index_put import Inserter
+from terrace.frontend.inserter import Inserter
 from terrace.frontend.source import at_line
 
 aten = torch.ops.aten

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 
+from terrace.checks import Check
 from terrace.frontend.importer import ImportedModel, import_graph
 from terrace.frontend.legalize import legalize
-from terrace.frontend.program import Program, Symbol, output_nodes, simplify
+from terrace.frontend.program import Program, Symbol, insert_checks, output_nodes, simplify
+from terrace.frontend.size_names import SizeNames
 from terrace.frontend.symbols import lift_symbols
 from terrace.frontend.tree import leaf_of_value
 from terrace.frontend.unsigned import widen_unsigned
@@ -25,7 +27,7 @@ aten = torch.ops.aten
 
 
 def import_aten_graph(
-    graph: torch.fx.Graph, parameters: Collection[str], context: ir.Context
+    graph: torch.fx.Graph, parameters: Collection[str], context: ir.Context, check_indices: bool = True
 ) -> tuple[ImportedModel, list[str]]:
     """Import `graph`, whose nodes hold fake tensors (and SymInts) as "val", and which returns a tuple of nodes.
 
@@ -38,16 +40,20 @@ def import_aten_graph(
     put_placeholders_first(graph)
     bind_sizes(graph)
     names = argument_names(graph, parameters)
+    checks = insert_checks(graph, SizeNames(), check_indices)
     simplify(graph)
     widen_unsigned(graph)
     placeholders = placeholders_of(graph)
     symbols = [None if node.name in names else Symbol(node.name) for node in placeholders]
     inputs = [leaf_of_value(node.name, node.meta["val"]) for node in placeholders if node.name in names]
-    outputs = [leaf_of_value(node.name, node.meta["val"]) for node in output_nodes(graph.output_node())]
+    results = output_nodes(graph.output_node())
+    # The last is the outcome of the checks.
+    results = results[:-1] if checks else results
+    outputs = [leaf_of_value(node.name, node.meta["val"]) for node in results]
     module = import_graph(graph, context)
     lift_symbols(module, Program(graph, symbols, [], {}, {}))
     legalize(module)
-    return ImportedModel(module, {}, plain_signature(inputs, outputs)), names
+    return ImportedModel(module, {}, plain_signature(inputs, outputs, checks)), names
 
 
 def put_placeholders_first(graph: torch.fx.Graph) -> None:
@@ -87,9 +93,8 @@ def bind_sizes(graph: torch.fx.Graph) -> None:
         node.replace_all_uses_with(bound)
 
 
-def plain_signature(inputs: list[Leaf], outputs: list[Leaf]) -> Signature:
+def plain_signature(inputs: list[Leaf], outputs: list[Leaf], checks: list[Check]) -> Signature:
     """Arguments in, a tuple out."""
     arguments = Tree("tuple", [Tree("leaf") for _ in inputs])
-    return Signature(
-        Tree("tuple", [arguments, Tree("dict")]), inputs, Tree("tuple", [Tree("leaf") for _ in outputs]), outputs
-    )
+    results = Tree("tuple", [Tree("leaf") for _ in outputs])
+    return Signature(Tree("tuple", [arguments, Tree("dict")]), inputs, results, outputs, checks=checks)

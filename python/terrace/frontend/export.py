@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.export import ExportedProgram
+from torch.export import AdditionalInputs, Dim, ExportedProgram, ShapesCollection
+from torch.export.dynamic_shapes import _combine_args, _tree_map_with_path
 from torch.export.exported_program import (
     _override_composite_implicit_decomp,
     _split_decomp_table_to_cia_and_python_decomp,
 )
+from torch.utils._pytree import tree_leaves
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.callers import calling_line, warn
@@ -29,6 +31,9 @@ aten = torch.ops.aten
 
 PARAMETER_NAMES = "terrace_parameter_names"
 """The entry of an exported graph's "meta" that holds the names of the model's positional parameters."""
+
+DIMENSION_NAMES = "terrace_dimension_names"
+"""The entry of "meta" with the names of dynamic dimensions: by the number of the input, then by the axis."""
 
 KEPT_WHOLE = {
     # The graph dialect has these; decomposed, nobody could tell what they were.
@@ -53,6 +58,10 @@ KEPT_WHOLE = {
     aten.silu,
     aten.softmax,
     aten.stack,
+    # These take other negative indices than what they decompose to.
+    aten.index_add,
+    aten.index_copy,
+    aten.index_fill,
     # PyTorch decomposes these to uninitialised tensors with odd strides, which torch-mlir cannot lower.
     aten.full,
     aten.full_like,
@@ -93,6 +102,7 @@ def export_program(
             "Make `torch.export.export(model, args, kwargs, strict=False)` work first."
         ) from error
     exported.graph_module.meta[PARAMETER_NAMES] = positional_names(model)
+    exported.graph_module.meta[DIMENSION_NAMES] = dimension_names(model, args, kwargs, dynamic_shapes)
     return exported
 
 
@@ -134,6 +144,41 @@ def positional_names(model: torch.nn.Module) -> list[str]:
         if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             break
         names.append("" if parameter.kind == parameter.POSITIONAL_ONLY else parameter.name)
+    return names
+
+
+def parameter_names(exported: ExportedProgram) -> list[str]:
+    """The names of the positional arguments that a call may give by name, in order."""
+    given: list[str] | None = exported.graph_module.meta.get(PARAMETER_NAMES)
+    if given is not None:
+        return given
+    # A program that the user exported knows the names of what was given, of which the first are positional.
+    signature = exported.module_call_graph[0].signature
+    names = (signature.forward_arg_names if signature is not None else None) or []
+    assert exported.call_spec.in_spec is not None
+    return list(names)[: exported.call_spec.in_spec.child(0).num_children]
+
+
+def dimension_names(
+    model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic_shapes: Any
+) -> dict[int, dict[int, str]]:
+    """The names of the `torch.export.Dim`s of a model's inputs, counted as leaves of (args, kwargs)."""
+    args, kwargs = tuple(args), dict(kwargs or {})
+    if isinstance(dynamic_shapes, (ShapesCollection, AdditionalInputs)):
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(model, args, kwargs)
+    names: dict[int, dict[int, str]] = {}
+    places = {id(leaf): index for index, leaf in reversed(list(enumerate(tree_leaves((args, kwargs)))))}
+
+    def note(path: Any, leaf: Any, shape: Any = None) -> None:
+        axes = shape if isinstance(shape, dict) else dict(enumerate(shape)) if isinstance(shape, (list, tuple)) else {}
+        names.setdefault(places.get(id(leaf), -1), {}).update(
+            {axis: dim.__name__ for axis, dim in axes.items() if isinstance(dim, Dim)}
+        )
+
+    if dynamic_shapes is not None:
+        inputs = _combine_args(model, args, kwargs)
+        shapes = dynamic_shapes if isinstance(dynamic_shapes, dict) else dict(zip(inputs, dynamic_shapes, strict=True))
+        _tree_map_with_path(note, inputs, {name: shapes.get(name) for name in inputs}, tree_name="inputs")
     return names
 
 

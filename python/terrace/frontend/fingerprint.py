@@ -14,8 +14,8 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from terrace.frontend.export import DIMENSION_NAMES, parameter_names
 from terrace.frontend.program import tensor_identity, tensors_of
-from terrace.frontend.tree import parameter_names
 
 PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.layout, torch.device, torch.memory_format)
 SYMBOLIC = (torch.SymBool, torch.SymFloat, torch.SymInt)
@@ -45,6 +45,7 @@ def _lines(exported: ExportedProgram) -> Iterator[str]:
         yield _without_address(f"input {spec!r}")
     for output in exported.graph_signature.output_specs:
         yield _without_address(f"output {output!r}")
+    yield f"dimensions {exported.graph_module.meta.get(DIMENSION_NAMES)} {exported._guards_code}"
     for symbol, bounds in exported.range_constraints.items():
         yield f"range {symbol} {bounds}"
     first: dict[object, str] = {}

@@ -17,6 +17,7 @@ from terrace.errors import ModelImportError
 from terrace.frontend.export import decompose, export_program
 from terrace.frontend.legalize import legalize
 from terrace.frontend.program import read_program
+from terrace.frontend.size_names import size_names
 from terrace.frontend.source import keep_user_lines, origin_of
 from terrace.frontend.symbols import lift_symbols
 from terrace.frontend.tree import signature_of
@@ -29,8 +30,8 @@ class ImportedModel:
     """A model in the graph dialect.
 
     `module` has one function, @main, with one argument and one result for each tensor and scalar leaf of `signature`,
-    in order; a scalar travels as a tensor of rank 0. `parameters` holds a tensor for each `graph.parameter`, by its
-    symbol name, sharing memory with the model.
+    in order, and one result more if the signature has checks; a scalar travels as a tensor of rank 0. `parameters`
+    holds a tensor for each `graph.parameter`, by its symbol name, sharing memory with the model.
     """
 
     module: ir.Module
@@ -45,16 +46,20 @@ def import_model(
     *,
     dynamic_shapes: Any = None,
     context: ir.Context,
+    check_indices: bool = True,
 ) -> ImportedModel:
     """Import `model`, called as `model(*args, **kwargs)`; `dynamic_shapes` is torch.export's.
+
+    Without `check_indices`, an index that is out of range reads or writes foreign memory.
 
     The model is exported as it is, in training or evaluation mode, and is not written. Raises `ModelImportError`.
     """
     load_torch_dialects(context)
     exported = export_program(model, args, kwargs, dynamic_shapes)
     decomposed = decompose(exported)
-    program = read_program(decomposed)
-    signature = signature_of(exported, decomposed, program)
+    names = size_names(exported, decomposed)
+    program = read_program(decomposed, names, check_indices)
+    signature = signature_of(exported, decomposed, program, names)
     module = import_graph(program.graph, context)
     lift_symbols(module, program)
     legalize(module)

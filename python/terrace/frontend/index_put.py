@@ -1,39 +1,21 @@
-"""Writes at indices: torch-mlir takes every index as it is, so negative ones are counted from the front here.
+"""Writes at indices, by the ops that torch-mlir has.
 
-A write where a mask holds has as many elements as the mask has trues, so it becomes a select, of one size.
+One where a mask holds has as many elements as the mask has trues, so it becomes a select, of one size.
 """
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import torch
-from torch._guards import detect_fake_mode
+
+from terrace.frontend.inserter import Inserter
 
 aten = torch.ops.aten
 
 
-class Inserter:
-    """Makes nodes before `at`, at its line, and works out what they give."""
-
-    def __init__(self, graph: torch.fx.Graph, at: torch.fx.Node) -> None:
-        self._graph = graph
-        self._at = at
-
-    def call(self, op: Any, *args: Any, **keywords: Any) -> torch.fx.Node:
-        """A node that calls `op`; the importer would prefer an old "tensor_meta", so it is not kept."""
-        with self._graph.inserting_before(self._at):
-            node = self._graph.call_function(op, args, keywords)
-        values = torch.fx.node.map_arg(args, lambda argument: argument.meta["val"])
-        kept = {name: value for name, value in self._at.meta.items() if name != "tensor_meta"}
-        with detect_fake_mode(self._at.meta["val"]) or contextlib.nullcontext():
-            node.meta = kept | {"val": op(*values, **keywords)}
-        return node
-
-
 def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
-    """Make the indices of an `index_put` count from the front, or make it a select."""
+    """Make an `index_put` by a mask a select."""
     value, indices, update, *rest = node.args
     assert isinstance(value, torch.fx.Node) and isinstance(indices, (list, tuple))
     assert isinstance(update, torch.fx.Node)
@@ -42,8 +24,6 @@ def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     if masked is not None:
         node.replace_all_uses_with(masked)
         graph.erase_node(node)
-        return
-    node.args = (value, [from_front(insert, i, value, axis) for axis, i in enumerate(indices)], update, *rest)
 
 
 def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulate: bool) -> torch.fx.Node | None:
@@ -59,11 +39,28 @@ def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulat
     return insert.call(aten.where.self, mask, written, value)
 
 
-def from_front(insert: Inserter, index: torch.fx.Node | None, value: torch.fx.Node, axis: int) -> torch.fx.Node | None:
-    """`index`, with the size of `value` along `axis` added where it is negative."""
-    if index is None or index.meta["val"].dtype == torch.bool:
-        return index
-    static = value.meta["val"].shape[axis]
-    size = static if isinstance(static, int) else insert.call(aten.sym_size.int, value, axis)
-    is_negative = insert.call(aten.lt.Scalar, index, 0)
-    return insert.call(aten.where.self, is_negative, insert.call(aten.add.Tensor, index, size), index)
+def rewrite_along(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
+    """A write at the indices of one dimension, `op(value, dim, index, source)`, as an `index_put`.
+
+    A tensor of rank 0 has one element along its only dimension.
+    """
+    value, dim, index, source = node.args
+    assert isinstance(value, torch.fx.Node) and isinstance(index, torch.fx.Node) and isinstance(dim, int)
+    insert = Inserter(graph, node)
+    rank = value.meta["val"].ndim
+    if not isinstance(source, torch.fx.Node):
+        source = insert.call(aten.scalar_tensor.default, source, dtype=value.meta["val"].dtype)
+    source = insert.call(aten.mul.Tensor, source, node.kwargs["alpha"]) if "alpha" in node.kwargs else source
+    if rank == 0:
+        value, source = (insert.call(aten.reshape.default, operand, [1]) for operand in (value, source))
+    indices = [None] * (dim % max(rank, 1)) + [index_vector(insert, index)]
+    accumulate = node.target == aten.index_add.default
+    written = insert.call(aten.index_put.default, value, indices, source, accumulate)
+    if rank == 0:
+        written = insert.call(aten.reshape.default, written, [])
+    node.replace_all_uses_with(written)
+    graph.erase_node(node)
+
+
+def index_vector(insert: Inserter, index: torch.fx.Node) -> torch.fx.Node:
+    return insert.call(aten.reshape.default, index, [-1])

@@ -15,13 +15,20 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, OutputSpec
 
+from terrace.checks import Check
 from terrace.errors import ModelImportError
 from terrace.frontend.as_strided import rewrite_all_strided
+from terrace.frontend.assertions import check_assertions
+from terrace.frontend.checks import Checks
 from terrace.frontend.data_dependent import refuse_masks
-from terrace.frontend.index_put import rewrite_index_put
+from terrace.frontend.division_checks import check_divisions
+from terrace.frontend.index_checks import IndexBounds
+from terrace.frontend.index_put import rewrite_along, rewrite_index_put
 from terrace.frontend.random_ops import RANDOM_BITS, number_streams
 from terrace.frontend.rank_zero import give_dimensions
+from terrace.frontend.size_names import SizeNames
 from terrace.frontend.source import at_line
+from terrace.frontend.state_guard import guard_states
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.frontend.view_dtype import rewrite_view_dtype
 from terrace.signature import DTYPES, dtype_name
@@ -53,8 +60,9 @@ class Program:
     `symbols` has an entry for each placeholder, None for an argument. `states` are the names of mutable buffers, in
     the order of the first results. `aliases` maps the number of a result to that of an earlier one that is the same
     value and stands for it. `is_seeded` says that the last placeholder is the seed of random numbers.
-    `written` are the arguments that the model writes to, whose new values are the last results, and
-    `returned_arguments` maps the number of a result to the one of these that it is.
+    `written` are the arguments that the model writes to, whose new values follow the results, and
+    `returned_arguments` maps the number of a result to the one of these that it is. With `checks`, the last result says
+    which of them failed.
     """
 
     graph: torch.fx.Graph
@@ -65,12 +73,14 @@ class Program:
     is_seeded: bool = False
     written: list[str] = dataclasses.field(default_factory=list)
     returned_arguments: dict[int, str] = dataclasses.field(default_factory=dict)
+    checks: list[Check] = dataclasses.field(default_factory=list)
 
 
-def read_program(exported: ExportedProgram) -> Program:
+def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: bool = True) -> Program:
     """What `exported`, in functional form, consists of; raises `ModelImportError` for what we cannot run."""
     refuse_unsupported(exported)
     graph = copy.deepcopy(exported.graph)
+    checks = insert_checks(graph, sizes, check_indices)
     simplify(graph)
     widen_unsigned(graph)
     states = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.BUFFER_MUTATION)}
@@ -92,7 +102,7 @@ def read_program(exported: ExportedProgram) -> Program:
     is_seeded = number_streams(graph)
     symbols += [None] * is_seeded
     names = list(states.values()), list(written.values())
-    return Program(graph, symbols, names[0], keys.parameters, aliases, is_seeded, names[1], returned_arguments)
+    return Program(graph, symbols, names[0], keys.parameters, aliases, is_seeded, names[1], returned_arguments, checks)
 
 
 def output_specs(exported: ExportedProgram, kind: OutputKind) -> list[OutputSpec]:
@@ -229,6 +239,16 @@ def simplify(graph: torch.fx.Graph) -> None:
     refuse_masks(graph)
 
 
+def insert_checks(graph: torch.fx.Graph, sizes: SizeNames, check_indices: bool) -> list[Check]:
+    """Let `graph` find out whether ops fail whose failure PyTorch would raise, and return that as its last value."""
+    checks = Checks(sizes)
+    check_assertions(graph, checks)
+    check_divisions(graph, checks)
+    IndexBounds(graph, checks if check_indices else None).bound()
+    checks.return_code(graph)
+    return checks.checks
+
+
 def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     """`_native_batch_norm_legit_no_training` as `batch_norm`, which is what it came from."""
     value, weight, bias, mean, variance, momentum, epsilon = node.args
@@ -248,6 +268,10 @@ def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
 REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
     aten._native_batch_norm_legit_no_training.default: to_batch_norm,
     aten._unsafe_index_put.default: rewrite_index_put,
+    aten.index_add.default: rewrite_along,
+    aten.index_copy.default: rewrite_along,
+    aten.index_fill.int_Scalar: rewrite_along,
+    aten.index_fill.int_Tensor: rewrite_along,
     aten.index_put.default: rewrite_index_put,
     aten.view.dtype: rewrite_view_dtype,
 }
@@ -256,13 +280,14 @@ REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
 def set_outputs(
     graph: torch.fx.Graph, exported: ExportedProgram, mutated: list[str], written: dict[str, str]
 ) -> tuple[dict[int, int], dict[int, str]]:
-    """Return the `mutated` values, each result that is no constant, once, and the values `written` to arguments.
+    """Return the `mutated` values, each result that is no constant, once, the values `written` to arguments, and the
+    outcome of the checks, if there are any.
 
     The results that are repeated, and those that are arguments which are written to, are what it gives back. Results
     are counted as leaves of the model's output without its None.
     """
-    output = next(node for node in graph.nodes if node.op == "output")
-    values = dict(zip((spec.arg.name for spec in non_constant_outputs(exported)), output_nodes(output), strict=False))
+    output, specs = graph.output_node(), non_constant_outputs(exported)
+    values = dict(zip((spec.arg.name for spec in specs), output_nodes(output), strict=False))
     results: list[torch.fx.Node] = []
     aliases: dict[int, int] = {}
     first: dict[torch.fx.Node, int] = {}
@@ -282,9 +307,21 @@ def set_outputs(
             first[node] = leaf
             results.append(node)
         leaf += 1
-    output.args = (tuple([values[name] for name in mutated] + results + [values[name] for name in written]),)
+    stored, outcome = [values[name] for name in mutated], output_nodes(output)[len(specs) :]
+    if outcome and mutated:
+        stored = guard_states(graph, outcome[0], dict(zip(states_of(graph, exported, mutated), stored, strict=True)))
+    output.args = (tuple([*stored, *results, *(values[name] for name in written), *outcome]),)
     graph.eliminate_dead_code()
     return aliases, returned
+
+
+def states_of(graph: torch.fx.Graph, exported: ExportedProgram, mutated: list[str]) -> list[torch.fx.Node]:
+    """The placeholders of the mutable buffers whose new values are called `mutated`."""
+    targets = [exported.graph_signature.buffers_to_mutate[name] for name in mutated]
+    placeholders = graph.find_nodes(op="placeholder")
+    specs = exported.graph_signature.input_specs
+    found = {spec.target: node for spec, node in zip(specs, placeholders, strict=True)}
+    return [found[target] for target in targets]
 
 
 def non_constant_outputs(exported: ExportedProgram) -> list[OutputSpec]:

@@ -9,7 +9,7 @@ import operator
 
 import torch
 
-from terrace.frontend.index_put import Inserter
+from terrace.frontend.inserter import Inserter
 
 aten = torch.ops.aten
 

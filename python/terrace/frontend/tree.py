@@ -13,22 +13,27 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils._pytree import TreeSpec
 
 from terrace.errors import ModelImportError
-from terrace.frontend.export import PARAMETER_NAMES
+from terrace.frontend.export import parameter_names
+from terrace.frontend.guards import guards_of
 from terrace.frontend.program import Program, require_plain
+from terrace.frontend.size_names import SizeNames
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
 
 SCALARS = ((torch.SymBool, "bool"), (torch.SymInt, "int64"), (torch.SymFloat, "float64"))
 
 
-def signature_of(exported: ExportedProgram, decomposed: ExportedProgram, program: Program) -> Signature:
+def signature_of(
+    exported: ExportedProgram, decomposed: ExportedProgram, program: Program, names: SizeNames
+) -> Signature:
     """The inputs and outputs of `exported`; values come from `decomposed`, whose graph `program` holds."""
     signature = decomposed.graph_signature
     values = {node.name: node.meta.get("val") for node in decomposed.graph.nodes}
-    inputs = [leaf_of(spec.arg, values) for spec in signature.input_specs if spec.kind == InputKind.USER_INPUT]
-    outputs = [leaf_of(spec.arg, values) for spec in signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
-    names = [spec.arg.name for spec in signature.input_specs if spec.kind == InputKind.USER_INPUT]
-    given = [name for name, leaf in zip(names, inputs, strict=True) if leaf is not None]
+    arguments = [spec.arg for spec in signature.input_specs if spec.kind == InputKind.USER_INPUT]
+    results = [spec.arg for spec in signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
+    inputs = [leaf_of(argument, values, names) for argument in arguments]
+    outputs = [leaf_of(result, values, names) for result in results]
+    given = [argument.name for argument, leaf in zip(arguments, inputs, strict=True) if leaf is not None]
     numbers = {name: number for number, name in enumerate(given)}
     input_leaves = [leaf for leaf in inputs if leaf is not None]
     output_leaves = [leaf for leaf in outputs if leaf is not None]
@@ -44,25 +49,28 @@ def signature_of(exported: ExportedProgram, decomposed: ExportedProgram, program
         input_leaves,
         tree_of(call.out_spec, iter(outputs)),
         output_leaves,
-        ranges_of(decomposed),
+        ranges_of(decomposed, input_leaves, names),
         parameter_names(exported),
         program.is_seeded,
         [numbers[argument] for argument in program.written],
+        program.checks,
+        guards_of(exported, decomposed, names),
     )
 
 
-def leaf_of(argument: Any, values: dict[str, Any]) -> Leaf | None:
+def leaf_of(argument: Any, values: dict[str, Any], names: SizeNames) -> Leaf | None:
     """What an input or output is; None for a None."""
     if isinstance(argument, ConstantArgument):
         return None if argument.value is None else Leaf("constant", value=argument.value)
-    return leaf_of_value(argument.name, values[argument.name])
+    return leaf_of_value(argument.name, values[argument.name], names)
 
 
-def leaf_of_value(name: str, value: Any) -> Leaf:
+def leaf_of_value(name: str, value: Any, names: SizeNames | None = None) -> Leaf:
     """What the fake tensor or symbolic number of the node `name` is."""
     if isinstance(value, torch.Tensor):
         require_plain(f"'{name}', an input or result of the model,", value)
-        shape: list[int | str] = [size if isinstance(size, int) else str(size) for size in value.shape]
+        text = str if names is None else names.text
+        shape: list[int | str] = [size if isinstance(size, int) else text(size) for size in value.shape]
         return Leaf("tensor", shape, str(value.dtype).removeprefix("torch."))
     for type_, dtype in SCALARS:
         if isinstance(value, type_):
@@ -73,12 +81,14 @@ def leaf_of_value(name: str, value: Any) -> Leaf:
     )
 
 
-def ranges_of(exported: ExportedProgram) -> dict[str, list[int | None]]:
-    """The bounds of each dynamic size, None for no upper one."""
+def ranges_of(exported: ExportedProgram, inputs: list[Leaf], names: SizeNames) -> dict[str, list[int | None]]:
+    """The bounds of each dynamic size of `inputs`, None for no upper one."""
+    sizes = {size for leaf in inputs for size in leaf.shape}
     ranges: dict[str, list[int | None]] = {}
     for symbol, bounds in exported.range_constraints.items():
         low = int(bounds.lower) if bounds.lower.is_Integer else 0
-        ranges[str(symbol)] = [low, int(bounds.upper) if bounds.upper.is_Integer else None]
+        if names.text(symbol) in sizes:
+            ranges[names.text(symbol)] = [low, int(bounds.upper) if bounds.upper.is_Integer else None]
     return ranges
 
 
@@ -138,17 +148,6 @@ def none_fields(spec: TreeSpec) -> list[str]:
 def is_registered_by_pytorch(spec: TreeSpec) -> bool:
     """Whether a dataclass is a pytree by torch.export.register_dataclass."""
     return len(spec.context) == 2 and all(isinstance(names, list) for names in spec.context)
-
-
-def parameter_names(exported: ExportedProgram) -> list[str]:
-    """The names of the positional arguments that a call may give by name, in order."""
-    given: list[str] | None = exported.graph_module.meta.get(PARAMETER_NAMES)
-    if given is not None:
-        return given
-    # A program that the user exported knows the names of what was given, of which the first are positional.
-    names = exported.module_call_graph[0].signature.forward_arg_names or []
-    assert exported.call_spec.in_spec is not None
-    return list(names)[: exported.call_spec.in_spec.child(0).num_children]
 
 
 def class_name(cls: type) -> str:

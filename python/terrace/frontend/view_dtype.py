@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from terrace.frontend.index_put import Inserter
+from terrace.frontend.inserter import Inserter
 
 aten = torch.ops.aten
 

@@ -20,6 +20,7 @@ from terrace.artifact import (
     verify_archive,
     write_artifact,
 )
+from terrace.checks import CODE_DTYPE
 from terrace.errors import InputError, TerraceError
 from terrace.installed import needing_compiler
 from terrace.parameter_archive import Array, MappedParameters, ParameterSource, aligned, numpy_dtype
@@ -91,14 +92,11 @@ class CompiledModel:
         self._states = {state.name: state for state in artifact.states}
         # What every call needs of the signature, which never changes.
         self._input_paths = artifact.signature.input_paths()
-        self._returned = [
-            leaf
-            for leaf in artifact.signature.output_leaves
-            if leaf.kind != "constant" and leaf.alias is None and leaf.argument is None
-        ]
+        self._returned = artifact.signature.returned_leaves()
         inputs = artifact.signature.input_leaves
         self._passed = [index for index, leaf in enumerate(inputs) if leaf.kind != "constant"]
         self._written = [inputs[index] for index in artifact.signature.written]
+        self._checks = artifact.signature.checks
 
     def __str__(self) -> str:
         """What it takes and gives, how large it is, and whose code runs it."""
@@ -130,7 +128,11 @@ class CompiledModel:
         return dict(self._artifact.target)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model. Raises `InputError`, before anything runs, if the arguments do not fit `signature`.
+        """Run the model.
+
+        Raises `InputError`, before anything runs, if the arguments do not fit `signature`, and `CheckError` if a check
+        in the program fails (an index is out of range, an integer divided by zero): the state and the arguments are
+        then as they were.
 
         A model that draws random numbers takes the keyword `seed`, an int, too, unless it has an argument of that name:
         the same seed gives the same numbers. Without it the seed is drawn from PyTorch's generator, so that
@@ -169,8 +171,20 @@ class CompiledModel:
         """The program's results for the arguments, in turn: state must not change before they are copied."""
         leaves = [*self._returned, *self._written]
         arguments = [self._program.put(value) for value in arrays]
-        results = self._program.invoke(self._artifact.entry, arguments, len(leaves))
+        results = self._program.invoke(self._artifact.entry, arguments, len(leaves) + bool(self._checks))
+        if self._checks:
+            self._raise_failure(results.pop())
         return self._take_results(leaves, results, [argument.addresses for argument in arguments])
+
+    def _raise_failure(self, code: Any) -> None:
+        """Raise the error of the check that failed, if one did; `code` is the program's last result."""
+        number = self._program.take(code, CODE_DTYPE, []).item()
+        if not 0 <= number <= len(self._checks):
+            raise TerraceError(
+                f"the program's check {number} failed, which the signature does not know; compile it again"
+            )
+        if number:
+            raise self._checks[number - 1].error()
 
     def _arrays(self, leaves: Sequence[Any]) -> list[Array]:
         """What the program takes of the arguments' leaves."""

@@ -114,7 +114,7 @@ def import_regions(
         blamed: set[str] = set()
         for name, region in regions_of(split).items():
             try:
-                imported[name] = import_region(region, weights)
+                imported[name] = import_region(region, weights, options)
             except ModelImportError as error:
                 leave_to_pytorch(region, error, options)
                 blamed |= blamed_ops(region, error)

@@ -49,10 +49,11 @@ class ImportedRegion:
     weights: dict[int, str]
 
 
-def import_region(graph_module: GraphModule, weights: Collection[str]) -> ImportedRegion:
+def import_region(graph_module: GraphModule, weights: Collection[str], options: BackendOptions) -> ImportedRegion:
     """Import a region; its inputs named in `weights` become symbols. Raises `ModelImportError`."""
     names = [node.name for node in graph_module.graph.nodes if node.op == "placeholder"]
-    model, arguments = import_aten_graph(graph_module.graph, weights, create_context())
+    check_indices = options.options.get("check_indices", True)
+    model, arguments = import_aten_graph(graph_module.graph, weights, create_context(), check_indices=check_indices)
     numbers = {index: name for index, name in enumerate(names) if name in weights}
     return ImportedRegion(model, [names.index(name) for name in arguments], numbers)
 

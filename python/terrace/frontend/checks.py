@@ -1,0 +1,55 @@
+"""The checks that a graph makes while it runs, gathered from the passes over it and returned as its last result."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from terrace.checks import CODE_DTYPE, Check, CheckKind
+from terrace.frontend.inserter import Inserter
+from terrace.frontend.size_names import SizeNames
+from terrace.frontend.source import describe_frame, innermost_user_frame
+
+aten = torch.ops.aten
+
+OP_NAMES: dict[Any, str] = {
+    aten._assert_async.msg: "assert",
+    aten._embedding_bag_forward_only.default: "embedding_bag",
+    aten._local_scalar_dense.default: "item",
+    aten.sym_size.int: "size",
+}
+"""What users call ops, where PyTorch has another name for them."""
+
+
+@dataclasses.dataclass
+class Checks:
+    """What the checks of a graph say, and for each the node of rank 0 that is true where it fails."""
+
+    names: SizeNames
+    checks: list[Check] = dataclasses.field(default_factory=list)
+    flags: list[torch.fx.Node] = dataclasses.field(default_factory=list)
+
+    def add(self, kind: CheckKind, has_failed: torch.fx.Node, message: str) -> None:
+        """One check more; those that were added first are reported first."""
+        self.checks.append(Check(kind, message))
+        self.flags.append(has_failed)
+
+    def return_code(self, graph: torch.fx.Graph) -> None:
+        """Let `graph` return one value more, if there are checks: the number of the first that failed, from 1, or 0."""
+        output = graph.output_node()
+        insert = Inserter(graph, output)
+        dtype = getattr(torch, CODE_DTYPE)
+        code: torch.fx.Node | None = None
+        for number, flag in reversed(list(enumerate(self.flags, 1))):
+            own = insert.call(aten.mul.Tensor, insert.call(aten._to_copy.default, flag, dtype=dtype), number)
+            code = own if code is None else insert.call(aten.where.self, flag, own, code)
+        if code is not None:
+            output.args = ((*output.args[0], code),)  # type: ignore[misc]
+
+    def place(self, node: torch.fx.Node) -> str:
+        """`op at path:line` of a node, as the user knows it."""
+        frame = innermost_user_frame(node.meta.get("stack_trace"))
+        name = OP_NAMES.get(node.target) or getattr(node.target, "__name__", str(node.target)).partition(".")[0]
+        return f"{name} at {describe_frame(frame)}" if frame else name
