@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from terrace import progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, Artifact, write_artifact
-from terrace.compiler import PRECISIONS, Lowered, build, build_mlir, lower, lower_mlir
+from terrace.compiler import Lowered, build, build_mlir, lower, lower_mlir
 from terrace.errors import CompileError, TerraceError
 from terrace.files import new_files, write_file
 from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
@@ -26,6 +26,7 @@ from terrace.lowering.points import POINTS
 from terrace.lowering.registry import load_passes
 from terrace.parameter_archive import write_archive
 from terrace.parsing import STDIN, read_text
+from terrace.request import PRECISIONS
 from terrace.runtime.report import Report, report_of
 from terrace.supervision import enter_supervised
 from terrace.target import GPUS, TARGETS, Target

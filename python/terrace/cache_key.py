@@ -28,7 +28,7 @@ COMPILER_FILES = ("iree-compile", "libIREECompiler.so")
 _HEAD = 1 << 16
 """So much of a library has the number of its build; reading all of it takes most of a second."""
 
-OPTIONS = {"iree_flags"}
+OPTIONS = {"check_indices", "iree_flags"}
 """The options whose effect follows from what they hold, which is plain data. Any other keeps a compilation out."""
 
 

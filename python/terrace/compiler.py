@@ -20,13 +20,13 @@ import numpy as np
 from terrace import cache, loaded_code, progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
 from terrace.cache_key import key_of
-from terrace.calibration import QUANTIZATION_OPTIONS, calibrate, check_quantization, missing_calibration
+from terrace.calibration import calibrate, missing_calibration
 from terrace.errors import CompileError, TerraceError
 from terrace.lowering.commands import compile_command
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES, Constants
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline, preparation
-from terrace.lowering.points import UserPasses, check_points, passes_at, user_passes
+from terrace.lowering.points import UserPasses, check_points, passes_at
 from terrace.lowering.quantization.ranges import has_ranges
 from terrace.lowering.report import layer_graph, merge_layers
 from terrace.lowering.reproducer import reproducing
@@ -51,28 +51,16 @@ from terrace.parameter_archive import ParameterInfo, aligned_copy
 from terrace.parsing import parse
 from terrace.passes import Pass, internal_error, run_passes, source_position
 from terrace.places import Places
-from terrace.runtime.cpu_features import host_features
+from terrace.request import check_options, check_precision, check_request, followed_precision, resolve_target
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Signature
-from terrace.target import GpuDescription, Target
+from terrace.target import Target
 
 if TYPE_CHECKING:
     import torch
 
     from terrace.frontend import ImportedModel
-
-PRECISIONS = ("highest", "high", "medium")
-"""torch.set_float32_matmul_precision's names. All are computed in float32 throughout, which is "highest"."""
-
-OPTIONS = {
-    "iree_flags": "more flags for iree-compile, a list of str",
-    "reproducer_dir": "where what fails is written: a path, or 'off' (default: $TERRACE_REPRODUCER_DIR, or temporary)",
-    "check_indices": "False: an index that is out of range reads or writes foreign memory, and nobody is told",
-    **QUANTIZATION_OPTIONS,
-    "passes": "passes of your own: a dict of points (terrace.lowering.points) to lists of passes or pipeline text",
-}
-"""What `options` may hold."""
 
 _IREE_OP = re.compile(r'^ *(%[^=\n]*= *)?"?(flow|hal|stream|util)\.[a-z]', re.MULTILINE)
 """An op of IREE's own dialects, which only a text of the level "iree" has."""
@@ -140,8 +128,8 @@ def build(
     """`compile` without loading the result. What the cache holds (`terrace.cache`) is not compiled again."""
     from terrace.frontend import export_program, fingerprint, lines_of, symbols_of
 
-    resolved, checked = _resolve(target), _check_options(options)
-    _check_precision(precision)
+    resolved, checked = resolve_target(target), check_options(options)
+    check_precision(precision)
     with progress.stage("export"):
         exported = export_program(model, args, kwargs, dynamic_shapes)
 
@@ -150,7 +138,7 @@ def build(
         return (lambda key: _to_numpy(symbols[key])) if declared.keys() <= symbols.keys() else None
 
     places = Places(lines_of(exported.graph_module))
-    request = _Request("model", resolved, checked, places, _followed(precision))
+    request = _Request("model", resolved, checked, places, followed_precision(precision))
     return _cached(
         request.key(lambda: fingerprint(exported)),
         places,
@@ -177,7 +165,7 @@ def build_imported(
 
     places = Places(_line_of(operation) for operation in walk(imported.module.operation))
     return _cached(
-        _Request("region", resolved, checked, places, _followed(precision)).key(content),
+        _Request("region", resolved, checked, places, followed_precision(precision)).key(content),
         places,
         lambda _, declared: lambda key: _to_numpy(imported.parameters[key]),
         lambda: lower_imported(imported, target=resolved, precision=precision, options=checked),
@@ -196,7 +184,7 @@ def build_mlir(
 
     `name` is the file that the text is of, for diagnostics.
     """
-    resolved, checked = _resolve(target), _check_options(options, is_text=True)
+    resolved, checked = resolve_target(target), check_options(options, is_text=True)
     places = Places(())
     return _cached(
         _Request("text", resolved, checked, places).key(lambda: text),
@@ -261,7 +249,7 @@ def lower_mlir(
 
     `name` is the file that the text is of, for diagnostics.
     """
-    resolved, checked = _resolve(target), _check_options(options, is_text=True)
+    resolved, checked = resolve_target(target), check_options(options, is_text=True)
     context = _context_of_text()
     program: str | None
     if _IREE_OP.search(text):
@@ -298,60 +286,8 @@ def _parse(text: str, context: ir.Context, name: str | None = None) -> ir.Module
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Checks
+# Parameters
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-def check_request(
-    target: str | Target, precision: str | None, options: Mapping[str, Any] | None
-) -> tuple[Target, dict[str, Any]]:
-    """The target with nothing left open, and the options with their defaults. Raises CompileError or TargetError."""
-    resolved, checked = _resolve(target), _check_options(options)
-    _check_precision(precision)
-    return resolved, checked
-
-
-def _resolve(target: str | Target) -> Target:
-    return Target.of(target).resolve(sorted(host_features()), len(os.sched_getaffinity(0)), _read_gpu)
-
-
-def _read_gpu(driver: str) -> GpuDescription:
-    from terrace.runtime.gpu import describe_gpu
-
-    return describe_gpu(driver)
-
-
-def _check_options(options: Mapping[str, Any] | None, *, is_text: bool = False) -> dict[str, Any]:
-    checked = dict(options or {})
-    for name in checked:
-        if name not in OPTIONS:
-            raise CompileError(f"unknown option {name!r}; known are {', '.join(OPTIONS)}")
-    flags = checked.setdefault("iree_flags", [])
-    if not isinstance(flags, (list, tuple)) or not all(isinstance(flag, str) for flag in flags):
-        raise CompileError(f"option 'iree_flags' must be a list of str, got {flags!r}")
-    if not isinstance(checked.setdefault("check_indices", True), bool):
-        raise CompileError(f"option 'check_indices' must be a bool, got {checked['check_indices']!r}")
-    checked["reproducer_dir"] = _reproducer_folder(checked.get("reproducer_dir"))
-    checked["passes"] = user_passes(checked.get("passes", {}))
-    check_quantization(checked, may_have_ranges=is_text)
-    return checked
-
-
-def _reproducer_folder(option: Any) -> str | None:
-    if option is not None and not isinstance(option, (str, os.PathLike)):
-        raise CompileError(f"option 'reproducer_dir' must be a path, got {option!r}")
-    return None if option is None else os.fspath(option)
-
-
-def _check_precision(precision: str | None) -> None:
-    if precision is not None and precision not in PRECISIONS:
-        raise CompileError(f"unknown precision {precision!r}; known are {', '.join(PRECISIONS)}")
-
-
-def _followed(precision: str | None) -> str:
-    """A precision, or PyTorch's setting."""
-    setting: str = precision or importlib.import_module("torch").get_float32_matmul_precision()
-    return setting
 
 
 def _to_numpy(value: Any) -> np.ndarray:
@@ -583,7 +519,7 @@ def _calibrate(module: ir.Module, lookup: Lookup, options: Mapping[str, Any], fi
 
     def compile_observed(observed: ir.Module, signature: Signature) -> CompiledModel:
         main_of(observed.operation).attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))
-        lowered = _lower(observed, lookup, _resolve("cpu"), _check_options(None), LEVELS[-1])
+        lowered = _lower(observed, lookup, resolve_target("cpu"), check_options(None), LEVELS[-1])
         return CompiledModel(lowered.artifact())
 
     main, signature = main_of(module.operation), signature_of(module.operation)

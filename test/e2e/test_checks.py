@@ -1,4 +1,4 @@
-"""Checks that a program makes while it runs: what PyTorch raises is raised, by the user's line, and nothing is written."""
+"""Checks that a program makes while it runs: what PyTorch raises is raised, at the user's line."""
 
 from __future__ import annotations
 

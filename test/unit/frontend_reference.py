@@ -44,7 +44,10 @@ def run_imported(imported: ImportedModel, calls: Sequence[Sequence[Any]]) -> lis
     for call in calls:
         inputs = [value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value) for value in call]
         result = run_module(imported.module, {"main": [*inputs, *parameters]})["main"]
-        results.append(result if isinstance(result, list) else [result])
+        values = result if isinstance(result, list) else [result]
+        if imported.signature.checks:
+            assert values.pop() == 0, "a check failed"
+        results.append(values)
     return results
 
 
