@@ -10,7 +10,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         type=_size,
-        metavar="SYMBOL=N",
+        metavar="NAME=N",
         help="a dynamic size (default 1, or the least allowed)",
     )
     parser.add_argument(
@@ -145,9 +145,11 @@ def _inputs(signature: Signature, options: argparse.Namespace) -> list[Any]:
     """A value per input leaf: from files, made up, or the constant that the model was compiled for."""
     paths = signature.input_paths()
     given = _read_inputs(signature, options.input)
-    sizes = {name: max(1, low or 0) for name, (low, _) in signature.ranges.items()} | dict(options.size)
     symbols = {size for leaf in signature.input_leaves for size in leaf.shape if isinstance(size, str)}
-    unknown = sorted(name for name, _ in options.size if name not in symbols)
+    least = {name: max(1, low or 0) for name, (low, _) in signature.ranges.items()}
+    chosen = dict(options.size)
+    sizes = least | _derived(symbols, chosen) | chosen
+    unknown = sorted(chosen.keys() - symbols - {found[2] for found in map(_DERIVED.fullmatch, symbols) if found})
     if unknown:
         raise InputError(f"--size {unknown[0]}: the model's dynamic sizes are {', '.join(sorted(symbols)) or 'none'}")
     generator = None if options.random is None else np.random.default_rng(options.random)
@@ -162,6 +164,18 @@ def _inputs(signature: Signature, options: argparse.Namespace) -> list[Any]:
         else:
             raise InputError(f"input {path} ({leaf}) is not given; add --input '{path}=FILE', or --random SEED")
     return values
+
+
+_DERIVED = re.compile(r"(?:(\d+)\*)?([^\W\d]\w*)(?: ([+-]) (\d+))?")
+"""A size that is linear in another, such as `2*b + 1`."""
+
+
+def _derived(symbols: Iterable[str], chosen: Mapping[str, int]) -> dict[str, int]:
+    """The sizes that are linear in a chosen one."""
+    found = [match for match in map(_DERIVED.fullmatch, symbols) if match and match[2] in chosen]
+    return {
+        match[0]: int(match[1] or 1) * chosen[match[2]] + int(f"{match[3] or ''}{match[4] or 0}") for match in found
+    }
 
 
 def _read_inputs(signature: Signature, arguments: Sequence[str]) -> dict[str, Array]:

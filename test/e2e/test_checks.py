@@ -1,4 +1,4 @@
-"""Checks that a program makes while it runs: what PyTorch raises is raised, at the user's line."""
+"""Checks that a program makes while it runs: what PyTorch raises is raised, at the user's line; nothing is written."""
 
 from __future__ import annotations
 

@@ -37,7 +37,14 @@ LAYERS = (
         *("terrace.files", "terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
         *("terrace.logging", "terrace.progress", "terrace.callers", "terrace.installed", "terrace.mapping"),
         "terrace.guards",
-        *("terrace.loaded_code", "terrace.texts", "terrace.supervision", "terrace.watchdog", "terrace.blame"),
+        *(
+            "terrace.loaded_code",
+            "terrace.texts",
+            "terrace.supervision",
+            "terrace.watchdog",
+            "terrace.blame",
+            "terrace.origins",
+        ),
     ),
 )
 

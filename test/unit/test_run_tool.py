@@ -63,6 +63,17 @@ def test_random_inputs_follow_seed_and_sizes() -> None:
     assert np.array_equal(first, same) and not np.array_equal(first, other)
 
 
+def test_a_size_that_others_are_made_of() -> None:
+    """By the name that the user gave the dimension."""
+    artifact = double_artifact()
+    leaves = [Leaf("tensor", ["2*batch", "length + 1"])]
+    signature = dataclasses.replace(artifact.signature, input_leaves=leaves, output_leaves=leaves, ranges={})
+    write_artifact("linear.terrace", dataclasses.replace(artifact, signature=signature))
+    sizes = ["--size", "batch=3", "--size", "length=4"]
+    assert main(["linear.terrace", "--random", "1", *sizes, "--output", "y.npy"]) == 0
+    assert np.load("y.npy").shape == (6, 5)
+
+
 def test_many_outputs() -> None:
     assert main(["many.terrace", "--random", "1", "--output", "all.npz"]) == 0
     with np.load("all.npz") as found:

@@ -181,7 +181,7 @@ class CompiledModel:
         number = self._program.take(code, CODE_DTYPE, []).item()
         if not 0 <= number <= len(self._checks):
             raise TerraceError(
-                f"the program's check {number} failed, which the signature does not know; compile it again"
+                f"the program's check {number} failed, of which the signature knows nothing; compile again"
             )
         if number:
             raise self._checks[number - 1].error()
