@@ -43,12 +43,14 @@ from terrace.dialects.graph_elementwise import (
     CastOp,
     CeilOp,
     CompareOp,
+    CopysignOp,
     CosOp,
     DivOp,
     ErfOp,
     Expm1Op,
     ExpOp,
     FloorOp,
+    FmodOp,
     GeluOp,
     HardsigmoidOp,
     HardswishOp,
@@ -62,6 +64,8 @@ from terrace.dialects.graph_elementwise import (
     ReluOp,
     RsqrtOp,
     SelectOp,
+    ShiftLeftOp,
+    ShiftRightOp,
     SigmoidOp,
     SiluOp,
     SinOp,
@@ -350,6 +354,47 @@ class EmbeddingOp(TensorOp, name="embedding", traits=[ext.Pure]):
         if len(shapes[0]) not in (2, 3):
             raise ShapeError(f"table must have rank 2, or 3 for blocks of rows, got {format_shape(shapes[0])}")
         return [*shapes[1], shapes[0][1]]
+
+
+class ArgsortOp(TensorOp, name="argsort", traits=[ext.Pure]):
+    """Places (i64) of the elements of `input` in order along `axis`: stable; NaN is larger than any number."""
+
+    input: Operand[Tensor]
+    axis: ir.IntegerAttr
+    descending: Bool
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        require_axis(attrs.axis, len(shapes[0]))
+        return shapes[0]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return ir.IntegerType.get_signless(64)
+
+
+class ArgScanOp(TensorOp, name="arg_scan", traits=[ext.Pure]):
+    """Places (i64) of the extreme among the elements up to each one along `axis`: the last of equal ones, NaN first.
+
+    `kind` is max or min.
+    """
+
+    input: Operand[Tensor]
+    axis: ir.IntegerAttr
+    kind: ir.StringAttr
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        require_axis(attrs.axis, len(shapes[0]))
+        if attrs.kind not in ("max", "min"):
+            raise ShapeError(f"unknown kind '{attrs.kind}', expected max or min")
+        return shapes[0]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return ir.IntegerType.get_signless(64)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

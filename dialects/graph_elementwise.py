@@ -172,7 +172,39 @@ class MulOp(Elementwise, name="mul", traits=[ext.Pure]):
 
 
 class DivOp(Elementwise, name="div", traits=[ext.Pure]):
-    """lhs / rhs, on floating point."""
+    """lhs / rhs; integers round towards zero, wrap where the quotient does not fit, and give 0 for a divisor of 0."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class FmodOp(Elementwise, name="fmod", traits=[ext.Pure]):
+    """lhs - trunc(lhs / rhs) * rhs, exactly, with the sign of lhs, on floats; NaN for rhs = 0 and lhs infinite."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class CopysignOp(Elementwise, name="copysign", traits=[ext.Pure]):
+    """|lhs| with the sign bit of rhs, on floating point, zeros and NaN included."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class ShiftLeftOp(Elementwise, name="shift_left", traits=[ext.Pure]):
+    """lhs * 2^rhs on integers, wrapping; 0 where rhs is negative or not below the width."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class ShiftRightOp(Elementwise, name="shift_right", traits=[ext.Pure]):
+    """floor(lhs / 2^rhs) on integers; 0 or -1, by the sign of lhs, where rhs is negative or not below the width."""
 
     lhs: Operand[Tensor]
     rhs: Operand[Tensor]

@@ -155,6 +155,12 @@ def _gelu(x: Array, attrs: Attributes) -> Array:
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
+
+def _divide(x: Array, y: Array) -> Array:
+    """Numbers of integer types rounded towards zero, without a detour through floating point."""
+    return np.divide(x, y) if _is_float(x) else (x - np.fmod(x, y)) // y
+
+
 _ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "abs": np.abs,
     "ceil": np.ceil,
@@ -178,7 +184,9 @@ _ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
-    "div": np.divide,
+    "copysign": np.copysign,
+    "div": _divide,
+    "fmod": np.fmod,
     "pow": np.power,
     "maximum": np.maximum,
     "minimum": np.minimum,

@@ -12,6 +12,7 @@ from terrace.lowering.conversion.graph_to_linalg import (
     integer_rows,
     layout,
     normalization,
+    ordering,
     pooling,
     random,
     reduction,
@@ -43,7 +44,10 @@ class InlineFusion(Pattern):
 
 def patterns() -> list[Pattern]:
     """A pattern for every graph op but those of `KEPT_OPS`."""
-    families = (contraction, convolution, elementwise, integer_rows, layout, normalization, pooling, random, reduction)
+    families = (
+        *(contraction, convolution, elementwise, integer_rows, layout, normalization, ordering, pooling, random),
+        reduction,
+    )
     return [InlineFusion(), *(pattern for family in families for pattern in family.patterns())]
 
 

@@ -46,6 +46,8 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
         if name not in INTEGER:
             raise PayloadError(f"is not defined on element type {element}; cast its operands first")
         return INTEGER[name](attrs, operands)
+    if name not in FLOAT:
+        raise PayloadError(f"is not defined on element type {element}; cast its operands first")
     emitter = FLOAT[name]
     if element.width >= 32 or name in EXACT:
         return emitter(attrs, operands)
@@ -122,6 +124,12 @@ def _pow(attrs: Attributes, values: Values) -> ir.Value:
     return arith.select(arith.andi(is_finite_negative, is_fraction), constant(x.type, pymath.nan), result)
 
 
+def _fmod(attrs: Attributes, values: Values) -> ir.Value:
+    """Exact as one upstream op; IREE has none for f64."""
+    lhs, rhs = values
+    return payload_f64.fmod(lhs, rhs, constant) if _is_f64(values[0]) else arith.remf(lhs, rhs)
+
+
 def _direct(builder: Callable[..., ir.Value]) -> Emitter:
     """The emitter of an op that is one upstream op on the same operands."""
     return lambda attrs, values: builder(*values)
@@ -145,12 +153,14 @@ FLOAT: dict[str, Emitter] = {
     "abs": _direct(math.absf),
     "add": _direct(arith.addf),
     "ceil": _direct(math.ceil),
+    "copysign": _direct(math.copysign),
     "cos": _direct(math.cos),
     "div": _direct(arith.divf),
     "erf": _erf,
     "exp": _direct(math.exp),
     "expm1": _direct(math.expm1),
     "floor": _direct(math.floor),
+    "fmod": _fmod,
     "gelu": _gelu,
     "hardsigmoid": _hardsigmoid,
     "hardswish": _hardswish,
@@ -172,7 +182,7 @@ FLOAT: dict[str, Emitter] = {
 }
 """Ops on floating point, by name without `graph.`."""
 
-EXACT = frozenset({"abs", "maximum", "minimum", "neg", "relu"})
+EXACT = frozenset({"abs", "copysign", "maximum", "minimum", "neg", "relu"})
 """Ops whose result is never rounded, so that half precision needs no detour through f32."""
 
 
@@ -206,16 +216,39 @@ def _relu_integer(value: ir.Value) -> ir.Value:
     return arith.maxsi(value, constant(value.type, 0))
 
 
+def _divide(lhs: ir.Value, rhs: ir.Value) -> ir.Value:
+    """Processors trap on a divisor of 0 and on the one quotient that does not fit; divisors of 0 and -1 stay away."""
+    zero, one = constant(lhs.type, 0), constant(lhs.type, 1)
+    is_zero, is_minus = compare("eq", rhs, zero), compare("eq", rhs, constant(lhs.type, -1))
+    quotient = arith.divsi(lhs, arith.select(arith.ori(is_zero, is_minus), one, rhs))
+    return arith.select(is_zero, zero, arith.select(is_minus, _negate(lhs), quotient))
+
+
+def _shift_left(lhs: ir.Value, rhs: ir.Value) -> ir.Value:
+    """A shift by the width or more is poison upstream."""
+    zero = constant(lhs.type, 0)
+    within = arith.cmpi(arith.CmpIPredicate.ult, rhs, constant(lhs.type, scalar_type(lhs.type).width))
+    return arith.select(within, arith.shli(lhs, arith.select(within, rhs, zero)), zero)
+
+
+def _shift_right(lhs: ir.Value, rhs: ir.Value) -> ir.Value:
+    # Read as unsigned, a negative number is a large one.
+    return arith.shrsi(lhs, arith.minui(rhs, constant(lhs.type, scalar_type(lhs.type).width - 1)))
+
+
 INTEGER: dict[str, Emitter] = {
     "abs": _by_width(_identity, math.absi),
     "add": _by_width(arith.ori, arith.addi),
     "ceil": _direct(_identity),
+    "div": _by_width(None, _divide),
     "floor": _direct(_identity),
     "maximum": _by_width(arith.ori, arith.maxsi),
     "minimum": _by_width(arith.andi, arith.minsi),
     "mul": _by_width(arith.andi, arith.muli),
     "neg": _by_width(None, _negate),
     "relu": _by_width(_identity, _relu_integer),
+    "shift_left": _by_width(None, _shift_left),
+    "shift_right": _by_width(None, _shift_right),
     "sub": _by_width(None, arith.subi),
 }
 """Ops on integers, by name without `graph.`; the others are defined on floating point only."""

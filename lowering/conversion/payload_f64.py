@@ -56,3 +56,31 @@ def _tail(z: ir.Value, constant: Constant) -> ir.Value:
     series = arith.addf(arith.subf(arith.mulf(u, last), before), constant(z.type, _ERFC[0] / 2))
     erfc = arith.mulf(t, math.exp(arith.subf(series, arith.mulf(z, z))))
     return arith.subf(constant(z.type, 1.0), erfc)
+
+
+FMOD_BITS, FMOD_STEPS = 50, 42
+"""Bits of the quotient that a step of `fmod` takes, and steps for the widest quotient, 2^1024 / 2^-1074."""
+
+
+def fmod(x: ir.Value, y: ir.Value, constant: Constant) -> ir.Value:
+    """Long division: with d = |y| * 2^k, k falling by the bits of a step, the rest loses as many d as it holds.
+
+    The quotient of a step has few enough digits for the rest less its product with d to be exact, in one fused
+    operation. Rounded up, it makes the rest negative, by less than d.
+    """
+    zero, rest, divisor = constant(x.type, 0.0), math.absf(x), math.absf(y)
+    for step in reversed(range(FMOD_STEPS)):
+        scaled = divisor
+        for power in _powers_of_two(FMOD_BITS * step):
+            scaled = arith.mulf(scaled, constant(x.type, power))
+        quotient = math.floor(arith.divf(rest, scaled))
+        less = math.fma(arith.negf(quotient), scaled, rest)
+        less = arith.select(arith.cmpf(arith.CmpFPredicate.OLT, less, zero), arith.addf(less, scaled), less)
+        # A divisor beyond the rest, infinity among them, takes nothing.
+        rest = arith.select(arith.cmpf(arith.CmpFPredicate.OGT, scaled, rest), rest, less)
+    return math.copysign(rest, x)
+
+
+def _powers_of_two(exponent: int) -> list[float]:
+    """Powers of two that float64 holds, whose product is 2^exponent."""
+    return [2.0 ** min(1000, exponent - done) for done in range(0, exponent, 1000)]

@@ -119,6 +119,12 @@ def binary_cases() -> list[Case]:
     base, exponent = torch.tensor(pairs).unbind(1)
     # exp(y * log(x)) errs by |y * log(x)| units in the last place, at most 88 of them.
     cases += both("pow", graph.PowOp, (base, exponent), {}, torch.pow, rtol=1e-5, atol=1e-38)
+    cases += both("fmod", graph.FmodOp, (base, exponent), {}, torch.fmod)
+    cases += both("copysign", graph.CopysignOp, special_pairs(), {}, torch.copysign, atol=2e-38)
+    amounts = torch.arange(35, dtype=torch.int32).reshape(5, 7)
+    numbers = torch.tensor([1, -1, 5, -8, 2**31 - 1, -(2**31), 0], dtype=torch.int32)
+    cases += both("shift_left", graph.ShiftLeftOp, (numbers, amounts), {}, torch.bitwise_left_shift)
+    cases += both("shift_right", graph.ShiftRightOp, (numbers, amounts), {}, torch.bitwise_right_shift)
     return cases
 
 

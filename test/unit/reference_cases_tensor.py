@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -348,6 +349,14 @@ def reduction_cases() -> list[Case]:
         half,
         functools.partial(torch.mean, dim=1, keepdim=True),
     )
+    ties = torch.tensor([[2.0, math.nan, -1.0, 2.0, -0.0, 0.0, math.nan], [3.0, 1.0, 2.0, 3.0, 3.0, -math.inf, 1.0]])
+    for descending in (False, True):
+        order = functools.partial(torch.argsort, dim=1, descending=descending, stable=True)
+        attributes = {"axis": 1, "descending": descending}
+        cases += both(f"argsort_{descending}", graph.ArgsortOp, (ties,), attributes, order)
+    for kind, scan in (("max", torch.cummax), ("min", torch.cummin)):
+        places = functools.partial(lambda scan, x: scan(x, 1).indices, scan)
+        cases += both(f"arg_scan_{kind}", graph.ArgScanOp, (ties,), {"axis": 1, "kind": kind}, places)
     table = randn(11, 6)
     for dtype, shape in ((torch.int64, (2, 3)), (torch.int32, (5,)), (torch.int64, ()), (torch.int64, (0, 2))):
         rows = (torch.arange(torch.Size(shape).numel()).reshape(shape) * 7 % 11).to(dtype)

@@ -32,7 +32,8 @@ QUANTIZED = {
 OPERANDS |= {name: list(types) for name, types in QUANTIZED.items()}
 
 FLOAT_ONLY = {f"graph.{name}" for name in payload.FLOAT.keys() - payload.INTEGER.keys()}
-NOT_ON_BOOLEANS = {"graph.neg", "graph.sub"}
+INTEGER_ONLY = {f"graph.{name}" for name in payload.INTEGER.keys() - payload.FLOAT.keys()}
+NOT_ON_BOOLEANS = {"graph.div", "graph.neg", "graph.shift_left", "graph.shift_right", "graph.sub"}
 
 
 def emit_function(name: str, element: str, wrap: str, result: str | None = None) -> ir.Module:
@@ -58,7 +59,8 @@ WRAPS = ("{}", "vector<16x{}>", "vector<2x4x{}>", "vector<{}>")
 def test_payload_of_every_type(name: str) -> None:
     """Scalars and vectors alike; an op without a meaning for a type is refused by name of the type."""
     for element, wrap in itertools.product(FLOATS + INTEGERS, WRAPS):
-        refused = (element in INTEGERS and name in FLOAT_ONLY) or (element == "i1" and name in NOT_ON_BOOLEANS)
+        refused = element in (INTEGERS if name in FLOAT_ONLY else FLOATS if name in INTEGER_ONLY else ())
+        refused = refused or (element == "i1" and name in NOT_ON_BOOLEANS)
         if refused:
             with pytest.raises(payload.PayloadError, match=f"element type {element}"):
                 emit_function(name, element, wrap)

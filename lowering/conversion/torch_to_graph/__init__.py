@@ -5,6 +5,7 @@ from __future__ import annotations
 # Importing a family registers its builders.
 from terrace.lowering.conversion.torch_to_graph import (
     contraction,
+    division,
     elementwise,
     layout,
     normalization,
@@ -19,6 +20,7 @@ __all__ = [
     "TorchOp",
     "TypeTable",
     "contraction",
+    "division",
     "elementwise",
     "layout",
     "normalization",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, shape_of
+from terrace.lowering.conversion.torch_to_graph.integer_power import integer_power
 from terrace.lowering.conversion.torch_to_graph.torch_op import (
     BUILDERS,
     Builder,
@@ -216,6 +217,7 @@ BUILDERS.update(
         "torch.aten.div.Scalar": binary(graph.DivOp),
         "torch.aten.maximum": binary(graph.MaximumOp),
         "torch.aten.max.other": binary(graph.MaximumOp),
+        "torch.aten.copysign.Tensor": binary(graph.CopysignOp),
         "torch.aten.minimum": binary(graph.MinimumOp),
         "torch.aten.min.other": binary(graph.MinimumOp),
     }
@@ -253,9 +255,11 @@ BUILDERS.update(
 def build_power(op: TorchOp) -> ir.Value | None:
     """Small powers become products and roots, which are faster than `pow` and no less exact."""
     element_type, exponent = op.result_element_type, op.number(1)
-    if exponent is None or is_bool(element_type) or not (is_float(element_type) or exponent in (1, 2, 3)):
+    if exponent is None or is_bool(element_type):
         return None
     value = cast(op.tensor(0), element_type)
+    if not is_float(element_type):
+        return integer_power(value, int(exponent))
     if exponent in SMALL_POWERS:
         return SMALL_POWERS[exponent](value)
     return graph.PowOp.build(value, scalar(exponent, element_type))
@@ -274,8 +278,10 @@ SMALL_POWERS: dict[float, Callable[[ir.Value], ir.Value]] = {
 @converts("torch.aten.pow.Tensor_Tensor", "torch.aten.pow.Scalar")
 def build_general_power(op: TorchOp) -> ir.Value | None:
     element_type = op.result_element_type
-    if not is_float(element_type):
+    if is_bool(element_type):
         return None
+    if not is_float(element_type):
+        return integer_power(op.broadcastable(0, element_type), op.broadcastable(1, element_type))
     return graph.PowOp.build(op.broadcastable(0, element_type), op.broadcastable(1, element_type))
 
 

@@ -1,13 +1,11 @@
-"""Places of extremes, and the numbers from 0 on that they are taken from."""
+"""Places of extremes, the numbers from 0 on that they are taken from, and orders of elements."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, shape_of
-from terrace.lowering.conversion.torch_to_graph.reduction import reduced
+from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.torch_to_graph.torch_op import (
     BUILDERS,
     Builder,
@@ -19,7 +17,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     reshape,
     scalar,
 )
-from terrace.mlir import DYNAMIC, arith, ir
+from terrace.mlir import DYNAMIC, arith, ir, linalg
 
 I64_WIDTH = 64
 
@@ -33,27 +31,44 @@ def place_of_extreme(kind: str) -> Builder:
     def build(op: TorchOp) -> ir.Value | None:
         value = op.tensor(0)
         shape = shape_of(value)
-        is_whole = op.is_none(1)
-        if not shape or DYNAMIC in shape or 0 in shape or math.prod(shape) > MAX_COUNT:
-            return None
+        axis = None if op.is_none(1) else op.axis(1, len(shape))
         if is_bool(element_type_of(value)):
             value = cast(value, ir.IntegerType.get_signless(32))
-        if is_whole:
-            value = reshape(value, [math.prod(shape)])
-        axis = 0 if is_whole else op.axis(1, len(shape))
+        if op.is_none(1) or not shape:
+            value, axis = flattened(value), 0
         if axis is None:
             return None
-        keepdims = op.flag(2)
-        extreme = reduced(value, kind, [axis], keepdims=True)
+        extreme = graph.ReduceOp.build(value, kind=kind, axes=[axis], keepdims=True)
         is_it = graph.CompareOp.build(value, extreme, predicate="eq")
         if is_float(element_type_of(value)):
             is_it = graph.AddOp.build(is_it, graph.CompareOp.build(value, value, predicate="ne"))
-        count = shape_of(value)[axis]
-        places = reshape(numbers(range(count)), [count] + [1] * (len(shape_of(value)) - 1 - axis))
-        found = graph.SelectOp.build(is_it, places, scalar(count, ir.IntegerType.get_signless(I64_WIDTH)))
-        return reshape(reduced(found, "min", [axis], keepdims and not is_whole), op.result_shape)
+        none = scalar(2**63 - 1, ir.IntegerType.get_signless(I64_WIDTH))
+        candidates = graph.SelectOp.build(is_it, places(value, axis), none)
+        keepdims = op.flag(2) and not op.is_none(1)
+        found = graph.ReduceOp.build(candidates, kind="min", axes=[axis], keepdims=keepdims)
+        return reshape(found, op.result_shape) if op.is_none(1) and op.result_shape else found
 
     return build
+
+
+def flattened(value: ir.Value) -> ir.Value:
+    """`value` as a vector."""
+    sizes = b.sizes_of(value)
+    count = b.product(sizes)
+    dynamic = [] if isinstance(count, int) else [count]
+    return reshape(value, [count if isinstance(count, int) else DYNAMIC], dynamic)
+
+
+def places(value: ir.Value, axis: int) -> ir.Value:
+    """0, 1, 2, ... along `axis` of `value`, as i64, of size 1 in all other dimensions."""
+    shape = [1] * len(shape_of(value))
+    i64 = ir.IntegerType.get_signless(I64_WIDTH)
+    size = b.size_of(value, axis)
+    if isinstance(size, int) and 0 < size <= MAX_COUNT:
+        # What is known is a constant: hardware has no other way to count.
+        return reshape(numbers(range(size)), [*shape[:axis], size, *shape[axis + 1 :]])
+    sizes = [*shape[:axis], size, *shape[axis + 1 :]]
+    return b.elementwise([], [], sizes, i64, lambda: arith.index_cast(i64, linalg.IndexOp(axis).result))
 
 
 def numbers(counted: range) -> ir.Value:
@@ -75,3 +90,17 @@ def build_arange(op: TorchOp) -> ir.Value | None:
 
 
 BUILDERS.update({"torch.aten.argmax": place_of_extreme("max"), "torch.aten.argmin": place_of_extreme("min")})
+
+
+@converts("torch.terrace.argsort")
+def build_argsort(op: TorchOp) -> ir.Value | None:
+    value = op.tensor(0)
+    axis = op.axis(1, len(shape_of(value)))
+    return None if axis is None else graph.ArgsortOp.build(value, axis=axis, descending=op.flag(2))
+
+
+@converts("torch.terrace.arg_scan")
+def build_arg_scan(op: TorchOp) -> ir.Value | None:
+    value = op.tensor(0)
+    axis = op.axis(1, len(shape_of(value)))
+    return None if axis is None else graph.ArgScanOp.build(value, axis=axis, kind=op.string(2))

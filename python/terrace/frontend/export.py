@@ -40,6 +40,7 @@ KEPT_WHOLE = {
     aten._native_batch_norm_legit_no_training,
     aten._softmax,
     aten.avg_pool2d,
+    aten.copysign,
     aten.elu,
     aten.embedding,
     aten.gelu,

@@ -1,0 +1,163 @@
+"""Adaptive pools, whose windows may differ in size, and pools that say where they found the largest elements.
+
+Windows are boxes, so one axis is reduced after the other, each over windows that are looked up or, where they tile
+the axis, merely reshaped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+aten = torch.ops.aten
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """Windows along one axis: the places [count, length] of their elements, and which of these count; None: all."""
+
+    places: torch.Tensor
+    within: torch.Tensor | None
+
+    def of(self, value: torch.Tensor, axis: int) -> torch.Tensor:
+        """`value` with `axis` as two: windows, and elements in each."""
+        count, length = self.places.shape
+        picked = aten.index_select.default(value, axis, self.places.reshape(-1))
+        return picked.reshape(*value.shape[:axis], count, length, *value.shape[axis + 1 :])
+
+    def aligned(self, part: torch.Tensor, rank: int, axis: int) -> torch.Tensor:
+        """`places` or `within`, to broadcast with windows along `axis` of a tensor of `rank`."""
+        return part.reshape(*part.shape, *[1] * (rank - axis - 1))
+
+
+def adaptive_windows(size: int, count: int) -> Windows:
+    """Window i goes from floor(i * size / count) up to ceil((i + 1) * size / count).
+
+    A short one repeats its last element, which changes neither its largest element nor where that is.
+    """
+    steps = torch.arange(count)
+    starts = torch.div(steps * size, count, rounding_mode="floor")
+    ends = torch.div(steps * size + (size + count - 1), count, rounding_mode="floor")
+    places = starts.unsqueeze(1) + torch.arange(longest_window(size, count))
+    return Windows(torch.minimum(places, ends.unsqueeze(1) - 1), places < ends.unsqueeze(1))
+
+
+def longest_window(size: int, count: int) -> int:
+    if not isinstance(size, int) or not isinstance(count, int):
+        return (size + count - 1) // count + 1
+    return max((-(-(i + 1) * size // count) - i * size // count for i in range(count)), default=0)
+
+
+def strided_windows(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> Windows:
+    """The windows of a pool; what lies in the padding does not count."""
+    reach = dilation * (kernel - 1) + 1
+    count = (size + 2 * padding - reach + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    places = (torch.arange(count) * stride - padding).unsqueeze(1) + torch.arange(kernel) * dilation
+    is_inside = padding == 0 and (count - 1) * stride + reach <= size
+    within = None if is_inside else torch.logical_and(places >= 0, places < size)
+    return Windows(places.clamp(0, size - 1), within)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Largest elements and their places
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def largest(value: torch.Tensor, first: int, windows: Sequence[Windows]) -> Pair:
+    """The largest elements of boxes of windows along the axes from `first`, and their places, counted over these axes.
+
+    The last axis is reduced first. Of equal elements the first is taken, of NaN the last, as in PyTorch.
+    """
+    sizes = value.shape[first:]
+    steps = [torch.arange(size).reshape([-1, *[1] * (len(sizes) - i - 1)]) for i, size in enumerate(sizes)]
+    strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+    flat = sum((step * stride for step, stride in zip(steps, strides, strict=True)), torch.zeros((), dtype=torch.int64))
+    places = flat.expand(value.shape)
+    for axis in reversed(range(first, value.ndim)):
+        value, places = largest_along(value, places, axis, windows[axis - first])
+    return value, places
+
+
+def largest_along(value: torch.Tensor, places: torch.Tensor, axis: int, windows: Windows) -> Pair:
+    rank, values, candidates = value.ndim, windows.of(value, axis), windows.of(places, axis)
+    counts = None if windows.within is None else windows.aligned(windows.within, rank, axis)
+    if counts is not None:
+        values = torch.where(counts, values, least(value.dtype))
+    found = aten.amax.default(values, [axis + 1], True)
+    is_found = values == found
+    if counts is not None:
+        is_found = torch.logical_and(is_found, counts)
+    chosen = aten.amin.default(torch.where(is_found, candidates, torch.iinfo(torch.int64).max), [axis + 1])
+    if value.is_floating_point():
+        last_nan = aten.amax.default(torch.where(torch.isnan(values), candidates, -1), [axis + 1])
+        chosen = torch.maximum(torch.where(last_nan < 0, chosen, -1), last_nan)
+    return found.squeeze(axis + 1), chosen
+
+
+def least(dtype: torch.dtype) -> float:
+    return -math.inf if dtype.is_floating_point else torch.iinfo(dtype).min
+
+
+def adaptive_max_pool(value: torch.Tensor, counts: Sequence[int]) -> Pair:
+    first = value.ndim - len(counts)
+    sizes = value.shape[first:]
+    return largest(value, first, [adaptive_windows(n, count) for n, count in zip(sizes, counts, strict=True)])
+
+
+def max_pool_with_indices(rank: int) -> Callable[..., Pair]:
+    """The decomposition of the pool over the last `rank` axes."""
+
+    def decompose(
+        value: torch.Tensor,
+        kernel: Sequence[int],
+        stride: Sequence[int] = (),
+        padding: Sequence[int] = (0,),
+        dilation: Sequence[int] = (1,),
+        ceil_mode: bool = False,
+    ) -> Pair:
+        first = value.ndim - rank
+        options = [repeated(part, rank) for part in (kernel, stride or kernel, padding, dilation)]
+        sizes = value.shape[first:]
+        windows = [
+            strided_windows(size, k, s, p, d, ceil_mode) for size, k, s, p, d in zip(sizes, *options, strict=True)
+        ]
+        return largest(value, first, windows)
+
+    return decompose
+
+
+def repeated(numbers: Sequence[int], count: int) -> Sequence[int]:
+    """One number for each axis."""
+    return list(numbers) * count if len(numbers) == 1 else numbers
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Means
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def adaptive_avg_pool(value: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    first = value.ndim - len(counts)
+    for axis, count in enumerate(counts, start=first):
+        windows = adaptive_windows(value.shape[axis], count)
+        assert windows.within is not None, "windows that differ in size say which elements count"
+        within = windows.aligned(windows.within, value.ndim, axis)
+        total = torch.where(within, windows.of(value, axis), 0.0).sum(axis + 1)
+        value = total / windows.aligned(windows.within.sum(1), value.ndim, axis)
+    return value
+
+
+DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
+    aten._adaptive_avg_pool3d.default: adaptive_avg_pool,
+    aten.adaptive_max_pool2d.default: adaptive_max_pool,
+    aten.adaptive_max_pool3d.default: adaptive_max_pool,
+    aten.max_pool2d_with_indices.default: max_pool_with_indices(2),
+    aten.max_pool3d_with_indices.default: max_pool_with_indices(3),
+}
