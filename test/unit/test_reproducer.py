@@ -162,23 +162,6 @@ def test_where_files_go(tmp_path: Path, folder: Path, monkeypatch: pytest.Monkey
 # iree-compile
 # ---------------------------------------------------------------------------------------------------------------------
 
-SINE = MODEL.replace(
-    '%2 = "graph.softmax"(%1) {axis = 1 : i64} : (tensor<4x16xf32>) -> tensor<4x16xf32>',
-    '%4 = "graph.cast"(%1) {to = f64} : (tensor<4x16xf32>) -> tensor<4x16xf64>\n'
-    '%5 = "graph.sin"(%4) : (tensor<4x16xf64>) -> tensor<4x16xf64>\n'
-    '%2 = "graph.cast"(%5) {to = f32} : (tensor<4x16xf64>) -> tensor<4x16xf32>',
-)
-
-
-def test_what_iree_refuses_is_cut_to_the_dispatch(folder: Path) -> None:
-    """IREE's linker lacks the sine of float64. The parameter is not there, nor needed."""
-    text = lower_mlir(SINE).ir["iree"]
-    error = failing(lambda: terrace.compile_mlir(text, {}))
-    module, said = run_again(error, folder)
-    assert "iree-compile failed with exit code 1" in said and "iree-compile failed with exit code 1" in str(error)
-    assert module.count("math.sin") > 0
-    assert module.count("flow.dispatch") == text.count("flow.dispatch") - 2 == 1
-
 
 def test_a_crash_of_iree_is_cut_to_the_executable(folder: Path) -> None:
     """An llvm.func aborts IREE's compiler. Sizes are dynamic, and only IREE can read the attributes in this program."""
