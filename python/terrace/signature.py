@@ -26,6 +26,9 @@ DTYPES = (
 )  # fmt: skip
 """The element types of tensor leaves, by NumPy's (and ml_dtypes') names."""
 
+MOST_ACCEPTED = 100
+"""How many combinations of sizes a signature remembers to have accepted."""
+
 SCALAR_DTYPES = ("int64", "float64", "bool")
 """The types of scalar leaves: Python's int, float and bool."""
 
@@ -261,6 +264,11 @@ class Signature:
     def _compiled_guards(self) -> list[Callable[[Values], Any]]:
         return [compiled(guard) for guard in self.guards]
 
+    @functools.cached_property
+    def _accepted(self) -> set[tuple[float, ...]]:
+        """Sizes and scalars that met the guards, some of them: a call mostly has those of an earlier one."""
+        return set()
+
     def _names(self) -> set[str]:
         """All that a guard may be about."""
         sizes = {size for leaf in self.input_leaves for size in leaf.shape if isinstance(size, str)}
@@ -270,6 +278,9 @@ class Signature:
         """Raise `InputError` for a relation of sizes and scalars that does not hold."""
         values = {name: size for name, (size, _) in symbols.items()}
         values.update((name, leaves[index]) for index, name in self._scalars)
+        key = tuple(values.values())
+        if key in self._accepted:
+            return
         for guard, function in zip(self.guards, self._compiled_guards, strict=True):
             if not holds(function, values):
                 found = [
@@ -280,6 +291,8 @@ class Signature:
                     f"the inputs do not meet `{text_of(guard)}`, which torch.export found that the model needs: found "
                     f"{', '.join(found)}; give others, or compile with other dynamic_shapes"
                 )
+        if len(self._accepted) < MOST_ACCEPTED:
+            self._accepted.add(key)
 
     def to_json(self) -> dict[str, Any]:
         """The signature as plain data for JSON."""
