@@ -288,7 +288,7 @@ class Signature:
                     for name in names_in(guard)
                 ]
                 raise InputError(
-                    f"the inputs do not meet `{text_of(guard)}`, which torch.export found that the model needs: found "
+                    f"the inputs do not meet `{text_of(guard)}`, which the model needs: found "
                     f"{', '.join(found)}; give others, or compile with other dynamic_shapes"
                 )
         if len(self._accepted) < MOST_ACCEPTED:

@@ -94,9 +94,23 @@ def test_dynamic_sizes_and_none() -> None:
     none = torch.zeros(0, dtype=torch.int64)
     assert torch.equal(model(TABLE[:5], tensor([-5, 4])), TABLE[[0, 4]])
     assert model(TABLE[:0], none).shape == model(TABLE, none).shape == (0, 4)
-    for count, index in ((5, [5]), (5, [-6]), (0, [0])):
+    for index in ([5], [-6]):
         with pytest.raises(IndexRangeError, match="expected -r <= index < r"):
-            model(TABLE[:count], tensor(index))
+            model(TABLE[:5], tensor(index))
+
+
+@pytest.mark.parametrize("name", ["embedding", "index_add", "index_put", "index_select"])
+def test_an_index_of_nothing(name: str) -> None:
+    """There is no element to take in its place, so nothing runs."""
+    function = (
+        INDEXED[name] if name != "index_add" else lambda w, i: w.index_add(0, i, torch.ones(1, 4).expand(i.shape[0], 4))
+    )
+    dynamic = (({0: Dim("r", min=0)}, {0: Dim("k", min=0)}),)
+    model = compiled(function, TABLE, tensor([1, 2]), dynamic=dynamic)
+    assert model(TABLE[:0], torch.zeros(0, dtype=torch.int64)).shape[1] == 4
+    for _ in range(20):
+        with pytest.raises(terrace.InputError, match=r"`r > 0 or k == 0`.*found r = 0"):
+            model(TABLE[:0], tensor([0, 0, 0]))
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
@@ -106,6 +120,33 @@ def test_several_indices_of_any_type(dtype: torch.dtype) -> None:
     for i, j in (([9, 10], [0, 0]), ([0, 0], [4, 0]), ([0, 0], [0, -5])):
         with pytest.raises(IndexRangeError):
             model(TABLE, tensor(i, dtype=dtype), tensor(j, dtype=dtype))
+
+
+def assigned(value: Tensor, place: tuple[Any, ...], update: Any) -> Tensor:
+    value = value.clone()
+    value[place] = update
+    return value
+
+
+WRITES: dict[str, Operation] = {
+    "number": lambda w, i, j: w.index_put((i,), tensor(1.0)),
+    "filled": lambda w, i, j: w.index_fill(0, i, 3.0),
+    "row": lambda w, i, j: w.index_put((i,), torch.ones(4)),
+    "pairs": lambda w, i, j: w.index_put((i, j), tensor(1.0), accumulate=True),
+    "grid": lambda w, i, j: w.index_put((i[:, None], j[None]), torch.ones(1, 1, 4)),
+    "last dimensions": lambda w, i, j: assigned(w, (slice(None), i[:, None], j[None]), 2.0),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_writes_at_no_place(name: str) -> None:
+    """torch-mlir takes sizes that are broadcast for 1 or more, and wrote somewhere."""
+    function, value, none = WRITES[name], torch.arange(60.0).reshape(5, 3, 4), torch.zeros(0, dtype=torch.int64)
+    size = {0: Dim("k", min=0)}
+    model = compiled(function, value, tensor([1, 2]), tensor([0, 2]), dynamic=((None, size, size),))
+    for i, j in ((none, none), (tensor([2]), tensor([1])), (tensor([1, -1]), tensor([2, 0]))):
+        for _ in range(10):
+            torch.testing.assert_close(model(value, i, j), function(value, i, j))
 
 
 def test_needless_checks_are_left_out() -> None:

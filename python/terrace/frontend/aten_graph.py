@@ -40,7 +40,7 @@ def import_aten_graph(
     put_placeholders_first(graph)
     bind_sizes(graph)
     names = argument_names(graph, parameters)
-    checks = insert_checks(graph, SizeNames(), check_indices)
+    checks = insert_checks(graph, SizeNames(), check_indices).checks
     simplify(graph)
     widen_unsigned(graph)
     placeholders = placeholders_of(graph)

@@ -25,11 +25,16 @@ OP_NAMES: dict[Any, str] = {
 
 @dataclasses.dataclass
 class Checks:
-    """What the checks of a graph say, and for each the node of rank 0 that is true where it fails."""
+    """What the checks of a graph say, and for each the node of rank 0 that is true where it fails.
+
+    `indexed` has the sizes that indices count in, and the indices' shapes: a size of 0 has no element to take in the
+    place of one that is out of range, so there must be no index.
+    """
 
     names: SizeNames
     checks: list[Check] = dataclasses.field(default_factory=list)
     flags: list[torch.fx.Node] = dataclasses.field(default_factory=list)
+    indexed: list[tuple[Any, torch.Size]] = dataclasses.field(default_factory=list)
 
     def add(self, kind: CheckKind, has_failed: torch.fx.Node, message: str) -> None:
         """One check more; those that were added first are reported first."""

@@ -6,7 +6,8 @@ An ExportedProgram holds its guards as Python text over its inputs: `(2*L['a'].s
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,11 +19,15 @@ from terrace.errors import ModelImportError
 from terrace.frontend.size_names import SizeNames, is_symbol, symbolic_sizes, user_inputs
 from terrace.guards import Expression
 
+Indexed = Sequence[tuple[Any, torch.Size]]
+"""The sizes that indices count in, and the indices' shapes."""
+
 BINARY = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
 }  # fmt: skip
 COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 CONNECTIVES = {ast.And: "and", ast.Or: "or"}
+SYMPY_OPERATORS = {"Add": "+", "FloorDiv": "//", "Mod": "%", "Mul": "*"}
 UNARY = {ast.Not: "not", ast.USub: "neg"}
 CALLS = {
     "abs": "abs", "float": "float", "int": "trunc", "math.ceil": "ceil", "math.floor": "floor", "math.trunc": "trunc",
@@ -30,14 +35,17 @@ CALLS = {
 }  # fmt: skip
 
 
-def guards_of(exported: ExportedProgram, decomposed: ExportedProgram, names: SizeNames) -> list[Expression]:
-    """All guards of `exported`, and those that decomposing it added.
+def guards_of(
+    exported: ExportedProgram, decomposed: ExportedProgram, names: SizeNames, indexed: Indexed
+) -> list[Expression]:
+    """All guards of `exported`, those that decomposing it added, and those that `indexed` sizes must meet.
 
     Raises `ModelImportError` for one that is no arithmetic.
     """
     texts = [*exported._guards_code, *_convert_guards_to_code(decomposed.graph_module), *asserted(decomposed)]
     expressions = [*linear_sizes(decomposed, names), *number_ranges(decomposed, names)]
     expressions += [expression_of(text, names) for text in dict.fromkeys(texts) if is_about_sizes(text)]
+    expressions += nonempty(indexed, decomposed, names)
     return [each for index, each in enumerate(expressions) if each not in expressions[:index] and not is_trivial(each)]
 
 
@@ -58,6 +66,36 @@ def asserted(exported: ExportedProgram) -> Iterator[str]:
         if isinstance(condition, torch.SymBool) and not free_unbacked_symbols(condition):
             sources = condition.node.shape_env.var_to_sources
             yield ShapeGuardPythonPrinter(sources, lambda source: source.name, sources).doprint(condition.node.expr)
+
+
+def nonempty(indexed: Indexed, exported: ExportedProgram, names: SizeNames) -> Iterator[Expression]:
+    """That there is an element, or no index; not where it depends on more than sizes of arguments."""
+    known = {name for name in names.references.values() if isinstance(name, str)}
+    for size, shape in indexed:
+        counts = [count for count in shape if not isinstance(count, int) or count == 0]
+        numbers = [in_names(number, names, known) for number in (size, *counts)]
+        if least(size, exported) <= 0 and None not in numbers:
+            yield ["or", [">", numbers[0], 0], *(["==", count, 0] for count in numbers[1:])]
+
+
+def in_names(size: Any, names: SizeNames, known: Collection[str]) -> Expression:
+    """A size as data, over `known` names; None for one that depends on others."""
+    expression = size.node.expr if isinstance(size, torch.SymInt) else size
+    if isinstance(expression, int) or expression.is_Integer:
+        return int(expression)
+    if names.text(expression) in known:
+        return names.text(expression)
+    operator = SYMPY_OPERATORS.get(type(expression).__name__)
+    operands = [in_names(operand, names, known) for operand in expression.args]
+    if operator is None or None in operands:
+        return None
+    return functools.reduce(lambda lhs, rhs: [operator, lhs, rhs], operands)
+
+
+def least(size: Any, exported: ExportedProgram) -> int:
+    """The least that a size can be; 0 if only PyTorch's reasoning tells, which takes every size for 2 or more."""
+    bounds = None if isinstance(size, int) else exported.range_constraints.get(size.node.expr)
+    return size if isinstance(size, int) else int(bounds.lower) if bounds and bounds.lower.is_Integer else 0
 
 
 def expression_of(text: str, names: SizeNames) -> Expression:

@@ -76,6 +76,7 @@ class IndexBounds:
         has_failed = insert.call(aten.any.default, is_outside(insert, front, size))
         end = checks.names.text(value_of(size))
         expected = f"expected {f'-{end}' if wraps else '0'} <= index < {end}"
+        checks.indexed.append((value_of(size), index.meta["val"].shape))
         checks.add("index", has_failed, f"{checks.place(node)}: an index is out of range: {expected}")
 
 

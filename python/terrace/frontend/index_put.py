@@ -5,17 +5,19 @@ One where a mask holds has as many elements as the mask has trues, so it becomes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-from terrace.frontend.inserter import Inserter
+from terrace.frontend.inserter import Inserter, Size
 
 aten = torch.ops.aten
 
 
 def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
-    """Make an `index_put` by a mask a select."""
+    """Make an `index_put` by a mask a select, and let another have all that it writes as it writes it."""
     value, indices, update, *rest = node.args
     assert isinstance(value, torch.fx.Node) and isinstance(indices, (list, tuple))
     assert isinstance(update, torch.fx.Node)
@@ -24,6 +26,43 @@ def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     if masked is not None:
         node.replace_all_uses_with(masked)
         graph.erase_node(node)
+    else:
+        node.args = (value, *whole(insert, value, indices, update), *rest)
+
+
+def whole(insert: Inserter, value: torch.fx.Node, indices: Any, update: torch.fx.Node) -> tuple[list[Any], Any]:
+    """The indices in one shape, and the update in that of what it is written to.
+
+    torch-mlir takes sizes that are broadcast for 1 or more, and would write somewhere when there is no index.
+    """
+    given = [index for index in indices if index is not None]
+    shape = torch.broadcast_shapes(*(index.meta["val"].shape for index in given))
+    spread = [None if index is None else expanded(insert, index, shape, given) for index in indices]
+    values = [None if index is None else index.meta["val"] for index in indices]
+    written = aten.index.Tensor(value.meta["val"], values).shape
+    update = expanded(insert, update, written, [*given, value])
+    if len(shape) < 2:
+        return spread, update
+    # Of several sizes, torch-mlir divides by the inner ones.
+    places = [axis for axis, index in enumerate(indices) if index is not None]
+    first = places[0] if places[-1] - places[0] < len(places) else 0
+    flat = [None if index is None else insert.call(aten.flatten.using_ints, index, 0, -1) for index in spread]
+    return flat, insert.call(aten.flatten.using_ints, update, first, first + len(shape) - 1)
+
+
+def expanded(
+    insert: Inserter, tensor: torch.fx.Node, shape: Sequence[Any], sources: Sequence[torch.fx.Node]
+) -> torch.fx.Node:
+    """`tensor` in `shape`, whose dynamic sizes are some of those of `sources`."""
+    found = tensor.meta["val"].shape
+    if len(found) == len(shape) and all(statically_known_true(a == b) for a, b in zip(found, shape, strict=True)):
+        return tensor
+    sizes: list[Size] = []
+    for size in shape:
+        places = [(source, axis) for source in sources for axis in range(source.meta["val"].ndim)]
+        same = [place for place in places if statically_known_true(place[0].meta["val"].shape[place[1]] == size)]
+        sizes.append(size if isinstance(size, int) else insert.size(*same[0]))
+    return insert.call(aten.expand.default, tensor, sizes)
 
 
 def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulate: bool) -> torch.fx.Node | None:
@@ -55,7 +94,7 @@ def rewrite_along(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
         value, source = (insert.call(aten.reshape.default, operand, [1]) for operand in (value, source))
     indices = [None] * (dim % max(rank, 1)) + [index_vector(insert, index)]
     accumulate = node.target == aten.index_add.default
-    written = insert.call(aten.index_put.default, value, indices, source, accumulate)
+    written = insert.call(aten.index_put.default, value, *whole(insert, value, indices, source), accumulate)
     if rank == 0:
         written = insert.call(aten.reshape.default, written, [])
     node.replace_all_uses_with(written)

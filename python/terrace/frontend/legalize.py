@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.errors import ModelImportError, PassError
 from terrace.frontend.symbols import main_function, set_function_type
 from terrace.lowering.conversion.convert_torch_to_graph import ConvertTorchToGraph
-from terrace.mlir import ir, tensor, walk
+from terrace.mlir import ir, operation_of, tensor, walk
 from terrace.passes import LimitError, LocatedPassError, Pass, UpstreamPass, describe_location, run_passes
 
 LEGAL_DIALECTS = {"arith", "builtin", "func", "graph", "linalg", "math", "scf", "tensor", "tm_tensor"}
@@ -40,6 +40,7 @@ def legalize(module: ir.Module) -> None:
         raise ModelImportError(str(error)) from error
     with module.context, ir.Location.unknown():
         erase_assertions(module.operation)
+        let_sizes_be_zero(module.operation)
         wrap_scalars(main_function(module))
         module.operation.verify()
     refuse(illegal_ops(module.operation))
@@ -90,6 +91,33 @@ def erase_assertions(module: ir.Operation) -> None:
     for operation in walk(module):
         if operation.name == "cf.assert":
             operation.erase()
+
+
+def let_sizes_be_zero(module: ir.Operation) -> None:
+    """Take the size itself where torch-mlir broadcasts one: it takes the larger of that and 1, also for nothing.
+
+    It would write, and read the place from, an index that is not there.
+    """
+    for operation in walk(module):
+        if operation.name == "arith.maxsi" and isinstance(operation.results[0].type, ir.IntegerType):
+            for size, other in (operation.operands, reversed(operation.operands)):
+                if is_size(size) and integer_of(other) == 1:
+                    operation.results[0].replace_all_uses_with(size)
+
+
+def is_size(value: ir.Value) -> bool:
+    """Whether a number is a size of a tensor."""
+    cast = operation_of(value)
+    source = operation_of(cast.operands[0]) if cast is not None and cast.name == "arith.index_cast" else None
+    return source is not None and source.name == "tensor.dim"
+
+
+def integer_of(value: ir.Value) -> int | None:
+    """The number that a constant is."""
+    constant = operation_of(value)
+    if constant is None or constant.name != "arith.constant":
+        return None
+    return ir.IntegerAttr(constant.attributes["value"]).value
 
 
 def wrap_scalars(main: ir.Operation) -> None:

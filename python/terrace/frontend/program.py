@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import operator
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
@@ -74,6 +75,7 @@ class Program:
     written: list[str] = dataclasses.field(default_factory=list)
     returned_arguments: dict[int, str] = dataclasses.field(default_factory=dict)
     checks: list[Check] = dataclasses.field(default_factory=list)
+    indexed: list[tuple[Any, torch.Size]] = dataclasses.field(default_factory=list)
 
 
 def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: bool = True) -> Program:
@@ -102,7 +104,8 @@ def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: boo
     is_seeded = number_streams(graph)
     symbols += [None] * is_seeded
     names = list(states.values()), list(written.values())
-    return Program(graph, symbols, names[0], keys.parameters, aliases, is_seeded, names[1], returned_arguments, checks)
+    inputs = is_seeded, names[1], returned_arguments
+    return Program(graph, symbols, names[0], keys.parameters, aliases, *inputs, checks.checks, checks.indexed)
 
 
 def output_specs(exported: ExportedProgram, kind: OutputKind) -> list[OutputSpec]:
@@ -239,14 +242,14 @@ def simplify(graph: torch.fx.Graph) -> None:
     refuse_masks(graph)
 
 
-def insert_checks(graph: torch.fx.Graph, sizes: SizeNames, check_indices: bool) -> list[Check]:
+def insert_checks(graph: torch.fx.Graph, sizes: SizeNames, check_indices: bool) -> Checks:
     """Let `graph` find out whether ops fail whose failure PyTorch would raise, and return that as its last value."""
     checks = Checks(sizes)
     check_assertions(graph, checks)
     check_divisions(graph, checks)
     IndexBounds(graph, checks if check_indices else None).bound()
     checks.return_code(graph)
-    return checks.checks
+    return checks
 
 
 def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:

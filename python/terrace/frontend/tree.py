@@ -54,7 +54,7 @@ def signature_of(
         program.is_seeded,
         [numbers[argument] for argument in program.written],
         program.checks,
-        guards_of(exported, decomposed, names),
+        guards_of(exported, decomposed, names, program.indexed),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from terrace.frontend.operators import arg_scan, argsort
 
 aten = torch.ops.aten
 
@@ -66,20 +67,6 @@ def of_position(node: torch.fx.Node) -> Range | None:
     return 0, value.numel() - 1
 
 
-def of_item(node: torch.fx.Node) -> Range | None:
-    """Of the second result of the ops that give values and their places."""
-    source, number = node.args
-    if number != 1 or not isinstance(source, torch.fx.Node) or source.target not in PLACES:
-        return None
-    value = source.args[0].meta["val"]  # type: ignore[union-attr]
-    dim = PLACES[source.target](source)
-    return (0, value.shape[dim] - 1) if value.ndim else (0, 0)
-
-
-def dim_at(position: int) -> Callable[[torch.fx.Node], Any]:
-    return lambda node: node.args[position] if len(node.args) > position else node.kwargs.get("dim", -1)
-
-
 def of_remainder(node: torch.fx.Node) -> Range | None:
     divisor = node.args[1]
     return (0, divisor - 1) if isinstance(divisor, int) and divisor > 0 and not is_float(node) else None
@@ -94,14 +81,6 @@ def of_clamp(node: torch.fx.Node) -> Range | None:
     low, high = (*node.args[1:], None, None)[:2]
     return (low, high) if isinstance(low, int) and isinstance(high, int) and low <= high else None
 
-
-PLACES: dict[Any, Callable[[torch.fx.Node], Any]] = {
-    aten.max.dim: dim_at(1),
-    aten.min.dim: dim_at(1),
-    aten.sort.default: dim_at(1),
-    aten.topk.default: dim_at(2),
-}
-"""Ops whose second result is places along a dimension of their first input, and that dimension."""
 
 SAME_ELEMENTS = (
     aten.alias.default,
@@ -132,5 +111,6 @@ RULES: dict[Any, Callable[[torch.fx.Node], Range | None]] = {
     aten.full.default: of_full,
     aten.remainder.Scalar: of_remainder,
     torch.ops.prims.convert_element_type.default: of_cast,
-    operator.getitem: of_item,
+    argsort: of_position,
+    arg_scan: of_position,
 }
