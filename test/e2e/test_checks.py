@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -303,3 +305,28 @@ def test_torch_compile() -> None:
     with pytest.raises(IndexRangeError, match=rf"index at .*{HERE}:\d+"):
         model(TABLE, tensor([1, 10]))
     torch._dynamo.reset()
+
+
+KEPT = """
+import gc, sys, torch, terrace
+
+class Look(torch.nn.Module):
+    def forward(self, rows, index):
+        return rows + 1, torch.nn.functional.embedding(index, rows)
+
+rows = torch.randn(9, 5)[:, 1:]  # no memory that can be borrowed: it is copied to the device
+model = terrace.compile(Look(), (rows, torch.tensor([1])))
+try:
+    model(rows, torch.tensor([9]))
+except terrace.TerraceError as error:
+    error.itself = error  # The garbage collector lets go of it, in an order of its own.
+del model, rows
+gc.collect()
+print("alive")
+"""
+
+
+def test_an_error_that_is_kept_outlives_the_model() -> None:
+    """Its traceback holds what the call passed to IREE, which is a crash to release after the device."""
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

@@ -7,7 +7,6 @@ the buffer and the device alive, in that order, since IREE's buffers outlive nei
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,14 +40,20 @@ _MEMORY = int(rt.MemoryType.DEVICE_LOCAL) | int(rt.MemoryType.HOST_VISIBLE)
 _USAGE = int(rt.BufferUsage.TRANSFER) | int(rt.BufferUsage.DISPATCH_STORAGE) | int(rt.BufferUsage.MAPPING)
 
 
-@dataclasses.dataclass(frozen=True)
-class Imported:
-    """An input for IREE. `buffer` must live until the call is over: IREE does not keep imported memory alive."""
+class Imported(Owned):
+    """An input for IREE. `buffer` must live until the call is over: IREE does not keep imported memory alive.
 
-    view: Any
-    buffer: Any
-    addresses: range
-    is_copy: bool
+    It holds its device, too: the traceback of a call that failed keeps inputs for longer than a model may live.
+    """
+
+    def __init__(
+        self, view: Any, buffer: Any, addresses: range, *, is_copy: bool, device: Device | None = None
+    ) -> None:
+        super().__init__(view, buffer, device)
+        self.view = view
+        self.buffer = buffer
+        self.addresses = addresses
+        self.is_copy = is_copy
 
 
 class _MemoryOwner(Owned):
@@ -83,7 +88,7 @@ def import_array(device: Device, value: Array) -> Imported:
     span = addresses_of(value)
     alias = np.asarray(_MemoryOwner(span.start, value.nbytes, value))
     buffer = device.hal.allocator.import_host_allocation(alias, memory_type=_MEMORY, allowed_usage=_USAGE)
-    return Imported(view_of(buffer, value), buffer, span, is_copy=False)
+    return Imported(view_of(buffer, value), buffer, span, is_copy=False, device=device)
 
 
 def copy_array(device: Device, value: Array) -> Imported:
@@ -93,7 +98,7 @@ def copy_array(device: Device, value: Array) -> Imported:
     buffer = device.hal.allocator.allocate_buffer_copy(
         memory_type=_MEMORY, allowed_usage=_USAGE, device=device.hal, buffer=contents
     )
-    return Imported(view_of(buffer, value), buffer, range(0), is_copy=True)
+    return Imported(view_of(buffer, value), buffer, range(0), is_copy=True, device=device)
 
 
 def to_array(device: Device, view: Any, dtype: str, foreign: Sequence[range]) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.buffers import Imported, view_of
+from terrace.runtime.device import Device
 
 _STORAGE = int(rt.BufferUsage.TRANSFER) | int(rt.BufferUsage.DISPATCH_STORAGE)
 _STAGING = int(rt.MemoryType.HOST_LOCAL) | int(rt.MemoryType.DEVICE_VISIBLE)
@@ -23,18 +24,18 @@ _STAGING_USAGE = int(rt.BufferUsage.TRANSFER) | int(rt.BufferUsage.MAPPING_SCOPE
 class DeviceMemory:
     """How values reach a device that works in memory of its own, and come back."""
 
-    device: Any
+    device: Device
 
     def import_array(self, value: Array) -> Imported:
         """A copy of `value` on the device."""
         contents = np.ascontiguousarray(value).reshape(-1).view(np.uint8) if value.size else np.zeros(1, np.uint8)
         staging = self._staging(contents.nbytes)
         staging.map().asarray([contents.nbytes], np.dtype(np.uint8))[:] = contents
-        buffer = self.device.allocator.allocate_buffer(
+        buffer = self.device.hal.allocator.allocate_buffer(
             memory_type=int(rt.MemoryType.DEVICE_LOCAL), allowed_usage=_STORAGE, allocation_size=contents.nbytes
         )
         self._copy(staging, buffer)
-        return Imported(view_of(buffer, value), buffer, range(0), is_copy=True)
+        return Imported(view_of(buffer, value), buffer, range(0), is_copy=True, device=self.device)
 
     def to_array(self, view: Any, dtype: str) -> Array:
         """A copy of a result; `DeviceArray.to_host` imports memory with an alignment that drivers may refuse."""
@@ -47,15 +48,15 @@ class DeviceMemory:
         return contents.view(numpy_dtype(dtype)).reshape(shape)
 
     def _staging(self, length: int) -> Any:
-        return self.device.allocator.allocate_buffer(
+        return self.device.hal.allocator.allocate_buffer(
             memory_type=_STAGING, allowed_usage=_STAGING_USAGE, allocation_size=length
         )
 
     def _copy(self, source: Any, target: Any) -> None:
         """Copy between buffers and wait until that is done."""
-        semaphore = self.device.create_semaphore(0)
+        semaphore = self.device.hal.create_semaphore(0)
         done = rt.HalFence.create_at(semaphore, 1)
-        self.device.queue_copy(
+        self.device.hal.queue_copy(
             source, target, wait_semaphores=rt.HalFence.create_at(semaphore, 0), signal_semaphores=done
         )
         done.wait()

@@ -21,7 +21,7 @@ class GpuProgram(Program):
 
     def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Device:
         device = gpu_device(target["name"])
-        self._memory = DeviceMemory(device.hal)
+        self._memory = DeviceMemory(device)
         return device
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:

@@ -172,13 +172,15 @@ class CompiledModel:
         leaves = [*self._returned, *self._written]
         arguments = [self._program.put(value) for value in arrays]
         results = self._program.invoke(self._artifact.entry, arguments, len(leaves) + bool(self._checks))
-        if self._checks:
-            self._raise_failure(results.pop())
-        return self._take_results(leaves, results, [argument.addresses for argument in arguments])
+        try:
+            if self._checks:
+                self._raise_failure(self._program.take(results.pop(), CODE_DTYPE, []).item())
+            return self._take_results(leaves, results, [argument.addresses for argument in arguments])
+        finally:
+            results.clear()  # A traceback keeps the names of this frame, and may outlive the device.
 
-    def _raise_failure(self, code: Any) -> None:
-        """Raise the error of the check that failed, if one did; `code` is the program's last result."""
-        number = self._program.take(code, CODE_DTYPE, []).item()
+    def _raise_failure(self, number: int) -> None:
+        """Raise the error of the check that failed, if one did; `number` is the program's last result."""
         if not 0 <= number <= len(self._checks):
             raise TerraceError(
                 f"the program's check {number} failed, of which the signature knows nothing; compile again"

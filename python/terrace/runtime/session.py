@@ -64,14 +64,17 @@ class Session(Owned):
         results = rt.VmVariantList(result_count)
         try:
             self._context.invoke(function, packed, results)
+            if results.size != result_count:
+                raise TerraceError(
+                    f"the program's function {name!r} gave {results.size} results, the signature has {result_count}; "
+                    f"compile the model again with this version"
+                )
+            return [results.get_as_object(index, rt.HalBufferView) for index in range(result_count)]
         except (RuntimeError, ValueError, IndexError) as error:
             raise TerraceError(f"the program's function {name!r} failed: {first_line(error)}") from error
-        if results.size != result_count:
-            raise TerraceError(
-                f"the program's function {name!r} gave {results.size} results, the signature has {result_count}; "
-                f"compile the model again with this version"
-            )
-        return [results.get_as_object(index, rt.HalBufferView) for index in range(result_count)]
+        finally:
+            # A traceback keeps the names of this frame, and may outlive the device.
+            packed = results = None
 
     def _function(self, name: str) -> Any:
         if name not in self._functions:
