@@ -68,7 +68,7 @@ def calibrate(
     run_passes([ObserveRanges()], observed.operation, stage="observe")
     outputs = [Leaf("tensor", [], "float32") for _ in values]
     tree = Tree("tuple", [Tree("leaf") for _ in values])
-    inputs = dataclasses.replace(signature, outputs=tree, output_leaves=outputs)
+    inputs = dataclasses.replace(signature, outputs=tree, output_leaves=outputs, written=[], checks=[])
     model = compile_observed(observed, inputs)
     largest = np.full(len(values), 0.0)
     with progress.stage("calibrate"):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import terrace
+from terrace import loaded_code
 from terrace.compiler import compile_mlir, lower_mlir
 from terrace.dialects.base import to_attribute
 from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL, partition_attribute
@@ -320,6 +321,8 @@ def test_without_verilator_the_error_says_what_to_install(monkeypatch: pytest.Mo
 
 
 def test_without_circt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The module is imported anew, and what is noted of it must be forgotten with it.
+    monkeypatch.setattr(loaded_code, "_noted", dict(loaded_code._noted))
     monkeypatch.delitem(sys.modules, "terrace.circt", raising=False)
     monkeypatch.setitem(sys.modules, "circt", None)
     with pytest.raises(TargetError, match=r"needs CIRCT, .* pip install 'mlir-terrace\[hls\]'"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import terrace
 import torch
 import torch.nn.functional as F
 from frontend_reference import compare_with_eager
@@ -215,8 +216,11 @@ def test_dynamic_rolls_and_writes() -> None:
         written[torch.tensor([-1, 0])] = 2.0
         return [written, x.roll((1, -4), (0, 1)), x.roll(9, 0), x.roll(5)]
 
+    # By the whole compiler: IREE alone cannot compile the checks of dynamic places that it fuses.
     shapes = (({0: torch.export.Dim("rows"), 1: torch.export.Dim("columns")},),)
-    compare_with_eager(Calls(function), (torch.randn(3, 6),), shapes, [(torch.randn(2, 2),), (torch.randn(5, 9),)])
+    compiled = terrace.compile(Calls(function), (torch.randn(3, 6),), dynamic_shapes=shapes)
+    for x in (torch.randn(3, 6), torch.randn(2, 2), torch.randn(5, 9)):
+        assert all(map(torch.equal, compiled(x), function(x)))
 
 
 def test_lenet() -> None:

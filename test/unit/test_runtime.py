@@ -239,7 +239,9 @@ def test_torch_tensors_of_all_kinds() -> None:
 
 def test_tensors_that_are_not_on_the_cpu_are_refused() -> None:
     model = CompiledModel(double_artifact())
-    with pytest.raises(InputError, match=r"args\[0\]: expected a tensor on the CPU, found one on meta; call \.cpu\(\)"):
+    with pytest.raises(
+        InputError, match=r"args\[0\]: expected a tensor on the CPU, found one on meta, which has no values"
+    ):
         model(torch.ones(2, 2, device="meta"))
     with pytest.raises(InputError, match="to_dense"):
         model(torch.ones(2, 2).to_sparse())

@@ -57,9 +57,9 @@ def import_model(
     load_torch_dialects(context)
     exported = export_program(model, args, kwargs, dynamic_shapes)
     decomposed = decompose(exported)
-    names = size_names(exported, decomposed)
-    program = read_program(decomposed, names, check_indices)
-    signature = signature_of(exported, decomposed, program, names)
+    program = read_program(decomposed, size_names(exported, decomposed), check_indices)
+    # Named anew: rewriting may have found that two sizes are one.
+    signature = signature_of(exported, decomposed, program, size_names(exported, decomposed))
     module = import_graph(program.graph, context)
     lift_symbols(module, program)
     legalize(module)

@@ -26,7 +26,7 @@ def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     if masked is not None:
         node.replace_all_uses_with(masked)
         graph.erase_node(node)
-    else:
+    elif not any(is_mask(index) for index in indices):  # Those are refused.
         node.args = (value, *whole(insert, value, indices, update), *rest)
 
 
@@ -68,7 +68,7 @@ def expanded(
 def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulate: bool) -> torch.fx.Node | None:
     """The write of one element wherever a mask over the first dimensions holds; None for any other write."""
     mask = indices[0]
-    if len(indices) != 1 or mask is None or mask.meta["val"].dtype != torch.bool:
+    if len(indices) != 1 or not is_mask(mask):
         return None
     if update.meta["val"].ndim != 0:
         return None
@@ -76,6 +76,11 @@ def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulat
         mask = insert.call(aten.unsqueeze.default, mask, -1)
     written = insert.call(aten.add.Tensor, value, update) if accumulate else update
     return insert.call(aten.where.self, mask, written, value)
+
+
+def is_mask(index: Any) -> bool:
+    """Whether one of the indices of an op is a mask; None, which takes all, is none."""
+    return index is not None and index.meta["val"].dtype in (torch.bool, torch.uint8)
 
 
 def rewrite_along(graph: torch.fx.Graph, node: torch.fx.Node) -> None:

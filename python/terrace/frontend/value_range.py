@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from terrace.frontend.operators import arg_scan, argsort
 
@@ -69,7 +70,11 @@ def of_position(node: torch.fx.Node) -> Range | None:
 
 def of_remainder(node: torch.fx.Node) -> Range | None:
     divisor = node.args[1]
-    return (0, divisor - 1) if isinstance(divisor, int) and divisor > 0 and not is_float(node) else None
+    number = divisor.meta.get("val") if isinstance(divisor, torch.fx.Node) else divisor
+    if is_float(node) or not isinstance(number, (int, torch.SymInt)):
+        return None
+    # PyTorch takes a size for 2 or more: of remainders by a size of 0 there are none.
+    return (0, number - 1) if statically_known_true(number > 0) else None
 
 
 def of_full(node: torch.fx.Node) -> Range | None:
