@@ -6,6 +6,7 @@ inferred type with the declared one, and `build` uses the same rule to make the 
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -150,26 +151,35 @@ def verify(view: ir.OpView, check: Callable[[], None]) -> bool:
     return True
 
 
+@functools.cache
+def _declared(cls: type[ir.OpView]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], int]:
+    """The operands, results and attributes that an op's class declares, and how many regions."""
+    operands, attributes, results, regions = map(tuple, ext.partition_fields(cls._fields))
+    return operands, results, attributes, len(regions)
+
+
 def _is_declared(view: ir.OpView) -> bool:
     """Whether an op has the operands, results, regions and attributes that its class declares.
 
     Raises ShapeError for kinds of attributes that the bindings take for others.
     """
-    operation, fields = view.operation, type(view)._fields
-    operands, attributes, results, regions = ext.partition_fields(fields)
-    if len(operation.regions) != len(regions):
+    operation = view.operation
+    operands, results, attributes, regions = _declared(type(view))
+    return (
+        len(operation.regions) == regions
+        and _has_values(operation, operation.operands, operands, "operandSegmentSizes")
+        and _has_values(operation, operation.results, results, "resultSegmentSizes")
+        and all(_has_attribute(operation, field) for field in attributes)
+    )
+
+
+def _has_values(operation: ir.Operation, values: Sequence[ir.Value], fields: Sequence[Any], segments: str) -> bool:
+    """Whether values are as many as declared, and of the kinds of types."""
+    counts = _counts(operation, fields, len(values), segments)
+    if counts is None:
         return False
-    for values, declared, segments in (
-        (list(operation.operands), operands, "operandSegmentSizes"),
-        (list(operation.results), results, "resultSegmentSizes"),
-    ):
-        counts = _counts(operation, declared, len(values), segments)
-        if counts is None:
-            return False
-        kinds = [field.constraint for field, count in zip(declared, counts, strict=True) for _ in range(count)]
-        if not all(kind is Any or isinstance(v.type, kind) for v, kind in zip(values, kinds, strict=True)):
-            return False
-    return all(_has_attribute(operation, field) for field in attributes)
+    kinds = [field.constraint for field, count in zip(fields, counts, strict=True) for _ in range(count)]
+    return all(kind is Any or isinstance(v.type, kind) for v, kind in zip(values, kinds, strict=True))
 
 
 def _counts(operation: ir.Operation, fields: Sequence[Any], total: int, segments: str) -> list[int] | None:

@@ -35,11 +35,12 @@ import contextlib, io, json, os, sys, time
 from pathlib import Path
 from terrace.tools.compile import main
 folder, level, models, flags = json.loads(sys.argv[1])
-seconds = {}
+seconds = json.loads(Path(folder, "seconds.json").read_text()) if Path(folder, "seconds.json").exists() else {}
 for model in models:
     name, began, errors = Path(model).stem, time.process_time(), io.StringIO()
     with contextlib.redirect_stderr(errors):
-        code = main([f"{model}:build", f"--emit={level}", "-o", f"{folder}/{name}.mlir", "--reproducer-dir=off", *flags])
+        place = ["-o", f"{folder}/{name}.mlir", "--reproducer-dir=off"]
+        code = main([f"{model}:build", f"--emit={level}", *place, *flags])
     if code:
         said = [line for line in errors.getvalue().splitlines() if "error: " in line] or ["?"]
         Path(folder, f"{name}.mlir").write_text(f"// failed: {said[-1]}\\n")

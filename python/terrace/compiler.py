@@ -492,10 +492,11 @@ def _lower(
                 layers = layer_graph(operation)
         signature, states = signature_of(operation), states_of(operation)
         parameters = _parameters(module, lookup, program is not None)
+        flags = backend.iree_flags(operation if program is None else None)
         if until == "iree" and program is None:
             texts[toolchain.level] = _program(operation, backend, toolchain, users)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
-    flags = [*backend.iree_flags(), *options["iree_flags"]]
+    flags += options["iree_flags"]
     report = merge_layers(layers.get("layers", []))
     command = functools.partial(compile_command, target=target, flags=options["iree_flags"])
     again = functools.partial(reproducing, options["reproducer_dir"], command)

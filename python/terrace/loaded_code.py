@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import marshal
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -91,6 +92,7 @@ def digest() -> str | None:
     return whole.hexdigest()
 
 
+@functools.cache
 def _takes_part(name: str) -> bool:
     is_ours = any(name == package or name.startswith(f"{package}.") for package in PACKAGES)
     return is_ours and name not in _NOT_NOTED and not name.startswith("terrace.tools")
@@ -119,19 +121,15 @@ def code_digest(code: CodeType) -> bytes:
 
 
 def _feed(state: Any, code: CodeType) -> None:
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    own = (
+        tuple(constant for constant in code.co_consts if not isinstance(constant, CodeType))
+        if inner
+        else code.co_consts
+    )
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_qualname, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    own = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
-    state.update(f"{counts}{names}{_text(own)}{len(code.co_code)}".encode())
-    state.update(code.co_code)
-    state.update(code.co_exceptiontable)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            _feed(state, constant)
-
-
-def _text(constant: Any) -> str:
-    """Constants as text; the order of a set varies from process to process."""
-    if isinstance(constant, frozenset):
-        return f"{{{','.join(sorted(map(_text, constant)))}}}"
-    return f"({','.join(map(_text, constant))})" if isinstance(constant, (list, tuple)) else repr(constant)
+    # Version 0 writes values alone: later ones also say which of them are one object, which varies.
+    state.update(marshal.dumps((counts, names, own, code.co_code, code.co_exceptiontable), 0))
+    for constant in inner:
+        _feed(state, constant)

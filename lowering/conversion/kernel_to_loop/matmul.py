@@ -196,8 +196,9 @@ def _one_tile(
     def load_rhs(at: Index, size: int) -> ir.Value:
         return operands.rhs.load(b, at, j, size, n, n_valid)
 
+    zero = b.splat([m, n], element_type, 0.0)
+
     def part(start: Index, size: Index) -> ir.Value:
-        zero = b.splat([m, n], element_type, 0.0)
         loads: tuple[Load, Load] = (
             lambda at, count: load_lhs(b.add(start, at), count),
             lambda at, count: load_rhs(b.add(start, at), count),
@@ -206,26 +207,33 @@ def _one_tile(
             return _contract(b, size, depth, zero, *loads)
         return _contract_blocks(b, kernel, operands.local, size, zero, *loads)
 
-    tile = _in_chunks(b, k, part) if is_float(element_type) else part(0, k)
+    tile = _in_chunks(b, k, zero, part) if is_float(element_type) else part(0, k)
     place = TilePlace((*lead, i, j), (rank, rank + 1), (m, n), (m_valid, n_valid))
     store_results(b, kernel, {kernel.root.results[0]: tile}, place)
 
 
-def _in_chunks(b: LoopBuilder, k: Index, part: Callable[[Index, Index], ir.Value]) -> ir.Value:
+def _in_chunks(b: LoopBuilder, k: Index, zero: ir.Value, part: Callable[[Index, Index], ir.Value]) -> ir.Value:
     """The sum of `part(start, size)` over chunks of k, of a size that no schedule changes.
 
     One long sum would lose digits: each of its terms is rounded to the last place of all that came before.
     """
     if isinstance(k, int) and k <= CHUNK:
         return part(0, k)
-    rest = k % CHUNK if isinstance(k, int) else 0
+    size = _chunk_of(k) if isinstance(k, int) else CHUNK
+    rest = k % size if isinstance(k, int) else 0
     full = b.sub(k, rest)
 
-    def chunk(start: Index) -> ir.Value:
-        return part(start, CHUNK if isinstance(k, int) else b.min(CHUNK, b.sub(k, start)))
+    def add(start: Index, total: ir.Value) -> ir.Value:
+        return arith.addf(total, part(start, size if isinstance(k, int) else b.min(size, b.sub(k, start))))
 
-    total = b.reduce(CHUNK, full, CHUNK, chunk(0), lambda start, total: arith.addf(total, chunk(start)))
+    total = b.reduce(0, full, size, zero, add)
     return arith.addf(total, part(full, rest)) if rest else total
+
+
+def _chunk_of(k: int) -> int:
+    """The size of chunks that leaves no rest, which would be another loop to compile, if there is one."""
+    sizes = [size for size in range(CHUNK // 4, CHUNK + 1) if k % size == 0]
+    return max(sizes, key=lambda size: (size % 16 == 0, size), default=CHUNK)
 
 
 def _along(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.lowering.schedule.schedule_kernels import ScheduleKernels
-from terrace.lowering.target.cpu.denormals import keep_denormals
+from terrace.lowering.target.cpu.denormals import KeepDenormals, computes_beside_kernels, keep_denormals
 from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
 from terrace.lowering.target.cpu.widen_sums import WidenSums
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
+from terrace.mlir import ir
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import CpuDescription, Target
 
@@ -47,10 +48,11 @@ class CpuBackend:
             # IREE adds up one by one, and has no good sin, log1p and the like.
             WidenSums(),
             ExpandMath(),
+            KeepDenormals(),
             ConvertLoopToIree(),
         ]
 
-    def iree_flags(self) -> list[str]:
+    def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
         features = ",".join(f"+{name}" for name in self.target.features or ())
         return [
             "--iree-hal-target-device=local",
@@ -59,5 +61,5 @@ class CpuBackend:
             f"--iree-llvmcpu-target-cpu-features={features}",
             # PyTorch's float64 must not lose precision.
             "--iree-input-demote-f64-to-f32=false",
-            keep_denormals(),
+            *[keep_denormals()] * (module is None or computes_beside_kernels(module)),
         ]

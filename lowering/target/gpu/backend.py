@@ -8,6 +8,7 @@ from terrace.lowering.schedule.schedule_kernels_for_gpu import ScheduleKernelsFo
 from terrace.lowering.target.gpu.lower_tiles_to_invocations import LowerTilesToInvocations
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
+from terrace.mlir import ir
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import GpuDescription, Target
 
@@ -43,14 +44,14 @@ class _IreeBackend(_GpuBackend):
 class CudaBackend(_IreeBackend):
     """NVIDIA's GPUs by their own driver."""
 
-    def iree_flags(self) -> list[str]:
+    def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
         return ["--iree-hal-target-device=cuda", f"--iree-cuda-target={self.gpu.name}", *_FLAGS]
 
 
 class HipBackend(_IreeBackend):
     """AMD's GPUs by their own driver."""
 
-    def iree_flags(self) -> list[str]:
+    def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
         return ["--iree-hal-target-device=hip", f"--iree-rocm-target={self.gpu.name}", *_FLAGS]
 
 
@@ -80,5 +81,5 @@ class VulkanBackend(_GpuBackend):
             UpstreamPass("loop-invariant-code-motion"),
         ]
 
-    def iree_flags(self) -> list[str]:
+    def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
         return ["--iree-hal-target-device=vulkan", f"--iree-vulkan-target={self.gpu.name}", *_FLAGS]

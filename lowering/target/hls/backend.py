@@ -10,6 +10,7 @@ from terrace.lowering.target.hls.lower_tiles_to_arrays import LowerTilesToArrays
 from terrace.lowering.target.hls.set_dataflow import SetDataflow
 from terrace.lowering.target.hls.set_hardware_attributes import SetHardwareAttributes
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
+from terrace.mlir import ir
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import HlsDescription, Target
 
@@ -40,6 +41,6 @@ class HlsBackend:
             VerifyHardwareAttributes(),
         ]
 
-    def iree_flags(self) -> list[str]:
+    def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
         """None: IREE has no part in this target."""
         return []
