@@ -10,6 +10,7 @@ from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
 from terrace.lowering.target.cpu.widen_sums import WidenSums
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
+from terrace.lowering.target.iree.fold_slices_into_extracts import FoldSlicesIntoExtracts
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import CpuDescription, Target
 
@@ -44,9 +45,10 @@ class CpuBackend:
             # Thousands of constants and address computations of unrolled tiles repeat.
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),
-            # IREE adds up one by one, and has no good sin, log1p and the like.
+            # IREE adds up one by one, has no good sin, log1p and the like, and cannot look up in some slices.
             WidenSums(),
             ExpandMath(),
+            FoldSlicesIntoExtracts(),
             ConvertLoopToIree(),
         ]
 

@@ -8,6 +8,7 @@ from terrace.lowering.schedule.schedule_kernels_for_gpu import ScheduleKernelsFo
 from terrace.lowering.target.gpu.lower_tiles_to_invocations import LowerTilesToInvocations
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
+from terrace.lowering.target.iree.fold_slices_into_extracts import FoldSlicesIntoExtracts
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import GpuDescription, Target
 
@@ -37,7 +38,7 @@ class _IreeBackend(_GpuBackend):
         return []
 
     def lower(self) -> list[Pass]:
-        return [ExpandMath(), ConvertLoopToIree()]
+        return [ExpandMath(), FoldSlicesIntoExtracts(), ConvertLoopToIree()]
 
 
 class CudaBackend(_IreeBackend):
@@ -66,7 +67,7 @@ class VulkanBackend(_GpuBackend):
         ]
 
     def lower(self) -> list[Pass]:
-        return [*self.lower_kernels(), ExpandMath(), ConvertLoopToIree()]
+        return [*self.lower_kernels(), ExpandMath(), FoldSlicesIntoExtracts(), ConvertLoopToIree()]
 
     def lower_kernels(self) -> list[Pass]:
         """The part that is about kernels alone: to the code of one invocation."""
