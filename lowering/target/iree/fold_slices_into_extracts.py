@@ -44,27 +44,33 @@ def groups_of(op: ir.Operation) -> list[list[int]]:
 
 
 def through_collapse(op: ir.Operation, indices: Indices) -> Indices | None:
-    """Zeros on the axes of size 1 that are gone; None where others are one axis now."""
-    shape, groups = shape_of(op.operands[0]), groups_of(op)
+    """The place in each group taken apart; None where that takes a dynamic size."""
+    shape = shape_of(op.operands[0])
     found = [index(0)] * len(shape)
-    for group, place in zip(groups, indices, strict=True):
+    for group, place in zip(groups_of(op), indices, strict=True):
         wide = [axis for axis in group if shape[axis] != 1]
-        if len(wide) > 1:
+        if any(shape[axis] == DYNAMIC for axis in wide[1:]):
             return None
+        for axis in reversed(wide[1:]):
+            size = index(shape[axis])
+            found[axis], place = arith.remui(place, size), arith.divui(place, size)
         if wide:
             found[wide[0]] = place
     return found
 
 
 def through_expand(op: ir.Operation, indices: Indices) -> Indices | None:
-    """Without the axes of size 1 that were added; None where an axis was split."""
+    """The places in each group put together; None where that takes a dynamic size."""
     shape = shape_of(op.results[0])
     found = []
     for group in groups_of(op):
         wide = [axis for axis in group if shape[axis] != 1]
-        if len(wide) > 1:
+        if any(shape[axis] == DYNAMIC for axis in wide[1:]):
             return None
-        found.append(indices[wide[0]] if wide else index(0))
+        place = indices[wide[0]] if wide else index(0)
+        for axis in wide[1:]:
+            place = arith.addi(arith.muli(place, index(shape[axis])), indices[axis])
+        found.append(place)
     return found
 
 
@@ -76,6 +82,16 @@ VIEWS = {
 """How the indices in a view become those in its source."""
 
 
+def is_of_slice(value: ir.Value) -> bool:
+    """Whether a value is a slice, under whatever shape."""
+    view = operation_of(value)
+    while view is not None and view.name in VIEWS:
+        if view.name == "tensor.extract_slice":
+            return True
+        view = operation_of(view.operands[0])
+    return False
+
+
 class ReadSource(Pattern):
     """One view at a time."""
 
@@ -83,9 +99,10 @@ class ReadSource(Pattern):
 
     def rewrite(self, op: Any) -> bool:
         source, *indices = op.operation.operands
-        view = operation_of(source)
-        if view is None or view.name not in VIEWS:
+        if not is_of_slice(source):
             return False
+        view = operation_of(source)
+        assert view is not None
         found = VIEWS[view.name](view, indices)
         return found is not None and replace(op, tensor.extract(view.operands[0], found))
 

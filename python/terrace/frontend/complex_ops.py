@@ -43,8 +43,14 @@ def rule_of(target: Any) -> Callable[..., Any] | None:
 
 
 def composite_ops_of_complex(graph: torch.fx.Graph) -> set[Any]:
-    """The composite ops of complex tensors that have no rule, but may consist of ops that have one."""
+    """The composite ops of complex tensors that have no rule, but may consist of ops that have one.
+
+    A Fourier transform may have complex tensors inside alone.
+    """
     ops = {
-        node.target for node in graph.nodes if isinstance(node.target, torch._ops.OpOverload) and touches_complex(node)
+        node.target
+        for node in graph.nodes
+        if isinstance(node.target, torch._ops.OpOverload)
+        and (touches_complex(node) or node.target.overloadpacket.__name__.startswith("fft_"))
     }
     return {op for op in ops if op.has_kernel_for_dispatch_key(COMPOSITE) and rule_of(op) is None}

@@ -24,27 +24,46 @@ func.func @dynamic(%x: tensor<?xf32>, %at: index, %n: index, %i: index) -> f32 {
   return %1 : f32
 }
 
-// An axis that was added is dropped.
-// CHECK-LABEL: func.func @expanded
-// CHECK-SAME:    %[[X:.*]]: tensor<4xf32>, %[[I:.*]]: index
-// CHECK:         tensor.extract %[[X]][%[[I]]] : tensor<4xf32>
-func.func @expanded(%x: tensor<4xf32>, %i: index) -> f32 {
+// Axes that became one, and one that was added: the place is taken apart.
+// CHECK-LABEL: func.func @reshaped
+// CHECK-SAME:    %[[X:.*]]: tensor<7x4x2xf32>, %[[I:.*]]: index
+// CHECK:         %[[COLUMN:.*]] = arith.remui %[[I]], %[[FOUR:.*]] : index
+// CHECK:         %[[ROW:.*]] = arith.divui %[[I]], %[[FOUR]] : index
+// CHECK:         arith.muli %[[ROW]]
+// CHECK:         arith.muli %[[COLUMN]]
+// CHECK:         tensor.extract %[[X]][%{{.*}}, %{{.*}}, %{{.*}}] : tensor<7x4x2xf32>
+func.func @reshaped(%x: tensor<7x4x2xf32>, %i: index) -> f32 {
   %zero = arith.constant 0 : index
-  %0 = tensor.expand_shape %x [[0, 1]] output_shape [1, 4] : tensor<4xf32> into tensor<1x4xf32>
-  %1 = tensor.extract %0[%zero, %i] : tensor<1x4xf32>
-  return %1 : f32
+  %0 = tensor.extract_slice %x[0, 0, 1] [7, 4, 1] [1, 1, 1] : tensor<7x4x2xf32> to tensor<7x4x1xf32>
+  %1 = tensor.collapse_shape %0 [[0, 1, 2]] : tensor<7x4x1xf32> into tensor<28xf32>
+  %2 = tensor.expand_shape %1 [[0, 1]] output_shape [1, 28] : tensor<28xf32> into tensor<1x28xf32>
+  %3 = tensor.extract %2[%zero, %i] : tensor<1x28xf32>
+  return %3 : f32
 }
 
-// Two axes that became one, and one that a slice drops, are left alone.
+// An axis that was split: the place is put together.
+// CHECK-LABEL: func.func @split
+// CHECK-SAME:    %[[X:.*]]: tensor<9xf32>, %[[I:.*]]: index, %[[J:.*]]: index
+// CHECK:         %[[ROW:.*]] = arith.muli %[[I]], %{{.*}} : index
+// CHECK:         arith.addi %[[ROW]], %[[J]] : index
+// CHECK:         tensor.extract %[[X]][%{{.*}}] : tensor<9xf32>
+func.func @split(%x: tensor<9xf32>, %i: index, %j: index) -> f32 {
+  %0 = tensor.extract_slice %x[1] [8] [1] : tensor<9xf32> to tensor<8xf32>
+  %1 = tensor.expand_shape %0 [[0, 1]] output_shape [2, 4] : tensor<8xf32> into tensor<2x4xf32>
+  %2 = tensor.extract %1[%i, %j] : tensor<2x4xf32>
+  return %2 : f32
+}
+
+// What is no slice, and one that drops an axis, are left alone.
 // CHECK-LABEL: func.func @others
 // CHECK:         %[[SLICE:.*]] = tensor.extract_slice
 // CHECK:         %[[FLAT:.*]] = tensor.collapse_shape
-// CHECK:         tensor.extract %[[FLAT]][%{{.*}}] : tensor<8xf32>
+// CHECK:         tensor.extract %[[FLAT]][%{{.*}}] : tensor<56xf32>
 // CHECK:         tensor.extract %[[SLICE]][%{{.*}}, %{{.*}}] : tensor<4x2xf32>
 func.func @others(%x: tensor<7x4x2xf32>, %i: index) -> (f32, f32) {
   %0 = tensor.extract_slice %x[1, 0, 0] [1, 4, 2] [1, 1, 1] : tensor<7x4x2xf32> to tensor<4x2xf32>
-  %1 = tensor.collapse_shape %0 [[0, 1]] : tensor<4x2xf32> into tensor<8xf32>
-  %2 = tensor.extract %1[%i] : tensor<8xf32>
+  %1 = tensor.collapse_shape %x [[0, 1, 2]] : tensor<7x4x2xf32> into tensor<56xf32>
+  %2 = tensor.extract %1[%i] : tensor<56xf32>
   %3 = tensor.extract %0[%i, %i] : tensor<4x2xf32>
   return %2, %3 : f32, f32
 }
