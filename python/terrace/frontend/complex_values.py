@@ -19,9 +19,9 @@ from torch.fx.traceback import preserve_node_meta
 
 from terrace.errors import ModelImportError
 from terrace.frontend.complex_ops import gives_complex, is_complex, leaves_of, rule_of, touches_complex
-from terrace.frontend.complex_rules import REAL_TYPES, Pair, as_tensor, made_of_reals, to_type, view_as_complex
+from terrace.frontend.complex_pairs import REAL_TYPES, Pair, Refused, as_tensor, to_type, view_as_complex
+from terrace.frontend.complex_rules import made_of_reals
 from terrace.frontend.export import composite_ops_kept
-from terrace.frontend.fourier import Refused
 from terrace.frontend.source import at_line
 
 

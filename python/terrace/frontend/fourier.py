@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from terrace.frontend.complex_rules import Pair, scale
+from terrace.frontend.complex_functions import scale
+from terrace.frontend.complex_pairs import Pair, Refused, static
 
 aten = torch.ops.aten
 
@@ -38,10 +39,6 @@ def roots(rows: int, columns: int, length: int, sign: int, dtype: torch.dtype) -
     """cos and sin of sign * 2 pi * row * column / length."""
     made = [torch.ops.terrace.roots_of_unity([rows, columns], length, part, dtype) for part in (False, True)]
     return made[0], made[1] if sign > 0 else -made[1]
-
-
-class Refused(Exception):
-    """The transform's length has no product."""
 
 
 def transform(value: Pair, sign: int) -> Pair:
@@ -89,12 +86,6 @@ def split(value: Pair, inner: int, sign: int) -> Pair:
     twisted = scale(first, Pair(*roots(outer, inner, inner * outer, sign, first.re.dtype)))
     second = transform(Pair(twisted.re.transpose(-1, -2), twisted.im.transpose(-1, -2)), sign)
     return Pair(*(part.transpose(-1, -2).reshape([*shape, inner * outer]) for part in (second.re, second.im)))
-
-
-def static(length: Any) -> int:
-    if not isinstance(length, int):
-        raise Refused("its length is dynamic: give that dimension a fixed size")
-    return length
 
 
 def along(value: Pair, axis: int, step: Callable[[Pair], Pair]) -> Pair:

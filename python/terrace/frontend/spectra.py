@@ -29,6 +29,39 @@ def angle(value: torch.Tensor) -> torch.Tensor:
     return torch.where(number < 0, torch.pi, torch.where(torch.isnan(number), number, 0.0))
 
 
+def stft(
+    value: torch.Tensor,
+    n_fft: int,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    window: torch.Tensor | None = None,
+    normalized: bool = False,
+    onesided: bool | None = None,
+    return_complex: bool | None = None,
+    align_to_window: bool | None = None,
+) -> torch.Tensor:
+    """Transforms of frames under a window. PyTorch's own form of it makes the sizes constants."""
+    if align_to_window:
+        raise ModelImportError("stft: align_to_window is not supported: pad the signal, and leave it out")
+    hop = n_fft // 4 if hop_length is None else hop_length
+    frames = (value.unsqueeze(0) if value.ndim == 1 else value).unfold(-1, n_fft, hop)
+    if window is not None or win_length is not None:
+        frames = frames * padded_window(window, win_length, n_fft, frames.real.dtype)
+    norm = "ortho" if normalized else "backward"
+    is_half = not frames.is_complex() if onesided is None else onesided
+    spectra = (torch.fft.rfft if is_half else torch.fft.fft)(frames, norm=norm).transpose(1, 2)
+    spectra = spectra.squeeze(0) if value.ndim == 1 else spectra
+    return spectra if return_complex else torch.view_as_real(spectra)
+
+
+def padded_window(window: torch.Tensor | None, win_length: int | None, n_fft: int, dtype: torch.dtype) -> torch.Tensor:
+    """A window, or one of ones, in the middle of a frame."""
+    width = n_fft if win_length is None else win_length
+    shape = torch.ones(width, dtype=dtype) if window is None else window
+    before = (n_fft - width) // 2
+    return torch.constant_pad_nd(shape, [before, n_fft - width - before])
+
+
 def istft(
     value: torch.Tensor,
     n_fft: int,
@@ -46,12 +79,9 @@ def istft(
     PyTorch raises an error where that sum is zero; here the result is not finite there.
     """
     hop = n_fft // 4 if hop_length is None else hop_length
-    width = n_fft if win_length is None else win_length
     spectra = value.unsqueeze(0) if value.ndim == 2 else value
     real = torch.empty((), dtype=value.dtype).real.dtype
-    shape = torch.ones(width, dtype=real) if window is None else window
-    before = (n_fft - width) // 2
-    shape = torch.constant_pad_nd(shape, [before, n_fft - width - before])
+    shape = padded_window(window, win_length, n_fft, real)
     norm = "ortho" if normalized else "backward"
     rows = spectra.transpose(1, 2)
     is_half = not return_complex if onesided is None else onesided
@@ -90,5 +120,6 @@ SPECTRA: dict[Any, Callable[..., Any]] = {
     aten.fft_fftfreq.default: fftfreq,
     aten.fft_rfftfreq.default: rfftfreq,
     aten.istft.default: istft,
+    aten.stft.default: stft,
 }
 """The decomposition of each op."""
