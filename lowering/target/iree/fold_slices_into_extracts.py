@@ -51,11 +51,12 @@ def through_collapse(op: ir.Operation, indices: Indices) -> Indices | None:
         wide = [axis for axis in group if shape[axis] != 1]
         if any(shape[axis] == DYNAMIC for axis in wide[1:]):
             return None
+        rest = place
         for axis in reversed(wide[1:]):
             size = index(shape[axis])
-            found[axis], place = arith.remui(place, size), arith.divui(place, size)
+            found[axis], rest = arith.remui(rest, size), arith.divui(rest, size)
         if wide:
-            found[wide[0]] = place
+            found[wide[0]] = rest
     return found
 
 
