@@ -57,7 +57,7 @@ ARITHMETIC = [
     *(lambda z, w, x: x / z, lambda z, w, x: 1 - z, lambda z, w, x: z * 2j, lambda z, w, x: 2j / z, lambda z, w, x: -z),
     *(lambda z, w, x: torch.add(z, w, alpha=2), lambda z, w, x: torch.sub(z, w, alpha=1j)),
     *(lambda z, w, x: torch.addcmul(z, w, w), lambda z, w, x: torch.lerp(z, w, 0.5)),
-    *(lambda z, w, x: z == w, lambda z, w, x: z != w, lambda z, w, x: z == z),
+    *(lambda z, w, x: z == w, lambda z, w, x: z != w),
     *(lambda z, w, x: z**2, lambda z, w, x: z**-3, lambda z, w, x: z**0.5, lambda z, w, x: z**2.5),
     *(lambda z, w, x: z**w, lambda z, w, x: 2.0**z, lambda z, w, x: z**x),
 ]
@@ -76,7 +76,7 @@ REDUCTIONS = [
 PRODUCTS = [
     *(lambda a, b: a @ b, torch.bmm, lambda a, b: torch.einsum("bij,bjk->bik", a, b), lambda a, b: a[0] @ b[0]),
     *(lambda a, b: torch.einsum("bij,bjk->k", a, b), lambda a, b: a[0] @ b[0, :, 0], lambda a, b: a.mH @ a),
-    *(lambda a, b: F.linear(a, b[0].mT), lambda a, b: F.linear(a, b[0].mT, b[0, 0]), lambda a, b: a.real @ b),
+    *(lambda a, b: F.linear(a, b[0].mT), lambda a, b: F.linear(a, b[0].mT, b[0, 0])),
     *(lambda a, b: torch.vdot(a[0, 0], b[0, :, 0]), lambda a, b: torch.outer(a[0, 0], b[0, 0])),
     *(lambda a, b: torch.addmm(a[0] @ b[0], a[0], b[0], alpha=2j), lambda a, b: torch.kron(a[0], b[0])),
     lambda a, b: F.conv1d(a, a[:, :, :2], a[0, :2, 0]),
@@ -116,7 +116,11 @@ def transforms(length: int, norm: str) -> list[Callable[..., Any]]:
     fft = torch.fft
     return [
         *(lambda z, x: fft.fft(z, norm=norm), lambda z, x: fft.ifft(z, norm=norm), lambda z, x: fft.fft(x, norm=norm)),
-        *(lambda z, x: fft.rfft(x, norm=norm), lambda z, x: fft.irfft(z, length, norm=norm), lambda z, x: fft.irfft(x)),
+        *(
+            lambda z, x: fft.rfft(x, norm=norm),
+            lambda z, x: fft.irfft(z, length, norm=norm),
+            lambda z, x: fft.irfft(x, 4),
+        ),
         *(lambda z, x: fft.hfft(z, length, norm=norm), lambda z, x: fft.ihfft(x, norm=norm)),
         *(lambda z, x: fft.fft2(z, norm=norm), lambda z, x: fft.ifft2(z, (3, 5), (0, 2), norm=norm)),
         *(lambda z, x: fft.rfft2(x, norm=norm), lambda z, x: fft.irfft2(z, (3, length), norm=norm)),

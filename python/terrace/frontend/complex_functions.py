@@ -139,19 +139,14 @@ def power(base: Any, exponent: Any) -> Any:
             return torch.ones_like(base.re)
         whole = functools.reduce(scale, [base] * abs(int(exponent)))
         return whole if exponent > 0 else reciprocal(whole)
-    if exponent == 0.5:
+    if isinstance(exponent, (int, float)) and exponent == 0.5:
         return root(base)
     if not isinstance(base, (Pair, torch.Tensor)):
         return exponential(scale(exponent, cmath.log(base))) if base else NotImplemented
     base = base if isinstance(base, Pair) else Pair(base, torch.zeros_like(base))
     found = exponential(multiply(natural_logarithm(base), exponent))
-    real = parts(exponent)[0]
-    is_zero, is_one = ~nonzero(base) & (real > 0), nonzero(exponent) == 0
-    return (
-        select(is_one, 1.0, select(is_zero, 0.0, found))
-        if isinstance(is_one, torch.Tensor)
-        else select(is_zero, 0.0, found)
-    )
+    found = select(~nonzero(base) & (parts(exponent)[0] > 0), 0.0, found)
+    return select(~nonzero(exponent), 1.0, found) if isinstance(exponent, (Pair, torch.Tensor)) else found
 
 
 def absolute(value: Pair) -> torch.Tensor:
