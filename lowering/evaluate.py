@@ -364,6 +364,12 @@ def _evaluate_embedding(op: ir.Operation, attrs: Attributes, operands: list[Arra
     return np.asarray(table[indices // block, :, indices % block])
 
 
+def _evaluate_roots_of_unity(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    rows, columns = (np.arange(size) for size in _result_shape(op))
+    angles = np.outer(rows, columns) % attrs.length * (2 * math.pi / attrs.length)
+    return np.sin(angles) if attrs.imaginary else np.cos(angles)
+
+
 def _result_dtype(op: ir.Operation) -> Any:
     return NUMPY_TYPES[str(ir.ShapedType(op.results[0].type).element_type)]
 
@@ -405,6 +411,7 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.reduce": _evaluate_reduce,
     "graph.requantize": _evaluate_requantize,
     "graph.reshape": _evaluate_reshape,
+    "graph.roots_of_unity": _evaluate_roots_of_unity,
     "graph.scaled_add": _evaluate_scaled_add,
     "graph.slice": _evaluate_slice,
 }

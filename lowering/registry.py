@@ -28,6 +28,7 @@ PASSES: dict[str, str] = {
     "decompose-attention": "terrace.lowering.transforms.decompose_attention:DecomposeAttention",
     "expand-math": "terrace.lowering.target.iree.expand_math:ExpandMath",
     "fold-batch-norm": "terrace.lowering.transforms.fold_batch_norm:FoldBatchNorm",
+    "fold-slices-into-extracts": ("terrace.lowering.target.iree.fold_slices_into_extracts:FoldSlicesIntoExtracts"),
     "fuse-elementwise": "terrace.lowering.transforms.fuse_elementwise:FuseElementwise",
     "fuse-epilogue": "terrace.lowering.transforms.fuse_epilogue:FuseEpilogue",
     "hoist-constants": "terrace.lowering.transforms.hoist_constants:HoistConstants",

@@ -244,11 +244,13 @@ def _adapt(leaf: Leaf, array: Array) -> Any:
 
 
 def _random(leaf: Leaf, sizes: dict[str, int], generator: np.random.Generator) -> Any:
-    """Normal floats; integers from 0 to 3, small enough to be indices; booleans."""
+    """Normal floats, and parts of complex numbers; integers from 0 to 3, small enough to be indices; booleans."""
     shape = [size if isinstance(size, int) else sizes.get(size, 1) for size in leaf.shape]
     dtype = numpy_dtype(leaf.dtype)
     if leaf.dtype == "bool" or dtype.kind in "iu":
         value = generator.integers(0, 2 if leaf.dtype == "bool" else 4, shape).astype(dtype)
+    elif dtype.kind == "c":
+        value = np.asarray(generator.standard_normal(shape) + 1j * generator.standard_normal(shape)).astype(dtype)
     else:
         value = np.asarray(generator.standard_normal(shape)).astype(dtype)
     return value.item() if leaf.kind == "scalar" else value

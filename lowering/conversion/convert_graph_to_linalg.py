@@ -9,6 +9,7 @@ from terrace.lowering.conversion.graph_to_linalg import (
     contraction,
     convolution,
     elementwise,
+    fourier,
     integer_rows,
     layout,
     normalization,
@@ -45,8 +46,8 @@ class InlineFusion(Pattern):
 def patterns() -> list[Pattern]:
     """A pattern for every graph op but those of `KEPT_OPS`."""
     families = (
-        *(contraction, convolution, elementwise, integer_rows, layout, normalization, ordering, pooling, random),
-        reduction,
+        *(contraction, convolution, elementwise, fourier, integer_rows, layout, normalization, ordering, pooling),
+        *(random, reduction),
     )
     return [InlineFusion(), *(pattern for family in families for pattern in family.patterns())]
 

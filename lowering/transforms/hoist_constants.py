@@ -3,6 +3,7 @@
 Every maximal expression of pure ops over `graph.load` and `arith.constant` becomes a `graph.constant` symbol, and the
 function loads that. Equal expressions share one symbol. Expressions over constants alone stay: they are small, and an
 archive entry would gain nothing. With `all-constants` they go, too, for targets on which nothing else computes them.
+Tables that are computed of nothing (`graph.roots_of_unity`) always go.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from terrace.lowering.building import erase_dead_ops, users_of
 from terrace.lowering.constants import constant_values, is_leaf
 from terrace.mlir import ir, operation_of, walk
 from terrace.passes import Pass
+
+COMPUTED = ("graph.roots_of_unity",)
+"""Ops without operands whose result is a table, which no call should compute."""
 
 
 def slice_of(root: ir.Operation) -> list[ir.Operation]:
@@ -71,7 +75,8 @@ class Hoister:
         """Replace the result of `root` by the load of a constant that computes it."""
         operations = slice_of(root)
         loads = [op for op in operations if op.name == "graph.load"]
-        if not loads and not self._all_constants:
+        is_computed = any(op.name in COMPUTED for op in operations)
+        if not (loads or is_computed or self._all_constants):
             return
         key = structure_of(operations)
         if key not in self._symbols:

@@ -115,8 +115,8 @@ def _describes(leaves: list[Leaf], types: list[ir.Type]) -> bool:
     """Whether leaves may be values of these types: as many, of these ranks and sizes."""
     return len(leaves) == len(types) and all(
         isinstance(type_, (ir.RankedTensorType, ir.MemRefType))
-        and len(leaf.shape) == len(type_.shape)
-        and all(isinstance(size, str) or size == known for size, known in zip(leaf.shape, type_.shape, strict=True))
+        and len(sizes := leaf.program_shape) == len(type_.shape)
+        and all(isinstance(size, str) or size == known for size, known in zip(sizes, type_.shape, strict=True))
         for leaf, type_ in zip(leaves, types, strict=True)
     )
 

@@ -26,6 +26,10 @@ DTYPES = (
 )  # fmt: skip
 """The element types of tensor leaves, by NumPy's (and ml_dtypes') names."""
 
+COMPLEX = {"complex64": "float32", "complex128": "float64"}
+"""The complex element types of tensor leaves. The program takes and gives each as one of reals, with one more axis: the
+real and the imaginary part."""
+
 MOST_ACCEPTED = 100
 """How many combinations of sizes a signature remembers to have accepted."""
 
@@ -57,8 +61,9 @@ class Leaf:
     def __post_init__(self) -> None:
         if self.kind not in get_args(LeafKind):
             raise ValueError(f"unknown leaf kind {self.kind!r}; expected one of {', '.join(get_args(LeafKind))}")
-        if self.kind == "tensor" and self.dtype not in DTYPES:
-            raise ValueError(f"a tensor leaf cannot be {self.dtype!r}; expected one of {', '.join(DTYPES)}")
+        if self.kind == "tensor" and self.dtype not in (*DTYPES, *COMPLEX):
+            known = ", ".join((*DTYPES, *COMPLEX))
+            raise ValueError(f"a tensor leaf cannot be {self.dtype!r}; expected one of {known}")
         if self.kind == "scalar" and self.dtype not in SCALAR_DTYPES:
             raise ValueError(f"a scalar leaf cannot be {self.dtype!r}; expected one of {', '.join(SCALAR_DTYPES)}")
         if not all(isinstance(size, str) or (isinstance(size, int) and size >= 0) for size in self.shape):
@@ -70,6 +75,11 @@ class Leaf:
         if self.kind == "tensor":
             return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
         return repr(self.value) if self.kind == "constant" else f"a Python {_scalar_name(self.dtype)}"
+
+    @property
+    def program_shape(self) -> list[int | str]:
+        """The shape of the program's argument or result."""
+        return [*self.shape, 2] if self.dtype in COMPLEX else self.shape
 
     def to_json(self) -> dict[str, Any]:
         """The leaf as plain data: only the fields that its kind uses."""
@@ -351,7 +361,7 @@ def _check_count(tree: Tree, args: Sequence[Any]) -> None:
 
 def _check_tensor(leaf: Leaf, value: Any, path: str) -> None:
     """Rank and element type; sizes are checked with the symbols. A Python number is a tensor of rank 0."""
-    if isinstance(value, (bool, int, float)) and not leaf.shape:
+    if isinstance(value, (bool, int, float, complex)) and not leaf.shape:
         _check_number(leaf, value, path)
         return
     if not is_tensor(value):
@@ -367,13 +377,13 @@ def _check_tensor(leaf: Leaf, value: Any, path: str) -> None:
         refuse(path, str(leaf), in_words(value), f"reshape it to {len(leaf.shape)} dimensions, or recompile")
 
 
-def _check_number(leaf: Leaf, value: float, path: str) -> None:
+def _check_number(leaf: Leaf, value: complex, path: str) -> None:
     """A Python number for a tensor of rank 0: of the same kind, or one that the kind holds."""
     kind = leaf.dtype.rstrip("0123456789")
-    accepted: tuple[type, ...] = {"bool": (bool,), "int": (int,), "uint": (int,)}.get(kind, (int, float))
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
+    others = {"bool": (bool,), "int": (int,), "uint": (int,), "complex": (int, float, complex)}
+    if not isinstance(value, others.get(kind, (int, float))) or (isinstance(value, bool) and kind != "bool"):
         refuse(path, str(leaf), in_words(value), f"pass a tensor, or a number that {leaf.dtype} holds")
-    if kind in ("int", "uint"):
+    if kind in ("int", "uint") and isinstance(value, int):
         bits = int(leaf.dtype.removeprefix(kind))
         low, high = (0, 2**bits) if kind == "uint" else (-(2 ** (bits - 1)), 2 ** (bits - 1))
         if not low <= value < high:

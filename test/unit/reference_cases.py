@@ -11,6 +11,7 @@ import torch
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of
 from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
+from terrace.lowering.target.iree.expand_math import ExpandMath
 from terrace.mlir import DYNAMIC, create_context, func, ir
 
 ELEMENT_TYPES = {
@@ -99,7 +100,7 @@ def both(*args: Any, **kwargs: Any) -> list[Case]:
 
 
 def convert(cases: Sequence[Case]) -> ir.Module:
-    """A module with a function per case, converted to linalg."""
+    """A module with a function per case, converted to linalg, in which IREE finds no function that it lacks."""
     context = create_context()
     with context, ir.Location.unknown():
         module = ir.Module.create()
@@ -108,6 +109,7 @@ def convert(cases: Sequence[Case]) -> ir.Module:
                 build_function(case)
         module.operation.verify()
         ConvertGraphToLinalg().run(module.operation)
+        ExpandMath().run(module.operation)
         module.operation.verify()
     return module
 

@@ -440,6 +440,29 @@ def pack(x: torch.Tensor, permutation: list[int], dims: list[int], tiles: list[i
     return x.permute([*permutation, *range(len(permutation), x.dim())])
 
 
+def fourier_cases() -> list[Case]:
+    """roots_of_unity: a square, a part with a length of its own, a length of 1, none."""
+    cases = []
+    for (rows, columns, length), imaginary, kind in itertools.product(
+        ((7, 7, 7), (3, 129, 256), (2, 2, 1), (0, 4, 4)), (False, True), ("f32", "f64")
+    ):
+
+        def expected(
+            rows: int = rows, columns: int = columns, length: int = length, imaginary: bool = imaginary
+        ) -> torch.Tensor:
+            places = torch.outer(torch.arange(rows), torch.arange(columns)) % length
+            angles = 2 * torch.pi * places.double() / length
+            return torch.sin(angles) if imaginary else torch.cos(angles)
+
+        name = f"roots_{rows}x{columns}_of_{length}_{int(imaginary)}_{kind}"
+        attributes = {"length": length, "imaginary": imaginary}
+        tolerance = {"rtol": 0.0, "atol": 1e-7 if kind == "f32" else 1e-15}
+        cases.append(
+            Case(name, graph.RootsOfUnityOp, (), attributes, expected, result=([rows, columns], kind), **tolerance)
+        )
+    return cases
+
+
 FAMILIES = {
     "contraction": contraction_cases,
     "attention": attention_cases,
@@ -449,4 +472,5 @@ FAMILIES = {
     "normalization": normalization_cases,
     "reduction": reduction_cases,
     "layout": layout_cases,
+    "fourier": fourier_cases,
 }

@@ -164,6 +164,18 @@ def test_pack_pads_and_blocks() -> None:
         np.testing.assert_array_equal(found[o // 4, ..., o % 4], np.broadcast_to(expected, (3, 3, 2)))
 
 
+@pytest.mark.parametrize("imaginary", [False, True])
+def test_roots_of_unity(imaginary: bool) -> None:
+    found = run(
+        f'%result = "graph.roots_of_unity"() {{length = 6 : i64, imaginary = {str(imaginary).lower()}}}'
+        " : () -> tensor<3x5xf32>",
+        "tensor<3x5xf32>",
+    )
+    roots = np.exp(2j * np.pi * np.outer(range(3), range(5)) / 6)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, roots.imag if imaginary else roots.real, rtol=0, atol=6e-8)
+
+
 def test_embedding() -> None:
     table = RNG.standard_normal((5, 2)).astype(np.float32)
     found = run(

@@ -134,3 +134,16 @@ def test_half_precision_rounds_once() -> None:
     for found, function in zip(y, (torch.sin, torch.tan), strict=True):
         want = function(x.double())
         assert ((found.double() - want).abs() <= want.abs() * 2**-11 * 1.01).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reduction_on_vectors_of_rank_two(dtype: torch.dtype) -> None:
+    """IREE keeps two dimensions of a slice: its products of two words were not lowered for such vectors."""
+
+    class OfSlice(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tan(x[..., 1])
+
+    x = torch.linspace(-1e10, 1e10, 24, dtype=dtype).view(3, 4, 2)
+    found, want = terrace.compile(OfSlice(), (x,))(x), torch.tan(x[..., 1].double())
+    assert errors(found, want, dtype, 0.0).max() <= 2.5

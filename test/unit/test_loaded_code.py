@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import terrace.compiler  # Noted before a test puts the notes back as they were.
+import terrace.compiler  # noqa: F401 - noted before a test puts the notes back as they were
 from terrace import loaded_code
 
 NAME = "terrace.lowering.test_extra"

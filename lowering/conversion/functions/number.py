@@ -149,6 +149,18 @@ def integer(like: ir.Value, value: int) -> ir.Value:
     return constant(like.type, low - (1 << width) if low >> (width - 1) else low)
 
 
+def words_of_product(left: ir.Value, right: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """The low and the high word of a product of unsigned integers.
+
+    Not by arith.mului_extended: IREE lowers an op of two results for scalars and vectors of rank 1 alone.
+    """
+    word = scalar_type(left.type)
+    double = with_element(left.type, ir.IntegerType.get_signless(2 * word.width))
+    product = arith.muli(arith.extui(double, left), arith.extui(double, right))
+    high = arith.shrui(product, integer(product, word.width))
+    return arith.trunci(left.type, product), arith.trunci(left.type, high)
+
+
 def power_of_two(like: Number, exponent: ir.Value) -> Number:
     """2 to an integer power that a normal number of the type can be."""
     form = like.format

@@ -13,7 +13,7 @@ import itertools
 import math as pymath
 from fractions import Fraction
 
-from terrace.lowering.conversion.functions.number import Format, Number, choose, integer, parts, pi
+from terrace.lowering.conversion.functions.number import Format, Number, choose, integer, parts, pi, words_of_product
 from terrace.lowering.conversion.payload_types import compare
 from terrace.mlir import arith, ir
 
@@ -148,11 +148,11 @@ def _product(fraction: ir.Value, window: list[ir.Value]) -> tuple[ir.Value, ir.V
     second.
     """
     first, second, third = window
-    middle = arith.MulUIExtendedOp(fraction, second)
-    carried = arith.MulUIExtendedOp(fraction, third).high
-    low = arith.addi(middle.low, carried)
+    middle_low, middle_high = words_of_product(fraction, second)
+    _, carried = words_of_product(fraction, third)
+    low = arith.addi(middle_low, carried)
     carry = arith.extui(low.type, arith.cmpi(arith.CmpIPredicate.ult, low, carried))
-    high = arith.addi(arith.muli(fraction, first), arith.addi(middle.high, carry))
+    high = arith.addi(arith.muli(fraction, first), arith.addi(middle_high, carry))
     return high, low
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of
+from terrace.lowering.conversion.functions.number import words_of_product
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.layout import declared_sizes
 from terrace.mlir import arith, ir, linalg
@@ -58,8 +59,8 @@ def philox(counter: Sequence[ir.Value], key: Sequence[ir.Value]) -> Sequence[ir.
     for number in range(ROUNDS):
         if number:
             key = (arith.addi(key[0], word(INCREMENTS[0])), arith.addi(key[1], word(INCREMENTS[1])))
-        low0, high0 = arith.mului_extended(counter[0], word(MULTIPLIERS[0]))
-        low1, high1 = arith.mului_extended(counter[2], word(MULTIPLIERS[1]))
+        low0, high0 = words_of_product(counter[0], word(MULTIPLIERS[0]))
+        low1, high1 = words_of_product(counter[2], word(MULTIPLIERS[1]))
         counter = (
             arith.xori(arith.xori(high1, counter[1]), key[0]),
             low1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,12 +21,14 @@ from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.callers import calling_line, warn
 from terrace.errors import ModelImportError
+from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
+from terrace.frontend.spectra import SPECTRA
 
 aten = torch.ops.aten
 
@@ -188,7 +191,13 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
     with torch.no_grad(), warnings.catch_warnings():
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
-        return program.run_decompositions(decomposition_table() | RANDOM)
+        table = decomposition_table() | RANDOM
+        while True:
+            decomposed = program.run_decompositions(dict(table))
+            composite = composite_ops_of_complex(decomposed.graph) - table.keys()
+            if not composite:
+                return decomposed
+            table |= {op: functools.partial(op._op_dk, COMPOSITE) for op in composite}
 
 
 @contextlib.contextmanager
@@ -205,4 +214,4 @@ def composite_ops_kept() -> Iterator[dict[Any, Callable[..., Any]]]:
 def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     table = {op: rule for op, rule in get_decomposition_table().items() if op.overloadpacket not in KEPT_WHOLE}
-    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS
+    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA

@@ -21,6 +21,7 @@ from terrace.errors import ModelImportError
 from terrace.frontend.as_strided import rewrite_all_strided
 from terrace.frontend.assertions import check_assertions
 from terrace.frontend.checks import Checks
+from terrace.frontend.complex_values import as_real, holds_complex, without_complex
 from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.division_checks import check_divisions
 from terrace.frontend.index_checks import IndexBounds
@@ -32,7 +33,7 @@ from terrace.frontend.source import at_line
 from terrace.frontend.state_guard import guard_states
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.frontend.view_dtype import rewrite_view_dtype
-from terrace.signature import DTYPES, dtype_name
+from terrace.signature import COMPLEX, DTYPES, dtype_name
 
 aten = torch.ops.aten
 
@@ -82,6 +83,9 @@ def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: boo
     """What `exported`, in functional form, consists of; raises `ModelImportError` for what we cannot run."""
     refuse_unsupported(exported)
     graph = copy.deepcopy(exported.graph)
+    if holds_complex(graph):
+        simplify(graph)
+        graph = without_complex(graph, exported)
     checks = insert_checks(graph, sizes, check_indices)
     simplify(graph)
     widen_unsigned(graph)
@@ -197,11 +201,14 @@ def tensor_identity(tensor: torch.Tensor) -> tuple[object, ...]:
 
 
 def tensor_of(exported: ExportedProgram, target: str) -> torch.Tensor:
-    """A parameter, buffer or constant. Buffers that are not persistent, and constants, are in no state dictionary."""
+    """A parameter, buffer or constant; a complex one as the real one that stands for it.
+
+    Buffers that are not persistent, and constants, are in no state dictionary.
+    """
     state = exported.state_dict
     found = state[target] if target in state else exported.constants[target]
     assert isinstance(found, torch.Tensor)
-    return found.detach()
+    return as_real(found.detach())
 
 
 def require_plain(what: str, tensor: torch.Tensor) -> None:
@@ -209,10 +216,9 @@ def require_plain(what: str, tensor: torch.Tensor) -> None:
     if tensor.layout != torch.strided:
         layout = str(tensor.layout).removeprefix("torch.").removeprefix("_")
         raise ModelImportError(f"{what} is a sparse tensor ({layout}), which is not supported: call .to_dense() on it")
-    if dtype_name(tensor) not in DTYPES:
-        raise ModelImportError(
-            f"{what} is {dtype_name(tensor)}, which is not supported: convert it, to one of {', '.join(DTYPES)}"
-        )
+    if dtype_name(tensor) not in (*DTYPES, *COMPLEX):
+        known = ", ".join((*DTYPES, *COMPLEX))
+        raise ModelImportError(f"{what} is {dtype_name(tensor)}, which is not supported: convert it, to one of {known}")
 
 
 def tensors_of(exported: ExportedProgram) -> dict[str, torch.Tensor]:

@@ -31,7 +31,7 @@ from terrace.runtime.open_program import open_program
 from terrace.runtime.profile import Profile
 from terrace.runtime.report import Report, report_of
 from terrace.runtime.written import check_writable, write_back
-from terrace.signature import Leaf, Signature
+from terrace.signature import COMPLEX, Leaf, Signature
 from terrace.structure import dtype_name
 from terrace.texts import plain
 
@@ -145,7 +145,7 @@ class CompiledModel:
         written = self.signature.written
         if written:
             check_writable(written, leaves, dict(zip(self._passed, arrays, strict=True)), self._input_paths)
-        passed = [*arrays, *seed]
+        passed = [*map(_to_parts, arrays), *seed]
         values = self._program.in_turn(lambda: self._run(passed))
         if wants_torch:
             values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
@@ -192,10 +192,10 @@ class CompiledModel:
         """What the program takes of the arguments' leaves."""
         arrays: list[Array] = []
         for leaf, value, path in zip(self.signature.input_leaves, leaves, self._input_paths, strict=True):
-            if leaf.kind == "tensor" and not isinstance(value, (bool, int, float)):
-                arrays.append(_to_numpy(value, path))
-            elif leaf.kind != "constant":
-                arrays.append(np.asarray(value, numpy_dtype(leaf.dtype)))
+            if leaf.kind == "constant":
+                continue
+            is_number = leaf.kind == "scalar" or isinstance(value, (bool, int, float, complex))
+            arrays.append(np.asarray(value, numpy_dtype(leaf.dtype)) if is_number else _to_numpy(value, path))
         return arrays
 
     def _take_results(self, leaves: Sequence[Leaf], results: Sequence[Any], borrowed: list[range]) -> list[Any]:
@@ -205,12 +205,12 @@ class CompiledModel:
             if leaf.kind == "scalar":
                 taken.append(self._program.take(result, leaf.dtype, []).item())
                 continue
-            value = self._program.take(result, leaf.dtype, borrowed)
+            value = self._program.take(result, COMPLEX.get(leaf.dtype, leaf.dtype), borrowed)
             if self._states and value.base is not None:
                 # Whether a result is the state's own buffer cannot be seen from outside, and state changes in place.
                 value = value.copy()
             borrowed = [*borrowed, addresses_of(value)]
-            taken.append(value)
+            taken.append(_from_parts(value, leaf.dtype) if leaf.dtype in COMPLEX else value)
         return taken
 
     def ir(self, level: str) -> str:
@@ -234,7 +234,7 @@ class CompiledModel:
         from terrace.runtime.profiling import profile_program
 
         seed = self._take_seed(kwargs)
-        arrays = [*self._arrays(self.signature.flatten(args, kwargs)), *seed]
+        arrays = [*map(_to_parts, self._arrays(self.signature.flatten(args, kwargs))), *seed]
         return profile_program(self._artifact, arrays, self._threads)
 
     def cosim(self, vectors: int = 100, seed: int = 0) -> CosimReport:
@@ -370,15 +370,27 @@ def _to_numpy(value: Any, path: str) -> Array:
     torch = sys.modules["torch"]
     if value.layout != torch.strided:
         raise InputError(f"{path}: expected a dense tensor, found {value.layout}; call .to_dense() on it")
-    if value.is_neg() or value.is_conj():
+    if value.is_neg():
         raise InputError(
-            f"{path}: expected a plain tensor, found a view with the negative or conjugate bit; call .resolve_neg() "
-            "and .resolve_conj() on it"
+            f"{path}: expected a plain tensor, found a view with the negative bit; call .resolve_neg() on it"
         )
-    value = value.detach()
+    value = value.detach().resolve_conj()
     if value.dtype == torch.bfloat16:
         return np.asarray(value.view(torch.int16).numpy()).view(numpy_dtype("bfloat16"))
     return np.asarray(value.numpy())
+
+
+def _to_parts(value: Array) -> Array:
+    """A complex array as a real one with a last axis of size 2, on the same memory if contiguous; a real one itself."""
+    if value.dtype.kind != "c":
+        return value
+    whole = np.asarray(value, order="C")
+    return whole.reshape(-1).view(whole.real.dtype).reshape(*whole.shape, 2)
+
+
+def _from_parts(value: Array, dtype: str) -> Array:
+    """The inverse of `_to_parts`."""
+    return value.reshape(-1).view(numpy_dtype(dtype)).reshape(value.shape[:-1])
 
 
 def _to_torch(value: Array) -> Any:

@@ -480,3 +480,35 @@ func.func @f(%seed: tensor<i64>) {
   %0 = "graph.random_bits"(%seed) {stream = 0 : i64} : (tensor<i64>) -> tensor<4xi32>
   return
 }
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'graph.roots_of_unity' op result must be a matrix of static shape, got tensor<4xf32>}}
+  %0 = "graph.roots_of_unity"() {imaginary = false, length = 4 : i64} : () -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'graph.roots_of_unity' op result must be a matrix of static shape, got tensor<?x4xf32>}}
+  %0 = "graph.roots_of_unity"() {imaginary = false, length = 4 : i64} : () -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'graph.roots_of_unity' op result must have element type f32 or f64, got f16}}
+  %0 = "graph.roots_of_unity"() {imaginary = false, length = 4 : i64} : () -> tensor<4x4xf16>
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{'graph.roots_of_unity' op attribute 'length' must be at least 1}}
+  %0 = "graph.roots_of_unity"() {imaginary = false, length = 0 : i64} : () -> tensor<4x4xf32>
+  return
+}

@@ -158,6 +158,8 @@ func.func @lookups(%x: tensor<?x4x5xf32>, %t: tensor<?x8xf32>, %i: tensor<2x?xi6
   %seed = arith.constant dense<1> : tensor<i64>
   %n = arith.constant 5 : index
   %2 = "graph.random_bits"(%seed, %n) {stream = 3 : i64} : (tensor<i64>, index) -> tensor<2x?xi64>
+  // CHECK: "graph.roots_of_unity"() {imaginary = true, length = 8 : i64} : () -> tensor<5x8xf64>
+  %3 = "graph.roots_of_unity"() {imaginary = true, length = 8 : i64} : () -> tensor<5x8xf64>
   // CHECK: "graph.embedding"({{.*}}) : (tensor<?x8xf32>, tensor<2x?xi64>) -> tensor<2x?x8xf32>
   %1 = "graph.embedding"(%t, %i) : (tensor<?x8xf32>, tensor<2x?xi64>) -> tensor<2x?x8xf32>
   return

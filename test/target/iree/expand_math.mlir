@@ -3,7 +3,7 @@
 // A window of 2 / pi for any argument; on vectors of a kernel as on scalars of linalg.
 // CHECK-LABEL: func.func @sin
 // CHECK-NOT:     math.sin
-// CHECK:         arith.mului_extended {{.*}} : vector<16xi32>
+// CHECK:         arith.muli {{.*}} : vector<16xi64>
 // CHECK-NOT:     math.sin
 func.func @sin(%x: vector<16xf32>) -> vector<16xf32> {
   %0 = math.sin %x : vector<16xf32>
