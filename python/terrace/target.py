@@ -7,6 +7,8 @@ on hardware is a function of what stands here. Tests pretend to be another machi
 from __future__ import annotations
 
 import dataclasses
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -212,12 +214,35 @@ class Target:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Target:
-        """A target from `to_json`; what else `data` has is left out."""
-        fields = {field.name: data[field.name] for field in dataclasses.fields(Target) if field.name in data}
+        """A target from `to_json`; what else `data` has is left out. Raises `TargetError` for what is no target."""
+        fields = dict(data)
         for name, description in (("cpu", CpuDescription), ("gpu", GpuDescription), ("hls", HlsDescription)):
             if isinstance(fields.get(name), Mapping):
-                fields[name] = description(**fields[name])
-        return Target(**fields)
+                fields[name] = _read(description, fields[name])
+        return _read(Target, fields)
+
+
+def _read(kind: Any, data: Mapping[str, Any]) -> Any:
+    """A `kind` of the values that `data` has for its fields, each of the field's type."""
+    wanted = typing.get_type_hints(kind)
+    fields = {
+        name: tuple(data[name]) if isinstance(data[name], list) else data[name] for name in wanted if name in data
+    }
+    for name, value in fields.items():
+        if not _is_one_of(value, wanted[name]):
+            raise TargetError(f"{name} of a target cannot be {value!r:.60}")
+    return kind(**fields)
+
+
+def _is_one_of(value: Any, type_: Any) -> bool:
+    origin, arguments = typing.get_origin(type_), typing.get_args(type_)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, arguments[0]) for item in value)
+    if origin is Literal:
+        return value in arguments
+    if origin is types.UnionType:
+        return any(_is_one_of(value, choice) for choice in arguments)
+    return isinstance(value, type_) and not isinstance(value, bool)
 
 
 TARGETS = {
