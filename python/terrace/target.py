@@ -25,6 +25,27 @@ COMPUTE_FEATURES = frozenset({
 """The features, by LLVM's names, that generated code may use; a machine has others that matter to its system only."""
 
 
+def _check_types(description: Any) -> None:
+    """Refuse a description that has a value of another type than its field: threads="2", features="avx2"."""
+    for name, type_ in typing.get_type_hints(type(description)).items():
+        value = getattr(description, name)
+        if not _is_one_of(value, type_):
+            raise TargetError(f"{name} of a target cannot be {value!r:.60}")
+
+
+def _is_one_of(value: Any, type_: Any) -> bool:
+    origin, arguments = typing.get_origin(type_), typing.get_args(type_)
+    if origin is tuple:
+        return isinstance(value, (tuple, list, set, frozenset)) and all(
+            isinstance(item, arguments[0]) for item in value
+        )
+    if origin is Literal:
+        return isinstance(value, type(arguments[0]))
+    if origin is types.UnionType:
+        return any(_is_one_of(value, choice) for choice in arguments)
+    return isinstance(value, type_) and not isinstance(value, bool)
+
+
 @dataclasses.dataclass(frozen=True)
 class CpuDescription:
     """The numbers of a CPU core that cost models use, and how many cores share the work."""
@@ -40,6 +61,7 @@ class CpuDescription:
     workers: int = 1
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for field in dataclasses.fields(self):
             if getattr(self, field.name) < 1:
                 raise TargetError(f"{field.name} of a CPU must be positive, got {getattr(self, field.name)}")
@@ -75,6 +97,7 @@ class GpuDescription:
     features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for field in ("subgroup_size", "max_invocations", "local_bytes"):
             if getattr(self, field) < 1:
                 raise TargetError(f"{field} of a GPU must be positive, got {getattr(self, field)}")
@@ -137,6 +160,7 @@ class HlsDescription:
     interface: Literal["m_axi", "axis"] = "m_axi"
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for name, least in (("max_unroll", 1), ("dsp", 0), ("bram", 0), ("local_bytes", 1), ("rom_elements", 0)):
             if getattr(self, name) < least:
                 raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
@@ -163,6 +187,7 @@ class Target:
     hls: HlsDescription | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if isinstance(self.gpu, str):
             if self.gpu not in GPUS:
                 raise TargetError(f"unknown GPU '{self.gpu}'; known are {', '.join(GPUS)}")
@@ -223,26 +248,7 @@ class Target:
 
 
 def _read(kind: Any, data: Mapping[str, Any]) -> Any:
-    """A `kind` of the values that `data` has for its fields, each of the field's type."""
-    wanted = typing.get_type_hints(kind)
-    fields = {
-        name: tuple(data[name]) if isinstance(data[name], list) else data[name] for name in wanted if name in data
-    }
-    for name, value in fields.items():
-        if not _is_one_of(value, wanted[name]):
-            raise TargetError(f"{name} of a target cannot be {value!r:.60}")
-    return kind(**fields)
-
-
-def _is_one_of(value: Any, type_: Any) -> bool:
-    origin, arguments = typing.get_origin(type_), typing.get_args(type_)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(isinstance(item, arguments[0]) for item in value)
-    if origin is Literal:
-        return value in arguments
-    if origin is types.UnionType:
-        return any(_is_one_of(value, choice) for choice in arguments)
-    return isinstance(value, type_) and not isinstance(value, bool)
+    return kind(**{field.name: data[field.name] for field in dataclasses.fields(kind) if field.name in data})
 
 
 TARGETS = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from terrace.artifact import read_artifact, write_artifact
 from terrace.compiler import lower_mlir
+from terrace.errors import TargetError
 from terrace.lowering.kernel_levels import KernelLevels, split_assembly
 from terrace.lowering.schedule.contraction import RegisterTile, cover_cycles, ranked_tiles, step_limit
 from terrace.lowering.target.toolchain import backend_of
@@ -83,6 +84,12 @@ def test_a_target_that_is_none(
     write_artifact(tmp_path / "m.terrace", dataclasses.replace(artifact, target={**artifact.target, **target}))
     assert main([str(tmp_path / "m.terrace")]) == 1
     assert capsys.readouterr().err.startswith("terrace-explain: error: ")
+
+
+@pytest.mark.parametrize("fields", [{"threads": "2"}, {"threads": 2.5}, {"features": "avx2"}, {"cpu": {}}])
+def test_fields_of_a_target_have_their_types(fields: dict[str, Any]) -> None:
+    with pytest.raises(TargetError, match=f"{next(iter(fields))} of a target cannot be"):
+        Target(**fields)
 
 
 def test_rows_may_lack_what_they_do_not_know(saved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
