@@ -91,12 +91,12 @@ def _run(options: argparse.Namespace) -> None:
 
 def _list(artifact: Artifact, kernels: KernelLevels) -> None:
     """A line per kernel: what it is, and how often it runs."""
-    rows = {row["kernel"]: row for row in artifact.report}
+    rows = {row.get("kernel"): row for row in artifact.report}
     width = max((len(name) for name in kernels.names), default=0)
     for name in kernels.names:
         row = rows.get(name, {})
         calls = row.get("calls")
-        what = f"  {row['op']}, {calls} call{'s' if calls != 1 else ''}, {row['why']}" if row else ""
+        what = f"  {row.get('op')}, {calls} call{'s' if calls != 1 else ''}, {row.get('why')}" if row else ""
         print(f"{name:<{width}}{what}")
 
 

@@ -9,19 +9,20 @@ from terrace.lowering.constants import constant_values
 from terrace.lowering.quantization.chains import CHAIN_ROOTS, CONTRACTIONS, chain_of, is_weight
 from terrace.lowering.quantization.ranges import KEEPING_SCALE, is_float_tensor
 from terrace.lowering.quantization.rules import RULES
-from terrace.mlir import ir
+from terrace.mlir import ir, operation_of
 
 
 def observed_values(function: Any) -> list[ir.Value]:
     """The f32 values of a function whose magnitudes scales are made of, in program order, constants last.
 
-    Not among them: what only leads to the end of a chain, and what takes over another value's scale. Constants are
-    where an op that has a rule reads them as it reads what is computed.
+    Not among them: what no op with a rule gives or reads (some of it is memory that nobody has written), what only
+    leads to the end of a chain, and what takes over another value's scale. Constants are where an op that has a rule
+    reads them as it reads what is computed.
     """
     constant = constant_values(function.operation)
     biases: set[tuple[ir.Value, ir.Value]] = set()
     constants: list[ir.Value] = []
-    found = [argument for argument in function.entry_block.arguments if is_float_tensor(argument)]
+    found = [argument for argument in function.entry_block.arguments if _may_have_scale(argument)]
     inner: set[ir.Value] = set()
     ends: set[ir.Value] = set()
     for view in function.entry_block.operations:
@@ -35,9 +36,20 @@ def observed_values(function: Any) -> list[ir.Value]:
         for value in filter(is_float_tensor, operation.results):
             if value in constant:
                 constants.append(value)
-            elif value in ends or (value not in inner and operation.name not in KEEPING_SCALE):
+            elif value in ends or (
+                value not in inner and operation.name not in KEEPING_SCALE and _may_have_scale(value)
+            ):
                 found.append(value)
     return found + [value for value in constants if _is_read_by_range(value, constant, biases)]
+
+
+def _may_have_scale(value: ir.Value) -> bool:
+    """Whether an op with a rule gives a value in float32, or reads it."""
+    owner = operation_of(value)
+    has_rule = (owner is not None and owner.name in RULES) or any(
+        use.owner.operation.name in RULES for use in value.uses
+    )
+    return is_float_tensor(value) and has_rule
 
 
 def _is_read_by_range(value: ir.Value, constant: set[ir.Value], biases: set[tuple[ir.Value, ir.Value]]) -> bool:

@@ -61,9 +61,12 @@ def calibrate(
 
     A sample is a tuple of arguments, a dict of keyword arguments, or the only argument. `compile_observed` compiles
     the module that gives the magnitudes. Raises CompileError, naming the value and the sample, for a NaN, and for an
-    infinity among the arguments, and naming the sample for one that is no call of the model.
+    infinity among the arguments, and naming the sample for one that is no call of the model. Where nothing may be int8,
+    nothing is observed.
     """
     values = observed_values(main)
+    if not values:
+        return
     observed = parse_module(module.operation.get_asm(enable_debug_info=True), module.context)
     run_passes([ObserveRanges()], observed.operation, stage="observe")
     outputs = [Leaf("tensor", [], "float32") for _ in values]

@@ -364,6 +364,8 @@ def _check_tensor(leaf: Leaf, value: Any, path: str) -> None:
     if isinstance(value, (bool, int, float, complex)) and not leaf.shape:
         _check_number(leaf, value, path)
         return
+    if getattr(value, "is_nested", False):
+        refuse(path, f"a tensor {leaf}", "a nested tensor", "pass a padded one")
     if not is_tensor(value):
         refuse(path, f"a tensor {leaf}", in_words(value), "pass a torch tensor or a NumPy array")
     if dtype_name(value) != leaf.dtype:

@@ -7,6 +7,8 @@ on hardware is a function of what stands here. Tests pretend to be another machi
 from __future__ import annotations
 
 import dataclasses
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -21,6 +23,27 @@ COMPUTE_FEATURES = frozenset({
     "pclmul", "popcnt", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "sse4a", "ssse3", "vaes", "vpclmulqdq",
 })  # fmt: skip
 """The features, by LLVM's names, that generated code may use; a machine has others that matter to its system only."""
+
+
+def _check_types(description: Any) -> None:
+    """Refuse a description that has a value of another type than its field: threads="2", features="avx2"."""
+    for name, type_ in typing.get_type_hints(type(description)).items():
+        value = getattr(description, name)
+        if not _is_one_of(value, type_):
+            raise TargetError(f"{name} of a target cannot be {value!r:.60}")
+
+
+def _is_one_of(value: Any, type_: Any) -> bool:
+    origin, arguments = typing.get_origin(type_), typing.get_args(type_)
+    if origin is tuple:
+        return isinstance(value, (tuple, list, set, frozenset)) and all(
+            isinstance(item, arguments[0]) for item in value
+        )
+    if origin is Literal:
+        return isinstance(value, type(arguments[0]))
+    if origin is types.UnionType:
+        return any(_is_one_of(value, choice) for choice in arguments)
+    return isinstance(value, type_) and not isinstance(value, bool)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +61,7 @@ class CpuDescription:
     workers: int = 1
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for field in dataclasses.fields(self):
             if getattr(self, field.name) < 1:
                 raise TargetError(f"{field.name} of a CPU must be positive, got {getattr(self, field.name)}")
@@ -73,6 +97,7 @@ class GpuDescription:
     features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for field in ("subgroup_size", "max_invocations", "local_bytes"):
             if getattr(self, field) < 1:
                 raise TargetError(f"{field} of a GPU must be positive, got {getattr(self, field)}")
@@ -135,6 +160,7 @@ class HlsDescription:
     interface: Literal["m_axi", "axis"] = "m_axi"
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for name, least in (("max_unroll", 1), ("dsp", 0), ("bram", 0), ("local_bytes", 1), ("rom_elements", 0)):
             if getattr(self, name) < least:
                 raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
@@ -161,6 +187,7 @@ class Target:
     hls: HlsDescription | None = None
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if isinstance(self.gpu, str):
             if self.gpu not in GPUS:
                 raise TargetError(f"unknown GPU '{self.gpu}'; known are {', '.join(GPUS)}")
@@ -212,12 +239,16 @@ class Target:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Target:
-        """A target from `to_json`; what else `data` has is left out."""
-        fields = {field.name: data[field.name] for field in dataclasses.fields(Target) if field.name in data}
+        """A target from `to_json`; what else `data` has is left out. Raises `TargetError` for what is no target."""
+        fields = dict(data)
         for name, description in (("cpu", CpuDescription), ("gpu", GpuDescription), ("hls", HlsDescription)):
             if isinstance(fields.get(name), Mapping):
-                fields[name] = description(**fields[name])
-        return Target(**fields)
+                fields[name] = _read(description, fields[name])
+        return _read(Target, fields)
+
+
+def _read(kind: Any, data: Mapping[str, Any]) -> Any:
+    return kind(**{field.name: data[field.name] for field in dataclasses.fields(kind) if field.name in data})
 
 
 TARGETS = {

@@ -142,6 +142,16 @@ def of_guard(guard: Any) -> dict[str, Any]:
     return json.loads(json.dumps({**signature, "guards": [guard]}))
 
 
+def test_a_dynamic_size_of_one_value_is_that_value() -> None:
+    """PyTorch's max_pool1d holds the length; the message says it, and names no symbol `8`."""
+    shapes = ({0: AUTO, 2: AUTO},)
+    compiled = terrace.compile(nn.MaxPool1d(3, 2, 1), (torch.ones(2, 3, 8),), dynamic_shapes=shapes)
+    assert compiled.signature.input_leaves[0].shape[1:] == [3, 8]
+    assert compiled(torch.ones(5, 3, 8)).shape == (5, 3, 4)
+    with pytest.raises(terrace.InputError, match="size 2 must be 8"):
+        compiled(torch.ones(5, 3, 7))
+
+
 def test_a_guard_is_data() -> None:
     signature = Signature.from_json(of_guard(GOOD))
     assert Signature.from_json(json.loads(json.dumps(signature.to_json()))) == signature

@@ -118,6 +118,22 @@ def test_constants_of_constants() -> None:
     )
 
 
+def test_maxima_of_windows_of_a_line() -> None:
+    line = torch.tensor([[[1.0, NAN, 3, 4, -9, -8, -INF], [-1, -2, -3, INF, -5, -6, -7]]])
+    check(nn.Sequential(nn.MaxPool1d(3, 2, 1, ceil_mode=True), nn.MaxPool1d(2, 1, 0, 2)), line)
+
+
+@pytest.mark.parametrize("name", ["plain", "strided", "grouped"])
+def test_transposed_convolutions(name: str) -> None:
+    """Nothing of turning the weight around is left in the program."""
+    layer, shape = {
+        "plain": (nn.utils.parametrizations.weight_norm(nn.ConvTranspose1d(2, 3, 4)), (1, 2, 5)),
+        "strided": (nn.ConvTranspose1d(2, 3, 4, stride=3, padding=1, output_padding=1), (2, 2, 5)),
+        "grouped": (nn.ConvTranspose2d(4, 6, (1, 3), stride=2, groups=2), (1, 4, 3, 2)),
+    }[name]
+    check(layer, torch.randn(shape))
+
+
 @pytest.mark.parametrize("target", ["cpu", "hls"])
 @pytest.mark.parametrize("dim", [0, 1])
 def test_weight_norm_is_a_constant(target: str, dim: int) -> None:

@@ -289,6 +289,8 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "lstm": (lambda: First(nn.LSTM(8, 6, batch_first=True)), SEQUENCE),
     "gru": (lambda: First(nn.GRU(8, 6, batch_first=True)), SEQUENCE),
     "rnn": (lambda: First(nn.RNN(8, 6, batch_first=True)), SEQUENCE),
+    "transposed conv3d": (lambda: nn.ConvTranspose3d(2, 3, 2, stride=2), (1, 2, 3, 3, 3)),
+    "unfold": (lambda: With(lambda x, w: F.unfold(x, 3).transpose(1, 2) @ w, (36, 5)), IMAGE),
     "weight_norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 6, 3)), SIGNAL),
     "layer scale": (lambda: With(lambda x, w, g: F.conv2d(x, w) * g.view(1, -1, 1, 1), (4, 4, 1, 1), (4,)), IMAGE),
     "sliced places": (lambda: With(lambda x, p: x + p[:5], (9, 8)), SEQUENCE),
@@ -334,6 +336,12 @@ def test_embeddings_of_tokens_and_of_places() -> None:
     with torch.no_grad():
         expected = model(ids)
     assert (compiled(ids) - expected).abs().max() <= 0.03 * expected.abs().max()
+
+
+def test_what_has_nothing_in_int8_compiles() -> None:
+    model, ids = nn.Embedding(10, 4), torch.tensor([[1, 9, 0]])
+    compiled = terrace.compile(model, (ids,), options=int8(ids))
+    assert torch.equal(compiled(ids), model(ids).detach())
 
 
 def test_dynamic_places() -> None:

@@ -40,6 +40,22 @@ func.func @main(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) -> (tensor<?x4xf32>, t
 
 // -----
 
+// Memory that nobody has written may hold NaN; what no rule gives or reads needs no scale.
+// CHECK-LABEL: func.func @main
+// CHECK-SAME:    -> tensor<f32>
+// CHECK:         %[[FILLED:.*]] = linalg.fill
+// CHECK:         "graph.abs"(%[[FILLED]])
+func.func @main(%x: tensor<2xf32>) -> (tensor<4xf32>, tensor<2xf32>, tensor<4x1xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %0 = tensor.empty() : tensor<4x1xf32>
+  %1 = linalg.fill ins(%zero : f32) outs(%0 : tensor<4x1xf32>) -> tensor<4x1xf32>
+  %2 = "graph.reshape"(%1) : (tensor<4x1xf32>) -> tensor<4xf32>
+  %3 = "graph.log"(%x) : (tensor<2xf32>) -> tensor<2xf32>
+  return %2, %3, %0 : tensor<4xf32>, tensor<2xf32>, tensor<4x1xf32>
+}
+
+// -----
+
 // expected-error @below {{'func.func' op @main has no float32 value to observe}}
 func.func @main(%x: tensor<2xi64>) -> tensor<2xi64> {
   return %x : tensor<2xi64>

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from terrace.artifact import write_artifact
+from terrace.artifact import read_artifact, write_artifact
 from terrace.compiler import lower_mlir
+from terrace.errors import TargetError
 from terrace.lowering.kernel_levels import KernelLevels, split_assembly
 from terrace.lowering.schedule.contraction import RegisterTile, cover_cycles, ranked_tiles, step_limit
 from terrace.lowering.target.toolchain import backend_of
@@ -70,6 +72,30 @@ def test_unknown_names_come_with_near_ones(saved: str, capsys: pytest.CaptureFix
     assert f"did you mean '{MATMUL}'" in capsys.readouterr().err
     assert main([saved, MATMUL, "--level", "loops"]) == 1
     assert "did you mean 'loop'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "target", [{"threads": [1]}, {"threads": True}, {"name": 3}, {"cpu": {"workers": "2"}}, {"cpu": 7}, {"features": 5}]
+)
+def test_a_target_that_is_none(
+    saved: str, tmp_path: Path, target: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = read_artifact(saved)
+    write_artifact(tmp_path / "m.terrace", dataclasses.replace(artifact, target={**artifact.target, **target}))
+    assert main([str(tmp_path / "m.terrace")]) == 1
+    assert capsys.readouterr().err.startswith("terrace-explain: error: ")
+
+
+@pytest.mark.parametrize("fields", [{"threads": "2"}, {"threads": 2.5}, {"features": "avx2"}, {"cpu": {}}])
+def test_fields_of_a_target_have_their_types(fields: dict[str, Any]) -> None:
+    with pytest.raises(TargetError, match=f"{next(iter(fields))} of a target cannot be"):
+        Target(**fields)
+
+
+def test_rows_may_lack_what_they_do_not_know(saved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_artifact(tmp_path / "m.terrace", dataclasses.replace(read_artifact(saved), report=[{"op": "matmul"}, {}]))
+    assert main([str(tmp_path / "m.terrace")]) == 0
+    assert capsys.readouterr().out.startswith(MATMUL)
 
 
 def test_a_model_of_the_kernel_level_has_no_graph(saved: str, tmp_path: Path) -> None:

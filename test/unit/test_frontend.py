@@ -8,6 +8,7 @@ import inspect
 from typing import Any
 
 import pytest
+import terrace
 import torch
 import torch.nn.functional as F
 from terrace.errors import ModelImportError
@@ -357,3 +358,11 @@ def test_random_ops_without_a_decomposition_are_refused() -> None:
 def test_other_objects_are_refused() -> None:
     with pytest.raises(ModelImportError, match=r"expected an nn.Module or an ExportedProgram, got int"):
         import_model(3, context=create_context())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint64, torch.float8_e4m3fn])
+def test_element_types_that_are_not_imported(dtype: torch.dtype) -> None:
+    with pytest.raises(
+        ModelImportError, match=rf"'input', .* is {str(dtype)[6:]}, .* convert it, to one of .*uint8, uint32$"
+    ):
+        terrace.compile(nn.Identity(), (torch.zeros(2).to(dtype),))

@@ -381,6 +381,15 @@ def test_a_thousand_models(models: Path, usual_limit: None) -> None:
     assert (tasks(), descriptors()) == before
 
 
+def test_a_view_of_a_result_may_be_all_that_is_left_at_the_end(models: Path) -> None:
+    code = """
+import torch
+row = load("double")(torch.ones(8, 8))[1]
+print(row[0].item())
+"""
+    assert run(models, code) == "2.0\n"
+
+
 def test_a_mapped_file_is_unmapped_with_its_last_view(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc" * 5000)

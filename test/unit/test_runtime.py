@@ -245,6 +245,10 @@ def test_tensors_that_are_not_on_the_cpu_are_refused() -> None:
         model(torch.ones(2, 2, device="meta"))
     with pytest.raises(InputError, match="to_dense"):
         model(torch.ones(2, 2).to_sparse())
+    with pytest.raises(InputError, match="found a nested tensor; pass a padded one"):
+        model(torch.nested.nested_tensor([torch.ones(2)] * 2, layout=torch.jagged))
+    with torch._subclasses.FakeTensorMode(), pytest.raises(InputError, match="found FakeTensor"):
+        model(torch.ones(2, 2))
 
 
 @pytest.mark.parametrize("value", [3, [[1.0]], np.ones((2, 2)), np.ones(2, np.float32), None, "x"])

@@ -75,7 +75,16 @@ def phase_kernels(weight: torch.Tensor, stride: Sequence[int], groups: int) -> t
     tap_axes, phase_axes = [3 + 2 * axis for axis in range(spatial)], [4 + 2 * axis for axis in range(spatial)]
     weight = weight.permute(0, 2, *phase_axes, 1, *tap_axes)
     weight = weight.reshape(-1, inputs // groups, *taps)
-    return torch.flip(weight, list(range(2, 2 + spatial))), taps
+    for axis, count in enumerate(taps, start=2):
+        weight = turned_around(weight, axis, count)
+    return weight, taps
+
+
+def turned_around(value: torch.Tensor, axis: int, size: int) -> torch.Tensor:
+    """Flipped along an axis by slices, which are evaluated ahead: a weight is then packed once, not in every call."""
+    if size == 1:
+        return value
+    return aten.cat.default([aten.slice.Tensor(value, axis, i, i + 1) for i in reversed(range(size))], axis)
 
 
 def split_padding(image: torch.Tensor, pads: list[int], spatial: int) -> tuple[torch.Tensor, list[int]]:

@@ -211,14 +211,20 @@ def tensor_of(exported: ExportedProgram, target: str) -> torch.Tensor:
     return as_real(found.detach())
 
 
+UNKNOWN_TO_IMPORTER = ("uint16", "uint64")
+"""Element types that a program may have, and that torch-mlir does not import."""
+
+
 def require_plain(what: str, tensor: torch.Tensor) -> None:
     """Raise `ModelImportError` that names `what` if `tensor` is none that a program can take or give."""
     if tensor.layout != torch.strided:
         layout = str(tensor.layout).removeprefix("torch.").removeprefix("_")
         raise ModelImportError(f"{what} is a sparse tensor ({layout}), which is not supported: call .to_dense() on it")
-    if dtype_name(tensor) not in (*DTYPES, *COMPLEX):
-        known = ", ".join((*DTYPES, *COMPLEX))
-        raise ModelImportError(f"{what} is {dtype_name(tensor)}, which is not supported: convert it, to one of {known}")
+    known = [dtype for dtype in (*DTYPES, *COMPLEX) if dtype not in UNKNOWN_TO_IMPORTER]
+    if dtype_name(tensor) not in known:
+        raise ModelImportError(
+            f"{what} is {dtype_name(tensor)}, which is not supported: convert it, to one of {', '.join(known)}"
+        )
 
 
 def tensors_of(exported: ExportedProgram) -> dict[str, torch.Tensor]:

@@ -93,6 +93,12 @@ def user_path(path: Path) -> str:
     return "".join(path)
 
 
+def number_or(text: Callable[[Any], str], size: Any) -> int | str:
+    """A size: a number, also where PyTorch found a dynamic one to have one value only, or its `text`."""
+    expression = size.node.expr if isinstance(size, torch.SymInt) else size
+    return int(expression) if isinstance(expression, int) or expression.is_Integer else text(size)
+
+
 def is_symbol(value: Any) -> bool:
     """Whether a size or number is a symbol by itself, and no arithmetic on one."""
     return isinstance(value, SYMBOLIC) and value.node.expr.is_Symbol
@@ -143,6 +149,6 @@ def variadic_aliases(exported: ExportedProgram) -> Callable[[Path], list[str]]:
 def references(key: str, path: Path, value: Any, names: SizeNames) -> dict[str, Expression]:
     """What guards call the sizes of an input, or the number that it is, and what these are."""
     if isinstance(value, torch.Tensor):
-        sizes = [size if isinstance(size, int) else names.text(size) for size in value.shape]
+        sizes = [number_or(names.text, size) for size in value.shape]
         return {f"{key}.size()[{axis}]": size for axis, size in enumerate(sizes)}
     return {key: user_path(path) if isinstance(value, SYMBOLIC) else value}

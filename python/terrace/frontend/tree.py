@@ -16,7 +16,7 @@ from terrace.errors import ModelImportError
 from terrace.frontend.export import parameter_names
 from terrace.frontend.guards import guards_of
 from terrace.frontend.program import Program, require_plain
-from terrace.frontend.size_names import SizeNames
+from terrace.frontend.size_names import SizeNames, number_or
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
 
@@ -70,7 +70,7 @@ def leaf_of_value(name: str, value: Any, names: SizeNames | None = None) -> Leaf
     if isinstance(value, torch.Tensor):
         require_plain(f"'{name}', an input or result of the model,", value)
         text = str if names is None else names.text
-        shape: list[int | str] = [size if isinstance(size, int) else text(size) for size in value.shape]
+        shape = [number_or(text, size) for size in value.shape]
         return Leaf("tensor", shape, str(value.dtype).removeprefix("torch."))
     for type_, dtype in SCALARS:
         if isinstance(value, type_):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import sys
 import threading
 import weakref
 from typing import Any, Protocol
@@ -119,6 +120,7 @@ def _wait_for_calls() -> None:
         guests = list(_guests)
     for guest in guests:
         guest.wait()
-    if any(thread.daemon for thread in threading.enumerate()):
-        # Daemon threads die where they stand, and what they hold is never let go of.
+    if "torch" in sys.modules or any(thread.daemon for thread in threading.enumerate()):
+        # Daemon threads die where they stand, and what they hold is never let go of. Nor is the memory of a tensor of
+        # which a view is left: PyTorch releases no Python objects at the end.
         disable_leak_checker()

@@ -376,8 +376,16 @@ def _to_numpy(value: Any, path: str) -> Array:
         )
     value = value.detach().resolve_conj()
     if value.dtype == torch.bfloat16:
-        return np.asarray(value.view(torch.int16).numpy()).view(numpy_dtype("bfloat16"))
-    return np.asarray(value.numpy())
+        value = value.view(torch.int16)
+        return _seen_by_numpy(value, path).view(numpy_dtype("bfloat16"))
+    return _seen_by_numpy(value, path)
+
+
+def _seen_by_numpy(value: Any, path: str) -> Array:
+    try:
+        return np.asarray(value.numpy())
+    except (RuntimeError, TypeError) as error:  # Of a fake, nested or quantised tensor, or another class of the user's.
+        raise InputError(f"{path}: expected a plain tensor, found {type(value).__name__}: {error}") from error
 
 
 def _to_parts(value: Array) -> Array:

@@ -133,6 +133,21 @@ def max_pool_with_indices(rank: int) -> Callable[..., Pair]:
     return decompose
 
 
+def max_pool1d(
+    value: torch.Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> torch.Tensor:
+    """The pool of images of one row, which our kernels run."""
+    stride = list(stride) or list(kernel)
+    image = value.unsqueeze(-2)
+    pooled = aten.max_pool2d.default(image, [1, *kernel], [1, *stride], [0, *padding], [1, *dilation], ceil_mode)
+    return pooled.squeeze(-2)
+
+
 def repeated(numbers: Sequence[int], count: int) -> Sequence[int]:
     """One number for each axis."""
     return list(numbers) * count if len(numbers) == 1 else numbers
@@ -158,6 +173,7 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten._adaptive_avg_pool3d.default: adaptive_avg_pool,
     aten.adaptive_max_pool2d.default: adaptive_max_pool,
     aten.adaptive_max_pool3d.default: adaptive_max_pool,
+    aten.max_pool1d.default: max_pool1d,
     aten.max_pool2d_with_indices.default: max_pool_with_indices(2),
     aten.max_pool3d_with_indices.default: max_pool_with_indices(3),
 }
