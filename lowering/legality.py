@@ -17,7 +17,7 @@ LEGAL: dict[str, tuple[str, ...]] = {
     # Inside loop functions; the program around them is linalg, or where that does not run only calls and reshapes.
     "loop": (*_UPSTREAM, *_SYMBOLS, "graph.reshape", "loop.", "memref.", "vector."),
     "hls": ("arith.", "builtin.", "func.", "math.", "memref.", "scf."),
-    "iree": (*_UPSTREAM, "flow.", "memref.", "stream.", "util.", "vector.", "gpu.", "llvm."),
+    "iree": (*_UPSTREAM, "flow.", "gpu.", "iree_tensor_ext.", "llvm.", "memref.", "stream.", "util.", "vector."),
 }
 """For each level, the names of legal ops, or the prefixes of their names up to the dot."""
 

@@ -259,6 +259,21 @@ def _keep_arguments(main: ir.Operation) -> None:
             syntax.keep(arguments)
 
 
+def _keep_scatters_apart(main: ir.Operation) -> None:
+    """IREE fuses a scatter with the slice that it writes to, and with padding of its result, and fails on both."""
+    for operation in [op for op in walk(main) if op.name == "tm_tensor.scatter"]:
+        for number, operand in enumerate(operation.operands):
+            producer = operation_of(operand)
+            if producer is not None and producer.name == "tensor.extract_slice":
+                with ir.InsertionPoint(operation), operation.location:
+                    operation.operands[number] = syntax.stay_apart(operand)
+        result = operation.results[0]
+        for user in [use.owner.operation for use in result.uses]:
+            if user.name == "tensor.pad":
+                with ir.InsertionPoint(user), user.location:
+                    user.operands[0] = syntax.stay_apart(result)
+
+
 def _convert_load(operation: ir.Operation) -> list[ir.Value]:
     return [syntax.load_global(_name(operation, "symbol"), operation.results[0].type)]
 
@@ -300,6 +315,7 @@ class ConvertLoopToIree(Pass):
         for operation in _operations(module):
             if operation.name == "func.func" and _name(operation) == "main":
                 _keep_arguments(operation)
+                _keep_scatters_apart(operation)
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
                 _Executable(function).emit()

@@ -107,6 +107,12 @@ def clone_tensor(value: ir.Value) -> ir.Value:
     return ir.Operation.create("flow.tensor.clone", [value.type], [value, *sizes]).results[0]
 
 
+def stay_apart(value: ir.Value) -> ir.Value:
+    """`value`, whose producer and users IREE must not compile as one dispatch."""
+    operands = [value, *dynamic_sizes(value)]
+    return ir.Operation.create("iree_tensor_ext.compute_barrier.start", [value.type], operands).results[0]
+
+
 def keep(values: Sequence[ir.Value]) -> None:
     """Make this the place until which IREE must not reuse the memory of `values`."""
     ir.Operation.create("util.optimization_barrier", [value.type for value in values], values)

@@ -26,16 +26,19 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> torch.Tensor:
-    """Transposed convolutions of floats in one and two dimensions; dilated ones, where the stride is 1."""
+    """Transposed convolutions of floats; dilated ones with a stride in three dimensions only."""
     spatial = weight.ndim - 2
-    if not transposed or spatial > 2 or image.ndim != weight.ndim or not image.is_floating_point():
+    if not transposed or image.ndim != weight.ndim or not image.is_floating_point():
         return NotImplemented
     stride, padding, dilation, output_padding = (
         [*values] * spatial if len(values) == 1 else [*values]
         for values in (stride, padding, dilation, output_padding or [0])
     )
     if any(step > 1 and spread > 1 for step, spread in zip(stride, dilation, strict=True)):
-        return NotImplemented
+        if spatial < 3:
+            return NotImplemented
+        image = with_zeros_between(image, stride)
+        stride = [1] * spatial
     if not all(isinstance(size, int) for size in weight.shape):
         return NotImplemented
     phases, taps = phase_kernels(weight, stride, groups)
@@ -60,6 +63,14 @@ def convolution(
         if start or result.shape[2 + axis] != length:
             result = result.narrow(2 + axis, start, length)
     return result
+
+
+def with_zeros_between(image: torch.Tensor, stride: Sequence[int]) -> torch.Tensor:
+    """The elements of `image`, `stride` apart."""
+    for axis, step in enumerate(stride, 2):
+        spread = aten.constant_pad_nd(image.unsqueeze(axis + 1), [0, 0] * (image.ndim - axis - 1) + [0, step - 1])
+        image = spread.flatten(axis, axis + 1).narrow(axis, 0, (image.shape[axis] - 1) * step + 1)
+    return image
 
 
 def phase_kernels(weight: torch.Tensor, stride: Sequence[int], groups: int) -> tuple[torch.Tensor, list[int]]:

@@ -88,14 +88,29 @@ def index_put(
     if len(indices) != 1 or mask is None or mask.dtype != torch.bool or not mask.ndim > 0 or not update.ndim:
         return NotImplemented
     trailing = value.ndim - mask.ndim
-    # The row behind the last is for elements that have no value: there may be no value at all.
     update = update.expand(*update.shape[: update.ndim - trailing], *value.shape[mask.ndim :])
     if update.ndim > trailing and not statically_known_true(update.shape[0] == 1):
-        slots = torch.cumsum(mask.reshape(-1).to(torch.int64), 0) - 1
-        padded = torch.cat([update.to(value.dtype), update.new_zeros([1, *update.shape[1:]], dtype=value.dtype)])
-        update = padded.index_select(0, slots.clamp(min=0)).reshape(value.shape)
+        count = mask.to(torch.int64).sum()
+        torch._assert_async(count == update.shape[0], "there must be one value for each element that the mask selects")
+        update = spread(update.to(value.dtype), mask).reshape(value.shape)
     written = value + update if accumulate else update
     return torch.where(mask.reshape(*mask.shape, *[1] * trailing), written, value)
+
+
+def spread(update: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """For each element of `mask` the row of `update` that is its own, if the mask holds there; else any."""
+    slots = torch.cumsum(mask.reshape(-1).to(torch.int64), 0) - 1
+    # The row behind the last is for elements that have none: there may be no row at all.
+    padded = torch.cat([update, update.new_zeros([1, *update.shape[1:]])])
+    return padded.index_select(0, slots.clamp(min=0, max=update.shape[0]))
+
+
+def masked_scatter(value: torch.Tensor, mask: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Each element that the mask selects takes the next element of `source`, of which there may be more."""
+    value, mask = torch.broadcast_tensors(value, mask)
+    has_enough = mask.to(torch.int64).sum() <= source.numel()
+    torch._assert_async(has_enough, "there must be one element of the source for each that the mask selects")
+    return torch.where(mask, spread(source.reshape(-1), mask).reshape(value.shape), value)
 
 
 def masked_select(value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -128,11 +143,25 @@ def unique_consecutive(
 
 def repeat_interleave(repeats: torch.Tensor, *, output_size: int | None = None) -> torch.Tensor:
     """Each number as often as `repeats` says at its place."""
+    torch._assert_async((repeats >= 0).all(), "repeats must not be negative")
     ends = torch.cumsum(repeats.to(torch.int64), 0)
     length: Any = repeats.to(torch.int64).sum().item()
     torch._check(length >= 0)
     places = torch.arange(length, device=repeats.device)
     return (ends.unsqueeze(0) <= places.unsqueeze(1)).to(torch.int64).sum(1)
+
+
+def bincount(value: torch.Tensor, weights: torch.Tensor | None = None, minlength: int = 0) -> torch.Tensor:
+    """How often each number occurs, or the sum of the weights of each."""
+    torch._assert_async((value >= 0).all(), "numbers to count must not be negative")
+    places = value.to(torch.int64).clamp(min=0)
+    length: Any = (torch.cat([places, places.new_full([1], minlength - 1)]).amax() + 1).item()
+    torch._check(length >= minlength)
+    if weights is None:
+        weights = torch.ones_like(places)
+    elif weights.dtype != torch.float32:
+        weights = weights.to(torch.float64)
+    return torch.zeros(length, dtype=weights.dtype, device=value.device).scatter_add(0, places, weights)
 
 
 def runs(value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -161,8 +190,10 @@ def refuse_masks(graph: torch.fx.Graph) -> None:
 
 DATA_DEPENDENT: dict[Any, Callable[..., Any]] = {
     aten._unique2.default: unique,
+    aten.bincount.default: bincount,
     aten.index.Tensor: index,
     aten.index_put.default: index_put,
+    aten.masked_scatter.default: masked_scatter,
     aten.masked_select.default: masked_select,
     aten.nonzero.default: nonzero,
     aten.repeat_interleave.Tensor: repeat_interleave,

@@ -16,6 +16,7 @@ from torch.export.exported_program import (
     _override_composite_implicit_decomp,
     _split_decomp_table_to_cia_and_python_decomp,
 )
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils._pytree import tree_leaves
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
@@ -95,9 +96,7 @@ def export_program(
     check_arguments(model, args, kwargs)
     try:
         with torch.no_grad(), whole_stack_traces():
-            exported = torch.export.export(
-                model, tuple(args), dict(kwargs or {}), dynamic_shapes=dynamic_shapes, strict=False
-            )
+            exported = trace(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:
         where = user_line_of_exception(error.__traceback__)
@@ -108,6 +107,23 @@ def export_program(
     exported.graph_module.meta[PARAMETER_NAMES] = positional_names(model)
     exported.graph_module.meta[DIMENSION_NAMES] = dimension_names(model, args, kwargs, dynamic_shapes)
     return exported
+
+
+def trace(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any
+) -> ExportedProgram:
+    """The program as it runs in Python; as TorchDynamo reads it, if it makes a number of a tensor by `int` or `float`.
+
+    Python insists on an int there, which only the data would tell.
+    """
+    try:
+        return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+    except GuardOnDataDependentSymNode as error:
+        try:
+            return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=True)
+        # Dynamo raises what it likes; what the user meets without it says more.
+        except Exception:
+            raise error from None
 
 
 def check_arguments(model: torch.nn.Module, args: Any, kwargs: Any) -> None:

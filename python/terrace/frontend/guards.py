@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.exported_program import _convert_guards_to_code
 from torch.fx.experimental.symbolic_shapes import ShapeGuardPythonPrinter, free_unbacked_symbols
 
 from terrace.errors import ModelImportError
-from terrace.frontend.size_names import SizeNames, is_symbol, symbolic_sizes, user_inputs
+from terrace.frontend.size_names import SizeNames, guard_texts, is_symbol, symbolic_sizes, user_inputs
 from terrace.guards import Expression
 
 Indexed = Sequence[tuple[Any, torch.Size]]
@@ -31,7 +30,7 @@ SYMPY_OPERATORS = {"Add": "+", "FloorDiv": "//", "Mod": "%", "Mul": "*"}
 UNARY = {ast.Not: "not", ast.USub: "neg"}
 CALLS = {
     "abs": "abs", "float": "float", "int": "trunc", "math.ceil": "ceil", "math.floor": "floor", "math.trunc": "trunc",
-    "max": "max", "min": "min", "round": "round",
+    "max": "max", "min": "min", "round": "round", "torch.sym_float": "float",
 }  # fmt: skip
 
 
@@ -42,7 +41,7 @@ def guards_of(
 
     Raises `ModelImportError` for one that is no arithmetic.
     """
-    texts = [*exported._guards_code, *_convert_guards_to_code(decomposed.graph_module), *asserted(decomposed)]
+    texts = [*guard_texts(exported, decomposed), *asserted(decomposed)]
     expressions = [*linear_sizes(decomposed, names), *number_ranges(decomposed, names)]
     expressions += [expression_of(text, names) for text in dict.fromkeys(texts) if is_about_sizes(text)]
     expressions += nonempty(indexed, decomposed, names)

@@ -119,9 +119,10 @@ def repeats_all(index: torch.fx.Node) -> bool:
 
 
 def along_dimension(bounds: IndexBounds, node: torch.fx.Node) -> None:
-    """`op(value, dim, index, ...)`. A tensor of rank 0 has one element there."""
+    """`op(value, dim, index, ...)`. A tensor of rank 0 has one element there; torch-mlir takes no negative `dim`."""
     arguments: Any = node.args
     value, dim = arguments[:2]
+    node.update_arg(1, dim % max(value.meta["val"].ndim, 1))
     size = Inserter(node.graph, node).size(value, dim) if value.meta["val"].ndim else 1
     bounds.replace(node, 2, size, wraps=node.target in COUNT_FROM_END)
 
@@ -216,10 +217,8 @@ RULES: dict[Any, Callable[[IndexBounds, torch.fx.Node], None]] = {
             *COUNT_FROM_END,
             aten.index_reduce.default,
             aten.index_select.default,
-            aten.scatter.reduce,
             aten.scatter.src,
             aten.scatter.value,
-            aten.scatter.value_reduce,
             aten.scatter_add.default,
             aten.scatter_reduce.two,
         ),

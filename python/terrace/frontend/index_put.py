@@ -12,6 +12,7 @@ import torch
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from terrace.frontend.inserter import Inserter, Size
+from terrace.frontend.merged_index import put_merged
 
 aten = torch.ops.aten
 
@@ -27,7 +28,9 @@ def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
         node.replace_all_uses_with(masked)
         graph.erase_node(node)
     elif not any(is_mask(index) for index in indices):  # Those are refused.
-        node.args = (value, *whole(insert, value, indices, update), *rest)
+        written = put_merged(insert, node) if sum(index is not None for index in indices) > 1 else node
+        operands: Any = written.args
+        written.args = (operands[0], *whole(Inserter(graph, written), *operands[:3]), *rest)
 
 
 def whole(insert: Inserter, value: torch.fx.Node, indices: Any, update: torch.fx.Node) -> tuple[list[Any], Any]:

@@ -26,11 +26,13 @@ from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.division_checks import check_divisions
 from terrace.frontend.index_checks import IndexBounds
 from terrace.frontend.index_put import rewrite_along, rewrite_index_put
+from terrace.frontend.merged_index import rewrite_index
 from terrace.frontend.random_ops import RANDOM_BITS, number_streams
 from terrace.frontend.rank_zero import give_dimensions
 from terrace.frontend.size_names import SizeNames
 from terrace.frontend.source import at_line
 from terrace.frontend.state_guard import guard_states
+from terrace.frontend.symbolic_arithmetic import rewrite_arithmetic
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.frontend.view_dtype import rewrite_view_dtype
 from terrace.signature import COMPLEX, DTYPES, dtype_name
@@ -245,6 +247,7 @@ def simplify(graph: torch.fx.Graph) -> None:
     """Rewrite to ops of one result what torch-mlir would import as opaque, and drop assertions."""
     rewrite_all_strided(graph)
     give_dimensions(graph)
+    rewrite_arithmetic(graph)
     for node in list(graph.nodes):
         rewrite = REWRITES.get(node.target)
         if rewrite is not None:
@@ -283,6 +286,7 @@ def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
 REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
     aten._native_batch_norm_legit_no_training.default: to_batch_norm,
     aten._unsafe_index_put.default: rewrite_index_put,
+    aten.index.Tensor: rewrite_index,
     aten.index_add.default: rewrite_along,
     aten.index_copy.default: rewrite_along,
     aten.index_fill.int_Scalar: rewrite_along,

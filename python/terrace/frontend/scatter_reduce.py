@@ -43,6 +43,15 @@ def index_reduce(
     return aten.scatter_reduce.two(value, dim, whole, source, reduce, include_self=include_self)
 
 
+def scatter(
+    value: torch.Tensor, dim: int, index: torch.Tensor, source: torch.Tensor | float, *, reduce: str
+) -> torch.Tensor:
+    """`scatter(..., reduce="add")`, which is the older way to write the same."""
+    if not isinstance(source, torch.Tensor):
+        source = torch.full_like(index, source, dtype=value.dtype)
+    return aten.scatter_reduce.two(value, dim, index, source, {"add": "sum", "multiply": "prod"}[reduce])
+
+
 def neutral_element(reduce: str, dtype: torch.dtype) -> float:
     """What a reduction may begin at."""
     if reduce in ("sum", "mean"):
@@ -57,5 +66,7 @@ def neutral_element(reduce: str, dtype: torch.dtype) -> float:
 
 SCATTER_REDUCTIONS: dict[Any, Callable[..., Any]] = {
     aten.index_reduce.default: index_reduce,
+    aten.scatter.reduce: scatter,
+    aten.scatter.value_reduce: scatter,
     aten.scatter_reduce.two: scatter_reduce,
 }

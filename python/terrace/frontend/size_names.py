@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch._dynamo.source import ConstantSource
 from torch.export import ExportedProgram
+from torch.export.exported_program import _convert_guards_to_code
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
@@ -59,7 +60,7 @@ def size_names(exported: ExportedProgram, decomposed: ExportedProgram) -> SizeNa
             names.setdefault(str(value), user_path(path))
     names = root_names(inputs) | names
     found = SizeNames(names)
-    aliases = variadic_aliases(exported)
+    aliases = variadic_aliases(exported, guard_texts(exported, decomposed))
     for path, value in inputs:
         for key in aliases(path):
             found.references.update(references(key, path, value, found))
@@ -122,14 +123,19 @@ def symbolic_sizes(value: Any) -> list[Any]:
     return [size for size in shape if isinstance(size, torch.SymInt)]
 
 
-def variadic_aliases(exported: ExportedProgram) -> Callable[[Path], list[str]]:
-    """A function that gives what guards call an input: `L['x'][0]`, for a path.
+def guard_texts(exported: ExportedProgram, decomposed: ExportedProgram) -> list[str]:
+    """The guards of `exported`, and those that decomposing it added."""
+    return [*exported._guards_code, *_convert_guards_to_code(decomposed.graph_module)]
+
+
+def variadic_aliases(exported: ExportedProgram, guards: list[str]) -> Callable[[Path], list[str]]:
+    """A function that gives what `guards` call an input: `L['x'][0]`, for a path.
 
     PyTorch names the arguments that `*rest` takes both `rest_0` and `L['rest'][0]`, and those of `**more` as keys.
     """
     paths = input_paths(exported)
     known = list(dict.fromkeys(name for name, _ in paths))
-    unknown = {name for text in exported._guards_code for name in re.findall(r"L\['(\w+)'\]", text)} - set(known)
+    unknown = {name for text in guards for name in re.findall(r"L\['(\w+)'\]", text)} - set(known)
     named = set(parameter_names(exported))
 
     def aliases(path: Path) -> list[str]:

@@ -169,6 +169,19 @@ def adaptive_avg_pool(value: torch.Tensor, counts: Sequence[int]) -> torch.Tenso
     return value
 
 
+def max_unpool(spatial: int) -> Callable[..., torch.Tensor]:
+    """The inverse of a max pool: each element at its index in its own plane, which no index may leave."""
+
+    def rule(value: torch.Tensor, indices: torch.Tensor, output_size: Sequence[int], *_: object) -> torch.Tensor:
+        leading = value.shape[:-spatial]
+        planes, size = math.prod(leading), math.prod(output_size)
+        places, elements = (each.reshape(planes, math.prod(value.shape[-spatial:])) for each in (indices, value))
+        empty = aten.new_zeros.default(value, [planes, size])
+        return aten.scatter.src(empty, 1, places, elements).reshape(*leading, *output_size)
+
+    return rule
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten._adaptive_avg_pool3d.default: adaptive_avg_pool,
     aten.adaptive_max_pool2d.default: adaptive_max_pool,
@@ -176,4 +189,6 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.max_pool1d.default: max_pool1d,
     aten.max_pool2d_with_indices.default: max_pool_with_indices(2),
     aten.max_pool3d_with_indices.default: max_pool_with_indices(3),
+    aten.max_unpool2d.default: max_unpool(2),
+    aten.max_unpool3d.default: max_unpool(3),
 }

@@ -1,0 +1,112 @@
+"""Arithmetic on sizes that torch-mlir's importer does not know, in the ops that it has for numbers."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from terrace.frontend.inserter import Inserter
+from terrace.frontend.symbolic_tensors import number_tensor
+
+aten = torch.ops.aten
+
+
+def rewrite_arithmetic(graph: torch.fx.Graph) -> None:
+    """Rewrite all nodes of `graph` that compute numbers from sizes."""
+    for node in list(graph.nodes):
+        rule = RULES.get(node.target)
+        if rule is not None and isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat)):
+            rule(Inserter(graph, node), node)
+
+
+def become(node: torch.fx.Node, target: Any, *args: Any) -> None:
+    """Let `node` call another function, for the same number."""
+    node.target, node.args, node.kwargs = target, args, {}
+
+
+def of_minimum(insert: Inserter, node: torch.fx.Node) -> None:
+    if isinstance(node.meta["val"], torch.SymInt):
+        node.target = torch.ops.prim.min.int
+
+
+def of_maximum(insert: Inserter, node: torch.fx.Node) -> None:
+    """By the least: the larger of a size and 1 is what torch-mlir writes where it broadcasts (`legalize`)."""
+    if isinstance(node.meta["val"], torch.SymInt):
+        negated = (-number if isinstance(number, int) else insert.call(operator.neg, number) for number in node.args)
+        least = insert.call(torch.sym_min, *negated)
+        least.target = torch.ops.prim.min.int
+        become(node, operator.neg, least)
+
+
+def of_modulo(insert: Inserter, node: torch.fx.Node) -> None:
+    """The remainder has the sign of the divisor; that of torch-mlir has the dividend's."""
+    number, divisor = node.args
+    if isinstance(node.meta["val"], torch.SymInt):
+        multiple = insert.call(operator.mul, insert.call(operator.floordiv, number, divisor), divisor)
+        become(node, operator.sub, number, multiple)
+
+
+def of_float(insert: Inserter, node: torch.fx.Node) -> None:
+    node.target = aten.Float.Scalar
+
+
+def of_truncation(insert: Inserter, node: torch.fx.Node) -> None:
+    node.target = aten.Int.Scalar
+
+
+def of_ceiling(insert: Inserter, node: torch.fx.Node) -> None:
+    node.target = aten.ceil.float
+
+
+def of_floor(insert: Inserter, node: torch.fx.Node) -> None:
+    number = insert.call(operator.mul, node.args[0], -1.0)
+    negated = insert.call(math.ceil, number)
+    negated.target = aten.ceil.float
+    become(node, operator.neg, negated)
+
+
+def of_power(insert: Inserter, node: torch.fx.Node) -> None:
+    base, exponent = (float_tensor(insert, number) for number in node.args)
+    become(node, aten.Float.Tensor, insert.call(aten.pow.Tensor_Tensor, base, exponent))
+
+
+def of_square_root(insert: Inserter, node: torch.fx.Node) -> None:
+    become(node, aten.Float.Tensor, insert.call(aten.sqrt.default, float_tensor(insert, node.args[0])))
+
+
+def of_choice(insert: Inserter, node: torch.fx.Node) -> None:
+    if isinstance(node.meta["val"], torch.SymInt):
+        become(node, aten.Int.Tensor, number_tensor(insert, node))
+
+
+def of_sum(insert: Inserter, node: torch.fx.Node) -> None:
+    (numbers,) = node.args
+    assert isinstance(numbers, (list, tuple))
+    total: Any = 0
+    for number in numbers[:-1]:
+        total = insert.call(operator.add, total, number)
+    become(node, operator.add, total, numbers[-1])
+
+
+def float_tensor(insert: Inserter, number: Any) -> torch.fx.Node:
+    return insert.call(aten.scalar_tensor.default, number, dtype=torch.float64)
+
+
+RULES: dict[Any, Callable[[Inserter, torch.fx.Node], None]] = {
+    math.ceil: of_ceiling,
+    math.floor: of_floor,
+    math.trunc: of_truncation,
+    operator.mod: of_modulo,
+    operator.pow: of_power,
+    torch.sym_float: of_float,
+    torch.sym_int: of_truncation,
+    torch.sym_ite: of_choice,
+    torch.sym_max: of_maximum,
+    torch.sym_min: of_minimum,
+    torch.sym_sum: of_sum,
+    torch.sym_sqrt: of_square_root,
+}

@@ -1,0 +1,139 @@
+"""Reads and writes at several indices, at slices and masks, as eager does them; and what eager raises is raised."""
+
+from __future__ import annotations
+
+import pytest
+import terrace
+import torch
+
+TARGET = terrace.Target(threads=1)
+FIRST, SECOND = torch.tensor([1, -1]), torch.tensor([[0], [2]])
+X = torch.arange(48.0).reshape(4, 4, 3)
+
+
+class Model(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+def compiled(function, inputs, **options):
+    return terrace.compile(Model(function), inputs, target=TARGET, **options)
+
+
+def written(indices, update, base=X):
+    value = base.clone()
+    value[indices] = update
+    return value
+
+
+def written_slice(i):
+    value = X[0].clone()
+    value[i, 1:3] = 5.0
+    return value
+
+
+def experts(scores, x):
+    """A router as models write it, whose experts scale."""
+    weights, chosen = scores.softmax(-1).topk(2, -1)
+    dense = torch.zeros_like(scores).scatter(-1, chosen, weights)
+    result = torch.zeros_like(x)
+    for expert in range(3):
+        tokens, slots = torch.where(chosen == expert)
+        result.index_add_(0, tokens, x[tokens] * (expert + 1) * weights[tokens, slots, None])
+    return result, dense
+
+
+ACCESSES = {
+    "read apart": lambda i, j: X[i, :, j],
+    "write apart": lambda i, j: written((i, slice(None), j), -1.0),
+    "write inside": lambda i, j: written((slice(None), i, j), -1.0),
+    "add in place": lambda i, j: torch.zeros(4, 4, 3).index_put((i, j), X[:2, :2, :3], accumulate=True),
+    "write to a slice": lambda i, j: written_slice(i),
+    "pad what is written": lambda i, j: torch.nn.functional.pad(X[0].index_fill(0, i, 1.0), (1, 1)),
+    "reduce by name": lambda i, j: X[0].scatter(-1, j, X[1], reduce="add"),
+    "reduce a number": lambda i, j: X[0].int().scatter(1, j, 3, reduce="multiply"),
+}
+
+
+def test_accesses_are_eagers():
+    """All at once: a compile each would take its second."""
+
+    def all_accesses(i, j):
+        return {name: access(i, j) for name, access in ACCESSES.items()}
+
+    found, expected = compiled(all_accesses, (FIRST, SECOND))(FIRST, SECOND), all_accesses(FIRST, SECOND)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_routers_of_experts():
+    torch.manual_seed(0)
+    scores, x = torch.randn(6, 3), torch.randn(6, 4)
+    for found, expected in zip(compiled(experts, (scores, x))(scores, x), experts(scores, x), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+MASK, WIDER = torch.tensor([True, False, True]), torch.tensor([True, True, True])
+FAILING = {
+    "fewer values": (lambda m: torch.zeros(3).index_put((m,), torch.ones(2)), MASK, WIDER),
+    "more values": (lambda m: torch.zeros(3).index_put((m,), torch.ones(2)), MASK, ~WIDER),
+    "masked_scatter": (lambda m: torch.zeros(3).masked_scatter(m, torch.ones(2)), MASK, WIDER),
+    "repeats": (lambda n: torch.arange(2).repeat_interleave(n), torch.tensor([1, 2]), torch.tensor([-1, 2])),
+    "bincount": (lambda n: torch.bincount(n, minlength=3), torch.tensor([1, 5]), torch.tensor([-1, 2])),
+    "max_unpool": (
+        lambda i: torch.nn.functional.max_unpool2d(torch.ones(2, 1, 1, 1), i.view(2, 1, 1, 1), 2),
+        torch.tensor([0, 3]),
+        torch.tensor([4, 3]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_what_eager_refuses_is_refused(name):
+    function, good, bad = FAILING[name]
+    model = compiled(function, (good,))
+    assert torch.equal(model(good), function(good))
+    with pytest.raises((RuntimeError, IndexError)):
+        function(bad)
+    with pytest.raises(terrace.errors.CheckError, match=r"test_indexing\.py"):
+        model(bad)
+    assert torch.equal(model(good), function(good))
+
+
+def test_numbers_made_of_sizes():
+    def numbers(a, b):
+        n, m = a.shape[0], b.shape[0]
+        longest = torch.ones(max(n, m)), torch.ones(max(n - 1, 1))
+        return torch.ones(min(n, m)), *longest, torch.nn.functional.pad(a, (0, -n % 4)), a.sum() * n**-0.5
+
+    lengths = torch.export.Dim.DYNAMIC
+    inputs = torch.ones(5, 3), torch.ones(7, 3)
+    model = terrace.compile(Model(numbers), inputs, target=TARGET, dynamic_shapes=(({0: lengths}, {0: lengths}),))
+    for n, m in ((5, 7), (6, 2), (8, 8)):
+        a, b = torch.randn(n, 3), torch.randn(m, 3)
+        for found, expected in zip(model(a, b), numbers(a, b), strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+def test_numbers_made_of_tensors_by_int_and_float():
+    def scaled(x, n, factor):
+        return x * int(n) + float(factor), torch.ones(int(n))
+
+    x = torch.randn(3)
+    model = compiled(scaled, (x, torch.tensor(2), torch.tensor(0.5)))
+    for n, factor in ((4, -1.5), (0, 2.0)):
+        inputs = x, torch.tensor(n), torch.tensor(factor)
+        for found, expected in zip(model(*inputs), scaled(*inputs), strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("options", [{"stride": 2, "padding": 1, "output_padding": 1}, {"stride": 2, "dilation": 2}])
+def test_transposed_convolution_in_three_dimensions(options):
+    torch.manual_seed(0)
+    model, x = torch.nn.ConvTranspose3d(2, 3, 3, **options), torch.randn(1, 2, 3, 2, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(terrace.compile(model, (x,), target=TARGET)(x), model(x), rtol=1e-4, atol=1e-5)
