@@ -74,8 +74,6 @@ LOSSES: dict[str, Row] = {
     "poisson": lambda s: (
         F.poisson_nll_loss(s.m, s.p.float()),
         F.poisson_nll_loss(s.m.abs(), s.p.float(), log_input=False, full=True),
-        F.gaussian_nll_loss(s.m, s.m.flip(0), s.m.abs()),
-        F.gaussian_nll_loss(s.m, s.m.flip(0), s.m[:, :1].abs(), full=True, reduction="sum"),
     ),
     "margins": lambda s: (
         F.margin_ranking_loss(s.m[0], s.m[1], s.b[0] * 2.0 - 1, margin=0.5),
@@ -87,8 +85,9 @@ LOSSES: dict[str, Row] = {
         F.multi_margin_loss(s.m, s.p[:, 0]),
         F.multi_margin_loss(s.m, s.p[:, 0], p=2, margin=0.5, weight=s.m[0].abs(), reduction="none"),
     ),
-    "margins_of_labels": lambda s: (F.multilabel_margin_loss(s.m, s.p - 1),),
-    "sequences": lambda s: (
-        F.ctc_loss(s.m[:, None].log_softmax(2), s.p[:1, :2] + 1, torch.tensor([5]), torch.tensor([2])),
-    ),
+    "margins_of_labels": lambda s: [
+        F.multilabel_margin_loss(v, t, reduction=r)
+        for v, t in ((s.m, s.p - 1), (s.m, s.p), (s.m[0], s.p[0] - 1))
+        for r in KINDS
+    ],
 }

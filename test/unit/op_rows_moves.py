@@ -137,6 +137,8 @@ MOVES: dict[str, Row] = {
         F.pad(s.b, (0, 1), value=True),
         F.pad(s.x, (-1, 2)),
         F.pad(s.none, (1, 1, 1, 1), value=-0.0),
+        F.pad(s.none.long(), (1, 1, 1, 1), value=3),
+        F.pad(s.none, (0, 0, 0, 0)),
         F.pad(s.u, (1, 1), value=200),
         F.pad(s.d, (1, 1), value=1e300),
         F.pad(s.x, (0, 0)),
@@ -211,6 +213,8 @@ MOVES: dict[str, Row] = {
     "strided": lambda s: (
         s.x.t().as_strided((3, 2), (2, 1), 1),
         torch.as_strided(s.i.clone(), (2, 3), (0, 2)),
+        s.m.as_strided_scatter(s.y[:2, :2], (2, 2), (7, 1), 3),
+        s.x.as_strided_scatter(s.y[:2, 0], (2,), (3,)),
     ),
     "bits": lambda s: (s.x.view(torch.int32), s.i.view(torch.float64), s.n.view(torch.uint8), s.d.view(torch.int64)),
 }
@@ -362,7 +366,7 @@ INDICES: dict[str, Row] = {
         F.embedding_bag(s.p, s.m, per_sample_weights=s.m[:, :7], mode="sum"),
         F.embedding_bag(s.p[0], s.m, s.p[0, :1] * 0, mode="sum", per_sample_weights=s.m[0], padding_idx=0),
         F.embedding_bag(s.p[0], s.m, torch.tensor([0, 3, 7]), mode="mean", include_last_offset=True),
-        F.embedding_bag(s.p[0], s.x, torch.tensor([0, 3]), mode="max"),
+        F.embedding_bag(s.p[0], s.m, torch.tensor([0, 3]), mode="max"),
         F.embedding_bag(s.p * 0, s.m, padding_idx=0, mode="mean"),
         F.embedding_bag(s.p * 0, s.m, padding_idx=0, mode="max"),
         F.embedding_bag(s.p.int(), s.m.double(), mode="mean"),
@@ -410,9 +414,5 @@ CREATION: dict[str, Row] = {
     ),
     "signal_windows": lambda s: (
         torch.hann_window(9),
-        torch.hamming_window(8, periodic=False),
-        torch.bartlett_window(7),
-        torch.blackman_window(6),
-        torch.kaiser_window(5),
     ),
 }

@@ -92,6 +92,15 @@ def is_mask(index: Any) -> bool:
     return index is not None and index.meta["val"].dtype in (torch.bool, torch.uint8)
 
 
+def drop_empty_scatter(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
+    """Take `op(value, dim, index, ...)` away if it writes nothing."""
+    value, _, index = node.args[:3]
+    if writes_nothing([index]):
+        assert isinstance(value, torch.fx.Node)
+        node.replace_all_uses_with(value)
+        graph.erase_node(node)
+
+
 def rewrite_along(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     """A write at the indices of one dimension, `op(value, dim, index, source)`, as an `index_put`.
 

@@ -11,6 +11,7 @@ from typing import Any
 from terrace.frontend.decompositions import (
     elementwise,
     indexing,
+    losses,
     ordering,
     pooling,
     products,
@@ -22,6 +23,7 @@ from terrace.frontend.decompositions import (
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     **elementwise.DECOMPOSITIONS,
     **indexing.DECOMPOSITIONS,
+    **losses.DECOMPOSITIONS,
     **ordering.DECOMPOSITIONS,
     **pooling.DECOMPOSITIONS,
     **products.DECOMPOSITIONS,
