@@ -12,6 +12,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from op_rows_functions import ACTIVATIONS, FUNCTIONS
+from op_rows_losses import LOSSES
+from op_rows_moves import CREATION, INDICES, MOVES
+from op_rows_reductions import PRODUCTS, REDUCTIONS
 from op_rows_windows import POOLS, RESIZES
 
 NAN, INF = float("nan"), float("inf")
@@ -453,10 +457,18 @@ ORDER: dict[str, Row] = {
     ),
 }
 
-FAMILIES = {
+FAMILIES: dict[str, dict[str, Row]] = {
     "arithmetic": ARITHMETIC,
     "integers": INTEGERS,
+    "functions": FUNCTIONS,
+    "activations": ACTIVATIONS,
     "order": ORDER,
+    "reductions": REDUCTIONS,
+    "products": PRODUCTS,
+    "moves": MOVES,
+    "indices": INDICES,
+    "creation": CREATION,
+    "losses": LOSSES,
     "resizes": RESIZES,
     "pools": POOLS,
 }

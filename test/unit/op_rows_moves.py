@@ -318,7 +318,7 @@ INDICES: dict[str, Row] = {
         s.m.clone().put_(s.p[:1, :1], s.z.reshape(1, 1)),
         s.k.put(s.p, s.k, accumulate=True),
         s.x.put(s.p[:0], s.x[:0]),
-        s.z.put(s.p[:1, 0] * 0, s.z.reshape(1)),
+        s.z.put(s.p[:1, 0] * 0, s.one.reshape(1)),
     ),
     "parts_written": lambda s: (
         s.x.select_scatter(s.y[0], 0, 3),
@@ -412,7 +412,5 @@ CREATION: dict[str, Row] = {
         torch.full_like(s.b, True),
         torch.scalar_tensor(2.5),
     ),
-    "signal_windows": lambda s: (
-        torch.hann_window(9),
-    ),
+    "signal_windows": lambda s: (torch.hann_window(9),),
 }

@@ -38,9 +38,7 @@ def rewrite_scatter(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     start = (rest[0] if rest and rest[0] is not None else first) - first
     refuse_foreign_memory(memory, node, source.meta["val"].shape, strides, start)
     places = insert.call(aten.reshape.default, places_in_memory(insert, sizes, strides, start), [-1])
-    written = insert.call(
-        aten.index_put.default, memory, [places], insert.call(aten.reshape.default, source, [-1])
-    )
+    written = insert.call(aten.index_put.default, memory, [places], insert.call(aten.reshape.default, source, [-1]))
     order = memory_order(value.meta["val"]) or []
     shaped = insert.call(aten.view.default, written, [insert.size(value, axis) for axis in order])
     result = insert.call(aten.permute.default, shaped, [order.index(axis) for axis in range(len(order))])
