@@ -16,7 +16,12 @@ def names(*patterns: str) -> str:
 REASONS: dict[str, str] = {
     "gradients need it": names(r"\w*_backward\w*", r"\w+_jvp", r"\w+_grad", r"_make_dual\w*", r"_fw_primal\w*"),
     "training needs it": names(
-        r"_foreach_\w+", r"_fused_(?:ada|sgd|moving)\w+", r"_amp_\w+", r"batch_norm_\w+", "embedding_renorm"
+        r"_foreach_\w+",
+        r"_fused_(?!dropout)\w+",
+        r"_amp_\w+",
+        r"batch_norm_\w+",
+        "embedding_renorm",
+        "_native_batch_norm_legit",
     ),
     "it is random: test_random.py": names(
         *("bernoulli", "binomial", "cauchy", "exponential", "geometric", "log_normal", "multinomial", "poisson"),
@@ -46,17 +51,35 @@ REASONS: dict[str, str] = {
         *("_add_relu", "_addmm_activation", "_convolution", "_conv_depthwise2d", "conv_depthwise3d", r"slow_conv\w+"),
         *(r"_slow_conv\w+", "convolution_overrideable", r"_thnn_\w+", r"_transform\w+", "_native_multi_head_attention"),
         *("_masked_softmax", r"_scaled_dot_product_\w+", r"_(?:flash|efficient)_attention_\w+", "_stack"),
-        *("_grid_sampler_2d_cpu_fallback", "_index_put_impl", "_logcumsumexp", r"_is_(?:all|any)_true", "bmm", "mm"),
+        *("_grid_sampler_2d_cpu_fallback", "_index_put_impl", "_logcumsumexp", r"_is_(?:all|any)_true"),
         *(r"_batch_norm_\w+", "native_norm", "_linalg_solve_ex", "_mixed_dtypes_linear", "_grouped_mm", "_aminmax"),
         *("_compute_linear_combination", "_new_zeros_with_same_feature_meta", "linalg__powsum", "hash_tensor"),
-    ),
+    )
+    + r"|b?mm\.dtype",
+    "programs of old alone hold it": r"norm\.(?!ScalarOpt_dim$)\w+|range\.\w+|atan2\.out",
     "it copies or changes memory; functional graphs have other ops": names(
-        *(r"\w+_copy", "_lazy_clone", r"_copy_from\w*", "set", r"resize_?", "_resize_output", r"lift(?:_fresh)?"),
-        *("slice_inverse", r"empty_\w+", "new_empty_strided", "_pin_memory", "from_file", "fill", "_foobar"),
-        *(r"_test_\w+", "_make_dep_token", "atan2"),
+        *(
+            r"(?!index_|lift_|_to_|\w*indices_|_?values_|view_as_)\w+_copy",
+            "_lazy_clone",
+            r"_copy_from\w*",
+            "set",
+            r"resize_?",
+            "_resize_output",
+            "lift",
+        ),
+        *(
+            "slice_inverse",
+            r"empty_(?!like|quantized)\w+",
+            "new_empty_strided",
+            "_pin_memory",
+            "from_file",
+            "fill",
+            "_foobar",
+        ),
+        *(r"_test_\w+", "_make_dep_token"),
     ),
-    "it is of sizes or asserts: test_checks.py": names(r"sym_\w+", r"_functional_\w+"),
-    "its size depends on data: test_frontend_data_dependent.py": names("nonzero", r"_?unique\w*"),
+    "it is of sizes or asserts: test_checks.py": names(r"sym_(?!size)\w+", r"_functional_\w+"),
+    "its size depends on data: test_frontend_data_dependent.py": names(r"_?unique\w*"),
     "it is refused: a factorisation of matrices": names(
         *(r"_?linalg_(?!vector_norm|_powsum|solve_ex)\w+", r"cholesky\w*", r"_cholesky_\w+", "geqrf", "ormqr"),
         *("lu_unpack", "triangular_solve"),
@@ -68,7 +91,9 @@ REASONS: dict[str, str] = {
     "it is refused: a histogram, or a loss of sequences": names(
         "histc", r"histogram", r"_histogramdd_\w+", "segment_reduce", r"_ctc_loss", "nonzero_static"
     ),
-    "it is refused: a window of signals": names(r"(?:bartlett|blackman|hamming|kaiser)_window"),
+    "it is refused: a window or the frequencies of signals": names(
+        r"(?:bartlett|blackman|hamming|kaiser)_window", r"fft_r?fftfreq"
+    ),
     "test_frontend_integers.py has it": names("_int_mm"),
 }
 

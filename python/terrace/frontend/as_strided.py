@@ -1,8 +1,7 @@
-"""`as_strided` and `as_strided_scatter`: they reach memory by strides, which only fake tensors know, so they become
-reshapes, or a look-up.
+"""`as_strided` and `as_strided_scatter`: they reach memory by strides, which only fake tensors know.
 
-PyTorch makes the first of pools of channels-last and permuted tensors, the second of `fill_diagonal_`. torch-mlir's own rewriting makes an element of text of
-each element, and takes no dynamic sizes.
+They become reshapes, or a look-up. PyTorch makes the first of pools of channels-last and permuted tensors, the second
+of `fill_diagonal_`. torch-mlir's own rewriting makes an element of text of each element, and takes no dynamic sizes.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def scan(value: torch.Tensor, dim: int, combine: Callable[..., torch.Tensor]) ->
 
 
 def cumprod(value: torch.Tensor, dim: int, *, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Products so far, of floating point in float64, like eager's: parts of a row may overflow where the whole does not."""
+    """Products so far, of floating point in float64, as in eager: a part may overflow where the whole does not."""
     dtype = dtype or (value.dtype if value.is_floating_point() else torch.int64)
     if not value.ndim:
         return value.to(dtype)
