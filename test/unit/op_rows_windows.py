@@ -53,10 +53,7 @@ RESIZES: dict[str, Row] = {
         F.interpolate(s.image, size=(3, 2), mode="bilinear", antialias=True),
         F.interpolate(s.smooth, scale_factor=0.6, mode="bilinear", antialias=True),
     ),
-    "grid_sample": lambda s: (
-        F.grid_sample(s.smooth, s.smooth[:, :2].permute(0, 2, 3, 1), align_corners=False),
-        F.grid_sample(s.volume, s.smooth[:1, :, :, :, None].permute(0, 2, 3, 4, 1), align_corners=False),
-    ),
+    "grid_sample": lambda s: (F.grid_sample(s.smooth, s.smooth[:, :2].permute(0, 2, 3, 1), align_corners=False),),
     "shuffles": lambda s: (
         F.pixel_shuffle(s.volume[0, 0].reshape(1, 4, 5, 3), 2),
         F.channel_shuffle(s.volume[0, 0].reshape(1, 4, 5, 3), 2),

@@ -91,6 +91,7 @@ REASONS: dict[str, str] = {
     "it is refused: a histogram, or a loss of sequences": names(
         "histc", r"histogram", r"_histogramdd_\w+", "segment_reduce", r"_ctc_loss", "nonzero_static"
     ),
+    "it is refused: samples of volumes": names("grid_sampler_3d"),
     "it is refused: a window or the frequencies of signals": names(
         r"(?:bartlett|blackman|hamming|kaiser)_window", r"fft_r?fftfreq"
     ),
