@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from op_rows_functions import ACTIVATIONS, FUNCTIONS
 from op_rows_losses import LOSSES
-from op_rows_moves import CREATION, INDICES, MOVES
+from op_rows_moves import CREATION, INDICES, LOOKUPS, MOVES, WRITES
 from op_rows_reductions import PRODUCTS, REDUCTIONS
 from op_rows_windows import POOLS, RESIZES
 
@@ -472,6 +472,8 @@ FAMILIES: dict[str, dict[str, Row]] = {
     "products": PRODUCTS,
     "moves": MOVES,
     "indices": INDICES,
+    "writes": WRITES,
+    "lookups": LOOKUPS,
     "creation": CREATION,
     "losses": LOSSES,
     "resizes": RESIZES,

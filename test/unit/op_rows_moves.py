@@ -312,6 +312,9 @@ INDICES: dict[str, Row] = {
         s.u.index_put((s.p[:, 0],), s.u, accumulate=True),
         s.n.index_put((s.p[:1, 0],), s.n[1]),
     ),
+}
+
+WRITES: dict[str, Row] = {
     "put": lambda s: (
         s.x.put(s.p[:1, 0] * 3, s.y[0, :1]),
         s.m.put(s.p * 4, s.m, accumulate=True),
@@ -357,6 +360,9 @@ INDICES: dict[str, Row] = {
         F.embedding(s.p[0, 0], s.m),
         F.embedding(s.p[:0], s.m),
     ),
+}
+
+LOOKUPS: dict[str, Row] = {
     "embedding_bag": lambda s: [F.embedding_bag(s.p, s.m, mode=m) for m in ("sum", "mean", "max")],
     "embedding_bag_offsets": lambda s: [
         F.embedding_bag(s.p.reshape(-1), s.m, torch.tensor([0, 4, 4, 20]), mode=m, padding_idx=q)

@@ -134,7 +134,7 @@ REDUCTIONS: dict[str, Row] = {
     ),
     "nan_ignored": lambda s: (
         s.x.nansum(),
-        s.x.nansum(0, keepdim=True),
+        s.x.clamp(-99, 99).nansum(0, keepdim=True),
         s.x.nanmean(),
         s.m.nanmean(1),
         s.m.nansum(1, dtype=F64),
