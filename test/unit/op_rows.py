@@ -12,6 +12,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from op_rows_functions import ACTIVATIONS, FUNCTIONS
+from op_rows_losses import LOSSES
+from op_rows_moves import CREATION, INDICES, LOOKUPS, MOVES, WRITES
+from op_rows_reductions import PRODUCTS, REDUCTIONS
 from op_rows_windows import POOLS, RESIZES
 
 NAN, INF = float("nan"), float("inf")
@@ -96,7 +100,10 @@ ARITHMETIC: dict[str, Row] = {
     ),
     "remainder": lambda s: (torch.remainder(s.x, s.y), s.x % -1.5, torch.remainder(2.5, s.y), s.d % s.x),
     "floor_divide": lambda s: (s.x // s.y, s.x // -1.5, torch.floor_divide(s.d, s.x), s.x.bfloat16() // s.y.bfloat16()),
-    "div_mode": lambda s: [torch.div(s.x, v, rounding_mode=m) for m in ("floor", "trunc") for v in (s.y, 0.7)],
+    "div_mode": lambda s: (
+        [torch.div(s.x, v, rounding_mode=m) for m in ("floor", "trunc") for v in (s.y, 0.7)]
+        + [torch.ops.aten.div.Scalar_mode(s.x, 0.7, rounding_mode="floor")]
+    ),
     "hypot": lambda s: (
         torch.hypot(s.x, s.y),
         torch.hypot(s.d, s.d.t().reshape(5, 7)),
@@ -147,6 +154,7 @@ ARITHMETIC: dict[str, Row] = {
         s.x == s.y,
         s.x != s.y,
         s.x >= s.y,
+        s.x <= s.y,
         s.i > s.j,
         s.u > 200,
         s.x.eq(s.y),
@@ -432,6 +440,7 @@ ORDER: dict[str, Row] = {
         torch.bucketize(s.x, s.m[0].sort()[0]),
         torch.bucketize(s.x, s.m[0].sort()[0], right=True),
         torch.bucketize(s.i, s.i[0].sort()[0]),
+        torch.bucketize(2.5, s.m[0].sort()[0]),
     ),
     "quantile": lambda s: (s.m.quantile(0.3, 1), s.m.quantile(0.5)),
     "any": lambda s: (
@@ -453,10 +462,20 @@ ORDER: dict[str, Row] = {
     ),
 }
 
-FAMILIES = {
+FAMILIES: dict[str, dict[str, Row]] = {
     "arithmetic": ARITHMETIC,
     "integers": INTEGERS,
+    "functions": FUNCTIONS,
+    "activations": ACTIVATIONS,
     "order": ORDER,
+    "reductions": REDUCTIONS,
+    "products": PRODUCTS,
+    "moves": MOVES,
+    "indices": INDICES,
+    "writes": WRITES,
+    "lookups": LOOKUPS,
+    "creation": CREATION,
+    "losses": LOSSES,
     "resizes": RESIZES,
     "pools": POOLS,
 }

@@ -113,6 +113,26 @@ def test_function(results: tuple[torch.Tensor, dict[str, torch.Tensor]], name: s
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pow(dtype: torch.dtype) -> None:
+    """Every pair of edges, and results of all sizes; of float64, against Python's, which C rounds well."""
+    g = torch.Generator().manual_seed(1)
+    pairs = torch.tensor(list(itertools.product(EDGES, EDGES)), dtype=dtype)
+    base = torch.exp(3 * torch.randn(6000, generator=g, dtype=torch.float64)).to(dtype)
+    reach = 1.1 * (128 if dtype == torch.float32 else 1024)
+    size = reach * (2 * torch.rand(6000, generator=g, dtype=torch.float64) - 1)
+    near = (1 + 1e-3 * torch.randn(6000, generator=g, dtype=torch.float64)).to(dtype)
+    x = torch.cat([pairs[:, 0], base, near])
+    y = torch.cat([pairs[:, 1], *((size / torch.log2(v.double())).to(dtype) for v in (base, near))])
+    (found,) = terrace.compile(All([torch.pow]), (x, y))(x, y)
+    want = torch.pow(x.double(), y.double())
+    error = errors(found, want, dtype, 0.0)
+    worst = int(np.argmax(error))
+    assert error[worst] <= 2, f"pow({x[worst]}, {y[worst]}) = {found[worst].item()}, not {want[worst].item()}"
+    same = ~torch.isnan(want)
+    assert torch.equal(torch.signbit(found[same]), torch.signbit(want[same]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_atan2(dtype: torch.dtype) -> None:
     """Every pair of edges, and the pairs of numbers of all sizes."""
     pairs = torch.tensor(list(itertools.product(EDGES, EDGES)), dtype=dtype)

@@ -41,15 +41,20 @@ def _small_expm1(r: Number) -> Number:
 
 def exp2(x: Number) -> Number:
     """2^k * e^(r * log(2)), with the integer k nearest to x and r = x - k."""
-    form = x.format
-    limit = float(form.bias + form.fraction + 2)
-    safe = choose(compare("ne", x.value, x.value), x.of(0.0), x).larger(-limit).smaller(limit)
+    safe = choose(compare("ne", x.value, x.value), x.of(0.0), x)
+    return number_or_nan(x, exp2_of_sum(safe, x.of(0.0)))
+
+
+def exp2_of_sum(high: Number, low: Number) -> Number:
+    """2^(high + low); `low` is far below `high` and counts where the result neither overflows nor vanishes."""
+    limit = float(high.format.bias + high.format.fraction + 2)
+    safe = high.larger(-limit).smaller(limit)
     k = safe.rounded()
-    power = _small_expm1((safe - k) * float(log_of_two())) + 1.0
+    r = (safe - k) + choose(abs(high) < limit, low, 0.0)
+    power = _small_expm1(r * float(log_of_two())) + 1.0
     # In two steps: 2^k may be a denormal, or more than there is.
     half = (k * 0.5).rounded()
-    result = power * power_of_two(x, half.to_integer()) * power_of_two(x, (k - half).to_integer())
-    return number_or_nan(x, result)
+    return power * power_of_two(high, half.to_integer()) * power_of_two(high, (k - half).to_integer())
 
 
 def sinh(x: Number) -> Number:

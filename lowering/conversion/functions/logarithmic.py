@@ -29,6 +29,38 @@ def log2(x: Number) -> Number:
     return _at_the_edges(x, exponent + small.times_plus(high, small * low))
 
 
+def log2_parts(x: Number) -> tuple[Number, Number]:
+    """log2 as the sum of two numbers, of twice the precision, of a positive x; the infinities of 0 and infinity."""
+    exponent, f = _split(x)
+    # s = f / (2 + f), and what division and sum have lost.
+    u = f + 2.0
+    s = f / u
+    lost = ((-s).times_plus(u, f) - s * (f - (u - 2.0))) / u
+    # log2((1 + s) / (1 - s)) = c * (s + s^3 / 3 + s^5 / 5 + ...), the first two terms with what they lose.
+    square = s * s
+    square_lost = s.times_plus(s, -square) + s * lost * 2.0
+    cube = s * square
+    cube_lost = s.times_plus(square, -cube) + s.times_plus(square_lost, lost * square)
+    first, first_lost = _times_exactly(s, lost, 2 / log_of_two())
+    third, third_lost = _times_exactly(cube, cube_lost, 2 / log_of_two() / 3)
+    tail = cube * square * square.polynomial([2 / log_of_two() / (2 * n + 5) for n in range(_terms(x))])
+    total = exponent + first
+    low = first - (total - exponent)
+    more = total + third
+    low = low + (third - (more - total)) + (first_lost + (third_lost + tail))
+    high = more + low
+    is_edge = arith.ori(x.equals(0.0), x.equals(pymath.inf))
+    edge = choose(x.equals(0.0), x.of(-pymath.inf), x)
+    return choose(is_edge, edge, high), low - (high - more)
+
+
+def _times_exactly(high: Number, low: Number, factor: Fraction) -> tuple[Number, Number]:
+    """(high + low) * factor as the sum of two numbers."""
+    main, rest = parts(high, factor)
+    product = high * main
+    return product, high.times_plus(main, -product) + high.times_plus(rest, low * main)
+
+
 def log1p(x: Number) -> Number:
     """log(u) of u = 1 + x, and what was lost in u; near 0, where that is all there is, without u."""
     is_small = abs(x) < 0.25
@@ -87,10 +119,14 @@ def _log1p_parts(f: Number) -> tuple[Number, Number]:
     """h and r of log(1 + f) = f - (h - r), with h = f^2 / 2: log((1 + s) / (1 - s)), s = f / (2 + f), as a series."""
     s = f / (f + 2.0)
     square = s * s
-    count = 5 if f.format.bits == 32 else 11
-    tail = square * square.polynomial([Fraction(2, 2 * n + 3) for n in range(count)])
+    tail = square * square.polynomial([Fraction(2, 2 * n + 3) for n in range(_terms(f))])
     half = f * f * 0.5
     return half, s * (half + tail)
+
+
+def _terms(x: Number) -> int:
+    """How many terms of the series reach the precision of the format, beyond the first."""
+    return 5 if x.format.bits == 32 else 11
 
 
 def _at_the_edges(x: Number, result: Number) -> Number:

@@ -18,6 +18,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     is_float,
     permute,
     reshape,
+    scalar,
     to_index,
 )
 from terrace.mlir import DYNAMIC, arith, ir, tensor
@@ -222,6 +223,9 @@ def build_stack(op: TorchOp) -> ir.Value | None:
 def build_pad(op: TorchOp) -> ir.Value | None:
     """PyTorch gives (low, high) pairs from the last dimension on; a negative amount cuts."""
     value, amounts, filling = op.tensor(0), op.integers(1), op.number(2)
+    if 0 in shape_of(value) and DYNAMIC not in op.result_shape and filling is not None:
+        # IREE does not compile a pad of nothing.
+        return graph.BroadcastOp.build(scalar(filling, op.result_element_type), result_type=op.result_type)
     is_cutting = min(amounts or [], default=0) < 0
     if amounts is None or filling is None or not is_float(element_type_of(value)):
         if is_cutting:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from terrace.lowering.conversion.functions import exponential, inverse, logarithmic, trigonometric
+from terrace.lowering.conversion.functions import exponential, inverse, logarithmic, power, trigonometric
 from terrace.lowering.conversion.functions.number import Number
 from terrace.lowering.conversion.payload_types import cast, is_float, scalar_type
 from terrace.mlir import ir, walk
@@ -31,6 +31,7 @@ FUNCTIONS: dict[str, Callable[..., Number]] = {
     "math.log": logarithmic.log,
     "math.log1p": logarithmic.log1p,
     "math.log2": logarithmic.log2,
+    "math.powf": power.pow,
     "math.sin": trigonometric.sin,
     "math.sinh": exponential.sinh,
     "math.tan": trigonometric.tan,

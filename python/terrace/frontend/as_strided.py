@@ -1,7 +1,7 @@
-"""`as_strided`: it reads memory by strides, which only fake tensors know, so it becomes reshapes, or a look-up.
+"""`as_strided` and `as_strided_scatter`: they reach memory by strides, which only fake tensors know.
 
-PyTorch makes it of pools of channels-last and permuted tensors. torch-mlir's own rewriting makes an element of text of
-each element, and takes no dynamic sizes.
+They become reshapes, or a look-up. PyTorch makes the first of pools of channels-last and permuted tensors, the second
+of `fill_diagonal_`. torch-mlir's own rewriting makes an element of text of each element, and takes no dynamic sizes.
 """
 
 from __future__ import annotations
@@ -23,17 +23,33 @@ def rewrite_all_strided(graph: torch.fx.Graph) -> None:
     """Rewrite each `as_strided` of `graph`. The last comes first: what it reads may be another one's view."""
     for node in reversed(graph.find_nodes(op="call_function", target=aten.as_strided.default)):
         rewrite(graph, node)
+    for node in graph.find_nodes(op="call_function", target=aten.as_strided_scatter.default):
+        rewrite_scatter(graph, node)
+
+
+def rewrite_scatter(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
+    """Write to the places in memory of the tensor, of which a copy with the same strides is the result."""
+    value, source, sizes, strides, *rest = node.args
+    assert isinstance(value, torch.fx.Node) and isinstance(source, torch.fx.Node)
+    insert = Inserter(graph, node)
+    memory = dense_memory(insert, value, node)
+    first = value.meta["val"].storage_offset()
+    start = (rest[0] if rest and rest[0] is not None else first) - first
+    refuse_foreign_memory(memory, node, source.meta["val"].shape, strides, start)
+    places = insert.call(aten.reshape.default, places_in_memory(insert, sizes, strides, start), [-1])
+    written = insert.call(aten.index_put.default, memory, [places], insert.call(aten.reshape.default, source, [-1]))
+    order = memory_order(value.meta["val"]) or []
+    shaped = insert.call(aten.view.default, written, [insert.size(value, axis) for axis in order])
+    result = insert.call(aten.permute.default, shaped, [order.index(axis) for axis in range(len(order))])
+    result.meta["val"] = node.meta["val"]
+    node.replace_all_uses_with(result)
+    graph.erase_node(node)
 
 
 def rewrite(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     owner = owner_of_memory(node.all_input_nodes[0])
     insert = Inserter(graph, node)
-    memory = in_order_of_memory(insert, owner)
-    if memory is None:
-        raise ModelImportError(
-            f"aten.as_strided{at_line(node)} reads a tensor whose elements do not fill its memory, which is not "
-            "supported: call `.contiguous()` on that tensor first"
-        )
+    memory = dense_memory(insert, owner, node)
     value = node.meta["val"]
     start = value.storage_offset() - owner.meta["val"].storage_offset()
     result = permuted_memory(insert, memory, node, start)
@@ -67,11 +83,14 @@ def memory_order(value: torch.Tensor) -> list[int] | None:
     return [axis for axis in range(value.ndim) if axis not in wide] + wide
 
 
-def in_order_of_memory(insert: Inserter, owner: torch.fx.Node) -> torch.fx.Node | None:
-    """All elements of `owner` as a vector, as they lie in memory; None if others lie between them."""
+def dense_memory(insert: Inserter, owner: torch.fx.Node, node: torch.fx.Node) -> torch.fx.Node:
+    """All elements of `owner` as a vector, as they lie in memory; raises for `node` if others lie between them."""
     order = memory_order(owner.meta["val"])
     if order is None:
-        return None
+        raise ModelImportError(
+            f"{node.target}{at_line(node)} takes a tensor whose elements do not fill its memory, which is not "
+            "supported: call `.contiguous()` on that tensor first"
+        )
     return insert.call(aten.view.default, insert.call(aten.permute.default, owner, order), [-1])
 
 
@@ -91,23 +110,29 @@ def looked_up(insert: Inserter, memory: torch.fx.Node, node: torch.fx.Node, star
     """Each element by its place in `memory`."""
     sizes: Any = node.args[1]
     strides: Any = node.args[2]
-    refuse_foreign_memory(memory, node, start)
+    value = node.meta["val"]
+    refuse_foreign_memory(memory, node, value.shape, value.stride(), start)
+    return insert.call(aten.index.Tensor, memory, [places_in_memory(insert, sizes, strides, start)])
+
+
+def places_in_memory(insert: Inserter, sizes: Any, strides: Any, start: Size) -> torch.fx.Node:
+    """The place in memory of each element of a tensor that has these sizes and strides."""
     places = insert.call(aten.full.default, [1] * len(sizes), start, dtype=torch.int64)
     for axis, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
         steps = insert.call(aten.arange.default, size)
         steps = insert.call(aten.mul.Tensor, steps, stride)
         shape = [-1 if other == axis else 1 for other in range(len(sizes))]
         places = insert.call(aten.add.Tensor, places, insert.call(aten.view.default, steps, shape))
-    return insert.call(aten.index.Tensor, memory, [places])
+    return places
 
 
-def refuse_foreign_memory(memory: torch.fx.Node, node: torch.fx.Node, start: Size) -> None:
+def refuse_foreign_memory(memory: torch.fx.Node, node: torch.fx.Node, shape: Any, strides: Any, start: Size) -> None:
     """Raise for elements that lie before or behind those that the program is given."""
-    value, length = node.meta["val"], memory.meta["val"].numel()
-    last = start + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+    length = memory.meta["val"].numel()
+    last = start + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     is_outside = statically_known_true(start < 0) or statically_known_true(last >= length)
-    if is_outside and not statically_known_true(value.numel() == 0):
+    if is_outside and not any(statically_known_true(size == 0) for size in shape):
         raise ModelImportError(
-            f"aten.as_strided{at_line(node)} reads beyond the tensor that it is called on, which is not supported: "
+            f"{node.target}{at_line(node)} reaches beyond the tensor that it is called on, which is not supported: "
             "pass the whole tensor"
         )

@@ -23,6 +23,10 @@ def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     assert isinstance(value, torch.fx.Node) and isinstance(indices, (list, tuple))
     assert isinstance(update, torch.fx.Node)
     insert = Inserter(graph, node)
+    if writes_nothing(indices):
+        node.replace_all_uses_with(value)
+        graph.erase_node(node)
+        return
     masked = select(insert, value, indices, update, accumulate=bool(rest and rest[0]))
     if masked is not None:
         node.replace_all_uses_with(masked)
@@ -81,9 +85,23 @@ def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulat
     return insert.call(aten.where.self, mask, written, value)
 
 
+def writes_nothing(indices: Any) -> bool:
+    """Whether there is no index, for all sizes: torch-mlir divides by the count of those."""
+    return any(index is not None and statically_known_true(index.meta["val"].numel() == 0) for index in indices)
+
+
 def is_mask(index: Any) -> bool:
     """Whether one of the indices of an op is a mask; None, which takes all, is none."""
     return index is not None and index.meta["val"].dtype in (torch.bool, torch.uint8)
+
+
+def drop_empty_scatter(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
+    """Take `op(value, dim, index, ...)` away if it writes nothing."""
+    value, _, index = node.args[:3]
+    if writes_nothing([index]):
+        assert isinstance(value, torch.fx.Node)
+        node.replace_all_uses_with(value)
+        graph.erase_node(node)
 
 
 def rewrite_along(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
@@ -93,6 +111,10 @@ def rewrite_along(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     """
     value, dim, index, source = node.args
     assert isinstance(value, torch.fx.Node) and isinstance(index, torch.fx.Node) and isinstance(dim, int)
+    if writes_nothing([index]):
+        node.replace_all_uses_with(value)
+        graph.erase_node(node)
+        return
     insert = Inserter(graph, node)
     rank = value.meta["val"].ndim
     if not isinstance(source, torch.fx.Node):

@@ -25,7 +25,7 @@ from terrace.frontend.complex_values import as_real, holds_complex, without_comp
 from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.division_checks import check_divisions
 from terrace.frontend.index_checks import IndexBounds
-from terrace.frontend.index_put import rewrite_along, rewrite_index_put
+from terrace.frontend.index_put import drop_empty_scatter, rewrite_along, rewrite_index_put
 from terrace.frontend.merged_index import rewrite_index
 from terrace.frontend.random_ops import RANDOM_BITS, number_streams
 from terrace.frontend.rank_zero import give_dimensions
@@ -292,6 +292,10 @@ REWRITES: dict[object, Callable[[torch.fx.Graph, torch.fx.Node], None]] = {
     aten.index_fill.int_Scalar: rewrite_along,
     aten.index_fill.int_Tensor: rewrite_along,
     aten.index_put.default: rewrite_index_put,
+    aten.scatter.src: drop_empty_scatter,
+    aten.scatter.value: drop_empty_scatter,
+    aten.scatter_add.default: drop_empty_scatter,
+    aten.scatter_reduce.two: drop_empty_scatter,
     aten.view.dtype: rewrite_view_dtype,
 }
 

@@ -37,6 +37,8 @@ def widen_inputs(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
         if is_unsigned(value):
             with graph.inserting_before(node):
                 node.replace_input_with(value, cast(graph, value, torch.int64, node))
+    if node.kwargs.get("dtype") == torch.uint8:
+        node.kwargs = {**node.kwargs, "dtype": torch.int64}
     results = [user for user in node.users if user.target is operator.getitem] or [node]
     given = [result.meta["val"].dtype for result in results]
     update_value(node)

@@ -8,12 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from terrace.frontend.decompositions import elementwise, ordering, pooling, resizing, shapes
+from terrace.frontend.decompositions import (
+    elementwise,
+    indexing,
+    losses,
+    ordering,
+    pooling,
+    products,
+    reducing,
+    resizing,
+    shapes,
+)
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     **elementwise.DECOMPOSITIONS,
+    **indexing.DECOMPOSITIONS,
+    **losses.DECOMPOSITIONS,
     **ordering.DECOMPOSITIONS,
     **pooling.DECOMPOSITIONS,
+    **products.DECOMPOSITIONS,
+    **reducing.DECOMPOSITIONS,
     **resizing.DECOMPOSITIONS,
     **shapes.DECOMPOSITIONS,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -43,6 +43,69 @@ def shift(op: Any) -> Callable[[torch.Tensor, torch.Tensor | Number], torch.Tens
     return decompose
 
 
+def scalar_tensor(number: Number, *, dtype: torch.dtype | None = None, **options: Any) -> torch.Tensor:
+    """What PyTorch's own decompositions make of numbers, as an op that torch-mlir takes."""
+    return aten.full.default([], number, dtype=dtype or torch.get_default_dtype())
+
+
+def angle(value: torch.Tensor) -> torch.Tensor:
+    """Of real numbers: pi for negative ones, NaN for NaN."""
+    if value.is_complex():
+        return NotImplemented
+    real = value if value.is_floating_point() else value.to(torch.get_default_dtype())
+    if value.dtype == torch.bool:
+        return torch.zeros_like(real)
+    return torch.where(torch.isnan(real), real, torch.where(real < 0, math.pi, 0.0).to(real.dtype))
+
+
+def erfinv(value: torch.Tensor) -> torch.Tensor:
+    """Giles' approximation (2010) and two steps by Newton in float64; infinite at -1 and 1, NaN beyond."""
+    dtype = value.dtype if value.is_floating_point() else torch.get_default_dtype()
+    y = value.to(torch.float64)
+    # 1 - |y| is exact where it is small.
+    rest = 1 - y.abs()
+    w = -torch.log(rest * (1 + y.abs()))
+    central, tail = polynomial(w - 2.5, GILES_CENTRAL), polynomial(torch.sqrt(w) - 3, GILES_TAIL)
+    x = torch.where(w < 5, central, tail) * y.abs()
+    for _ in range(2):
+        x = x + (torch.special.erfc(x) - rest) * torch.exp(x * x) * (math.sqrt(math.pi) / 2)
+    x = torch.where(rest > 0, x, torch.where(rest == 0, math.inf, math.nan))
+    return aten.copysign.Tensor(x, y).to(dtype)
+
+
+GILES_CENTRAL = (
+    2.81022636e-08,
+    3.43273939e-07,
+    -3.5233877e-06,
+    -4.39150654e-06,
+    0.00021858087,
+    -0.00125372503,
+    -0.00417768164,
+    0.246640727,
+    1.50140941,
+)
+GILES_TAIL = (
+    -0.000200214257,
+    0.000100950558,
+    0.00134934322,
+    -0.00367342844,
+    0.00573950773,
+    -0.0076224613,
+    0.00943887047,
+    1.00167406,
+    2.83297682,
+)
+"""The coefficients of erfinv(x) / x, the highest power first."""
+
+
+def polynomial(x: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:
+    """By Horner's rule."""
+    total = torch.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = total * x + coefficient
+    return total
+
+
 def erfc(value: torch.Tensor) -> torch.Tensor:
     return 1 - torch.erf(value)
 
@@ -77,17 +140,12 @@ def signbit(value: torch.Tensor) -> torch.Tensor:
     return aten.copysign.Tensor(torch.ones_like(value), value) < 0
 
 
-def cdist(first: torch.Tensor, second: torch.Tensor, p: float, compute_mode: int | None) -> torch.Tensor:
-    """Distances of all rows of `first` from all of `second`."""
-    return torch.linalg.vector_norm(first.unsqueeze(-2) - second.unsqueeze(-3), p, dim=-1)
-
-
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.__lshift__.Scalar: shift(aten.bitwise_left_shift.Tensor),
     aten.__lshift__.Tensor: shift(aten.bitwise_left_shift.Tensor),
     aten.__rshift__.Scalar: shift(aten.bitwise_right_shift.Tensor),
     aten.__rshift__.Tensor: shift(aten.bitwise_right_shift.Tensor),
-    aten._cdist_forward.default: cdist,
+    aten.angle.default: angle,
     aten.bitwise_and.Scalar_Tensor: of_number(aten.bitwise_and.Tensor),
     aten.bitwise_left_shift.Scalar_Tensor: of_number(aten.bitwise_left_shift.Tensor),
     aten.bitwise_left_shift.Tensor_Scalar: with_number(aten.bitwise_left_shift.Tensor),
@@ -99,8 +157,10 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.bitwise_xor.Scalar_Tensor: of_number(aten.bitwise_xor.Tensor),
     aten.copysign.Scalar: with_number(aten.copysign.Tensor),
     aten.erfc.default: erfc,
+    aten.erfinv.default: erfinv,
     aten.hypot.default: hypot,
     aten.log10.default: log10,
     aten.remainder.Scalar_Tensor: of_number(aten.remainder.Tensor),
     aten.signbit.default: signbit,
+    torch.ops.prims.scalar_tensor.default: scalar_tensor,
 }

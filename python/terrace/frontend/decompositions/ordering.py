@@ -164,9 +164,15 @@ def searchsorted_number(boundaries: torch.Tensor, value: float, **options: Any) 
     return searchsorted(boundaries, number, **options)
 
 
+def bucketize_number(value: float, boundaries: torch.Tensor, **options: Any) -> torch.Tensor:
+    """The same with the arguments exchanged."""
+    return searchsorted_number(boundaries, value, **options)
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.argsort.default: along(places_in_order),
     aten.argsort.stable: along(places_in_stable_order),
+    aten.bucketize.Scalar: bucketize_number,
     aten.cummax.default: along(cumulative("max")),
     aten.cummin.default: along(cumulative("min")),
     aten.kthvalue.default: along(kthvalue),

@@ -1,0 +1,80 @@
+"""Moments, and products and sums so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+aten = torch.ops.aten
+Number = int | float
+
+LONGEST = 32
+"""The turns of a scan whose length is dynamic: enough for any row that fits into memory."""
+
+
+def in_full_precision(value: torch.Tensor) -> torch.Tensor:
+    """Half precision as float32; the rest as it is."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+def moments(
+    value: torch.Tensor, dim: Sequence[int] | None = None, *, correction: Number | None = None, keepdim: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The variance and the mean. torch-mlir divides by a negative number where the correction is above the count."""
+    dims = list(dim) if dim else list(range(value.ndim))
+    exact = in_full_precision(value)
+    mean = exact.mean(dims, keepdim=True) if dims else exact
+    centred = exact - mean
+    total = (centred * centred).sum(dims, keepdim=keepdim) if dims else centred * centred
+    count: Any = 1
+    for axis in dims:
+        count = count * value.shape[axis]
+    degrees = count - (1 if correction is None else correction)
+    if isinstance(degrees, (int, float)):
+        variance = total / max(degrees, 0)
+    else:
+        variance = total / torch.scalar_tensor(degrees, dtype=total.dtype).clamp(min=0)
+    kept = mean if keepdim or not dims else mean.squeeze(dims)
+    return variance.to(value.dtype), kept.to(value.dtype)
+
+
+def variance(value: torch.Tensor, dim: Sequence[int] | None = None, **options: Any) -> torch.Tensor:
+    return moments(value, dim, **options)[0]
+
+
+def scan(value: torch.Tensor, dim: int, combine: Callable[..., torch.Tensor]) -> torch.Tensor:
+    """`combine` of all elements so far along `dim`: after each turn, of twice as many of the last."""
+    size = value.shape[dim]
+    places = torch.arange(size, device=value.device)
+    shape = [size if axis == dim % value.ndim else 1 for axis in range(value.ndim)]
+    turns = (size - 1).bit_length() if isinstance(size, int) else LONGEST
+    for turn in range(turns if size else 0):
+        before = places - (1 << turn)
+        earlier = aten.index_select.default(value, dim, before.clamp(min=0))
+        value = torch.where((before >= 0).reshape(shape), combine(earlier, value), value)
+    return value
+
+
+def cumprod(value: torch.Tensor, dim: int, *, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Products so far, of floating point in float64, as in eager: a part may overflow where the whole does not."""
+    dtype = dtype or (value.dtype if value.is_floating_point() else torch.int64)
+    if not value.ndim:
+        return value.to(dtype)
+    return scan(value.to(dtype).to(torch.float64 if dtype.is_floating_point else dtype), dim, torch.mul).to(dtype)
+
+
+def logcumsumexp(value: torch.Tensor, dim: int) -> torch.Tensor:
+    """Logarithms of the sums of exponentials so far, none of which overflows."""
+    if not value.ndim:
+        return value
+    return scan(value.to(torch.float64), dim, torch.logaddexp).to(value.dtype)
+
+
+DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
+    aten.cumprod.default: cumprod,
+    aten.logcumsumexp.default: logcumsumexp,
+    aten.var.correction: variance,
+    aten.var_mean.correction: moments,
+}
