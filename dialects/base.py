@@ -164,7 +164,7 @@ def _is_declared(view: ir.OpView) -> bool:
     Raises ShapeError for kinds of attributes that the bindings take for others.
     """
     operation = view.operation
-    operands, results, attributes, regions = _declared(type(view))
+    operands, results, attributes, regions = _declared(type(view))  # type: ignore[arg-type]  # hashable, as types are
     return (
         len(operation.regions) == regions
         and _has_values(operation, operation.operands, operands, "operandSegmentSizes")
