@@ -32,7 +32,7 @@ PASSES: dict[str, str] = {
     "fuse-elementwise": "terrace.lowering.transforms.fuse_elementwise:FuseElementwise",
     "fuse-epilogue": "terrace.lowering.transforms.fuse_epilogue:FuseEpilogue",
     "hoist-constants": "terrace.lowering.transforms.hoist_constants:HoistConstants",
-    "keep-denormals": "terrace.lowering.target.cpu.denormals:KeepDenormals",
+    "keep-denormals": "terrace.lowering.target.cpu.keep_denormals:KeepDenormals",
     "lower-tiles-to-arrays": "terrace.lowering.target.hls.lower_tiles_to_arrays:LowerTilesToArrays",
     "lower-tiles-to-invocations": "terrace.lowering.target.gpu.lower_tiles_to_invocations:LowerTilesToInvocations",
     "lower-tiles-to-vector": "terrace.lowering.target.cpu.lower_tiles_to_vector:LowerTilesToVector",

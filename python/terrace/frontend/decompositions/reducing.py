@@ -23,7 +23,7 @@ def moments(
     value: torch.Tensor, dim: Sequence[int] | None = None, *, correction: Number | None = None, keepdim: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The variance and the mean. torch-mlir divides by a negative number where the correction is above the count."""
-    dims = list(dim) if dim else list(range(value.ndim))
+    dims = list(dim) if dim and value.ndim else list(range(value.ndim))
     exact = in_full_precision(value)
     mean = exact.mean(dims, keepdim=True) if dims else exact
     centred = exact - mean
