@@ -483,7 +483,9 @@ class SliceOp(TensorOp, name="slice", traits=[ext.Pure]):
 
 
 class ConcatOp(TensorOp, name="concat", traits=[ext.Pure]):
-    """`lhs`, then `rhs`, along `axis`. `build` takes any number of tensors and chains them.
+    """`lhs`, then `rhs`, along `axis`. `build` takes any number of tensors, and makes a tree of them.
+
+    In a chain, what comes first would be copied again and again, and IREE's analysis of memory gives a long one up.
 
     Two operands, not a variadic: the bindings demand one type of all values of a variadic operand.
     """
@@ -496,11 +498,11 @@ class ConcatOp(TensorOp, name="concat", traits=[ext.Pure]):
     @classmethod
     def build(cls, *operands: ir.Value, result_type: ir.Type | None = None, **attributes: Any) -> ir.Value:
         """The concatenation of one or more tensors; `result_type` is the type of the whole."""
-        result, *others = operands
-        for i, operand in enumerate(others, start=1):
-            declared = result_type if i == len(others) else None
-            result = super().build(result, operand, result_type=declared, **attributes)
-        return result
+        if len(operands) == 1:
+            return operands[0]
+        middle = (len(operands) + 1) // 2
+        halves = [cls.build(*half, **attributes) for half in (operands[:middle], operands[middle:])]
+        return super().build(*halves, result_type=result_type, **attributes)
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:

@@ -11,8 +11,9 @@ import heapq
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
-from terrace.lowering.building import users_of
+from terrace.lowering.building import splat_value, users_of
 from terrace.lowering.constants import constant_values
+from terrace.lowering.conversion.graph_to_kernel.group import MOST_OPERANDS
 from terrace.lowering.fusion import fuse, gives_booleans, is_fusible
 from terrace.mlir import ir, operation_of, walk
 from terrace.passes import Pass
@@ -25,6 +26,7 @@ def find_group(last: ir.Operation, position: dict[ir.Value, int], constant: set[
     """
     shape = shape_of(last.results[0])
     group: dict[int, ir.Operation] = {}
+    read: set[ir.Value] = set()
     found = {position[last.results[0]]: last}
     pending = [-position[last.results[0]]]
     while pending:
@@ -33,6 +35,10 @@ def find_group(last: ir.Operation, position: dict[ir.Value, int], constant: set[
         members = list(group.values())
         if group and not all(user in members for user in users_of(candidate.results[0])):
             continue
+        operands = {value for value in candidate.operands if splat_value(value) is None}
+        if group and len((read - {candidate.results[0]}) | operands) > MOST_OPERANDS:
+            continue
+        read = (read - {candidate.results[0]}) | operands
         group[number] = candidate
         for value in candidate.operands:
             producer = operation_of(value)

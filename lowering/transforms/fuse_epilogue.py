@@ -11,7 +11,7 @@ import heapq
 from terrace.dialects.base import element_type_of, shape_of
 from terrace.lowering.building import splat_value, users_of
 from terrace.lowering.constants import constant_values
-from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES
+from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES, MOST_OPERANDS
 from terrace.lowering.fusion import fuse, is_fusible
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
@@ -28,6 +28,7 @@ def find_epilogue(root: ir.Operation, position: dict[ir.Value, int]) -> list[ir.
     """
     shape = shape_of(root.results[0])
     group, good = [root], 1
+    read = set(root.operands)
     found: dict[int, ir.Operation] = {}
     pending: list[int] = []
     while True:
@@ -42,8 +43,10 @@ def find_epilogue(root: ir.Operation, position: dict[ir.Value, int]) -> list[ir.
         if not pending:
             return group[:good]
         following = found[heapq.heappop(pending)]
-        if not _reads_kernel_types(following, group):
+        outside = _outside(following, group)
+        if not all(_is_kernel_type(value) for value in outside) or len(read | outside) > MOST_OPERANDS:
             continue
+        read |= outside
         group.append(following)
         if _is_closed(group) and _is_kernel_type(following.results[0]):
             good = len(group)
@@ -53,11 +56,10 @@ def _is_kernel_type(value: ir.Value) -> bool:
     return str(element_type_of(value)) in KERNEL_TYPES
 
 
-def _reads_kernel_types(operation: ir.Operation, group: list[ir.Operation]) -> bool:
-    """Whether a kernel of `group` can read what `operation` takes from outside: a mask of i1 is none's operand."""
+def _outside(operation: ir.Operation, group: list[ir.Operation]) -> set[ir.Value]:
+    """What `operation` reads from outside `group`."""
     inside = {op.results[0] for op in group}
-    outside = [value for value in operation.operands if value not in inside and splat_value(value) is None]
-    return all(_is_kernel_type(value) for value in outside)
+    return {value for value in operation.operands if value not in inside and splat_value(value) is None}
 
 
 def _is_closed(group: list[ir.Operation]) -> bool:

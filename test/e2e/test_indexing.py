@@ -83,6 +83,16 @@ FAILING = {
     "more values": (lambda m: torch.zeros(3).index_put((m,), torch.ones(2)), MASK, ~WIDER),
     "masked_scatter": (lambda m: torch.zeros(3).masked_scatter(m, torch.ones(2)), MASK, WIDER),
     "repeats": (lambda n: torch.arange(2).repeat_interleave(n), torch.tensor([1, 2]), torch.tensor([-1, 2])),
+    "output_size": (
+        lambda n: torch.arange(2).repeat_interleave(n, output_size=3),
+        torch.tensor([1, 2]),
+        torch.tensor([2, 2]),
+    ),
+    "offsets": (
+        lambda offsets: torch.nn.functional.embedding_bag(torch.arange(3), X[0], offsets),
+        torch.tensor([0, 2]),
+        torch.tensor([1, 2]),
+    ),
     "bincount": (lambda n: torch.bincount(n, minlength=3), torch.tensor([1, 5]), torch.tensor([-1, 2])),
     "max_unpool": (
         lambda i: torch.nn.functional.max_unpool2d(torch.ones(2, 1, 1, 1), i.view(2, 1, 1, 1), 2),

@@ -72,3 +72,40 @@ func.func @alone(%x: tensor<2xf32>) -> tensor<2xi1> {
   %5 = "graph.compare"(%4, %x) {predicate = "lt"} : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xi1>
   return %5 : tensor<2xi1>
 }
+
+// -----
+
+// A kernel reads 24 tensors at most: the first addition is left to another.
+// CHECK-LABEL: func.func @many
+// CHECK-NEXT:    %[[FIRST:.*]] = "graph.add"(%arg0, %arg1)
+// CHECK-NEXT:    "graph.fusion"() ({
+// CHECK-NEXT:      "graph.add"(%[[FIRST]], %arg2)
+// CHECK-COUNT-22:  graph.add
+// CHECK-NEXT:      graph.yield
+func.func @many(%arg0: tensor<2xf32>, %arg1: tensor<2xf32>, %arg2: tensor<2xf32>, %arg3: tensor<2xf32>, %arg4: tensor<2xf32>, %arg5: tensor<2xf32>, %arg6: tensor<2xf32>, %arg7: tensor<2xf32>, %arg8: tensor<2xf32>, %arg9: tensor<2xf32>, %arg10: tensor<2xf32>, %arg11: tensor<2xf32>, %arg12: tensor<2xf32>, %arg13: tensor<2xf32>, %arg14: tensor<2xf32>, %arg15: tensor<2xf32>, %arg16: tensor<2xf32>, %arg17: tensor<2xf32>, %arg18: tensor<2xf32>, %arg19: tensor<2xf32>, %arg20: tensor<2xf32>, %arg21: tensor<2xf32>, %arg22: tensor<2xf32>, %arg23: tensor<2xf32>, %arg24: tensor<2xf32>) -> tensor<2xf32> {
+  %1 = "graph.add"(%arg0, %arg1) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %2 = "graph.add"(%1, %arg2) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %3 = "graph.add"(%2, %arg3) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %4 = "graph.add"(%3, %arg4) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %5 = "graph.add"(%4, %arg5) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %6 = "graph.add"(%5, %arg6) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %7 = "graph.add"(%6, %arg7) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %8 = "graph.add"(%7, %arg8) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %9 = "graph.add"(%8, %arg9) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %10 = "graph.add"(%9, %arg10) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %11 = "graph.add"(%10, %arg11) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %12 = "graph.add"(%11, %arg12) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %13 = "graph.add"(%12, %arg13) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %14 = "graph.add"(%13, %arg14) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %15 = "graph.add"(%14, %arg15) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %16 = "graph.add"(%15, %arg16) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %17 = "graph.add"(%16, %arg17) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %18 = "graph.add"(%17, %arg18) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %19 = "graph.add"(%18, %arg19) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %20 = "graph.add"(%19, %arg20) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %21 = "graph.add"(%20, %arg21) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %22 = "graph.add"(%21, %arg22) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %23 = "graph.add"(%22, %arg23) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %24 = "graph.add"(%23, %arg24) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  return %24 : tensor<2xf32>
+}

@@ -46,7 +46,7 @@ FUNCTIONS: dict[str, Row] = {
     "logaddexp": lambda s: (torch.logaddexp(s.x, s.y), torch.logaddexp2(s.x, s.y), torch.logaddexp(s.m * 99, s.m)),
     "powers": lambda s: (
         s.x.abs() ** 0.3,
-        s.x ** s.y.round().clamp(-9, 9),
+        s.x**s.y,
         2**s.m,
         s.x**-1,
         s.x**0,

@@ -369,6 +369,10 @@ LOOKUPS: dict[str, Row] = {
         for m in ("sum", "mean", "max")
         for q in (None, 2)
     ],
+    "embedding_bag_nan": lambda s: [
+        F.embedding_bag(s.p.reshape(-1), s.x[:, :5].t(), torch.tensor([0, 4, 20]), mode="max", padding_idx=q)
+        for q in (None, 2)
+    ],
     "embedding_bag_weights": lambda s: (
         F.embedding_bag(s.p, s.m, per_sample_weights=s.m[:, :7], mode="sum"),
         F.embedding_bag(s.p[0], s.m, s.p[0, :1] * 0, mode="sum", per_sample_weights=s.m[0], padding_idx=0),
@@ -408,6 +412,8 @@ CREATION: dict[str, Row] = {
     ),
     "filled": lambda s: (
         torch.full((2, 3), NAN),
+        torch.full((2, 3), 2.0) * s.z,
+        torch.ones(3, 1) - s.one,
         torch.full_like(s.i, 2**53 + 1),
         torch.zeros_like(s.u),
         torch.ones(0, 2),

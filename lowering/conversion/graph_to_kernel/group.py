@@ -22,6 +22,16 @@ KEEPING_OPERANDS = CONTRACTIONS + POOLS + COPIES + REDUCTIONS
 """The roots whose operands' shapes are their own, not the result's."""
 KERNEL_TYPES = ("f32", "f64", "i8", "i32", "i64")
 """The element types that a kernel reads and writes, where IREE's code generation takes others."""
+MOST_OPERANDS = 24
+"""The tensors that a group reads: IREE binds 32 to a kernel, its result and tables among them."""
+
+
+def is_number(value: ir.Value, user: ir.Operation) -> bool:
+    """Whether a kernel may take `value` for one number: all its elements are equal, and others give `user` its shape."""
+    if splat_value(value) is None:
+        return False
+    shapes = [shape_of(other) for other in user.operands if other != value]
+    return shape_of(user.results[0]) in shapes or all(size == 1 for size in shape_of(value))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +62,8 @@ class Group:
         """
         inside = {op.results[0] for op in self.operations}
         inputs: list[ir.Value] = []
-        for value in [v for op in self.operations if op.name not in ROOTS for v in op.operands]:
-            if value not in inside and value not in inputs and splat_value(value) is None:
+        for op, value in [(op, v) for op in self.operations if op.name not in ROOTS for v in op.operands]:
+            if value not in inside and value not in inputs and not is_number(value, op):
                 inputs.append(value)
         return self.root_operands + inputs
 

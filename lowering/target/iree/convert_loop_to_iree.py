@@ -42,6 +42,8 @@ def _is_table(operation: ir.Operation) -> bool:
     return operation.name == "memref.global"
 
 
+_LONGEST_CHAIN = 16
+
 _BOUNDARY = ("loop.to_buffer", "loop.to_tensor", "memref.alloc", "func.return")
 """The ops of a loop function that stand for its bindings."""
 
@@ -274,6 +276,21 @@ def _keep_scatters_apart(main: ir.Operation) -> None:
                     user.operands[0] = syntax.stay_apart(result)
 
 
+def _cut_chains_of_slices(main: ir.Operation) -> None:
+    """Cut chains of tensors inserted in one another: IREE's analysis of memory gives up after so many steps."""
+    depth: dict[ir.Value, int] = {}
+    for operation in walk(main):
+        if not operation.name.startswith("tensor.") or not operation.results:
+            continue
+        inserts = operation.name == "tensor.insert_slice"
+        for number, operand in enumerate(operation.operands):
+            if inserts and depth.get(operand) == _LONGEST_CHAIN:
+                with ir.InsertionPoint(operation), operation.location:
+                    operation.operands[number] = syntax.opaque(operand)
+        longest = max((depth.get(operand, 0) for operand in operation.operands), default=0)
+        depth[operation.results[0]] = longest + inserts
+
+
 def _convert_load(operation: ir.Operation) -> list[ir.Value]:
     return [syntax.load_global(_name(operation, "symbol"), operation.results[0].type)]
 
@@ -316,6 +333,7 @@ class ConvertLoopToIree(Pass):
             if operation.name == "func.func" and _name(operation) == "main":
                 _keep_arguments(operation)
                 _keep_scatters_apart(operation)
+                _cut_chains_of_slices(operation)
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
                 _Executable(function).emit()

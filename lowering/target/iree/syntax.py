@@ -118,6 +118,11 @@ def keep(values: Sequence[ir.Value]) -> None:
     ir.Operation.create("util.optimization_barrier", [value.type for value in values], values)
 
 
+def opaque(value: ir.Value) -> ir.Value:
+    """`value`, of which IREE does not know where it comes from."""
+    return ir.Operation.create("util.optimization_barrier", [value.type], [value]).results[0]
+
+
 def initializer() -> ir.Block:
     """The body of a `util.initializer`, which runs when the program is loaded; end it with `util_return`."""
     operation = ir.Operation.create(

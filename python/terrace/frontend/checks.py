@@ -23,6 +23,23 @@ OP_NAMES: dict[Any, str] = {
 """What users call ops, where PyTorch has another name for them."""
 
 
+MOST_FLAGS = 8
+"""The checks whose results are looked at together: IREE makes one kernel of that and of what goes before, and binds no
+more than 32 tensors to it."""
+
+
+def first_of(insert: Inserter, numbered: list[tuple[int, torch.fx.Node]]) -> torch.fx.Node:
+    """The number of the first flag that is true, or 0."""
+    code: torch.fx.Node | None = None
+    for number, flag in reversed(numbered):
+        own = insert.call(
+            aten.mul.Tensor, insert.call(aten._to_copy.default, flag, dtype=getattr(torch, CODE_DTYPE)), number
+        )
+        code = own if code is None else insert.call(aten.where.self, flag, own, code)
+    assert code is not None
+    return code
+
+
 @dataclasses.dataclass
 class Checks:
     """What the checks of a graph say, and for each the node of rank 0 that is true where it fails.
@@ -45,13 +62,18 @@ class Checks:
         """Let `graph` return one value more, if there are checks: the number of the first that failed, from 1, or 0."""
         output = graph.output_node()
         insert = Inserter(graph, output)
-        dtype = getattr(torch, CODE_DTYPE)
-        code: torch.fx.Node | None = None
-        for number, flag in reversed(list(enumerate(self.flags, 1))):
-            own = insert.call(aten.mul.Tensor, insert.call(aten._to_copy.default, flag, dtype=dtype), number)
-            code = own if code is None else insert.call(aten.where.self, flag, own, code)
-        if code is not None:
-            output.args = ((*output.args[0], code),)  # type: ignore[misc]
+        numbered = list(enumerate(self.flags, 1))
+        codes = [first_of(insert, numbered[at : at + MOST_FLAGS]) for at in range(0, len(numbered), MOST_FLAGS)]
+        if not codes:
+            return
+        code = codes[0]
+        if len(codes) > 1:
+            together = insert.call(aten.stack.default, codes)
+            failed = insert.call(aten.ne.Scalar, together, 0)
+            none = insert.call(aten.scalar_tensor.default, len(numbered) + 1, dtype=code.meta["val"].dtype)
+            least = insert.call(aten.amin.default, insert.call(aten.where.self, failed, together, none))
+            code = insert.call(aten.remainder.Scalar, least, len(numbered) + 1)
+        output.args = ((*output.args[0], code),)  # type: ignore[misc]
 
     def place(self, node: torch.fx.Node) -> str:
         """`op at path:line` of a node, as the user knows it."""

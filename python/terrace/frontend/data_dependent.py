@@ -144,9 +144,13 @@ def unique_consecutive(
 def repeat_interleave(repeats: torch.Tensor, *, output_size: int | None = None) -> torch.Tensor:
     """Each number as often as `repeats` says at its place."""
     torch._assert_async((repeats >= 0).all(), "repeats must not be negative")
-    ends = torch.cumsum(repeats.to(torch.int64), 0)
-    length: Any = repeats.to(torch.int64).sum().item()
-    torch._check(length >= 0)
+    ends, total = torch.cumsum(repeats.to(torch.int64), 0), repeats.to(torch.int64).sum()
+    if output_size is None:
+        length: Any = total.item()
+        torch._check(length >= 0)
+    else:
+        length = output_size
+        torch._assert_async(total == length, "output_size must be the sum of the repeats")
     places = torch.arange(length, device=repeats.device)
     return (ends.unsqueeze(0) <= places.unsqueeze(1)).to(torch.int64).sum(1)
 

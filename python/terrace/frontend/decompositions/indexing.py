@@ -68,6 +68,7 @@ def embedding_bag(
     gradients need, are not found.
     """
     count, bags = indices.shape[0], offsets.shape[0]
+    torch._assert_async((offsets[:1] == 0).all(), "the first of the offsets must be 0")
     # A bag may begin, and be empty, at the end of the indices.
     begins = aten.index_add.default(offsets.new_zeros([count + 1]), 0, offsets, torch.ones_like(offsets))
     bag = begins.cumsum(0).narrow(0, 0, count) - 1
@@ -80,7 +81,13 @@ def embedding_bag(
     is_padding = (counts == 0).unsqueeze(1)
     shape = [bags, weight.shape[1]]
     if mode == 2:
-        rows = torch.where(is_padding, -torch.inf, rows)
+        # As in eager, NaN is the maximum only from the first row of a bag that counts.
+        places = torch.arange(count, device=indices.device)
+        first = aten.full.default([bags], count, dtype=places.dtype)
+        first = aten.scatter_reduce.two(first, 0, bag, torch.where(counts > 0, places, count), "amin")
+        is_first = (first.index_select(0, bag) == places).unsqueeze(1)
+        is_lost = torch.logical_or(is_padding, torch.logical_and(torch.isnan(rows), torch.logical_not(is_first)))
+        rows = torch.where(is_lost, -torch.inf, rows)
         largest = aten.full.default(shape, -torch.inf, dtype=rows.dtype)
         largest = aten.scatter_reduce.two(largest, 0, bag.unsqueeze(1).expand(rows.shape), rows, "amax")
         return torch.where(sizes.unsqueeze(1) == 0, 0, largest), bag, sizes, None
