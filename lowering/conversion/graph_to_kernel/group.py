@@ -27,7 +27,7 @@ MOST_OPERANDS = 24
 
 
 def is_number(value: ir.Value, user: ir.Operation) -> bool:
-    """Whether a kernel may take `value` for one number: all its elements are equal, and others give `user` its shape."""
+    """Whether a kernel may take `value` for a number: its elements are equal, and others give `user` its shape."""
     if splat_value(value) is None:
         return False
     shapes = [shape_of(other) for other in user.operands if other != value]
@@ -62,9 +62,10 @@ class Group:
         """
         inside = {op.results[0] for op in self.operations}
         inputs: list[ir.Value] = []
-        for op, value in [(op, v) for op in self.operations if op.name not in ROOTS for v in op.operands]:
-            if value not in inside and value not in inputs and not is_number(value, op):
-                inputs.append(value)
+        for op in self.operations:
+            for value in op.operands if op.name not in ROOTS else ():
+                if value not in inside and value not in inputs and not is_number(value, op):
+                    inputs.append(value)
         return self.root_operands + inputs
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from terrace.frontend.inserter import Inserter
-from terrace.frontend.symbolic_tensors import number_tensor
+from terrace.frontend.symbolic_tensors import ARITHMETIC, number_tensor
 
 aten = torch.ops.aten
 
@@ -54,19 +54,14 @@ def of_float(insert: Inserter, node: torch.fx.Node) -> None:
     node.target = aten.Float.Scalar
 
 
-def of_truncation(insert: Inserter, node: torch.fx.Node) -> None:
-    node.target = aten.Int.Scalar
+def rounded(op: Any) -> Callable[[Inserter, torch.fx.Node], None]:
+    """By `op` on a tensor: IREE's host code has no float64."""
 
+    def rewrite(insert: Inserter, node: torch.fx.Node) -> None:
+        number = insert.call(op, float_tensor(insert, node.args[0]))
+        become(node, aten.Int.Tensor, insert.call(aten._to_copy.default, number, dtype=torch.int64))
 
-def of_ceiling(insert: Inserter, node: torch.fx.Node) -> None:
-    node.target = aten.ceil.float
-
-
-def of_floor(insert: Inserter, node: torch.fx.Node) -> None:
-    number = insert.call(operator.mul, node.args[0], -1.0)
-    negated = insert.call(math.ceil, number)
-    negated.target = aten.ceil.float
-    become(node, operator.neg, negated)
+    return rewrite
 
 
 def of_power(insert: Inserter, node: torch.fx.Node) -> None:
@@ -93,17 +88,25 @@ def of_sum(insert: Inserter, node: torch.fx.Node) -> None:
 
 
 def float_tensor(insert: Inserter, number: Any) -> torch.fx.Node:
+    """A float64 tensor of a number, and of each that it is made of."""
+    if isinstance(number, torch.fx.Node) and isinstance(number.meta["val"], torch.SymFloat):
+        if number.target in FLOAT_ARITHMETIC:
+            return insert.call(FLOAT_ARITHMETIC[number.target], *(float_tensor(insert, part) for part in number.args))
+        if number.target in (aten.Float.Scalar, torch.sym_float):
+            number = number.args[0]
     return insert.call(aten.scalar_tensor.default, number, dtype=torch.float64)
 
 
+FLOAT_ARITHMETIC = ARITHMETIC | {operator.truediv: aten.div.Tensor}
+
 RULES: dict[Any, Callable[[Inserter, torch.fx.Node], None]] = {
-    math.ceil: of_ceiling,
-    math.floor: of_floor,
-    math.trunc: of_truncation,
+    math.ceil: rounded(aten.ceil.default),
+    math.floor: rounded(aten.floor.default),
+    math.trunc: rounded(aten.trunc.default),
     operator.mod: of_modulo,
     operator.pow: of_power,
     torch.sym_float: of_float,
-    torch.sym_int: of_truncation,
+    torch.sym_int: rounded(aten.trunc.default),
     torch.sym_ite: of_choice,
     torch.sym_max: of_maximum,
     torch.sym_min: of_minimum,

@@ -26,9 +26,9 @@ def roll(value: torch.Tensor, shifts: Sequence[int], dims: Sequence[int] = ()) -
 
 
 def roll_dimension(value: torch.Tensor, shift: int, dim: int) -> torch.Tensor:
-    """Two slices, exchanged; a gather where the size, and so the place to cut, is known when the program runs."""
+    """Two slices, exchanged; a gather where the place to cut is known when the program runs."""
     size = value.shape[dim]
-    if not isinstance(size, int):
+    if not (isinstance(size, int) and isinstance(shift, int)):
         places = torch.remainder(torch.arange(size, device=value.device) - shift, size)
         return aten.index_select.default(value, dim, places)
     place = -shift % size if size else 0
