@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import terrace
 import torch
@@ -118,7 +120,8 @@ def test_numbers_made_of_sizes():
     def numbers(a, b):
         n, m = a.shape[0], b.shape[0]
         longest = torch.ones(max(n, m)), torch.ones(max(n - 1, 1))
-        return torch.ones(min(n, m)), *longest, torch.nn.functional.pad(a, (0, -n % 4)), a.sum() * n**-0.5
+        rounded = torch.ones(math.floor(n * 0.7) + 1), torch.ones(math.ceil(n / 3)), torch.ones(math.floor((m + 1) / 3))
+        return torch.ones(min(n, m)), *rounded, *longest, torch.nn.functional.pad(a, (0, -n % 4)), a.sum() * n**-0.5
 
     lengths = torch.export.Dim.DYNAMIC
     inputs = torch.ones(5, 3), torch.ones(7, 3)
@@ -130,13 +133,13 @@ def test_numbers_made_of_sizes():
 
 
 def test_numbers_made_of_tensors_by_int_and_float():
-    def scaled(x, n, factor):
-        return x * int(n) + float(factor), torch.ones(int(n))
+    def scaled(x, n, factor, truth):
+        return x * int(n) + float(factor), torch.ones(int(n)), x * truth.item(), x.roll(n.item())
 
     x = torch.randn(3)
-    model = compiled(scaled, (x, torch.tensor(2), torch.tensor(0.5)))
+    model = compiled(scaled, (x, torch.tensor(2), torch.tensor(0.5), torch.tensor(True)))
     for n, factor in ((4, -1.5), (0, 2.0)):
-        inputs = x, torch.tensor(n), torch.tensor(factor)
+        inputs = x, torch.tensor(n), torch.tensor(factor), torch.tensor(n == 0)
         for found, expected in zip(model(*inputs), scaled(*inputs), strict=True):
             torch.testing.assert_close(found, expected)
 

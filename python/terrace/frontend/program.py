@@ -32,7 +32,7 @@ from terrace.frontend.rank_zero import give_dimensions
 from terrace.frontend.size_names import SizeNames
 from terrace.frontend.source import at_line
 from terrace.frontend.state_guard import guard_states
-from terrace.frontend.symbolic_arithmetic import rewrite_arithmetic
+from terrace.frontend.symbolic_arithmetic import count_truths, rewrite_arithmetic
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.frontend.view_dtype import rewrite_view_dtype
 from terrace.signature import COMPLEX, DTYPES, dtype_name
@@ -260,6 +260,7 @@ def simplify(graph: torch.fx.Graph) -> None:
 def insert_checks(graph: torch.fx.Graph, sizes: SizeNames, check_indices: bool) -> Checks:
     """Let `graph` find out whether ops fail whose failure PyTorch would raise, and return that as its last value."""
     checks = Checks(sizes)
+    count_truths(graph)
     check_assertions(graph, checks)
     check_divisions(graph, checks)
     IndexBounds(graph, checks if check_indices else None).bound()

@@ -28,6 +28,16 @@ def become(node: torch.fx.Node, target: Any, *args: Any) -> None:
     node.target, node.args, node.kwargs = target, args, {}
 
 
+def count_truths(graph: torch.fx.Graph) -> None:
+    """Take the elements of boolean tensors for 0 or 1: torch-mlir has no others."""
+    for node in graph.find_nodes(op="call_function", target=aten._local_scalar_dense.default):
+        if node.args[0].meta["val"].dtype == torch.bool:
+            insert = Inserter(graph, node)
+            counted = insert.call(aten._to_copy.default, node.args[0], dtype=torch.int64)
+            node.replace_all_uses_with(insert.number(counted))
+            graph.erase_node(node)
+
+
 def of_minimum(insert: Inserter, node: torch.fx.Node) -> None:
     if isinstance(node.meta["val"], torch.SymInt):
         node.target = torch.ops.prim.min.int
