@@ -120,7 +120,7 @@ def test_numbers_made_of_sizes():
     def numbers(a, b):
         n, m = a.shape[0], b.shape[0]
         longest = torch.ones(max(n, m)), torch.ones(max(n - 1, 1))
-        rounded = torch.ones(math.floor(n * 0.7) + 1), torch.ones(math.ceil(n / 3)), torch.ones(math.floor((m + 1) / 3))
+        rounded = torch.ones(math.floor(n * 0.7) + 1), torch.ones(math.ceil(n / 3)), torch.ones(math.floor((m + 7) / 3))
         return torch.ones(min(n, m)), *rounded, *longest, torch.nn.functional.pad(a, (0, -n % 4)), a.sum() * n**-0.5
 
     lengths = torch.export.Dim.DYNAMIC

@@ -72,8 +72,23 @@ def logcumsumexp(value: torch.Tensor, dim: int) -> torch.Tensor:
     return scan(value.to(torch.float64), dim, torch.logaddexp).to(value.dtype)
 
 
+def norm(
+    value: torch.Tensor,
+    ord: Number | None = None,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
+) -> torch.Tensor:
+    """That of a vector, or of all elements where no order is given; those of matrices are left."""
+    if ord is not None and (value.ndim if dim is None else len(dim)) != 1:
+        return NotImplemented
+    return aten.linalg_vector_norm.default(value, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.cumprod.default: cumprod,
+    aten.linalg_norm.default: norm,
     aten.logcumsumexp.default: logcumsumexp,
     aten.var.correction: variance,
     aten.var_mean.correction: moments,
