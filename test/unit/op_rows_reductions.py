@@ -79,6 +79,13 @@ REDUCTIONS: dict[str, Row] = {
     "variance_mean": lambda s: (*torch.var_mean(s.m), *torch.var_mean(s.m, 0), *torch.std_mean(s.m, 1, keepdim=True)),
     "norm": lambda s: [s.m.norm(p, dim=1) for p in (0, 0.5, 1, 2, 3, INF, -INF, -1)],
     "norm_all": lambda s: (s.m.norm(), s.x.norm(), s.m.norm(1), s.z.norm(), s.m.half().norm(), s.m.norm(dtype=F64)),
+    "norm_by_default": lambda s: (
+        linalg.norm(s.x),
+        linalg.norm(s.m, dim=1),
+        linalg.norm(s.m, 1, dim=0, keepdim=True),
+        linalg.norm(s.m[0], 3),
+        linalg.norm(s.z),
+    ),
     "vector_norm": lambda s: [
         linalg.vector_norm(v, p, dim=0, keepdim=True) for v in (s.x, s.d / 1e100) for p in (0, 1, 2, 3.5, INF, -INF)
     ],

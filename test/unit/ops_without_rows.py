@@ -1,4 +1,6 @@
-"""Why some ops have no row in the sweep: for each reason, a pattern of their names. A new op fits none by chance.
+"""Why some ops have no row in the sweep: for each reason, a pattern of their names.
+
+A new op fits none, unless it belongs to one of the families that a pattern takes whole (`_cudnn_*`, `_foreach_*`).
 
 What is refused is refused at compile time, with its name and the user's line.
 """

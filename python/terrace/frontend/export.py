@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch._dynamo.exc import TorchDynamoException
 from torch.export import AdditionalInputs, Dim, ExportedProgram, ShapesCollection
 from torch.export.dynamic_shapes import _combine_args, _tree_map_with_path
 from torch.export.exported_program import (
@@ -121,8 +122,8 @@ def trace(
     except GuardOnDataDependentSymNode as error:
         try:
             return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=True)
-        # Dynamo raises what it likes; what the user meets without it says more.
-        except Exception:
+        # What the user meets without Dynamo says more.
+        except (TorchDynamoException, GuardOnDataDependentSymNode):
             raise error from None
 
 
