@@ -210,7 +210,12 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
         table = decomposition_table() | RANDOM
         while True:
-            decomposed = program.run_decompositions(dict(table))
+            try:
+                decomposed = program.run_decompositions(dict(table))
+            except GuardOnDataDependentSymNode as error:
+                raise ModelImportError(
+                    f"an op takes a number that depends on data, and must know it:\n{error}"
+                ) from error
             composite = composite_ops_of_complex(decomposed.graph) - table.keys()
             if not composite:
                 return decomposed
