@@ -249,6 +249,8 @@ def lower_mlir(
 
     `name` is the file that the text is of, for diagnostics.
     """
+    if not isinstance(text, str):
+        raise CompileError(f"expected the text of a level as a str, got {type(text).__name__}")
     resolved, checked = resolve_target(target), check_options(options, is_text=True)
     context = _context_of_text()
     program: str | None
