@@ -104,7 +104,7 @@ def test_what_is_no_model() -> None:
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_a_model_without_weights(device: str) -> None:
     model = nn.Linear(4, 2, device="meta")
-    with pytest.raises(terrace.ModelImportError, match="'weight' of Linear is on the meta device.*to_empty"):
+    with pytest.raises(terrace.ModelImportError, match=r"'weight' of Linear is on the meta device.*to_empty"):
         terrace.compile(model, (torch.ones(3, 4, device=device),))
 
 
@@ -117,6 +117,15 @@ def test_wrong_parameters_of_a_text(linear: CompiledModel) -> None:
         terrace.compile_mlir(text, {"bias": bias, "weight": weight.T})
     with pytest.raises(terrace.CompileError, match="'weight' is float64"):
         terrace.compile_mlir(text, {"bias": bias, "weight": weight.astype(np.float64)})
+    with pytest.raises(terrace.CompileError, match="'weight' is a list; give a tensor or an array"):
+        terrace.compile_mlir(text, {"bias": bias, "weight": weight.tolist()})
+    for unreadable in (torch.ones(2, 4, device="meta"), torch.ones(2, 4).to_sparse()):
+        with pytest.raises(terrace.CompileError, match="values of parameter 'weight' cannot be read"):
+            terrace.compile_mlir(text, {"bias": bias, "weight": unreadable})
+    with pytest.raises(terrace.CompileError, match="a dict of arrays or the path of a file, got int"):
+        terrace.compile_mlir(text, 3)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        terrace.compile_mlir(text, "nowhere")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
