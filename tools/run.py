@@ -169,7 +169,7 @@ _TRIED = 64
 """Sizes that are tried, from 1, for those that nobody chose."""
 
 
-def _sizes(signature: Signature, chosen: Mapping[str, int]) -> dict[str, int]:
+def _sizes(signature: Signature, chosen: dict[str, int]) -> dict[str, int]:
     """The chosen sizes, and of the others the least with which the inputs meet what the model needs."""
     symbols = {size for leaf in signature.input_leaves for size in leaf.shape if isinstance(size, str)}
     bases = {found[2] for found in map(_DERIVED.fullmatch, symbols) if found}
