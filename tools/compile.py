@@ -30,7 +30,7 @@ from terrace.request import PRECISIONS
 from terrace.runtime.report import Report, report_of
 from terrace.supervision import enter_supervised
 from terrace.target import GPUS, TARGETS, Target
-from terrace.tools.written import tell_written
+from terrace.tools.written import file_name, tell_written
 
 T = TypeVar("T")
 
@@ -326,8 +326,9 @@ def _dump(folder: Path, lowered: Lowered) -> None:
 def _dump_kernels(folder: Path, lowered: Lowered, create: Callable[[str], BinaryIO]) -> None:
     """A folder per kernel: its text at each level, the reasons of its schedule, its assembly."""
     kernels = KernelLevels(lowered.ir, lowered.target, lowered.flags)
+    folders = {name: folder / file_name(name) for name in kernels.names}
     for name, texts in kernels.all_texts().items():
-        (folder / name).mkdir(exist_ok=True)
+        folders[name].mkdir(exist_ok=True)
         for level, text in texts.items():
             file = "assembly.s" if level == ASSEMBLY else f"{level}.mlir"
             create(f"{name}/{file}").write(text.encode())

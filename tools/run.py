@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from terrace.artifact import read_artifact
 from terrace.errors import InputError, TerraceError
+from terrace.guards import compiled, holds, names_in
 from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.model import CompiledModel, load
 from terrace.signature import Leaf, Signature
@@ -145,13 +146,7 @@ def _inputs(signature: Signature, options: argparse.Namespace) -> list[Any]:
     """A value per input leaf: from files, made up, or the constant that the model was compiled for."""
     paths = signature.input_paths()
     given = _read_inputs(signature, options.input)
-    symbols = {size for leaf in signature.input_leaves for size in leaf.shape if isinstance(size, str)}
-    least = {name: max(1, low or 0) for name, (low, _) in signature.ranges.items()}
-    chosen = dict(options.size)
-    sizes = least | _derived(symbols, chosen) | chosen
-    unknown = sorted(chosen.keys() - symbols - {found[2] for found in map(_DERIVED.fullmatch, symbols) if found})
-    if unknown:
-        raise InputError(f"--size {unknown[0]}: the model's dynamic sizes are {', '.join(sorted(symbols)) or 'none'}")
+    sizes = _sizes(signature, dict(options.size))
     generator = None if options.random is None else np.random.default_rng(options.random)
     values: list[Any] = []
     for path, leaf in zip(paths, signature.input_leaves, strict=True):
@@ -170,8 +165,31 @@ _DERIVED = re.compile(r"(?:(\d+)\*)?([^\W\d]\w*)(?: ([+-]) (\d+))?")
 """A size that is linear in another, such as `2*b + 1`."""
 
 
+_TRIED = 64
+"""Sizes that are tried, from 1, for those that nobody chose."""
+
+
+def _sizes(signature: Signature, chosen: dict[str, int]) -> dict[str, int]:
+    """The chosen sizes, and of the others the least with which the inputs meet what the model needs."""
+    symbols = {size for leaf in signature.input_leaves for size in leaf.shape if isinstance(size, str)}
+    bases = {found[2] for found in map(_DERIVED.fullmatch, symbols) if found}
+    unknown = sorted(chosen.keys() - symbols - bases)
+    if unknown:
+        raise InputError(f"--size {unknown[0]}: the model's dynamic sizes are {', '.join(sorted(symbols)) or 'none'}")
+    guards = [compiled(guard) for guard in signature.guards if symbols.issuperset(names_in(guard))]
+    tried = []
+    for number in range(1, _TRIED + 1):
+        least = {name: max(number, signature.ranges.get(name, (1, None))[0] or 1) for name in symbols | bases}
+        sizes = least | _derived(symbols, least | chosen) | chosen
+        tried.append(sizes)
+        is_large = all(sizes.get(name, number) >= (low or 0) for name, (low, _) in signature.ranges.items())
+        if is_large and all(holds(guard, sizes) for guard in guards):
+            return sizes
+    return tried[0]  # The call says what is wrong with them.
+
+
 def _derived(symbols: Iterable[str], chosen: Mapping[str, int]) -> dict[str, int]:
-    """The sizes that are linear in a chosen one."""
+    """The sizes that are linear in one of these."""
     found = [match for match in map(_DERIVED.fullmatch, symbols) if match and match[2] in chosen]
     return {
         match[0]: int(match[1] or 1) * chosen[match[2]] + int(f"{match[3] or ''}{match[4] or 0}") for match in found

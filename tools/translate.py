@@ -22,7 +22,7 @@ from terrace.parsing import parse, read_text
 from terrace.passes import run_passes
 from terrace.supervision import enter_supervised
 from terrace.target import GPUS, Target
-from terrace.tools.written import tell_written
+from terrace.tools.written import file_name, tell_written
 
 _EPILOG = """\
 INPUT is a text at the level "graph", "kernel" or "loop", such as `terrace-compile --target vulkan --emit loop` writes.
@@ -106,7 +106,7 @@ def _only(kernels: Sequence[SpirvKernel]) -> SpirvKernel:
 def _write_all(folder: Path, kernels: Sequence[SpirvKernel]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for kernel in kernels:
-        binary = f"{kernel.name}.spv"
+        binary = f"{file_name(kernel.name)}.spv"
         write_file(folder / binary, kernel.binary)
         program = extern_program(kernel.name, kernel.operands, kernel.results, kernel.workgroups, binary)
         write_file(folder / f"{kernel.name}.mlir", program.encode())

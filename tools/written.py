@@ -1,13 +1,26 @@
-"""What the tools tell of the files that they wrote."""
+"""The files that tools write: what they are called, and what is told of them."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 from terrace import progress
+from terrace.errors import CompileError
 from terrace.report.words import size
+
+_FILE_NAME = re.compile(r"[\w$-][\w.$-]{0,199}", re.ASCII)
+
+
+def file_name(kernel: str) -> str:
+    """The name of a kernel, for a file or folder of its own. CompileError for one that may lead elsewhere."""
+    if not _FILE_NAME.fullmatch(kernel):
+        raise CompileError(
+            f"no file can be called as kernel {kernel!r:.80}; give it a name of up to 200 letters, digits and _ . $ -"
+        )
+    return kernel
 
 
 def tell_written(*paths: str | os.PathLike[str]) -> None:

@@ -12,7 +12,7 @@ from terrace.dialects import graph, loop
 from terrace.dialects.base import ShapeError, shape_of, to_python
 from terrace.lowering.conversion.kernel_to_loop import GENERATORS, find_generator
 from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
-from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel
+from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel, schedule_op
 from terrace.lowering.schedule.schedule import Layout, Padding
 from terrace.mlir import DYNAMIC, func, ir, memref, walk
 from terrace.passes import Pass, fail
@@ -35,9 +35,10 @@ def _memref_type(shape: list[int], like: ir.Value) -> ir.Type:
 
 def _convert(function: Any) -> KernelView:
     """Make the loop function of a kernel beside it, named the same; the caller erases the kernel."""
+    generator = to_python(schedule_op(function).generator)
+    if generator not in GENERATORS:
+        raise fail(function, f"names no generator '{generator}'; known are {', '.join(GENERATORS)}")
     kernel = KernelView.of(function)
-    if kernel.generator not in GENERATORS:
-        raise fail(function, f"names no generator '{kernel.generator}'; known are {', '.join(GENERATORS)}")
     layouts = dict(zip(range(len(kernel.arguments)), kernel.schedule.layouts, strict=True))
     try:
         shapes = [shape_in_memory(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]

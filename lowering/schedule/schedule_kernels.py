@@ -10,7 +10,7 @@ from terrace.dialects.base import attributes_of, shape_of, to_python
 from terrace.lowering.constants import constant_values
 from terrace.lowering.conversion.graph_to_kernel.group import CONTRACTIONS, POOLS, REDUCTIONS
 from terrace.lowering.conversion.kernel_to_loop import GENERATORS
-from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
+from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op, space_of
 from terrace.lowering.schedule.conv2d import schedule_conv2d
 from terrace.lowering.schedule.elementwise import schedule_elementwise
 from terrace.lowering.schedule.matmul import schedule_matmul
@@ -58,7 +58,7 @@ def kernel_of(function: Any, constant: dict[str, list[bool]]) -> Unscheduled:
     op = schedule_op(function)
     tensors = [a for a in function.entry_block.arguments if isinstance(a.type, ir.RankedTensorType)]
     flags = constant.get(function.name.value, [False] * len(tensors))
-    return Unscheduled(function, to_python(op.generator), IterationSpace.from_attribute(op.iteration_space), flags)
+    return Unscheduled(function, to_python(op.generator), space_of(function), flags)
 
 
 def schedule_each(module: ir.Operation, choose: Callable[[Unscheduled], Schedule]) -> None:
@@ -68,9 +68,9 @@ def schedule_each(module: ir.Operation, choose: Callable[[Unscheduled], Schedule
         op = schedule_op(function)
         if attributes_of(op).schedule:
             continue
+        if to_python(op.generator) not in GENERATORS:
+            raise fail(op, f"has no cost model for generator '{to_python(op.generator)}'")
         kernel = kernel_of(function, constant)
-        if kernel.generator not in GENERATORS:
-            raise fail(op, f"has no cost model for generator '{kernel.generator}'")
         op.operation.attributes["schedule"] = choose(kernel).to_attribute(kernel.space)
 
 

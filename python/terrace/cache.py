@@ -88,7 +88,7 @@ def directory() -> Path | None:
     """The folder of the cache, which need not exist yet; None if the cache is off."""
     named = os.environ.get("TERRACE_CACHE_DIR")
     if named is not None:
-        return None if named in _OFF else Path(named)
+        return None if named in _OFF else Path(os.path.expanduser(named))
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification wants a relative path ignored.
     folder = base if os.path.isabs(base) else os.path.expanduser("~/.cache")

@@ -135,7 +135,7 @@ def build(
 
     def lookup(found: Artifact, declared: Mapping[str, ParameterInfo]) -> Lookup | None:
         symbols = symbols_of(exported, [state.name for state in found.states])
-        return (lambda key: _to_numpy(symbols[key])) if declared.keys() <= symbols.keys() else None
+        return (lambda key: _to_numpy(key, symbols[key])) if declared.keys() <= symbols.keys() else None
 
     places = Places(lines_of(exported.graph_module))
     request = _Request("model", resolved, checked, places, followed_precision(precision))
@@ -167,7 +167,7 @@ def build_imported(
     return _cached(
         _Request("region", resolved, checked, places, followed_precision(precision)).key(content),
         places,
-        lambda _, declared: lambda key: _to_numpy(imported.parameters[key]),
+        lambda _, declared: lambda key: _to_numpy(key, imported.parameters[key]),
         lambda: lower_imported(imported, target=resolved, precision=precision, options=checked),
     )
 
@@ -233,7 +233,7 @@ def lower_imported(
         main = main_of(imported.module.operation)
         main.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(imported.signature.to_json()))
     parameters = imported.parameters
-    return _lower(imported.module, lambda key: _to_numpy(parameters[key]), resolved, checked, until)
+    return _lower(imported.module, lambda key: _to_numpy(key, parameters[key]), resolved, checked, until)
 
 
 def lower_mlir(
@@ -249,6 +249,8 @@ def lower_mlir(
 
     `name` is the file that the text is of, for diagnostics.
     """
+    if not isinstance(text, str):
+        raise CompileError(f"expected the text of a level as a str, got {type(text).__name__}")
     resolved, checked = resolve_target(target), check_options(options, is_text=True)
     context = _context_of_text()
     program: str | None
@@ -263,7 +265,7 @@ def lower_mlir(
             verify_text(module.operation)
             check_signature(module.operation)
         return _lower(module, _lookup(parameters, declared(module.operation)), resolved, checked, until, program)
-    except TerraceError:
+    except (TerraceError, OSError):
         raise
     # Text may hold anything: what nobody foresaw is still told as one error, with the op where it is known.
     except Exception as error:
@@ -290,14 +292,21 @@ def _parse(text: str, context: ir.Context, name: str | None = None) -> ir.Module
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _to_numpy(value: Any) -> np.ndarray:
+def _to_numpy(key: str, value: Any) -> np.ndarray:
     """An array on a parameter's memory; bfloat16 travels by its bits."""
     if isinstance(value, np.ndarray):
         return value
-    value = value.detach().cpu().contiguous()
-    if str(value.dtype) == "torch.bfloat16":
-        return np.asarray(value.view(importlib.import_module("torch").int16).numpy()).view(NUMPY_TYPES["bf16"])
-    return np.asarray(value.numpy())
+    if not hasattr(value, "detach"):
+        raise CompileError(f"parameter '{key}' is a {type(value).__name__}; give a tensor or an array")
+    try:
+        value = value.detach().cpu().contiguous()
+        if str(value.dtype) == "torch.bfloat16":
+            return np.asarray(value.view(importlib.import_module("torch").int16).numpy()).view(NUMPY_TYPES["bf16"])
+        return np.asarray(value.numpy())
+    except (NotImplementedError, RuntimeError, TypeError) as error:  # Of PyTorch: sparse, on meta, float8.
+        raise CompileError(
+            f"the values of parameter '{key}' cannot be read ({error}); give a dense tensor that has values"
+        ) from error
 
 
 def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None, declared: Mapping[str, ParameterInfo]) -> Lookup:
@@ -305,11 +314,13 @@ def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None, declared: 
     source: Any = {} if parameters is None else parameters
     if isinstance(source, (str, os.PathLike)):
         source = read_parameters(source, declared)
+    if not isinstance(source, Mapping):
+        raise CompileError(f"parameters must be a dict of arrays or the path of a file, got {type(source).__name__}")
 
     def find(key: str) -> np.ndarray:
         if key not in source:
             raise CompileError(f"no parameter '{key}' was given; pass it in `parameters` (--parameters)")
-        value, expected = _to_numpy(source[key]), declared[key]
+        value, expected = _to_numpy(key, source[key]), declared[key]
         if value.dtype == np.uint8 and expected.dtype == "int8":  # MLIR's i8 has no sign of its own.
             value = value.view(np.int8)
         if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):

@@ -31,8 +31,11 @@ def new_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[str], Binary
             if path.exists() and not path.is_file():
                 return stack.enter_context(open(path, "wb"))
             hidden = path.with_name(f".{path.name}{suffix}")
-            # Not `tempfile`: its files are for the owner's eyes only, and would stay so.
-            file = stack.enter_context(open(hidden, "x+b"))
+            try:
+                # Not `tempfile`: its files are for the owner's eyes only, and would stay so.
+                file = stack.enter_context(open(hidden, "x+b"))
+            except OSError as error:
+                raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
             # Until it is closed, which the death of a process does, too: see `is_abandoned`.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from terrace import progress
 from terrace.blame import op_at, op_that_ends
-from terrace.errors import PassError
+from terrace.errors import PassError, TerraceError
 from terrace.mlir import PassManager, ir, walk
 from terrace.supervision import Ended, Limits, announce, faults_shown, rehearse
 from terrace.watchdog import LimitReached, Watchdog
@@ -267,7 +267,7 @@ def run_passes(
             except (Exception, LimitReached) as raised:
                 if isinstance(raised, LimitReached) and not watchdog.reason:
                     raise  # Of a run of passes around this one.
-                error = _to_pass_error(pass_, raised, _note(pass_, passes), watchdog.reason)
+                error = _to_pass_error(pass_, module, raised, _note(pass_, passes), watchdog.reason)
                 # To look for the cause of what takes so long would take many times as long.
                 is_slow = isinstance(error, LimitError) and not error.crashed
                 error.failure = None if is_slow else PassFailure(tuple(passes), number, start, verify)
@@ -295,7 +295,10 @@ def _run_pass(pass_: Pass, module: ir.Operation, verify: bool, watchdog: Watchdo
         announce("")
 
 
-def _to_pass_error(pass_: Pass, raised: BaseException, note: str, limit: str) -> PassError:
+_UNREADABLE = "Can't cast unknown element type"
+
+
+def _to_pass_error(pass_: Pass, module: ir.Operation, raised: BaseException, note: str, limit: str) -> PassError:
     if limit:
         return LimitError(pass_, limit, op_at(raised.__traceback__), note)
     if isinstance(raised, LimitError):
@@ -307,7 +310,21 @@ def _to_pass_error(pass_: Pass, raised: BaseException, note: str, limit: str) ->
     if isinstance(raised, PassError):
         return PassError(f"{raised}\n{note}", str(raised))
     assert isinstance(raised, Exception)
+    refusal = _refusal_in(raised)
+    if refusal is not None:
+        op = op_at(raised.__traceback__) or module
+        return LocatedPassError(op.location, f"'{op.name}' op {refusal}", note)
     return PassRaisedError(pass_, raised, note)
+
+
+def _refusal_in(raised: Exception) -> str | None:
+    """What an exception that knows no place refuses, or None if it is a defect."""
+    if isinstance(raised, TerraceError):
+        return str(raised)
+    # The bindings have no class for array<si8>, and more of this kind.
+    if isinstance(raised, TypeError) and str(raised).startswith(_UNREADABLE):
+        return f"has an attribute that MLIR's bindings cannot read; use one of i8, i32 or f32: {raised}"
+    return None
 
 
 def _note(pass_: Pass, passes: Sequence[Pass]) -> str:

@@ -48,6 +48,8 @@ def _read_gpu(driver: str) -> GpuDescription:
 
 def check_options(options: Mapping[str, Any] | None, *, is_text: bool = False) -> dict[str, Any]:
     """The options with their defaults; a text may bring the ranges of int8 with it. Raises CompileError."""
+    if options is not None and not isinstance(options, Mapping):
+        raise CompileError(f"options must be a dict of {', '.join(OPTIONS)}; got {type(options).__name__}")
     checked = dict(options or {})
     for name in checked:
         if name not in OPTIONS:

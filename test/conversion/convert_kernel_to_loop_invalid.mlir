@@ -189,3 +189,60 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
+
+// -----
+
+// Dimensions of other names than the generator knows.
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  // expected-error @+1 {{must have the iteration_space of its ops: {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 4, 40, 6>}}}
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "q", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// A size that is not that of the operands.
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  // expected-error @+1 {{must have the iteration_space of its ops: {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 4, 40, 6>}}}
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 3>},
+    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// Another family's generator.
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  // expected-error @+1 {{names generator 'row_reduction', but its ops are those of 'matmul'}}
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
+    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
+  return %0 : tensor<4x40xf32>
+}
+
+// -----
+
+// Ops that the generator would take for others.
+func.func private @kernel(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  // expected-error @+1 {{has ops that generator 'row_reduction' does not take: softmax along another dimension than the last}}
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {
+      names = ["m", "n"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, 6>},
+    schedule = {tile_sizes = array<i64: 1, 2>, block_sizes = array<i64: 0, 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 0 : i64} : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %0 : tensor<4x6xf32>
+}
+
+// -----
+
+// expected-error @+1 {{@kernel must return a tensor; it is a kernel}}
+func.func private @kernel(%x: tensor<4xf32>) {
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 4>},
+    schedule = {tile_sizes = array<i64: 4>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+  return
+}

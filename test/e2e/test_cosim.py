@@ -17,10 +17,11 @@ from terrace.compiler import compile_mlir, lower_mlir
 from terrace.dialects.base import to_attribute
 from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL, partition_attribute
 from terrace.errors import TargetError, TerraceError
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
-from terrace.lowering.target.rtl.design import design_kernel, kernels_of, verilog
+from terrace.lowering.target.rtl.design import design_kernel, verilog
 from terrace.mlir import create_context, ir, parse_module
 from terrace.parameter_archive import write_archive
 from terrace.passes import run_passes
@@ -143,7 +144,7 @@ def in_banks(name: str) -> str:
     context = create_context()
     module = parse_module(lower_to_hls(name), context)
     with context, ir.Location.unknown():
-        (kernel,) = kernels_of(module.operation)
+        (kernel,) = loop_kernels(module.operation)
         arguments = list(kernel.entry_block.arguments)
         banks = partition_attribute("complete", 1)
         kernel.attributes["arg_attrs"] = ir.ArrayAttr.get(
@@ -198,7 +199,7 @@ def test_dependences_between_iterations_are_kept() -> None:
 def cycles_and_cpp(text: str) -> tuple[int, str]:
     context = create_context()
     module = parse_module(text, context)
-    (kernel,) = kernels_of(module.operation)
+    (kernel,) = loop_kernels(module.operation)
     with context:
         return design_kernel(kernel).latency, "\n".join(print_kernel(kernel, {}, Floats()))
 

@@ -77,6 +77,7 @@ def test_wrong_inputs(linear: CompiledModel, args: tuple[Any, ...], message: str
         ({"target": "tpu"}, terrace.TargetError, "unknown target 'tpu'; known are"),
         ({"target": 3}, terrace.TargetError, "a name or a terrace.Target, got int"),
         ({"precision": "low"}, terrace.CompileError, "unknown precision 'low'; known are highest, high, medium"),
+        ({"options": ["quantize"]}, terrace.CompileError, "options must be a dict of .*quantize.*; got list"),
         ({"options": {"fast": True}}, terrace.CompileError, "unknown option 'fast'; known are"),
         ({"options": {"iree_flags": "--x"}}, terrace.CompileError, "must be a list of str"),
         ({"options": {"iree_flags": ["--no-such-flag"]}}, terrace.CompileError, "(?s)failed with exit code.*no-such-f"),
@@ -90,10 +91,21 @@ def test_wrong_settings(keywords: dict[str, Any], error: type[Exception], messag
 def test_what_is_no_model() -> None:
     with pytest.raises(terrace.ModelImportError, match="ExportedProgram, got int"):
         terrace.compile(3)  # type: ignore[arg-type]
+    with pytest.raises(terrace.ModelImportError, match="ExportedProgram, got TopLevelTracedModule"):
+        terrace.compile(torch.jit.trace(nn.Linear(4, 2), torch.ones(3, 4)), (torch.ones(3, 4),))
+    with pytest.raises(terrace.CompileError, match="the text of a level as a str, got bytes"):
+        terrace.compile_mlir(b"module {}")  # type: ignore[arg-type]
     with pytest.raises(terrace.CompileError, match="the text is not valid at any level"):
         terrace.compile_mlir("module {")
     with pytest.raises(terrace.CompileError, match="the text is not valid at any level"):
         terrace.compile_mlir("stream.executable {")
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_model_without_weights(device: str) -> None:
+    model = nn.Linear(4, 2, device="meta")
+    with pytest.raises(terrace.ModelImportError, match=r"'weight' of Linear is on the meta device.*to_empty"):
+        terrace.compile(model, (torch.ones(3, 4, device=device),))
 
 
 def test_wrong_parameters_of_a_text(linear: CompiledModel) -> None:
@@ -105,6 +117,15 @@ def test_wrong_parameters_of_a_text(linear: CompiledModel) -> None:
         terrace.compile_mlir(text, {"bias": bias, "weight": weight.T})
     with pytest.raises(terrace.CompileError, match="'weight' is float64"):
         terrace.compile_mlir(text, {"bias": bias, "weight": weight.astype(np.float64)})
+    with pytest.raises(terrace.CompileError, match="'weight' is a list; give a tensor or an array"):
+        terrace.compile_mlir(text, {"bias": bias, "weight": weight.tolist()})
+    for unreadable in (torch.ones(2, 4, device="meta"), torch.ones(2, 4).to_sparse()):
+        with pytest.raises(terrace.CompileError, match="values of parameter 'weight' cannot be read"):
+            terrace.compile_mlir(text, {"bias": bias, "weight": unreadable})
+    with pytest.raises(terrace.CompileError, match="a dict of arrays or the path of a file, got int"):
+        terrace.compile_mlir(text, 3)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        terrace.compile_mlir(text, "nowhere")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

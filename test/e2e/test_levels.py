@@ -204,3 +204,36 @@ def test_the_tool_writes_every_level_and_reads_them_back(tmp_path: Path) -> None
     for level in ("graph", "loop", "iree"):
         text = (tmp_path / "dump" / f"{level}.mlir").read_text()
         assert torch.equal(terrace.compile_mlir(text, archive)(x), expected)
+
+
+BUFFERS = """
+func.func private @difference(%a: tensor<4xf32>, %b: tensor<4xf32>) -> tensor<4xf32> attributes {loop.kernel} {
+  %mb = "loop.to_buffer"(%b) : (tensor<4xf32>) -> memref<4xf32>
+  %ma = "loop.to_buffer"(%a) : (tensor<4xf32>) -> memref<4xf32>
+  %c = memref.alloc() : memref<4xf32>
+  %c1 = arith.constant 1 : index
+  %c0 = arith.constant 0 : index
+  "loop.parallel"(%c1) ({
+  ^bb0(%i: index):
+    %x = "loop.load_tile"(%ma, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
+      operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<4xf32>, index) -> vector<4xf32>
+    %y = "loop.load_tile"(%mb, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
+      operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<4xf32>, index) -> vector<4xf32>
+    %z = arith.subf %x, %y : vector<4xf32>
+    "loop.store_tile"(%z, %c, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
+      operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<4xf32>, memref<4xf32>, index) -> ()
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  %r = "loop.to_tensor"(%c) : (memref<4xf32>) -> tensor<4xf32>
+  return %r : tensor<4xf32>
+}
+func.func @main(%a: tensor<4xf32>, %b: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = call @difference(%a, %b) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+"""
+
+
+def test_the_order_of_buffers_in_a_text_does_not_matter() -> None:
+    compiled = terrace.compile_mlir(BUFFERS)
+    np.testing.assert_array_equal(compiled(np.full(4, 3, np.float32), np.ones(4, np.float32)), np.full(4, 2))

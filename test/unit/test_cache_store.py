@@ -223,8 +223,10 @@ def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert cache.directory() is None
     assert cache.info().directory is None and cache.clear() == 0 and str(cache.info()) == "compile cache: off"
     assert cache.find(key(1)) is None
-    monkeypatch.delenv("TERRACE_CACHE_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TERRACE_CACHE_DIR", "~/kept")  # as a file of settings says it, which no shell reads
+    assert cache.directory() == tmp_path / "kept"
+    monkeypatch.delenv("TERRACE_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache.directory() == tmp_path / "xdg" / "terrace"
     for ignored in ("", "relative"):

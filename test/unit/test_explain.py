@@ -17,6 +17,7 @@ from terrace.lowering.target.toolchain import backend_of
 from terrace.parameter_archive import write_archive
 from terrace.target import CpuDescription, Target
 from terrace.tools import compile as compile_tool
+from terrace.tools import translate as translate_tool
 from terrace.tools.explain import main
 
 MODEL = """
@@ -136,6 +137,31 @@ def test_the_dump_and_the_tool_agree(dump: Path, saved: str, capsys: pytest.Capt
         assert main([saved, MATMUL, "--level", level]) == 0
         file = "reasons.txt" if level == "reasons" else f"{level}.mlir"
         assert capsys.readouterr().out == (dump / MATMUL / file).read_text(encoding="utf-8")
+
+
+NAMED = """
+func.func private @"NAME"(%x: tensor<4xf32>) -> tensor<4xf32> {
+  "kernel.schedule"() {generator = "elementwise", schedule = {},
+    iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 4>}} : () -> ()
+  %0 = "graph.exp"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = call @"NAME"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}"""
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "..", "a\\00b", "x" * 300])
+def test_no_kernel_is_written_elsewhere(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A kernel's name becomes that of a folder or file, and a text may say any."""
+    text, folder = tmp_path / "model.mlir", tmp_path / "a" / "b"
+    text.write_text(NAMED.replace("NAME", name), encoding="utf-8")
+    assert compile_tool.main([str(text), "--threads", "1", "--dump-dir", str(folder)]) == 1
+    assert "no file can be called as kernel" in capsys.readouterr().err
+    assert translate_tool.main([str(text), "--to", "spirv", "--gpu", "llvmpipe", "--output-dir", str(folder)]) == 1
+    assert "no file can be called as kernel" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*escaped*")) and not list(folder.iterdir())
 
 
 def test_the_report_is_drawn_beside_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,8 +37,9 @@ def test_a_failure_leaves_all_old_files_and_no_new_ones(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         write_file(tmp_path / "no" / "a", "")
+    assert caught.value.filename == str(tmp_path / "no" / "a")
 
 
 def test_what_is_no_regular_file_is_written_and_not_replaced(tmp_path: Path) -> None:

@@ -74,6 +74,20 @@ def test_a_size_that_others_are_made_of() -> None:
     assert np.load("y.npy").shape == (6, 5)
 
 
+def test_sizes_that_nobody_chose_are_such_that_the_model_takes_them() -> None:
+    artifact = double_artifact()
+    leaves = [Leaf("tensor", ["2*half", "other"])]
+    guards = [[">=", ["//", "2*half", 2], 2], ["==", ["%", "other", 3], 0]]
+    signature = dataclasses.replace(
+        artifact.signature, input_leaves=leaves, output_leaves=leaves, ranges={"2*half": (2, None)}, guards=guards
+    )
+    write_artifact("guarded.terrace", dataclasses.replace(artifact, signature=signature))
+    assert main(["guarded.terrace", "--random", "1", "--output", "y.npy"]) == 0
+    assert np.load("y.npy").shape == (6, 3)
+    assert main(["guarded.terrace", "--random", "1", "--size", "half=2", "--output", "y.npy"]) == 0
+    assert np.load("y.npy").shape == (4, 3)
+
+
 def test_many_outputs() -> None:
     assert main(["many.terrace", "--random", "1", "--output", "all.npz"]) == 0
     with np.load("all.npz") as found:

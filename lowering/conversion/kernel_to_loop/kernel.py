@@ -10,6 +10,8 @@ from typing import Any
 from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_python
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.errors import PassError
+from terrace.lowering.conversion.graph_to_kernel.families import family_of, iteration_space, refusal
+from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES, Group
 from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
 from terrace.lowering.conversion.payload import emit
 from terrace.lowering.schedule.schedule import IterationSpace, Schedule
@@ -37,7 +39,7 @@ class KernelView:
         assert op is not None, "not a kernel"
         if not attributes_of(op).schedule:
             raise fail(function, f"@{function.name.value} has no schedule yet; run schedule-kernels first")
-        space = IterationSpace.from_attribute(op.iteration_space)
+        space = space_of(function)
         return KernelView(function, to_python(op.generator), space, Schedule.from_attribute(op.schedule, space))
 
     @property
@@ -190,6 +192,26 @@ def schedule_op(function: Any) -> Any:
         if op.operation.name != "arith.constant":
             return None
     return None
+
+
+def space_of(function: Any) -> IterationSpace:
+    """The iteration space of a kernel. Refuses one, or a generator, that is not that of its ops: both rely on it."""
+    op = schedule_op(function)
+    generator, space = to_python(op.generator), IterationSpace.from_attribute(op.iteration_space)
+    body = [view.operation for view in function.entry_block.operations]
+    values = list(body[-1].operands)
+    if not values or not all(isinstance(value.type, ir.RankedTensorType) for value in values):
+        raise fail(function, f"@{function.name.value} must return a tensor; it is a kernel")
+    group = Group(function.operation, tuple(o for o in body[:-1] if o.name != "kernel.schedule"), values[0])
+    if generator != family_of(group):
+        raise fail(op, f"names generator '{generator}', but its ops are those of '{family_of(group)}'")
+    reason = refusal(group, [generator], reduced_types=KERNEL_TYPES)
+    if reason is not None:
+        raise fail(op, f"has ops that generator '{generator}' does not take: {reason}")
+    expected = iteration_space(group.root, shape_of(group.result))
+    if space != expected:
+        raise fail(op, f"must have the iteration_space of its ops: {expected.to_attribute()}")
+    return space
 
 
 def is_kernel(operation: Any) -> bool:

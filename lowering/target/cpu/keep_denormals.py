@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import to_attribute
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass
 
@@ -38,14 +39,13 @@ class KeepDenormals(Pass):
     def run(self, module: ir.Operation) -> None:
         if computes_beside_kernels(module):
             return
-        for view in module.regions[0].blocks[0].operations:
-            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
-                entry = view.entry_block
-                with view.location, ir.InsertionPoint.at_block_begin(entry):
-                    before = _assembly(_CLEAR, f"=r,{_CLOBBERS}", [], [ir.IntegerType.get_signless(32)])
-                # The results' buffers are made tensors after the loops, which is no work.
-                with view.location, ir.InsertionPoint.at_block_terminator(entry):
-                    _assembly(_RESTORE, f"r,{_CLOBBERS}", list(before.results), [])
+        for function in loop_kernels(module):
+            entry = function.entry_block
+            with function.location, ir.InsertionPoint.at_block_begin(entry):
+                before = _assembly(_CLEAR, f"=r,{_CLOBBERS}", [], [ir.IntegerType.get_signless(32)])
+            # The results' buffers are made tensors after the loops, which is no work.
+            with function.location, ir.InsertionPoint.at_block_terminator(entry):
+                _assembly(_RESTORE, f"r,{_CLOBBERS}", list(before.results), [])
 
 
 def _assembly(text: str, constraints: str, operands: list[ir.Value], results: list[ir.Type]) -> ir.Operation:

@@ -13,13 +13,14 @@ import dataclasses
 
 from terrace.dialects.base import shape_of
 from terrace.lowering.conversion.payload_types import cast, is_float, scalar_type
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.tables import table_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
-from terrace.mlir import arith, func, ir, math, memref, vector
+from terrace.mlir import arith, ir, math, memref, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
@@ -150,6 +151,5 @@ class LowerTilesToVector(Pass):
     def run(self, module: ir.Operation) -> None:
         if self.lanes < 1 or self.lanes & (self.lanes - 1):
             raise fail(module, f"lanes must be a power of two, got {self.lanes}")
-        functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
-        for function in track([op for op in functions if "loop.kernel" in op.attributes], "kernel"):
+        for function in track(loop_kernels(module), "kernel"):
             _Lowering(self.lanes).function(function)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from terrace.dialects.base import shape_of, to_attribute, to_python
 from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
+from terrace.lowering.loop_kernels import argument_buffers, loop_kernels, result_buffers
 from terrace.mlir import DYNAMIC, func, gpu, ir, operation_of, walk
 from terrace.passes import Pass, fail
 
@@ -27,20 +28,7 @@ def _stored(type_: ir.Type, storage: str) -> ir.Type:
 
 def _buffers(function: func.FuncOp) -> list[ir.Value]:
     """The memory of each operand and then of each result."""
-    entry = function.entry_block
-    buffers = []
-    for argument in entry.arguments:
-        if isinstance(argument.type, ir.IndexType):
-            continue  # a size of a result, which is refused below
-        users = [use.owner.operation for use in argument.uses if use.owner.operation.name == "loop.to_buffer"]
-        if len(users) != 1:
-            raise fail(function, f"must read argument {argument.arg_number} by one loop.to_buffer, has {len(users)}")
-        buffers.append(users[0].results[0])
-    for value in entry.operations[len(entry.operations) - 1].operation.operands:
-        tensor = operation_of(value)
-        if tensor is None or tensor.name != "loop.to_tensor":
-            raise fail(function, "must return what loop.to_tensor gives")
-        buffers.append(tensor.operands[0])
+    buffers = argument_buffers(function) + result_buffers(function)
     for buffer in buffers:
         if DYNAMIC in shape_of(buffer.type):
             raise fail(function, f"has memory of type {buffer.type}; a binary of its own needs static shapes")
@@ -123,8 +111,9 @@ class ConvertLoopToGpu(Pass):
 
     def run(self, module: ir.Operation) -> None:
         module.attributes["gpu.container_module"] = ir.UnitAttr.get()
+        kernels = loop_kernels(module)
         for view in list(module.regions[0].blocks[0].operations):
-            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
-                _convert(view)
-            else:  # what calls kernels, and the parameters and constants that it gives them
+            if view not in kernels:  # what calls kernels, and the parameters and constants that it gives them
                 view.operation.erase()
+        for function in kernels:
+            _convert(function)

@@ -16,6 +16,7 @@ from math import prod
 from terrace.dialects.base import shape_of, to_attribute
 from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.gpu.fragment import Fragment, FragmentType, Grid, balanced_grid, row_grid
 from terrace.lowering.target.gpu.fragment_memory import FragmentMemory
 from terrace.lowering.target.gpu.reduction import WORKGROUP, reduce_over_workgroup
@@ -224,9 +225,8 @@ class LowerTilesToInvocations(Pass):
             raise fail(module, f"workgroup-size must be a power of two, got {self.workgroup_size}")
         if self.subgroup_size < 0 or (self.subgroup_size and self.workgroup_size % self.subgroup_size):
             raise fail(module, f"subgroup-size must divide workgroup-size, got {self.subgroup_size}")
-        for view in list(module.regions[0].blocks[0].operations):
-            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
-                function = _Lowering(self.workgroup_size).lower(view)
-                function.attributes[WORKGROUP_SIZE] = to_attribute(self.workgroup_size)
-                if self.subgroup_size:
-                    function.attributes[SUBGROUP_SIZE] = to_attribute(self.subgroup_size)
+        for kernel in loop_kernels(module):
+            function = _Lowering(self.workgroup_size).lower(kernel)
+            function.attributes[WORKGROUP_SIZE] = to_attribute(self.workgroup_size)
+            if self.subgroup_size:
+                function.attributes[SUBGROUP_SIZE] = to_attribute(self.subgroup_size)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from terrace.dialects.base import to_python
 from terrace.dialects.loop import SUBGROUP_SIZE
 from terrace.errors import CompileError
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.gpu.convert_loop_to_gpu import ConvertLoopToGpu
-from terrace.mlir import func, gpu, ir
+from terrace.mlir import gpu, ir
 from terrace.passes import Pass, UpstreamPass, UpstreamPassError, run_passes
 
 _ENVIRONMENT = (
@@ -56,11 +57,7 @@ def spirv_kernels(module: ir.Operation) -> list[SpirvKernel]:
 
     Raises PassError for what has no static shapes, CompileError for what SPIR-V cannot say.
     """
-    functions = {
-        view.name.value: view.operation
-        for view in module.regions[0].blocks[0].operations
-        if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes
-    }
+    functions = {function.name.value: function.operation for function in loop_kernels(module)}
     described = {name: _described(function) for name, function in functions.items()}
     module.attributes["spirv.target_env"] = ir.Attribute.parse(_ENVIRONMENT)
     try:

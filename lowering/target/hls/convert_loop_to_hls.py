@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_attribute, to_python
+from terrace.lowering.loop_kernels import LOOP_KERNEL, argument_buffers, loop_kernels, require_body, result_buffers
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.mlir import DYNAMIC, func, ir, memref, operation_of
 from terrace.number_format import FLOAT, FixedPoint
@@ -59,23 +60,21 @@ def _set_arguments(function: Any, types: Sequence[ir.Type]) -> None:
 
 def _convert_kernel(function: Any) -> None:
     """Buffers of arguments and results become arguments."""
-    entry = function.entry_block
+    entry, location = function.entry_block, function.operation.location
     tensors = list(entry.arguments)
-    for argument in tensors:
-        memory = entry.add_argument(_memref_type(function, argument.type), function.operation.location)
-        for use in list(argument.uses):
-            use.owner.operation.results[0].replace_all_uses_with(memory)
-            use.owner.operation.erase()
+    types = [_memref_type(function, argument.type) for argument in tensors]
+    for buffer, type_ in zip(argument_buffers(function), types, strict=True):
+        buffer.replace_all_uses_with(entry.add_argument(type_, location))
+        buffer.owner.erase()
+    outputs = result_buffers(function)
     return_ = entry.operations[len(entry.operations) - 1].operation
-    outputs = [operation_of(value) for value in return_.operands]
+    made = [value.owner for value in return_.operands]
     with ir.InsertionPoint(return_), return_.location:
         func.ReturnOp([])
-    return_.erase()
-    for tensor in outputs:
-        assert tensor is not None, "a loop function returns what loop.to_tensor gives"
-        buffer = tensor.operands[0]
-        buffer.replace_all_uses_with(entry.add_argument(buffer.type, function.operation.location))
-        tensor.erase()
+    for operation in (return_, *made):
+        operation.erase()
+    for buffer in outputs:
+        buffer.replace_all_uses_with(entry.add_argument(buffer.type, location))
         buffer.owner.erase()
     for _ in tensors:
         entry.erase_argument(0)
@@ -205,16 +204,13 @@ class ConvertLoopToHls(Pass):
         if FixedPoint.parse(self.number_format) is not None:
             module.attributes[NUMBER_FORMAT] = to_attribute(self.number_format)
         operations = [view.operation for view in module.regions[0].blocks[0].operations]
-        kernels, mains = {}, []
+        kernels = loop_kernels(module)
+        names = {function.name.value for function in kernels}
         for operation in operations:
-            if operation.name == "func.func":
-                if "loop.kernel" in operation.attributes:
-                    kernels[operation.opview.name.value] = operation.opview
-                else:
-                    mains.append(operation.opview)
-        for function in mains:
-            _Main(module, function, set(kernels), self.rom_elements).convert()
-        for function in kernels.values():
+            if operation.name == "func.func" and LOOP_KERNEL not in operation.attributes:
+                require_body(operation.opview)
+                _Main(module, operation.opview, names, self.rom_elements).convert()
+        for function in kernels:
             _convert_kernel(function)
         for operation in operations:
             if operation.name in ("graph.parameter", "graph.constant"):

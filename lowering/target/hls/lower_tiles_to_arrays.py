@@ -16,8 +16,9 @@ from typing import Any
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.loop import PARTITION, partition_attribute
 from terrace.lowering.conversion.payload_types import cast, combine, constant, is_float, neutral
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.tables import table_memory
-from terrace.mlir import arith, func, ir, math, memref, operation_of, scf
+from terrace.mlir import arith, ir, math, memref, operation_of, scf
 from terrace.passes import Pass, fail
 
 Indices = Sequence[ir.Value]
@@ -350,6 +351,5 @@ class LowerTilesToArrays(Pass):
     name = "lower-tiles-to-arrays"
 
     def run(self, module: ir.Operation) -> None:
-        for view in list(module.regions[0].blocks[0].operations):
-            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
-                _Lowering().function(view)
+        for function in loop_kernels(module):
+            _Lowering().function(function)

@@ -7,6 +7,7 @@ import dataclasses
 from terrace.dialects.base import to_python
 from terrace.errors import PassError
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
+from terrace.lowering.loop_kernels import LOOP_KERNEL, require_body
 from terrace.mlir import func, ir
 from terrace.passes import Pass, fail
 
@@ -34,8 +35,9 @@ class RequireKernels(Pass):
         for view in module.regions[0].blocks[0].operations:
             if view.operation.name in ("graph.state", "graph.store_state"):
                 raise fail(view, "is a mutable buffer, which hardware does not keep; compile a stateless model")
-            if not isinstance(view, func.FuncOp) or "loop.kernel" in view.attributes:
+            if not isinstance(view, func.FuncOp) or LOOP_KERNEL in view.attributes:
                 continue
+            require_body(view)
             others = [child.operation for child in view.entry_block.operations if child.operation.name not in LEFT]
             if others:
                 computing = [operation for operation in others if operation.name not in PREPARING]

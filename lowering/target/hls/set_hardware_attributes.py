@@ -15,10 +15,11 @@ import dataclasses
 
 from terrace.dialects.base import to_attribute
 from terrace.dialects.loop import PIPELINE, UNROLL
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.addresses import Access, accesses, loops_in, trip_count
 from terrace.lowering.target.hls.banks import is_register, partition_of, set_banks, wanted_banks
 from terrace.lowering.target.hls.resources import design_blocks, format_of, memory_blocks
-from terrace.mlir import func, ir, operation_of, walk
+from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint
 from terrace.passes import Pass, fail
 
@@ -128,10 +129,9 @@ class SetHardwareAttributes(Pass):
         if self.max_unroll < 1 or self.dsp < 0:
             raise fail(module, f"needs max-unroll >= 1 and dsp >= 0, got {self.max_unroll} and {self.dsp}")
         budget = Budget(format_of(module), 2 * self.bram - design_blocks(module))
-        for view in module.regions[0].blocks[0].operations:
-            if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes:
-                for loop in loops_in(view.entry_block):
-                    self.visit(loop, budget)
+        for function in loop_kernels(module):
+            for loop in loops_in(function.entry_block):
+                self.visit(loop, budget)
 
     @staticmethod
     def cut(loop: ir.Operation, trips: int, room: int, budget: Budget) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from terrace.dialects.base import to_python
 from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
+from terrace.lowering.loop_kernels import argument_buffers, loop_kernels, result_buffers
 from terrace.lowering.target.iree import syntax
 from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
 from terrace.passes import Pass, fail
@@ -61,10 +62,7 @@ class _Executable:
 
     def _buffers(self) -> list[ir.Value]:
         """The memrefs of the arguments, then of the results."""
-        operations = [view.operation for view in self.entry.operations]
-        inputs = [op.results[0] for op in operations if op.name == "loop.to_buffer"]
-        outputs = [op.operands[0] for op in operations if op.name == "loop.to_tensor"]
-        return inputs + outputs
+        return argument_buffers(self.function) + result_buffers(self.function)
 
     def _result_sizes(self) -> dict[ir.Value, int]:
         """The arguments that are sizes of results, which upstream folds memref.dim to, and the number of each size."""
@@ -325,7 +323,7 @@ class ConvertLoopToIree(Pass):
     def run(self, module: ir.Operation) -> None:
         module.context.allow_unregistered_dialects = True
         initial = {_name(op): _name(op, "initial") for op in _operations(module) if op.name == "graph.state"}
-        kernels = [op.opview for op in _operations(module) if "loop.kernel" in op.attributes]
+        kernels = loop_kernels(module)
         used = used_symbols(module)
         _convert_calls(module, {function.name.value for function in kernels})
         states = _convert_symbols(module, used)

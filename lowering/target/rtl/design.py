@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.rtl.circuit import Branch, Circuit, Loop, Pipeline, Segment, Step
 from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.latency import latency
 from terrace.lowering.target.rtl.print_verilog import print_verilog
 from terrace.lowering.target.rtl.schedule import Schedule, schedule
-from terrace.mlir import create_context, func, ir, parse_module
+from terrace.mlir import create_context, ir, parse_module
 from terrace.passes import PassError
 
 
@@ -65,12 +66,6 @@ def design_kernel(function: Any) -> Design:
     return Design(circuit, times, latency(circuit, times))
 
 
-def kernels_of(module: ir.Operation) -> list[Any]:
-    """The functions of a module that are kernels."""
-    operations = module.regions[0].blocks[0].operations
-    return [view for view in operations if isinstance(view, func.FuncOp) and "loop.kernel" in view.attributes]
-
-
 def verilog(text: str) -> str:
     """The SystemVerilog of all kernels of a text at the level "hls"; of one that has none, a comment with the reason.
 
@@ -79,7 +74,7 @@ def verilog(text: str) -> str:
     context = create_context()
     module = parse_module(text, context)
     with context, ir.Location.unknown():
-        return "\n\n".join(_verilog(kernel) for kernel in kernels_of(module.operation)) + "\n"
+        return "\n\n".join(_verilog(kernel) for kernel in loop_kernels(module.operation)) + "\n"
 
 
 def _verilog(kernel: Any) -> str:

@@ -92,8 +92,9 @@ def export_program(
                 "or pass the nn.Module"
             )
         return model
-    if not isinstance(model, torch.nn.Module):
+    if not isinstance(model, torch.nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise ModelImportError(f"expected an nn.Module or an ExportedProgram, got {type(model).__name__}")
+    check_weights(model)
     check_arguments(model, args, kwargs)
     try:
         with torch.no_grad(), whole_stack_traces():
@@ -125,6 +126,16 @@ def trace(
         # What the user meets without Dynamo says more.
         except (TorchDynamoException, GuardOnDataDependentSymNode):
             raise error from None
+
+
+def check_weights(model: torch.nn.Module) -> None:
+    """Refuse a model that was built without its weights."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise ModelImportError(
+                f"'{name}' of {type(model).__name__} is on the meta device, where it has no values: make room by "
+                'model.to_empty(device="cpu"), and load the weights'
+            )
 
 
 def check_arguments(model: torch.nn.Module, args: Any, kwargs: Any) -> None:

@@ -48,9 +48,9 @@ main.wide{grid-template-columns:minmax(340px,42%) minmax(0,1fr)}
 .terrace{--owner:var(--terrace)}.iree{--owner:var(--iree)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(108px,1fr));gap:12px}
 .tile{padding:12px 14px}
-.tile b{display:block;font-size:20px;white-space:nowrap;
+.tile b{display:block;font-size:20px;
 font-weight:650;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
-.tile b.long{font-size:13px;white-space:normal}
+.tile b.long{font-size:13px}
 .tile span{color:var(--dim);font-size:12.5px}
 .right{display:flex;flex-direction:column;gap:16px;min-width:0}
 .charts{padding:16px 18px 8px;display:flex;flex-direction:column;gap:14px}

@@ -20,12 +20,13 @@ import numpy as np
 
 from terrace.errors import PassError, TargetError, TerraceError
 from terrace.files import folder_for
+from terrace.lowering.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.expressions import c_type, needs_ap_int
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
 from terrace.lowering.target.hls.report import multiply_adds
 from terrace.lowering.target.rtl.circuit import pipelines
-from terrace.lowering.target.rtl.design import Design, design_kernel, kernels_of
+from terrace.lowering.target.rtl.design import Design, design_kernel
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
 from terrace.lowering.target.rtl.weights import shifting_arguments, weights_of
 from terrace.mlir import create_context, ir, parse_module
@@ -126,7 +127,7 @@ def cosim(text: str, vectors: int = 100, seed: int = 0, weights: Weights | None 
     module = parse_module(text, context).operation
     with context, ir.Location.unknown():
         symbols = weights_of(module)
-        return CosimReport([_cosim_kernel(k, symbols, weights or {}, vectors, seed) for k in kernels_of(module)])
+        return CosimReport([_cosim_kernel(k, symbols, weights or {}, vectors, seed) for k in loop_kernels(module)])
 
 
 def _cosim_kernel(

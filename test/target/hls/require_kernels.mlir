@@ -17,3 +17,8 @@ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = "graph.exp"(%x) {why = "element type f16"} : (tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// expected-error @+1 {{@declared has no body; give the function that it stands for}}
+func.func private @declared(tensor<4xf32>) -> tensor<4xf32>

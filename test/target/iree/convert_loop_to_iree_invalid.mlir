@@ -1,7 +1,7 @@
 // RUN: terrace-opt --convert-loop-to-iree --split-input-file --verify-diagnostics %s
 
 // expected-error @+1 {{must have exactly one loop.parallel, has 0}}
-func.func private @sequential(%x: tensor<4xf32>) -> tensor<4xf32> attributes {loop.kernel} {
+func.func private @sequential() -> tensor<4xf32> attributes {loop.kernel} {
   %0 = memref.alloc() : memref<4xf32>
   %1 = "loop.to_tensor"(%0) : (memref<4xf32>) -> tensor<4xf32>
   return %1 : tensor<4xf32>
@@ -10,7 +10,7 @@ func.func private @sequential(%x: tensor<4xf32>) -> tensor<4xf32> attributes {lo
 // -----
 
 // The number of workgroups must be known where the kernel is launched.
-func.func private @bounds(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> attributes {loop.kernel} {
+func.func private @bounds(%n: index) -> tensor<4xf32> attributes {loop.kernel} {
   %0 = memref.alloc() : memref<4xf32>
   // expected-error @+1 {{bounds must be computed from constants and sizes of the arguments}}
   "loop.parallel"(%n) ({
@@ -19,4 +19,24 @@ func.func private @bounds(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> attribu
   }) {mapping = ["workgroup"]} : (index) -> ()
   %1 = "loop.to_tensor"(%0) : (memref<4xf32>) -> tensor<4xf32>
   return %1 : tensor<4xf32>
+}
+
+// -----
+
+// What is read twice, or not at all, is no binding.
+// expected-error @+1 {{must read argument 0 by one loop.to_buffer, has []}}
+func.func private @unread(%x: tensor<4xf32>) -> tensor<4xf32> attributes {loop.kernel} {
+  %0 = memref.alloc() : memref<4xf32>
+  %1 = "loop.to_tensor"(%0) : (memref<4xf32>) -> tensor<4xf32>
+  return %1 : tensor<4xf32>
+}
+
+// -----
+
+// Two results in one memory.
+// expected-error @+1 {{must return what loop.to_tensor gives of a memref.alloc for each result}}
+func.func private @shared() -> (tensor<4xf32>, tensor<4xf32>) attributes {loop.kernel} {
+  %0 = memref.alloc() : memref<4xf32>
+  %1 = "loop.to_tensor"(%0) : (memref<4xf32>) -> tensor<4xf32>
+  return %1, %1 : tensor<4xf32>, tensor<4xf32>
 }
