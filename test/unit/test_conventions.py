@@ -36,6 +36,7 @@ LAYERS = (
     (
         *("terrace.files", "terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
         *("terrace.logging", "terrace.progress", "terrace.callers", "terrace.installed", "terrace.mapping"),
+        "terrace.collector",
         "terrace.guards",
         *(
             "terrace.loaded_code",

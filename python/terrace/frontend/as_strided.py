@@ -88,8 +88,8 @@ def dense_memory(insert: Inserter, owner: torch.fx.Node, node: torch.fx.Node) ->
     order = memory_order(owner.meta["val"])
     if order is None:
         raise ModelImportError(
-            f"{node.target.overloadpacket}{at_line(node)} takes a tensor whose elements do not fill its memory, which "
-            "is not supported: call `.contiguous()` on that tensor first"
+            f"{_op_at_line(node)} takes a tensor whose elements do not fill its memory, which is not supported: call "
+            "`.contiguous()` on that tensor first"
         )
     return insert.call(aten.view.default, insert.call(aten.permute.default, owner, order), [-1])
 
@@ -133,6 +133,10 @@ def refuse_foreign_memory(memory: torch.fx.Node, node: torch.fx.Node, shape: Any
     is_outside = statically_known_true(start < 0) or statically_known_true(last >= length)
     if is_outside and not any(statically_known_true(size == 0) for size in shape):
         raise ModelImportError(
-            f"{node.target.overloadpacket}{at_line(node)} reaches beyond the tensor that it is called on, which is "
-            "not supported: pass the whole tensor"
+            f"{_op_at_line(node)} reaches beyond the tensor that it is called on, which is not supported: pass the "
+            "whole tensor"
         )
+
+
+def _op_at_line(node: torch.fx.Node) -> str:
+    return f"{str(node.target).removesuffix('.default')}{at_line(node)}"
