@@ -6,9 +6,14 @@ A compile makes many objects, most of which stay, and so sets it off: one walk o
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _THRESHOLDS = (100_000, 20, 100)
 _lock = threading.Lock()
@@ -18,7 +23,7 @@ _before: list[tuple[int, int, int]] = []
 
 @contextlib.contextmanager
 def collecting_seldom() -> Iterator[None]:
-    """Also a decorator. Of several threads that compile, the last one to end sets back what was before."""
+    """Of several threads that compile, the last one to end sets back what was before."""
     with _lock:
         _before.append(_before[0] if _before else gc.get_threshold())
         # Nothing is collected where the user said so.
@@ -31,3 +36,14 @@ def collecting_seldom() -> Iterator[None]:
             found = _before.pop()
             if not _before:
                 gc.set_threshold(*found)
+
+
+def collects_seldom(function: Callable[P, T]) -> Callable[P, T]:
+    """A decorator; that of `contextlib` would stand between us and the user's line."""
+
+    @functools.wraps(function)
+    def collecting(*args: P.args, **kwargs: P.kwargs) -> T:
+        with collecting_seldom():
+            return function(*args, **kwargs)
+
+    return collecting

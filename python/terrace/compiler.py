@@ -21,7 +21,7 @@ from terrace import cache, loaded_code, progress
 from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
 from terrace.cache_key import key_of
 from terrace.calibration import calibrate, missing_calibration
-from terrace.collector import collecting_seldom
+from terrace.collector import collects_seldom
 from terrace.errors import CompileError, TerraceError
 from terrace.lowering.commands import compile_command
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
@@ -116,7 +116,7 @@ def _load(artifact: Artifact) -> CompiledModel:
         return CompiledModel(artifact)
 
 
-@collecting_seldom()
+@collects_seldom
 def build(
     model: torch.nn.Module | torch.export.ExportedProgram,
     args: Sequence[Any] = (),
@@ -149,7 +149,7 @@ def build(
     )
 
 
-@collecting_seldom()
+@collects_seldom
 def build_imported(
     imported: ImportedModel,
     *,
@@ -175,7 +175,7 @@ def build_imported(
     )
 
 
-@collecting_seldom()
+@collects_seldom
 def build_mlir(
     text: str,
     parameters: ParameterMap | str | os.PathLike[str] | None = None,
@@ -198,7 +198,7 @@ def build_mlir(
     )
 
 
-@collecting_seldom()
+@collects_seldom
 def lower(
     model: torch.nn.Module | torch.export.ExportedProgram,
     args: Sequence[Any] = (),

@@ -205,7 +205,8 @@ def space_of(function: Any) -> IterationSpace:
     group = Group(function.operation, tuple(o for o in body[:-1] if o.name != "kernel.schedule"), values[0])
     if generator != family_of(group):
         raise fail(op, f"names generator '{generator}', but its ops are those of '{family_of(group)}'")
-    reason = refusal(group, [generator], reduced_types=KERNEL_TYPES)
+    # Which types a kernel has is its target's matter; hardware alone keeps truth values in memory.
+    reason = refusal(group, [generator], (*KERNEL_TYPES, "i1"), reduced_types=KERNEL_TYPES)
     if reason is not None:
         raise fail(op, f"has ops that generator '{generator}' does not take: {reason}")
     expected = iteration_space(group.root, shape_of(group.result))
