@@ -328,7 +328,7 @@ class Signature:
                 [Leaf.from_json(leaf) for leaf in data["input_leaves"]],
                 Tree.from_json(data["outputs"]),
                 [Leaf.from_json(leaf) for leaf in data["output_leaves"]],
-                {str(name): [*bounds] for name, bounds in data["ranges"].items()},
+                {str(name): _range(bounds) for name, bounds in data["ranges"].items()},
                 [str(name) for name in data.get("parameters", [])],
                 data.get("is_seeded", False) is True,
                 [int(index) for index in data.get("written", [])],
@@ -339,6 +339,14 @@ class Signature:
             raise ArtifactError(
                 f"the signature in the file is malformed ({error!r}); compile and save the model again"
             ) from error
+
+
+def _range(bounds: Any) -> list[int | None]:
+    """The bounds of a size, of which either may be open."""
+    low, high = bounds
+    if not all(bound is None or type(bound) is int for bound in (low, high)):
+        raise ValueError(f"a range of sizes is two numbers, got {bounds!r}")
+    return [low, high]
 
 
 def user_path(path: str, parameters: Sequence[str]) -> str:

@@ -238,6 +238,12 @@ def test_shapes(shape: Any) -> None:
     refused(rewritten("files/m.terrace", {"parameters": parameters}))
 
 
+@pytest.mark.parametrize("bounds", [[1], [1, 2, 3], "n", ["1", 2], [1, 2.5], [True, None], 3, None])
+def test_ranges(bounds: Any) -> None:
+    signature = manifest()["signature"]
+    refused(rewritten("files/m.terrace", {"signature": {**signature, "ranges": {"n": bounds}}}))
+
+
 @pytest.mark.parametrize("changed", [{"cpu_features": 1.5}, {"cpu_features": [1]}, {"arch": []}, {"name": 3}])
 def test_targets(changed: dict[str, Any]) -> None:
     refused(rewritten("files/m.terrace", {"target": {**manifest()["target"], **changed}}))
