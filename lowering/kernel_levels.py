@@ -10,6 +10,7 @@ from terrace.artifact import LEVELS
 from terrace.dialects.base import to_python
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
+from terrace.lowering.loop_kernels import LOOP_KERNEL
 from terrace.lowering.schedule.reasons import reasons
 from terrace.lowering.schedule.schedule import Schedule
 from terrace.lowering.schedule.schedule_kernels import constant_arguments, kernel_of
@@ -28,10 +29,10 @@ ASSEMBLY = "assembly"
 class KernelLevels:
     """The kernels of a model by name, each at every level that the model's texts reach.
 
-    `texts` are those of the model's levels, `target` the resolved target it was compiled for, `flags` those of
-    iree-compile. The levels are, from the top: "graph", the group of ops that became the kernel; "kernel", the function
-    with its schedule; "loop", the loops that its generator made; the target's name, the code for its vectors or arrays,
-    the last that Terrace makes; and, of a CPU, "assembly".
+    `texts` are those of the model's levels, `target` the resolved target it was compiled for, `flags` more than the
+    target's own for iree-compile. The levels are, from the top: "graph", the group of ops that became the kernel;
+    "kernel", the function with its schedule; "loop", the loops that its generator made; the target's name, the code for
+    its vectors or arrays, the last that Terrace makes; and, of a CPU, "assembly".
     """
 
     def __init__(self, texts: Mapping[str, str], target: Target, flags: Sequence[str]) -> None:
@@ -168,11 +169,15 @@ class KernelLevels:
     def _assembly(self, names: Sequence[str] | None) -> str:
         """The assembly of these kernels, compiled by themselves, or of the whole program."""
         if names is None and "iree" in self._texts:
-            return assemble_program(self._texts["iree"], self._flags)
+            return self._assembled(self._texts["iree"], self._module("loop"))
         module = self._launching(self.names if names is None else names)
         with module.context, ir.Location.unknown():
-            run_passes(self._backend.lower(), module.operation)
-            return assemble_program(program_text(module.operation), self._flags)
+            lowered = module.operation.clone()
+            run_passes(self._backend.lower(), lowered)
+            return self._assembled(program_text(lowered), module)
+
+    def _assembled(self, text: str, loops: ir.Module) -> str:
+        return assemble_program(text, [*self._backend.iree_flags(loops.operation), *self._flags])
 
 
 def _functions_of(module: ir.Operation) -> list[Any]:
@@ -180,7 +185,7 @@ def _functions_of(module: ir.Operation) -> list[Any]:
 
 
 def _is_own(function: Any) -> bool:
-    return is_kernel(function) or "loop.kernel" in function.attributes
+    return is_kernel(function) or LOOP_KERNEL in function.attributes
 
 
 def _print(operation: ir.Operation) -> str:

@@ -15,7 +15,6 @@ from terrace.artifact import Artifact, read_artifact
 from terrace.errors import CompileError, TerraceError
 from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
 from terrace.lowering.registry import suggestion
-from terrace.lowering.target.toolchain import backend_of
 from terrace.supervision import enter_supervised
 from terrace.target import Target
 
@@ -70,7 +69,7 @@ def _run(options: argparse.Namespace) -> None:
     if "loop" not in artifact.ir:
         raise CompileError(f"{options.model} has no text of the level 'loop': it was compiled from IREE's level")
     target = Target.from_json(artifact.target)
-    kernels = KernelLevels(artifact.ir, target, [*backend_of(target).iree_flags(), *options.iree_flag])
+    kernels = KernelLevels(artifact.ir, target, options.iree_flag)
     if options.kernel is None:
         _list(artifact, kernels)
         return

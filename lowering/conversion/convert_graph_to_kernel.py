@@ -34,6 +34,7 @@ from terrace.lowering.conversion.graph_to_kernel.group import (
     Group,
 )
 from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
+from terrace.lowering.loop_kernels import LOOP_KERNEL
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
 
@@ -246,7 +247,7 @@ def _candidates(module: ir.Operation) -> list[ir.Operation]:
     """Fusions and single ops of functions that are not kernels yet, outermost only."""
     found = []
     for view in module.regions[0].blocks[0].operations:
-        if not isinstance(view, func.FuncOp) or is_kernel(view) or "loop.kernel" in view.attributes:
+        if not isinstance(view, func.FuncOp) or is_kernel(view) or LOOP_KERNEL in view.attributes:
             continue
         for op in walk(view.operation):
             if op.parent.name != "graph.fusion" and op.name.startswith("graph."):

@@ -13,6 +13,7 @@ from terrace.dialects.base import ShapeError, shape_of, to_python
 from terrace.lowering.conversion.kernel_to_loop import GENERATORS, find_generator
 from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
 from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel, schedule_op
+from terrace.lowering.loop_kernels import LOOP_KERNEL
 from terrace.lowering.schedule.schedule import Layout, Padding
 from terrace.mlir import DYNAMIC, func, ir, memref, walk
 from terrace.passes import Pass, fail
@@ -52,7 +53,7 @@ def _convert(function: Any) -> KernelView:
     results = [v.type for v in kernel.returned]
     with ir.InsertionPoint(function.operation), function.operation.location:
         new = func.FuncOp(kernel.name, ([*tensors, *sizes], results), visibility="private")
-        new.attributes["loop.kernel"] = ir.UnitAttr.get()
+        new.attributes[LOOP_KERNEL] = ir.UnitAttr.get()
         entry = new.add_entry_block()
         with ir.InsertionPoint(entry):
             _body(kernel, entry, len(tensors))

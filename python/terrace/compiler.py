@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import importlib
 import json
 import os
 import re
@@ -18,39 +17,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from terrace import cache, loaded_code, progress
-from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State, read_parameters
+from terrace.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State
 from terrace.cache_key import key_of
 from terrace.calibration import calibrate, missing_calibration
 from terrace.collector import collects_seldom
 from terrace.errors import CompileError, TerraceError
 from terrace.lowering.commands import compile_command
-from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
-from terrace.lowering.evaluate import NUMPY_TYPES, Constants
 from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline, preparation
 from terrace.lowering.points import UserPasses, check_points, passes_at
 from terrace.lowering.quantization.ranges import has_ranges
 from terrace.lowering.report import layer_graph, merge_layers
 from terrace.lowering.reproducer import reproducing
-from terrace.lowering.target.hls.interface import design_weights, is_design
-from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
+from terrace.lowering.target.hls.interface import is_design
 from terrace.lowering.target.iree.interface import interface_text
 from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
 from terrace.lowering.transforms.verify_level import VerifyLevel
 from terrace.lowering.verify_text import verify_text
-from terrace.mlir import create_context, func, ir, load_torch_dialects, parse_module, walk
+from terrace.mlir import create_context, ir, load_torch_dialects, parse_module, walk
+from terrace.model_parameters import Lookup, ParameterMap, Source, lookup_of, program_parameters, to_numpy
 from terrace.module_interface import (
     SIGNATURE,
     check_signature,
     declared,
+    level_of,
     main_of,
     signature_of,
     states_of,
     symbols_of_kind,
 )
 from terrace.origins import origins_of
-from terrace.parameter_archive import ParameterInfo, aligned_copy
+from terrace.parameter_archive import ParameterInfo
 from terrace.parsing import parse
-from terrace.passes import Pass, internal_error, run_passes, source_position
+from terrace.passes import Pass, internal_error, line_of, run_passes
 from terrace.places import Places
 from terrace.request import check_options, check_precision, check_request, followed_precision, resolve_target
 from terrace.runtime.model import CompiledModel
@@ -65,10 +63,6 @@ if TYPE_CHECKING:
 
 _IREE_OP = re.compile(r'^ *(%[^=\n]*= *)?"?(flow|hal|stream|util)\.[a-z]', re.MULTILINE)
 """An op of IREE's own dialects, which only a text of the level "iree" has."""
-
-Lookup = Callable[[str], np.ndarray]
-ParameterMap = Mapping[str, Any]
-Source = Callable[[], np.ndarray]
 
 
 def compile(
@@ -137,7 +131,7 @@ def build(
 
     def lookup(found: Artifact, declared: Mapping[str, ParameterInfo]) -> Lookup | None:
         symbols = symbols_of(exported, [state.name for state in found.states])
-        return (lambda key: _to_numpy(key, symbols[key])) if declared.keys() <= symbols.keys() else None
+        return (lambda key: to_numpy(key, symbols[key])) if declared.keys() <= symbols.keys() else None
 
     places = Places(lines_of(exported.graph_module))
     request = _Request("model", resolved, checked, places, followed_precision(precision))
@@ -166,11 +160,11 @@ def build_imported(
         names = [origin for operation in walk(module) for origin in origins_of(operation.location)]
         return f"{imported.signature.to_json()}\n{module.get_asm()}\n{names}"
 
-    places = Places(_line_of(operation) for operation in walk(imported.module.operation))
+    places = Places(line_of(operation.location) for operation in walk(imported.module.operation))
     return _cached(
         _Request("region", resolved, checked, places, followed_precision(precision)).key(content),
         places,
-        lambda _, declared: lambda key: _to_numpy(key, imported.parameters[key]),
+        lambda _, declared: lambda key: to_numpy(key, imported.parameters[key]),
         lambda: lower_imported(imported, target=resolved, precision=precision, options=checked),
     )
 
@@ -193,7 +187,7 @@ def build_mlir(
     return _cached(
         _Request("text", resolved, checked, places).key(lambda: text),
         places,
-        lambda _, declared: _lookup(parameters, declared),
+        lambda _, declared: lookup_of(parameters, declared),
         lambda: lower_mlir(text, parameters, target=resolved, options=checked, name=name),
     )
 
@@ -238,7 +232,7 @@ def lower_imported(
         main = main_of(imported.module.operation)
         main.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(imported.signature.to_json()))
     parameters = imported.parameters
-    return _lower(imported.module, lambda key: _to_numpy(key, parameters[key]), resolved, checked, until)
+    return _lower(imported.module, lambda key: to_numpy(key, parameters[key]), resolved, checked, until)
 
 
 def lower_mlir(
@@ -269,7 +263,7 @@ def lower_mlir(
         if program is None:
             verify_text(module.operation)
             check_signature(module.operation)
-        return _lower(module, _lookup(parameters, declared(module.operation)), resolved, checked, until, program)
+        return _lower(module, lookup_of(parameters, declared(module.operation)), resolved, checked, until, program)
     except (TerraceError, OSError):
         raise
     # Text may hold anything: what nobody foresaw is still told as one error, with the op where it is known.
@@ -290,50 +284,6 @@ def _parse(text: str, context: ir.Context, name: str | None = None) -> ir.Module
         return parse(text, context, name)
     except CompileError as error:
         raise CompileError(f"the text is not valid at any level:\n{error}") from error
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Parameters
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def _to_numpy(key: str, value: Any) -> np.ndarray:
-    """An array on a parameter's memory; bfloat16 travels by its bits."""
-    if isinstance(value, np.ndarray):
-        return value
-    if not hasattr(value, "detach"):
-        raise CompileError(f"parameter '{key}' is a {type(value).__name__}; give a tensor or an array")
-    try:
-        value = value.detach().cpu().contiguous()
-        if str(value.dtype) == "torch.bfloat16":
-            return np.asarray(value.view(importlib.import_module("torch").int16).numpy()).view(NUMPY_TYPES["bf16"])
-        return np.asarray(value.numpy())
-    except (NotImplementedError, RuntimeError, TypeError) as error:  # Of PyTorch: sparse, on meta, float8.
-        raise CompileError(
-            f"the values of parameter '{key}' cannot be read ({error}); give a dense tensor that has values"
-        ) from error
-
-
-def _lookup(parameters: ParameterMap | str | os.PathLike[str] | None, declared: Mapping[str, ParameterInfo]) -> Lookup:
-    """What finds a parameter by its key and checks it against its declaration."""
-    source: Any = {} if parameters is None else parameters
-    if isinstance(source, (str, os.PathLike)):
-        source = read_parameters(source, declared)
-    if not isinstance(source, Mapping):
-        raise CompileError(f"parameters must be a dict of arrays or the path of a file, got {type(source).__name__}")
-
-    def find(key: str) -> np.ndarray:
-        if key not in source:
-            raise CompileError(f"no parameter '{key}' was given; pass it in `parameters` (--parameters)")
-        value, expected = _to_numpy(key, source[key]), declared[key]
-        if value.dtype == np.uint8 and expected.dtype == "int8":  # MLIR's i8 has no sign of its own.
-            value = value.view(np.int8)
-        if (value.shape, value.dtype.name) != (expected.shape, expected.dtype):
-            found = f"{value.dtype.name}{list(value.shape)}"
-            raise CompileError(f"parameter '{key}' is {found}, but declared as {expected.dtype}{list(expected.shape)}")
-        return value
-
-    return find
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -398,13 +348,7 @@ def _complete(
     except (ir.MLIRError, CompileError):
         return None
     find = lookup(found, declared(module.operation))
-    return None if find is None else dataclasses.replace(found, parameters=_parameters(module, find, is_program))
-
-
-def _line_of(operation: ir.Operation) -> str | None:
-    """`path:line` of an op."""
-    position = source_position(operation.location)
-    return None if position is None else f"{position[0]}:{position[1]}"
+    return None if find is None else dataclasses.replace(found, parameters=program_parameters(module, find, is_program))
 
 
 def _note(read: set[str], name: str, source: Source) -> np.ndarray:
@@ -418,21 +362,14 @@ def _note(read: set[str], name: str, source: Source) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def level_of(module: ir.Operation) -> str:
-    """The level that a module of ours is at, by what it holds."""
-    operations = list(module.regions[0].blocks[0].operations)
-    if any(isinstance(op, func.FuncOp) and "loop.kernel" in op.attributes for op in operations):
-        return "loop"
-    return "kernel" if any(is_kernel(op) for op in operations) else "graph"
-
-
 @dataclasses.dataclass(frozen=True)
 class Lowered:
     """A model at every level, down to the program that iree-compile has not seen yet.
 
     `parameters` is all that the program reads, `symbols` all that the texts of `ir` read beside: the
     `graph.parameter` symbols, as they were given. Both are functions, which compute or find a value when it is asked
-    for. Of `ir`, the levels above the one that lowering began at are missing.
+    for. Of `ir`, the levels above the one that lowering began at are missing. iree-compile takes `target_flags`, and
+    `flags` of the user's.
     """
 
     target: Target
@@ -443,6 +380,7 @@ class Lowered:
     states: list[State]
     parameters: Mapping[str, Source]
     symbols: Mapping[str, Source]
+    target_flags: Sequence[str]
     flags: Sequence[str]
     reproducing: Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -450,7 +388,7 @@ class Lowered:
         """Make the program of its text, which must be there: lower until "iree". Raises CompileError."""
         toolchain = toolchain_of(self.target.name)
         with progress.stage("link"), self.reproducing():
-            program, read = toolchain.link(self.ir[toolchain.level], self.flags, self.parameters)
+            program, read = toolchain.link(self.ir[toolchain.level], [*self.target_flags, *self.flags], self.parameters)
         return Artifact(
             signature=self.signature,
             program=program,
@@ -507,16 +445,16 @@ def _lower(
             if level == "kernel":
                 layers = layer_graph(operation)
         signature, states = signature_of(operation), states_of(operation)
-        parameters = _parameters(module, lookup, program is not None)
-        flags = backend.iree_flags(operation if program is None else None)
+        parameters = program_parameters(module, lookup, program is not None)
+        target_flags = backend.iree_flags(operation if program is None else None)
         if until == "iree" and program is None:
             texts[toolchain.level] = _program(operation, backend, toolchain, users)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
-    flags += options["iree_flags"]
     report = merge_layers(layers.get("layers", []))
     command = functools.partial(compile_command, target=target, flags=options["iree_flags"])
     again = functools.partial(reproducing, options["reproducer_dir"], command)
-    return Lowered(target, texts, report, layers, signature, states, parameters, found, flags, again)
+    flags = target_flags, options["iree_flags"]
+    return Lowered(target, texts, report, layers, signature, states, parameters, found, *flags, again)
 
 
 def _program(module: ir.Operation, backend: Any, toolchain: Toolchain, users: UserPasses) -> str:
@@ -557,25 +495,3 @@ def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses,
     else:
         passes = loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]
-
-
-def _parameters(module: ir.Module, lookup: Lookup, is_program: bool) -> dict[str, Source]:
-    """What the program reads, each as the function that computes it: the module stays alive for them."""
-    if is_program and is_design(module.operation):
-        names = sorted(design_weights(module.operation))
-        return {name: functools.partial(_copied, lookup, name) for name in names}
-    if is_program:
-        globals_ = symbols_of_kind(module.operation, "util.global")
-        names = [name for name, op in globals_.items() if _reads_parameter(op)]
-        return {name: functools.partial(_copied, lookup, name) for name in sorted(names)}
-    evaluate = Constants(module).evaluate
-    return {name: functools.partial(evaluate, name, lookup) for name in sorted(used_symbols(module.operation))}
-
-
-def _copied(lookup: Lookup, name: str) -> np.ndarray:
-    """A parameter as the program's own: nobody else writes to it."""
-    return aligned_copy(lookup(name))
-
-
-def _reads_parameter(global_: ir.Operation) -> bool:
-    return "initial_value" in global_.attributes and "flow.parameter" in str(global_.attributes["initial_value"])

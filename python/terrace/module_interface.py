@@ -1,4 +1,4 @@
-"""What a module says of itself to those who call its program: signature, states, and what it reads from outside."""
+"""What a module says of itself: its level, its signature and states, and what it reads from outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from terrace.artifact import State
 from terrace.dialects.base import to_python
 from terrace.errors import ArtifactError, CompileError
+from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
 from terrace.lowering.evaluate import NUMPY_TYPES
+from terrace.lowering.loop_kernels import LOOP_KERNEL
 from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
 from terrace.mlir import DYNAMIC, func, ir
 from terrace.parameter_archive import ParameterInfo
@@ -20,6 +22,14 @@ from terrace.structure import Tree
 
 SIGNATURE = "terrace_signature"
 """The attribute of @main that carries the model's signature through the levels, as JSON."""
+
+
+def level_of(module: ir.Operation) -> str:
+    """The level that a module of ours is at, by what it holds."""
+    operations = list(module.regions[0].blocks[0].operations)
+    if any(isinstance(op, func.FuncOp) and LOOP_KERNEL in op.attributes for op in operations):
+        return "loop"
+    return "kernel" if any(is_kernel(op) for op in operations) else "graph"
 
 
 def main_of(module: ir.Operation) -> Any:

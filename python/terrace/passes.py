@@ -137,6 +137,12 @@ def source_position(location: ir.Location) -> tuple[str, int, int] | None:
     return None
 
 
+def line_of(location: ir.Location) -> str | None:
+    """`path:line` of a location, where it has one."""
+    position = source_position(location)
+    return None if position is None else f"{position[0]}:{position[1]}"
+
+
 class LimitError(PassError):
     """A pass crashed, or ran beyond a limit of time or memory; `location` is that of the op it was at, if known."""
 

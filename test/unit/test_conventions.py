@@ -22,7 +22,13 @@ PACKAGE_DIRS = {name: ROOT / folder for name, folder in PROJECT["tool"]["setupto
 # A module belongs to the first layer whose prefix it has, and may import its own layer and those below it.
 LAYERS = (
     ("terrace.tools", "terrace.testing", "terrace.torch_compile"),
-    ("terrace.compiler", "terrace.request", "terrace.calibration", "terrace.module_interface"),
+    (
+        "terrace.compiler",
+        "terrace.request",
+        "terrace.calibration",
+        "terrace.module_interface",
+        "terrace.model_parameters",
+    ),
     ("terrace.frontend", "terrace.runtime"),
     ("terrace.lowering",),
     ("terrace.dialects",),

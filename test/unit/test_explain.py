@@ -13,7 +13,6 @@ from terrace.compiler import lower_mlir
 from terrace.errors import TargetError
 from terrace.lowering.kernel_levels import KernelLevels, split_assembly
 from terrace.lowering.schedule.contraction import RegisterTile, cover_cycles, ranked_tiles, step_limit
-from terrace.lowering.target.toolchain import backend_of
 from terrace.parameter_archive import write_archive
 from terrace.target import CpuDescription, Target
 from terrace.tools import compile as compile_tool
@@ -185,7 +184,7 @@ def reasons_of(text: str, cpu: CpuDescription, edit: tuple[str, str] = ("", ""))
     target = Target(features=(), threads=cpu.workers, cpu=cpu)
     lowered = lower_mlir(text, WEIGHTS, target=target, until="kernel")
     ir = {**lowered.ir, "kernel": lowered.ir["kernel"].replace(*edit)}
-    kernels = KernelLevels(ir, lowered.target, backend_of(lowered.target).iree_flags())
+    kernels = KernelLevels(ir, lowered.target, ())
     return "\n".join(kernels.reasons(kernels.names[0]))
 
 

@@ -12,6 +12,8 @@ import pytest
 import torch
 from op_rows import FAMILIES, Row
 from ops_without_rows import REASONS, reason_for
+from terrace.frontend import export
+from terrace.frontend.decompositions import ARITHMETIC, MOVES
 from terrace.frontend.export import decompose, decomposition_table, export_program
 from test_ops import Rows, inputs
 from torch._ops import OpOverload
@@ -108,3 +110,11 @@ def test_an_op_without_a_row_is_found() -> None:
     finally:
         library._destroy()
         required.cache_clear()
+
+
+def test_an_op_has_one_decomposition() -> None:
+    """Of two tables that name an op, one would count and nobody would know which."""
+    families = [family.DECOMPOSITIONS for family in (*ARITHMETIC, *MOVES)]
+    others = [export.CONV_TRANSPOSE, export.DATA_DEPENDENT, export.RANDOM, export.SCATTER_REDUCTIONS, export.SPECTRA]
+    named = [str(op) for table in (*families, *others) for op in table]
+    assert sorted(named) == sorted(set(named))

@@ -2,8 +2,8 @@
 
 IREE's runtime sets flush-to-zero and denormals-are-zero around each dispatch (`local-sync`) or on each worker
 (`local-task`), and has no switch for it. So every dispatch function clears both at its start and gives the thread back
-as it was: flushing is a matter of the thread's owner (`torch.set_flush_denormal`). Two instructions of inline assembly
-do it, in AT&T syntax. They use the stack below the red zone, and clobber memory: no load, and so no arithmetic on what
+as it was: flushing is a matter of the thread's owner (`torch.set_flush_denormal`). Inline assembly does it, in
+AT&T syntax. It uses the stack below the red zone, and clobbers memory: no load, and so no arithmetic on what
 is loaded, moves across them.
 
 `keep-denormals` puts them into our kernels. Where IREE computes as well, iree-compile hands each executable, as text,
@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import to_attribute
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.lowering.loop_kernels import LOOP_KERNEL, loop_kernels
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass
 
@@ -63,7 +63,7 @@ def computes_beside_kernels(module: ir.Operation) -> bool:
     return any(
         operation.name.startswith(("arith.", "math.", "tm_tensor."))
         for function in functions
-        if "loop.kernel" not in function.attributes
+        if LOOP_KERNEL not in function.attributes
         for operation in walk(function.operation)
         if operation.name != "arith.constant"
     )

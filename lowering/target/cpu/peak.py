@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from terrace.dialects import loop
 from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
+from terrace.lowering.loop_kernels import LOOP_KERNEL
 from terrace.lowering.target.cpu.backend import CpuBackend
 from terrace.lowering.target.iree.compiler import compile_program, program_text
 from terrace.mlir import create_context, func, ir, math, memref, parse_module, scf
@@ -44,7 +45,7 @@ def peak_text(lanes: int) -> str:
         argument, result = (ir.RankedTensorType.get([size], element) for size in (ACCUMULATORS * lanes, lanes))
         with ir.InsertionPoint(module.body):
             kernel = func.FuncOp("peak", ([argument], [result]), visibility="private")
-            kernel.attributes["loop.kernel"] = ir.UnitAttr.get()
+            kernel.attributes[LOOP_KERNEL] = ir.UnitAttr.get()
             main = func.FuncOp("main", ([argument], [result]))
         with ir.InsertionPoint(kernel.add_entry_block()):
             _fill_kernel(kernel.entry_block, lanes)

@@ -21,14 +21,6 @@ def rfftfreq(n: int, d: float = 1.0, **kwargs: Any) -> torch.Tensor:
     return torch.arange(n // 2 + 1, dtype=kwargs.get("dtype") or torch.get_default_dtype()) * (1 / (n * d))
 
 
-def angle(value: torch.Tensor) -> torch.Tensor:
-    """Of a real number: pi where it is negative, and NaN where it is none."""
-    if value.is_complex():
-        return NotImplemented
-    number = value if value.is_floating_point() else value.to(torch.get_default_dtype())
-    return torch.where(number < 0, torch.pi, torch.where(torch.isnan(number), number, 0.0))
-
-
 def stft(
     value: torch.Tensor,
     n_fft: int,
@@ -116,7 +108,6 @@ def overlapped(frames: torch.Tensor, hop: int) -> torch.Tensor:
 
 SPECTRA: dict[Any, Callable[..., Any]] = {
     aten._neg_view.default: torch.neg,
-    aten.angle.default: angle,
     aten.fft_fftfreq.default: fftfreq,
     aten.fft_rfftfreq.default: rfftfreq,
     aten.istft.default: istft,

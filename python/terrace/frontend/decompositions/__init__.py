@@ -24,11 +24,6 @@ from terrace.frontend.decompositions import (
 )
 
 
-def of_reals(rules: dict[Any, Callable[..., Any]]) -> dict[Any, Callable[..., Any]]:
-    """Rules of arithmetic, which is another one for complex numbers: those leave the op as it is."""
-    return {op: _unless_complex(rule) for op, rule in rules.items()}
-
-
 def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(rule)
     def checked(*arguments: Any, **options: Any) -> Any:
@@ -39,11 +34,12 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
+ARITHMETIC = (elementwise, losses, ordering, products, reducing)
+"""What computes with the elements, by another rule where they are complex: those leave the op as it is."""
+
+MOVES = (indexing, pooling, resizing, shapes)
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
-    **of_reals(elementwise.DECOMPOSITIONS | losses.DECOMPOSITIONS | ordering.DECOMPOSITIONS),
-    **of_reals(products.DECOMPOSITIONS | reducing.DECOMPOSITIONS),
-    **indexing.DECOMPOSITIONS,
-    **pooling.DECOMPOSITIONS,
-    **resizing.DECOMPOSITIONS,
-    **shapes.DECOMPOSITIONS,
+    **{op: _unless_complex(rule) for family in ARITHMETIC for op, rule in family.DECOMPOSITIONS.items()},
+    **{op: rule for family in MOVES for op, rule in family.DECOMPOSITIONS.items()},
 }

@@ -50,8 +50,6 @@ def scalar_tensor(number: Number, *, dtype: torch.dtype | None = None, **options
 
 def angle(value: torch.Tensor) -> torch.Tensor:
     """Of real numbers: pi for negative ones, NaN for NaN."""
-    if value.is_complex():
-        return NotImplemented
     real = value if value.is_floating_point() else value.to(torch.get_default_dtype())
     if value.dtype == torch.bool:
         return torch.zeros_like(real)

@@ -36,21 +36,6 @@ def put(value: torch.Tensor, index: torch.Tensor, source: torch.Tensor, accumula
     return flat.reshape(value.shape)
 
 
-REDUCTIONS = {"add": "sum", "multiply": "prod"}
-"""The names of `scatter`'s reductions in `scatter_reduce`."""
-
-
-def scatter_source(
-    value: torch.Tensor, dim: int, index: torch.Tensor, source: torch.Tensor, *, reduce: str
-) -> torch.Tensor:
-    return aten.scatter_reduce.two(value, dim, index, source, REDUCTIONS[reduce])
-
-
-def scatter_number(value: torch.Tensor, dim: int, index: torch.Tensor, number: float, *, reduce: str) -> torch.Tensor:
-    source = aten.full.default(list(index.shape), number, dtype=value.dtype)
-    return aten.scatter_reduce.two(value, dim, index, source, REDUCTIONS[reduce])
-
-
 def embedding_bag(
     weight: torch.Tensor,
     indices: torch.Tensor,
@@ -100,6 +85,4 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten._embedding_bag_forward_only.default: embedding_bag,
     aten.diagonal_scatter.default: diagonal_scatter,
     aten.put.default: put,
-    aten.scatter.reduce: scatter_source,
-    aten.scatter.value_reduce: scatter_number,
 }
