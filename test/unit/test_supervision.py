@@ -104,6 +104,17 @@ def test_a_rehearsal_tells_crashes_and_limits_by_step() -> None:
     assert slow is not None and not slow.crashed and "took longer than 0.5 s" in slow.reason
 
 
+@pytest.mark.parametrize(("op", "times"), [("graph.relu", 1), ("graph.tanh", 0)])
+def test_a_pass_is_rehearsed_for_the_ops_that_it_is_there_for(
+    op: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearsed: list[Limits] = []
+    monkeypatch.setattr("terrace.passes.rehearse", lambda work, limits: rehearsed.append(limits))
+    module = parse_module(RELU, create_context())
+    run_passes([UpstreamPass("symbol-dce", lambda found: found.name == op)], module.operation)
+    assert len(rehearsed) == times
+
+
 def test_ctrl_c_ends_a_rehearsal_at_once() -> None:
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()

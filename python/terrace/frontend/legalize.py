@@ -19,14 +19,19 @@ def import_pipeline() -> Sequence[Pass]:
     return [
         ConvertTorchToGraph(),
         # What no graph op expresses is decomposed, and some of the parts are graph ops.
-        UpstreamPass("func.func(torch-decompose-complex-ops,canonicalize)"),
+        UpstreamPass("func.func(torch-decompose-complex-ops,canonicalize)", is_torch),
         ConvertTorchToGraph(),
-        UpstreamPass("func.func(convert-torch-to-tmtensor,canonicalize)"),
-        UpstreamPass("func.func(convert-torch-to-linalg,canonicalize)"),
-        UpstreamPass("func.func(convert-torch-to-scf,convert-torch-to-arith,convert-torch-to-tensor)"),
-        UpstreamPass("torch-func-backend-type-conversion"),
-        UpstreamPass("func.func(canonicalize,torch-finalizing-backend-type-conversion,canonicalize,cse)"),
+        UpstreamPass("func.func(convert-torch-to-tmtensor,canonicalize)", is_torch),
+        UpstreamPass("func.func(convert-torch-to-linalg,canonicalize)", is_torch),
+        UpstreamPass("func.func(convert-torch-to-scf,convert-torch-to-arith,convert-torch-to-tensor)", is_torch),
+        UpstreamPass("torch-func-backend-type-conversion", is_torch),
+        UpstreamPass("func.func(canonicalize,torch-finalizing-backend-type-conversion,canonicalize,cse)", is_torch),
     ]
+
+
+def is_torch(operation: ir.Operation) -> bool:
+    """Whether an op of PyTorch's is left to torch-mlir."""
+    return operation.name.startswith("torch.") and is_computation(operation)
 
 
 def legalize(module: ir.Module) -> None:
