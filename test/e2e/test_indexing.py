@@ -72,6 +72,26 @@ def test_accesses_are_eagers():
         assert torch.equal(found[name], value), name
 
 
+WRITES_OF_ITSELF = {
+    "slice": lambda x, i: x.index_put((i,), x[:3]),
+    "computed": lambda x, i: x.index_put((i,), x[:3] * 2 + x[3:6]),
+    "of what is computed": lambda x, i: (y := x * 0.5).index_put((i,), torch.exp(y[:3])),
+    "whole": lambda x, i: x.index_put((torch.arange(7, -1, -1),), x),
+    "whole by view": lambda x, i: x.put(i[:2], x[0, :2]),
+    "moved by one": lambda x, i: x.index_put((torch.arange(1, 8),), x[:-1]),
+    "columns": lambda x, i: x.index_copy(1, i, x[:, 1:4]),
+    "sum": lambda x, i: x.index_add(0, i, x[:3]),
+    "places, too": lambda x, i: x.index_put((x[:3, 0].long(),), x[3:6]),
+}
+"""What is written is read from the tensor that is written to."""
+
+
+@pytest.mark.parametrize("name", WRITES_OF_ITSELF)
+def test_a_tensor_is_read_before_it_is_written(name):
+    function, inputs = WRITES_OF_ITSELF[name], (torch.arange(48.0).reshape(8, 6) / 8, torch.tensor([1, 5, 2]))
+    torch.testing.assert_close(compiled(function, inputs)(*inputs), function(*inputs))
+
+
 def test_routers_of_experts():
     torch.manual_seed(0)
     scores, x = torch.randn(6, 3), torch.randn(6, 4)

@@ -14,6 +14,7 @@ from terrace.dialects.base import to_python
 from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.loop_kernels import argument_buffers, loop_kernels, result_buffers
 from terrace.lowering.target.iree import syntax
+from terrace.lowering.target.iree.barriers import cut_chains_of_slices, keep_scatters_apart
 from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
 from terrace.passes import Pass, fail
 
@@ -42,8 +43,6 @@ def _dynamic_axes(arguments: list[ir.Value]) -> list[tuple[int, int]]:
 def _is_table(operation: ir.Operation) -> bool:
     return operation.name == "memref.global"
 
-
-_LONGEST_CHAIN = 16
 
 _BOUNDARY = ("loop.to_buffer", "loop.to_tensor", "memref.alloc", "func.return")
 """The ops of a loop function that stand for its bindings."""
@@ -259,36 +258,6 @@ def _keep_arguments(main: ir.Operation) -> None:
             syntax.keep(arguments)
 
 
-def _keep_scatters_apart(main: ir.Operation) -> None:
-    """IREE fuses a scatter with the slice that it writes to, and with padding of its result, and fails on both."""
-    for operation in [op for op in walk(main) if op.name == "tm_tensor.scatter"]:
-        for number, operand in enumerate(operation.operands):
-            producer = operation_of(operand)
-            if producer is not None and producer.name == "tensor.extract_slice":
-                with ir.InsertionPoint(operation), operation.location:
-                    operation.operands[number] = syntax.stay_apart(operand)
-        result = operation.results[0]
-        for user in [use.owner.operation for use in result.uses]:
-            if user.name == "tensor.pad":
-                with ir.InsertionPoint(user), user.location:
-                    user.operands[0] = syntax.stay_apart(result)
-
-
-def _cut_chains_of_slices(main: ir.Operation) -> None:
-    """Cut chains of tensors inserted in one another: IREE's analysis of memory gives up after so many steps."""
-    depth: dict[ir.Value, int] = {}
-    for operation in walk(main):
-        if not operation.name.startswith("tensor.") or not operation.results:
-            continue
-        inserts = operation.name == "tensor.insert_slice"
-        for number, operand in enumerate(operation.operands):
-            if inserts and depth.get(operand) == _LONGEST_CHAIN:
-                with ir.InsertionPoint(operation), operation.location:
-                    operation.operands[number] = syntax.opaque(operand)
-        longest = max((depth.get(operand, 0) for operand in operation.operands), default=0)
-        depth[operation.results[0]] = longest + inserts
-
-
 def _convert_load(operation: ir.Operation) -> list[ir.Value]:
     return [syntax.load_global(_name(operation, "symbol"), operation.results[0].type)]
 
@@ -330,8 +299,8 @@ class ConvertLoopToIree(Pass):
         for operation in _operations(module):
             if operation.name == "func.func" and _name(operation) == "main":
                 _keep_arguments(operation)
-                _keep_scatters_apart(operation)
-                _cut_chains_of_slices(operation)
+                keep_scatters_apart(operation)
+                cut_chains_of_slices(operation)
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
                 _Executable(function).emit()

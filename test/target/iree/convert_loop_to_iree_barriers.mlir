@@ -1,6 +1,7 @@
 // RUN: terrace-opt --split-input-file --convert-loop-to-iree %s | filecheck %s
 
-// What IREE must not look through: its compile fails on a scatter fused with a slice or a pad, and on long chains.
+// What IREE must not look through: its compile fails on a scatter fused with a slice or a pad, and on long chains; a
+// scatter fused with what reads the tensor that it writes to gives wrong numbers.
 
 // CHECK-LABEL: func.func @main
 // CHECK-NEXT:    %[[SLICE:.*]] = tensor.extract_slice
@@ -20,6 +21,24 @@ func.func @main(%x: tensor<4x3xf32>, %update: tensor<2xf32>, %place: tensor<2x1x
     tensor.yield %zero : f32
   } : tensor<3xf32> to tensor<5xf32>
   return %1 : tensor<5xf32>
+}
+
+// -----
+
+// What is written comes from the tensor that is written to; the places do not.
+// CHECK-LABEL: func.func @main
+// CHECK-NEXT:    tensor.extract_slice %arg0
+// CHECK-NEXT:    %[[VIEW:.*]] = tensor.expand_shape
+// CHECK-NEXT:    %[[READ:.*]] = "util.optimization_barrier"(%[[VIEW]])
+// CHECK-NEXT:    tm_tensor.scatter {{.*}} ins(%[[READ]], %arg1 {{.*}} outs(%arg0
+func.func @main(%x: tensor<4xf32>, %place: tensor<2x1xi32>) -> tensor<4xf32> {
+  %slice = tensor.extract_slice %x[0] [2] [1] : tensor<4xf32> to tensor<2xf32>
+  %view = tensor.expand_shape %slice [[0, 1]] output_shape [2, 1] : tensor<2xf32> into tensor<2x1xf32>
+  %0 = tm_tensor.scatter {dimension_map = array<i64: 0>} unique_indices(false) ins(%view, %place : tensor<2x1xf32>, tensor<2x1xi32>) outs(%x : tensor<4xf32>) {
+  ^bb0(%new: f32, %old: f32):
+    tm_tensor.yield %new : f32
+  } -> tensor<4xf32>
+  return %0 : tensor<4xf32>
 }
 
 // -----
