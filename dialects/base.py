@@ -151,11 +151,31 @@ def verify(view: ir.OpView, check: Callable[[], None]) -> bool:
     return True
 
 
+class _Values:
+    """The operands, or the results, that an op's class declares."""
+
+    def __init__(self, fields: Sequence[Any], segments: str) -> None:
+        self.fields, self.segments = tuple(fields), segments
+        self.is_fixed = all(field.variadicity == ext.Variadicity.single for field in fields)
+        self.kinds = tuple((n, field.constraint) for n, field in enumerate(fields) if field.constraint is not Any)
+
+    def fit(self, operation: ir.Operation, values: Sequence[ir.Value]) -> bool:
+        """Whether values are as many as declared, and of the kinds of types."""
+        if self.is_fixed:
+            return len(values) == len(self.fields) and all(isinstance(values[n].type, kind) for n, kind in self.kinds)
+        counts = _counts(operation, self.fields, len(values), self.segments)
+        if counts is None:
+            return False
+        kinds = [field.constraint for field, count in zip(self.fields, counts, strict=True) for _ in range(count)]
+        return all(kind is Any or isinstance(v.type, kind) for v, kind in zip(values, kinds, strict=True))
+
+
 @functools.cache
-def _declared(cls: type[ir.OpView]) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], int]:
+def _declared(cls: type[ir.OpView]) -> tuple[_Values, _Values, tuple[Any, ...], int]:
     """The operands, results and attributes that an op's class declares, and how many regions."""
-    operands, attributes, results, regions = map(tuple, ext.partition_fields(cls._fields))
-    return operands, results, attributes, len(regions)
+    operands, attributes, results, regions = ext.partition_fields(cls._fields)
+    values = _Values(operands, "operandSegmentSizes"), _Values(results, "resultSegmentSizes")
+    return *values, tuple(attributes), len(regions)
 
 
 def _is_declared(view: ir.OpView) -> bool:
@@ -167,26 +187,15 @@ def _is_declared(view: ir.OpView) -> bool:
     operands, results, attributes, regions = _declared(type(view))  # type: ignore[arg-type]  # hashable, as types are
     return (
         len(operation.regions) == regions
-        and _has_values(operation, operation.operands, operands, "operandSegmentSizes")
-        and _has_values(operation, operation.results, results, "resultSegmentSizes")
+        and operands.fit(operation, operation.operands)
+        and results.fit(operation, operation.results)
         and all(_has_attribute(operation, field) for field in attributes)
     )
-
-
-def _has_values(operation: ir.Operation, values: Sequence[ir.Value], fields: Sequence[Any], segments: str) -> bool:
-    """Whether values are as many as declared, and of the kinds of types."""
-    counts = _counts(operation, fields, len(values), segments)
-    if counts is None:
-        return False
-    kinds = [field.constraint for field, count in zip(fields, counts, strict=True) for _ in range(count)]
-    return all(kind is Any or isinstance(v.type, kind) for v, kind in zip(values, kinds, strict=True))
 
 
 def _counts(operation: ir.Operation, fields: Sequence[Any], total: int, segments: str) -> list[int] | None:
     """How many values each field has, or None if they are not as many as declared."""
     variadic = [field.variadicity != ext.Variadicity.single for field in fields]
-    if not any(variadic):
-        return [1] * len(fields) if total == len(fields) else None
     if segments in operation.attributes:
         sizes = operation.attributes[segments]
         counts = list(sizes) if isinstance(sizes, ir.DenseI32ArrayAttr) else []

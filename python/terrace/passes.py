@@ -207,15 +207,22 @@ class _Rehearsals:
             return
         if number >= self.until and not pass_.is_trusted_with(module):
             self._rehearse(number, module)
+        elif number >= self.until and pass_.concerns is not None:
+            # Nor do those next to it find what they are there for.
+            self.until = self._end(number, lambda other: other.concerns == pass_.concerns)
         if number in self.ended:
             ended = self.ended[number]
             raise LimitError(pass_, ended.reason, op_that_ends(pass_.text, module), crashed=ended.crashed)
 
+    def _end(self, number: int, belongs: Callable[[UpstreamPass], bool]) -> int:
+        """The number of the first pass from `number` on that is not of upstream, or does not belong."""
+        passes = self.passes
+        places = range(number, len(passes))
+        others = (n for n in places if not (isinstance(pass_ := passes[n], UpstreamPass) and belongs(pass_)))
+        return next(others, len(passes))
+
     def _rehearse(self, number: int, module: ir.Operation) -> None:
-        self.until = next(
-            (n for n in range(number, len(self.passes)) if not isinstance(self.passes[n], UpstreamPass)),
-            len(self.passes),
-        )
+        self.until = self._end(number, lambda other: True)
 
         def run() -> None:
             with module.context, ir.Location.unknown():
