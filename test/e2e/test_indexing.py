@@ -82,6 +82,9 @@ WRITES_OF_ITSELF = {
     "columns": lambda x, i: x.index_copy(1, i, x[:, 1:4]),
     "sum": lambda x, i: x.index_add(0, i, x[:3]),
     "places, too": lambda x, i: x.index_put((x[:3, 0].long(),), x[3:6]),
+    "whole and summed": lambda x, i: x.index_put((torch.arange(7, -1, -1),), x, True),
+    "bytes": lambda x, i: (y := x.to(torch.uint8)).index_put((torch.arange(7, -1, -1),), y, True),
+    "and read later": lambda x, i: ((y := x * 3).index_put((i,), y[:3]), y.index_put((i,), y[3:6]), y + 1),
 }
 """What is written is read from the tensor that is written to."""
 
@@ -90,6 +93,20 @@ WRITES_OF_ITSELF = {
 def test_a_tensor_is_read_before_it_is_written(name):
     function, inputs = WRITES_OF_ITSELF[name], (torch.arange(48.0).reshape(8, 6) / 8, torch.tensor([1, 5, 2]))
     torch.testing.assert_close(compiled(function, inputs)(*inputs), function(*inputs))
+
+
+class WritesOfAnySize(torch.nn.Module):
+    def forward(self, x: torch.Tensor, i: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x.index_put((i,), x[:2]), x.index_put((i,), x[:2] * 2, True)
+
+
+def test_a_tensor_of_any_size_is_read_before_it_is_written():
+    shapes = ({0: torch.export.Dim("n", min=3), 1: torch.export.Dim("m")}, None)
+    i = torch.tensor([1, 0])
+    model = terrace.compile(WritesOfAnySize(), (torch.randn(4, 3), i), target=TARGET, dynamic_shapes=shapes)
+    for shape in ((4, 3), (7, 5), (3, 1)):
+        x = torch.randn(shape)
+        torch.testing.assert_close(model(x, i), WritesOfAnySize()(x, i))
 
 
 def test_routers_of_experts():

@@ -29,6 +29,24 @@ def test_many_operands():
         torch.testing.assert_close(found, expected)
 
 
+class Insertions(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        steps = [x]
+        for index in range(40):
+            place = index % 8
+            steps.append(steps[-1].slice_scatter(steps[-1][:1] * 0 + index, 0, place, place + 1))
+        return [steps[step] for step in (15, 16, 17, 18, 32, 33, 40)]
+
+
+@pytest.mark.parametrize("dynamic", (False, True))
+def test_a_long_chain_of_insertions_of_which_others_read_parts(dynamic):
+    shapes = ({1: torch.export.Dim("m")},) if dynamic else None
+    model = terrace.compile(Insertions(), (torch.zeros(8, 3),), target=TARGET, dynamic_shapes=shapes)
+    for columns in (3, 1, 5) if dynamic else (3,):
+        x = torch.randn(8, columns)
+        torch.testing.assert_close(model(x), Insertions()(x), rtol=0, atol=0)
+
+
 class Assertions(torch.nn.Module):
     def forward(self, places: torch.Tensor) -> torch.Tensor:
         total = torch.zeros(())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from terrace.dialects.base import shape_of
+from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.target.iree import syntax
 from terrace.mlir import ir, operation_of, walk
 
@@ -21,11 +23,14 @@ def keep_scatters_apart(main: ir.Operation) -> None:
     """
     for operation in [op for op in walk(main) if op.name == "tm_tensor.scatter"]:
         *inputs, target = operation.operands
-        for number, operand in enumerate(operation.operands):
-            if number < len(inputs) and _reads(operand, _whole(target)):
-                _put_between(syntax.opaque, operation, number)
-            elif _is_slice(operand):
+        memory = _whole(target)
+        for number, operand in enumerate(inputs):
+            if _whole(operand) == memory:
+                _put_between(_copied, operation, number)
+            if _is_slice(operation.operands[number]) or _reads(operand, memory):
                 _put_between(syntax.stay_apart, operation, number)
+        if _is_slice(target):
+            _put_between(syntax.stay_apart, operation, len(inputs))
         for user in [use.owner.operation for use in operation.results[0].uses]:
             if user.name == "tensor.pad":
                 _put_between(syntax.stay_apart, user, 0)
@@ -35,6 +40,13 @@ def _put_between(barrier: Callable[[ir.Value], ir.Value], operation: ir.Operatio
     """Put a barrier between an operand and what makes it."""
     with ir.InsertionPoint(operation), operation.location:
         operation.operands[number] = barrier(operation.operands[number])
+
+
+def _copied(value: ir.Value) -> ir.Value:
+    """The elements of a tensor in memory of their own: a part of a larger one, as IREE leaves a mere copy out."""
+    rank = len(shape_of(value))
+    larger = b.pad(value, [0] * rank, [*[0] * (rank - 1), 1], 0)
+    return b.extract_slice(larger, [0] * rank, b.sizes_of(value), [1] * rank)
 
 
 def _is_slice(value: ir.Value) -> bool:
@@ -66,14 +78,17 @@ def _reads(value: ir.Value, memory: ir.Value) -> bool:
 
 
 def cut_chains_of_slices(main: ir.Operation) -> None:
-    """Cut chains of tensors inserted in one another: IREE's analysis of memory gives up after so many steps."""
+    """Cut chains of tensors inserted in one another: IREE's analysis of memory gives up after so many steps.
+
+    Behind a cut nobody uses the tensor before it, which IREE does not know to be in the same memory.
+    """
     depth: dict[ir.Value, int] = {}
-    for operation in walk(main):
+    for operation in list(walk(main)):
         if not operation.name.startswith("tensor.") or not operation.results:
             continue
+        result = operation.results[0]
         inserts = operation.name == "tensor.insert_slice"
-        for number, operand in enumerate(operation.operands):
-            if inserts and depth.get(operand) == _LONGEST_CHAIN:
-                _put_between(syntax.opaque, operation, number)
-        longest = max((depth.get(operand, 0) for operand in operation.operands), default=0)
-        depth[operation.results[0]] = longest + inserts
+        depth[result] = max((depth.get(operand, 0) for operand in operation.operands), default=0) + inserts
+        if inserts and depth[result] == _LONGEST_CHAIN:
+            with ir.InsertionPoint.after(operation), operation.location:
+                syntax.hide(result)

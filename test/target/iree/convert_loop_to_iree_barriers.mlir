@@ -25,12 +25,14 @@ func.func @main(%x: tensor<4x3xf32>, %update: tensor<2xf32>, %place: tensor<2x1x
 
 // -----
 
-// What is written comes from the tensor that is written to; the places do not.
+// What is written is a part of the tensor that is written to, and so copied; the places are not.
 // CHECK-LABEL: func.func @main
 // CHECK-NEXT:    tensor.extract_slice %arg0
 // CHECK-NEXT:    %[[VIEW:.*]] = tensor.expand_shape
-// CHECK-NEXT:    %[[READ:.*]] = "util.optimization_barrier"(%[[VIEW]])
-// CHECK-NEXT:    tm_tensor.scatter {{.*}} ins(%[[READ]], %arg1 {{.*}} outs(%arg0
+// CHECK:         %[[LARGER:.*]] = tensor.pad %[[VIEW]] low[0, 0] high[0, 1]
+// CHECK:         %[[COPY:.*]] = tensor.extract_slice %[[LARGER]][0, 0] [2, 1]
+// CHECK:         %[[APART:.*]] = "iree_tensor_ext.compute_barrier.start"(%[[COPY]])
+// CHECK-NEXT:    tm_tensor.scatter {{.*}} ins(%[[APART]], %arg1 {{.*}} outs(%arg0
 func.func @main(%x: tensor<4xf32>, %place: tensor<2x1xi32>) -> tensor<4xf32> {
   %slice = tensor.extract_slice %x[0] [2] [1] : tensor<4xf32> to tensor<2xf32>
   %view = tensor.expand_shape %slice [[0, 1]] output_shape [2, 1] : tensor<2xf32> into tensor<2x1xf32>
@@ -43,7 +45,24 @@ func.func @main(%x: tensor<4xf32>, %place: tensor<2x1xi32>) -> tensor<4xf32> {
 
 // -----
 
-// The seventeenth insertion does not see the sixteenth.
+// What is written is computed from the tensor that is written to.
+// CHECK-LABEL: func.func @main
+// CHECK:         %[[READ:.*]] = linalg.exp ins(%arg0
+// CHECK-NEXT:    %[[APART:.*]] = "iree_tensor_ext.compute_barrier.start"(%[[READ]])
+// CHECK-NEXT:    tm_tensor.scatter {{.*}} ins(%[[APART]], %arg1 {{.*}} outs(%arg0
+func.func @main(%x: tensor<4x1xf32>, %place: tensor<4x1xi32>) -> tensor<4x1xf32> {
+  %empty = tensor.empty() : tensor<4x1xf32>
+  %update = linalg.exp ins(%x : tensor<4x1xf32>) outs(%empty : tensor<4x1xf32>) -> tensor<4x1xf32>
+  %0 = tm_tensor.scatter {dimension_map = array<i64: 0>} unique_indices(false) ins(%update, %place : tensor<4x1xf32>, tensor<4x1xi32>) outs(%x : tensor<4x1xf32>) {
+  ^bb0(%new: f32, %old: f32):
+    tm_tensor.yield %new : f32
+  } -> tensor<4x1xf32>
+  return %0 : tensor<4x1xf32>
+}
+
+// -----
+
+// The seventeenth insertion does not see the sixteenth, nor does anybody else.
 // CHECK-LABEL: func.func @main
 // CHECK-NEXT:     tensor.empty
 // CHECK-COUNT-15: tensor.insert_slice
