@@ -3,7 +3,7 @@
 A kernel is a private `func.func` that begins with `kernel.schedule`; `func.call` launches it.
 
 A schedule is a dictionary attribute, so that a cost model can choose it, a test can read it and a person can edit it.
-`SCHEDULE_KEYS` says what each entry means; `lowering/schedule/schedule.py` holds it as a dataclass.
+`SCHEDULE_KEYS` says what each entry means; `lowering/kernels/schedule.py` holds it as a dataclass.
 """
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.

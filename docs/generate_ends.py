@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 from terrace.compiler import lower
-from terrace.lowering.kernel_levels import KernelLevels
+from terrace.compiler.kernel_texts import KernelLevels
+from terrace.dialects.context import create_context
 from terrace.lowering.target.hls.numbers import numbers_of
 from terrace.lowering.target.hls.printer import print_kernel
-from terrace.mlir import create_context, func, parse_module
+from terrace.mlir import func, parse_module
 from terrace.target import CpuDescription, Target
 from torch import nn
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 from terrace.compiler import lower
+from terrace.compiler.module_interface import SIGNATURE
+from terrace.dialects.context import create_context
 from terrace.frontend import import_model
-from terrace.mlir import create_context, func, parse_module
-from terrace.module_interface import SIGNATURE
+from terrace.mlir import func, parse_module
 from terrace.target import CpuDescription, Target
 from torch import nn
 

@@ -10,11 +10,20 @@ from setuptools.command.build_py import build_py
 
 RUNTIME = {
     "terrace": {
-        *("__init__", "artifact", "checks", "errors", "files", "guards", "installed", "loaded_code", "logging"),
-        *("manifest", "mapping"),
-        *("number_format", "parameter_archive", "processes", "progress", "signature", "stored_zip", "structure"),
-        *("supervision", "target", "texts"),
+        *(
+            "__init__",
+            "checks",
+            "errors",
+            "guards",
+            "installed",
+            "loaded_code",
+            "logging",
+            "number_format",
+            "processes",
+        ),
+        *("progress", "signature", "structure", "supervision", "target", "texts"),
     },
+    "terrace.storage": {"__init__", "artifact", "files", "manifest", "mapping", "parameter_archive", "stored_zip"},
     "terrace.tools": {"__init__", "run", "written"},
 }
 """The runtime's modules, of packages that both distributions share."""

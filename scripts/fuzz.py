@@ -30,7 +30,7 @@ import terrace
 from fuzz_mutations import mutate_artifact, mutate_bytes, mutate_text
 from terrace.compiler import lower_mlir
 from terrace.errors import TerraceError
-from terrace.lowering.registry import PASSES
+from terrace.lowering.pipeline.registry import PASSES
 from terrace.tools import compile as compile_tool
 from terrace.tools import explain, opt, reduce, run, translate
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from terrace.stored_zip import StoredZipWriter
+from terrace.storage.stored_zip import StoredZipWriter
 
 NUMBERS = ("0", "1", "-1", "2", "3", "7", "64", "1000", "65536", "2147483648", "4294967297", "9223372036854775807")
 HUGE = ("-9223372036854775808", "18446744073709551616", "1" + "0" * 30, "0x7FC00000", "1.0e+300", "-0.0", "nan")

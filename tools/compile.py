@@ -17,17 +17,17 @@ from types import ModuleType
 from typing import Any, BinaryIO, TypeVar
 
 from terrace import progress
-from terrace.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, Artifact, write_artifact
 from terrace.compiler import Lowered, build, build_mlir, lower, lower_mlir
+from terrace.compiler.kernel_texts import ASSEMBLY, KernelLevels
+from terrace.compiler.request import PRECISIONS
 from terrace.errors import CompileError, TerraceError
-from terrace.files import new_files, write_file
-from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
-from terrace.lowering.points import POINTS
-from terrace.lowering.registry import load_passes
-from terrace.parameter_archive import write_archive
+from terrace.lowering.pipeline.registry import load_passes
+from terrace.lowering.pipeline.user_passes import POINTS
 from terrace.parsing import STDIN, read_text
-from terrace.request import PRECISIONS
 from terrace.runtime.report import Report, report_of
+from terrace.storage.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, Artifact, write_artifact
+from terrace.storage.files import new_files, write_file
+from terrace.storage.parameter_archive import write_archive
 from terrace.supervision import enter_supervised
 from terrace.target import GPUS, TARGETS, Target
 from terrace.tools.written import file_name, tell_written

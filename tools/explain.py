@@ -11,10 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from terrace.artifact import Artifact, read_artifact
+from terrace.compiler.kernel_texts import ASSEMBLY, KernelLevels
 from terrace.errors import CompileError, TerraceError
-from terrace.lowering.kernel_levels import ASSEMBLY, KernelLevels
-from terrace.lowering.registry import suggestion
+from terrace.lowering.pipeline.registry import suggestion
+from terrace.storage.artifact import Artifact, read_artifact
 from terrace.supervision import enter_supervised
 from terrace.target import Target
 

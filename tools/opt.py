@@ -12,11 +12,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from terrace.dialects.context import create_context
 from terrace.errors import CompileError, PassError, PipelineError
-from terrace.files import write_file
-from terrace.lowering.pipeline_parser import print_pipeline, split_passes
-from terrace.lowering.registry import PASSES
-from terrace.mlir import attach_diagnostics, create_context, ir, load_torch_dialects
+from terrace.lowering.pipeline.parser import print_pipeline, split_passes
+from terrace.lowering.pipeline.registry import PASSES
+from terrace.mlir import attach_diagnostics, ir, load_torch_dialects
 from terrace.parsing import FROM_MEMORY, STDIN, parse_silently, read_text, silent_refusal
 from terrace.passes import (
     LimitError,
@@ -27,6 +27,7 @@ from terrace.passes import (
     run_passes,
     source_position,
 )
+from terrace.storage.files import write_file
 from terrace.supervision import enter_supervised
 from terrace.tools.diagnostics import Printer, Report, Verifier, reports_of
 from terrace.tools.opt_flags import Settings, UsageError, help_text, list_passes, parse_arguments

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from terrace.errors import PipelineError, TerraceError
-from terrace.lowering.pass_options import describe_options
-from terrace.lowering.pass_plugins import find_plugin, plugin_names
-from terrace.lowering.pipeline_parser import parse_pass, parse_pipeline
-from terrace.lowering.registry import (
+from terrace.lowering.pipeline.parser import parse_pass, parse_pipeline
+from terrace.lowering.pipeline.pass_options import describe_options
+from terrace.lowering.pipeline.pass_plugins import find_plugin, plugin_names
+from terrace.lowering.pipeline.registry import (
     all_pass_names,
     find_pass,
     has_pass,
@@ -20,7 +20,7 @@ from terrace.lowering.registry import (
     summaries,
     summary_of,
 )
-from terrace.lowering.upstream_passes import UPSTREAM_PASSES
+from terrace.lowering.pipeline.upstream_passes import UPSTREAM_PASSES
 from terrace.passes import Pass
 from terrace.tools.opt_watchers import PrintRequest
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from terrace.errors import PassError
-from terrace.files import write_file
-from terrace.lowering.commands import opt_command, reproducer_text
-from terrace.lowering.pipeline_parser import innermost_name
+from terrace.lowering.debugging.commands import opt_command, reproducer_text
+from terrace.lowering.pipeline.parser import innermost_name
 from terrace.mlir import ir
 from terrace.passes import Pass, Watcher
+from terrace.storage.files import write_file
 
 Render = Callable[[ir.Operation], str]
 

@@ -22,13 +22,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from terrace.dialects.context import create_context
 from terrace.errors import CompileError
-from terrace.files import write_file
-from terrace.lowering.commands import TOOLS, errors_in
-from terrace.lowering.reduction import cut
+from terrace.lowering.debugging.commands import TOOLS, errors_in
+from terrace.lowering.debugging.reducer import cut
 from terrace.lowering.target.iree.interface import read_program
-from terrace.mlir import create_context, ir, load_torch_dialects
+from terrace.mlir import ir, load_torch_dialects
 from terrace.parsing import read_text
+from terrace.storage.files import write_file
 from terrace.supervision import enter_supervised
 
 

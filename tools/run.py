@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from terrace.artifact import read_artifact
 from terrace.errors import InputError, TerraceError
 from terrace.guards import compiled, holds, names_in
-from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.model import CompiledModel, load
 from terrace.signature import Leaf, Signature
+from terrace.storage.artifact import read_artifact
+from terrace.storage.parameter_archive import Array, numpy_dtype
 from terrace.supervision import enter_supervised
 from terrace.texts import plain
 from terrace.tools.written import tell_written

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrace.compiler import lower_mlir
+from terrace.dialects.context import create_context
 from terrace.errors import CompileError, TerraceError
-from terrace.files import write_file
-from terrace.lowering.registry import suggestion
+from terrace.lowering.pipeline.registry import suggestion
 from terrace.lowering.target.gpu.backend import VulkanBackend
 from terrace.lowering.target.gpu.spirv import SpirvKernel, spirv_kernels
 from terrace.lowering.target.iree.extern import extern_program
-from terrace.mlir import create_context, ir
+from terrace.mlir import ir
 from terrace.parsing import parse, read_text
 from terrace.passes import run_passes
+from terrace.storage.files import write_file
 from terrace.supervision import enter_supervised
 from terrace.target import GPUS, Target
 from terrace.tools.written import file_name, tell_written

@@ -1,0 +1,1 @@
+"""Passes between two levels."""

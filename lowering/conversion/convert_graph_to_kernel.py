@@ -14,10 +14,11 @@ from terrace.dialects import graph
 from terrace.dialects.base import Attributes, element_type_of, shape_of, to_attribute, to_python
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.dialects.graph_base import broadcast_shapes
-from terrace.lowering.building import splat, splat_value
-from terrace.lowering.constants import constant_values
-from terrace.lowering.conversion.graph_to_kernel.collapse import Partition, collapse_shape, product
-from terrace.lowering.conversion.graph_to_kernel.families import (
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
+from terrace.lowering.graph.builders import splat, splat_value
+from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.kernels.collapse import Partition, collapse_shape, product
+from terrace.lowering.kernels.families import (
     COMMON,
     family_of,
     iteration_space,
@@ -25,7 +26,7 @@ from terrace.lowering.conversion.graph_to_kernel.families import (
     reduced_runs,
     refusal,
 )
-from terrace.lowering.conversion.graph_to_kernel.group import (
+from terrace.lowering.kernels.group import (
     KEEPING_OPERANDS,
     KERNEL_TYPES,
     REDUCTIONS,
@@ -33,8 +34,7 @@ from terrace.lowering.conversion.graph_to_kernel.group import (
     SOFTMAXES,
     Group,
 )
-from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel
-from terrace.lowering.loop_kernels import LOOP_KERNEL
+from terrace.lowering.kernels.view import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
 

@@ -16,8 +16,8 @@ from terrace.lowering.conversion.graph_to_linalg import (
     ordering,
     pooling,
     random,
-    reduction,
 )
+from terrace.lowering.conversion.graph_to_linalg import reduce_and_embedding as reduction
 from terrace.mlir import ir
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace

@@ -10,11 +10,11 @@ from typing import Any
 
 from terrace.dialects import graph, loop
 from terrace.dialects.base import ShapeError, shape_of, to_python
-from terrace.lowering.conversion.kernel_to_loop import GENERATORS, find_generator
-from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
-from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel, schedule_op
-from terrace.lowering.loop_kernels import LOOP_KERNEL
-from terrace.lowering.schedule.schedule import Layout, Padding
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
+from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.registry import GENERATORS, find_generator
+from terrace.lowering.kernels.schedule import Layout, Padding
+from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.mlir import DYNAMIC, func, ir, memref, walk
 from terrace.passes import Pass, fail
 from terrace.progress import track

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from terrace.lowering.building import splat_value
-from terrace.lowering.constants import constant_values
-from terrace.lowering.quantization.chains import CHAIN_ROOTS, CONTRACTIONS, chain_of, is_weight
+from terrace.lowering.graph.builders import splat_value
+from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.quantization.accumulator_chains import CHAIN_ROOTS, CONTRACTIONS, chain_of, is_weight
+from terrace.lowering.quantization.op_rules import RULES
 from terrace.lowering.quantization.ranges import KEEPING_SCALE, is_float_tensor
-from terrace.lowering.quantization.rules import RULES
 from terrace.mlir import ir, operation_of
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import AddOp, CastOp, DequantizeOp, ReluOp, RequantizeOp
-from terrace.lowering.building import splat, splat_value, users_of
-from terrace.lowering.constants import constant_values
-from terrace.lowering.quantization.chains import Chain
+from terrace.lowering.graph.builders import splat, splat_value, users_of
+from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.quantization.accumulator_chains import Chain
 from terrace.lowering.quantization.ranges import RANGE, describe, is_float_tensor, range_of, ranged
 from terrace.lowering.quantization.scales import FixedPoint, f32_splat, round_to, scale_of, with_integers
 from terrace.mlir import ir, operation_of

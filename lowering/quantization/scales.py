@@ -22,7 +22,7 @@ from terrace.dialects.graph import (
     SelectOp,
     SubOp,
 )
-from terrace.lowering.building import along_axis, splat
+from terrace.lowering.graph.builders import along_axis, splat
 from terrace.mlir import ir
 
 LARGEST = 127

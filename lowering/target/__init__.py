@@ -1,0 +1,1 @@
+"""The targets, and what they share: from loops to programs."""

@@ -14,8 +14,8 @@ from typing import Any
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS, PermuteOp
 from terrace.errors import PipelineError
-from terrace.lowering.building import erase_dead_ops, reshape
-from terrace.lowering.constants import is_constant_expression
+from terrace.lowering.graph.builders import erase_dead_ops, reshape
+from terrace.lowering.graph.constant_expressions import is_constant_expression
 from terrace.lowering.transforms.simplify_graph import MergePermutes
 from terrace.mlir import ir, operation_of
 from terrace.passes import Pass

@@ -12,7 +12,7 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import AddOp, BatchMatmulOp, MulOp, SoftmaxOp
-from terrace.lowering.building import size_of, splat
+from terrace.lowering.graph.builders import size_of, splat
 from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
 from terrace.origins import renamed
 from terrace.passes import Pass

@@ -23,8 +23,8 @@ from terrace.dialects.graph import (
     SubOp,
     image_axes,
 )
-from terrace.lowering.building import along_axis, reshape, splat, users_of
-from terrace.lowering.constants import is_constant_expression
+from terrace.lowering.graph.builders import along_axis, reshape, splat, users_of
+from terrace.lowering.graph.constant_expressions import is_constant_expression
 from terrace.mlir import ir, operation_of
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace

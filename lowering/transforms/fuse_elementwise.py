@@ -11,10 +11,10 @@ import heapq
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
-from terrace.lowering.building import splat_value, users_of
-from terrace.lowering.constants import constant_values
-from terrace.lowering.conversion.graph_to_kernel.group import MOST_OPERANDS
-from terrace.lowering.fusion import fuse, gives_booleans, is_fusible
+from terrace.lowering.graph.builders import splat_value, users_of
+from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.graph.fusion import fuse, gives_booleans, is_fusible
+from terrace.lowering.kernels.group import MOST_OPERANDS
 from terrace.mlir import ir, operation_of, walk
 from terrace.passes import Pass
 

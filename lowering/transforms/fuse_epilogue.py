@@ -9,10 +9,10 @@ import dataclasses
 import heapq
 
 from terrace.dialects.base import element_type_of, shape_of
-from terrace.lowering.building import splat_value, users_of
-from terrace.lowering.constants import constant_values
-from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES, MOST_OPERANDS
-from terrace.lowering.fusion import fuse, is_fusible
+from terrace.lowering.graph.builders import splat_value, users_of
+from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.graph.fusion import fuse, is_fusible
+from terrace.lowering.kernels.group import KERNEL_TYPES, MOST_OPERANDS
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable
 
-from terrace.lowering.building import erase_dead_ops, users_of
-from terrace.lowering.constants import constant_values, is_leaf
+from terrace.lowering.graph.builders import erase_dead_ops, users_of
+from terrace.lowering.graph.constant_expressions import constant_values, is_leaf
 from terrace.mlir import ir, operation_of, walk
 from terrace.passes import Pass
 

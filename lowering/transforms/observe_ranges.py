@@ -10,7 +10,7 @@ from typing import Any
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import AbsOp, ReduceOp
-from terrace.lowering.building import erase_dead_ops
+from terrace.lowering.graph.builders import erase_dead_ops
 from terrace.lowering.quantization.observed import observed_values
 from terrace.mlir import func, ir
 from terrace.passes import Pass, fail

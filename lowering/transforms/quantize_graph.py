@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.lowering.building import erase_dead_ops
+from terrace.lowering.graph.builders import erase_dead_ops
+from terrace.lowering.quantization.op_rules import quantize_function
 from terrace.lowering.quantization.ranges import remove_ranges
-from terrace.lowering.quantization.rules import quantize_function
 from terrace.mlir import func, ir
 from terrace.passes import Pass
 

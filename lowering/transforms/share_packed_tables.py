@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects.graph import EmbeddingOp, PackOp
-from terrace.lowering.building import users_of
+from terrace.lowering.graph.builders import users_of
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 

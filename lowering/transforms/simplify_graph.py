@@ -12,7 +12,7 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import BatchMatmulOp, MatmulOp, PermuteOp, ReshapeOp
-from terrace.lowering.building import erase_dead_ops, splat_value
+from terrace.lowering.graph.builders import erase_dead_ops, splat_value
 from terrace.mlir import DYNAMIC, ir, operation_of
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from terrace import loaded_code
 
 if TYPE_CHECKING:
-    from terrace import cache as cache
     from terrace import logging as logging
     from terrace.compiler import compile as compile
     from terrace.compiler import compile_mlir as compile_mlir
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from terrace.errors import TerraceError as TerraceError
     from terrace.runtime.model import CompiledModel as CompiledModel
     from terrace.runtime.model import load as load
+    from terrace.storage import cache
     from terrace.target import Target as Target
 
 # Before any other module of Terrace is imported.
@@ -83,7 +83,7 @@ def __getattr__(name: str) -> Any:
         from terrace.installed import needing_compiler
 
         with needing_compiler(f"terrace.{name}"):
-            home = importlib.import_module(_HOME.get(name, "terrace.cache"))
+            home = importlib.import_module(_HOME.get(name, "terrace.storage.cache"))
         value = home if name == "cache" else getattr(home, name)
     else:
         raise AttributeError(f"module 'terrace' has no attribute {name!r}")

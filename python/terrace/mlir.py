@@ -17,7 +17,6 @@ from torch_mlir.passmanager import PassManager
 
 __all__ = [
     "PassManager",
-    "create_context",
     "ext",
     "ir",
     "load_torch_dialects",
@@ -55,20 +54,6 @@ ir.Operation.erase = ir.OpView.erase = _erase_unused
 
 DYNAMIC = ir.ShapedType.get_dynamic_size()
 """The number that stands for `?` in shapes read from types."""
-
-
-def create_context() -> ir.Context:
-    """A fresh context in which Terrace's dialects are loaded.
-
-    MLIR's multithreading is off: its C++ workers deadlock when they call a verifier written in Python.
-    """
-    from terrace.dialects import load_dialects
-
-    context = ir.Context()
-    context.enable_multithreading(False)
-    with context, ir.Location.unknown():
-        load_dialects()
-    return context
 
 
 def create_bare_context() -> ir.Context:

@@ -15,17 +15,18 @@ import terrace
 from terrace import loaded_code
 from terrace.compiler import compile_mlir, lower_mlir
 from terrace.dialects.base import to_attribute
-from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL, partition_attribute
+from terrace.dialects.context import create_context
+from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL, partition_attribute
 from terrace.errors import TargetError, TerraceError
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.rtl.design import design_kernel, verilog
-from terrace.mlir import create_context, ir, parse_module
-from terrace.parameter_archive import write_archive
+from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
 from terrace.runtime.cosim import CosimReport, KernelCosim, cosim
+from terrace.storage.parameter_archive import write_archive
 from terrace.target import HlsDescription, Target
 
 VECTORS = 100

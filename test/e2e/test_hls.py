@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import terrace
 import torch
-from terrace.artifact import read_artifact
 from terrace.compiler import Lowered
 from terrace.errors import CompileError
+from terrace.storage.artifact import read_artifact
 from terrace.target import HlsDescription, Target
 from torch import nn
 from torch.nn import functional as F

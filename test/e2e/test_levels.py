@@ -14,12 +14,13 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example
-from terrace.artifact import LEVELS
 from terrace.compiler import Lowered, lower, lower_mlir
 from terrace.dialects.base import attributes_of, to_attribute
-from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
-from terrace.mlir import create_context, ir, parse_module
+from terrace.dialects.context import create_context
+from terrace.lowering.kernels.view import is_kernel, schedule_op
+from terrace.mlir import ir, parse_module
 from terrace.runtime.model import CompiledModel
+from terrace.storage.artifact import LEVELS
 from torch import nn
 
 

@@ -9,8 +9,8 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example, multiply_adds, other_input, tolerance
-from terrace.artifact import read_artifact
 from terrace.runtime.model import CompiledModel
+from terrace.storage.artifact import read_artifact
 from torch import nn
 
 SHARES = {"lenet": 0.99, "resnet18": 0.99, "mobilenet_v2": 0.99, "super_resolution": 0.99, "bert_base": 0.95}

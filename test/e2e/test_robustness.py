@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import terrace
 import torch
-from terrace.artifact import read_artifact
+from terrace.storage.artifact import read_artifact
 from torch import nn
 
 X = np.linspace(-1, 1, 48, dtype=np.float32).reshape(3, 16)
@@ -258,7 +258,7 @@ print(terrace.cache.info().misses)
 def test_processes_write_read_shrink_and_clear_at_once(place: Place) -> None:
     """None of them fails, and none reads a part of an entry."""
     code = """
-from terrace.artifact import Artifact, read_artifact
+from terrace.storage.artifact import Artifact, read_artifact
 from terrace.signature import Signature
 import random
 made = terrace.compile_mlir(TEXT)._artifact

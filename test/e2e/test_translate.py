@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from terrace.artifact import Artifact
 from terrace.errors import TargetError
 from terrace.lowering.target.iree.compiler import compile_program
 from terrace.runtime.gpu import describe_gpu
 from terrace.runtime.model import CompiledModel
 from terrace.signature import Leaf, Signature
+from terrace.storage.artifact import Artifact
 from terrace.structure import Tree
 from terrace.tools.translate import main
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from iree_harness import run_module
+from terrace.dialects.context import create_context
 from terrace.frontend import ImportedModel, import_model
 from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
-from terrace.mlir import create_context, ir
+from terrace.mlir import ir
 from terrace.passes import run_passes
 from torch.utils import _pytree as pytree
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from graph_program import Program
 from terrace.dialects import graph
-from terrace.lowering.building import splat
+from terrace.lowering.graph.builders import splat
 from terrace.mlir import ir
 
 Array = np.ndarray

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import terrace
 from graph_reference import run_function
-from terrace.lowering.conversion.kernel_to_loop.kernel import is_kernel, schedule_op
-from terrace.lowering.evaluate import _widen
-from terrace.lowering.schedule.schedule import IterationSpace, Schedule
-from terrace.mlir import DYNAMIC, create_context, func, ir, parse_module
+from terrace.dialects.context import create_context
+from terrace.lowering.graph.evaluate import _widen
+from terrace.lowering.kernels.schedule import IterationSpace, Schedule
+from terrace.lowering.kernels.view import is_kernel, schedule_op
+from terrace.mlir import DYNAMIC, func, ir, parse_module
 from terrace.runtime.model import CompiledModel
 
 ELEMENT_TYPES = {"float32": "f32", "float64": "f64", "int8": "i8", "int32": "i32", "int64": "i64", "bool": "i1"}

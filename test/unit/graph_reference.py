@@ -13,7 +13,7 @@ import quantized_reference as exact
 import torch
 import torch.nn.functional as F
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering import evaluate
+from terrace.lowering.graph import evaluate
 from terrace.mlir import DYNAMIC, ir
 
 Array = np.ndarray

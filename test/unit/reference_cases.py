@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of
+from terrace.dialects.context import create_context
 from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
 from terrace.lowering.target.iree.expand_math import ExpandMath
-from terrace.mlir import DYNAMIC, create_context, func, ir
+from terrace.mlir import DYNAMIC, func, ir
 
 ELEMENT_TYPES = {
     torch.bool: "i1",

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from terrace.artifact import Artifact, State
 from terrace.lowering.target.iree.compiler import iree_compile_path
 from terrace.signature import Leaf, Signature
+from terrace.storage.artifact import Artifact, State
 from terrace.structure import Tree
 
 FLAGS = (

@@ -14,11 +14,11 @@ import iree.runtime as rt
 import ml_dtypes
 import numpy as np
 import pytest
-import terrace.artifact
+import terrace.storage.artifact
 from runtime_programs import positional, tensor
-from terrace.artifact import Artifact, State, read_artifact, verify_parameters, write_artifact
 from terrace.errors import ArtifactError
-from terrace.parameter_archive import MappedParameters
+from terrace.storage.artifact import Artifact, State, read_artifact, verify_parameters, write_artifact
+from terrace.storage.parameter_archive import MappedParameters
 
 PARAMETERS = {
     "weight": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -157,7 +157,7 @@ def test_a_failing_rename_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(terrace.artifact.os, "replace", refuse)
+    monkeypatch.setattr(terrace.storage.artifact.os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         write_artifact(tmp_path / "model.terrace", small_artifact())
     assert list(tmp_path.iterdir()) == []

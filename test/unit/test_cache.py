@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import terrace
 import torch
-from terrace import cache, cache_key, loaded_code
-from terrace.artifact import read_artifact, write_artifact
+from terrace import loaded_code
 from terrace.compiler import build, build_mlir
 from terrace.lowering.target.iree import toolchain
+from terrace.storage import cache, cache_key
+from terrace.storage.artifact import read_artifact, write_artifact
 from terrace.target import TARGETS, Target
 from torch import nn
 
@@ -66,7 +67,7 @@ def net(seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
     return Net(seed).eval(), torch.linspace(-1, 1, 36).reshape(2, 2, 3, 3)
 
 
-def saved(artifact: terrace.artifact.Artifact, path: Path) -> bytes:
+def saved(artifact: terrace.storage.artifact.Artifact, path: Path) -> bytes:
     write_artifact(path, artifact)
     return path.read_bytes()
 
@@ -203,7 +204,7 @@ class Split(Plain):
         return x * self.two * self.scale
 
 
-def sources(artifact: terrace.artifact.Artifact) -> list[str]:
+def sources(artifact: terrace.storage.artifact.Artifact) -> list[str]:
     return [layer["source"] for layer in artifact.layers["layers"]]
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from runtime_programs import positional, tensor
-from terrace import cache
-from terrace.artifact import Artifact, artifact_bytes, write_artifact
+from terrace.storage import cache
+from terrace.storage.artifact import Artifact, artifact_bytes, write_artifact
 
 
 @pytest.fixture(autouse=True)
@@ -195,7 +195,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from terrace import cache
-from terrace.artifact import Artifact, read_artifact
+from terrace.storage.artifact import Artifact, read_artifact
 entry = read_artifact(sys.argv[1])
 cache._process.limit = 6 * Path(sys.argv[1]).stat().st_size
 for round in range(60):

@@ -59,7 +59,7 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_use_flags_that_exist(page: Path) -> None:
     """Passes and tools named on command lines of ours are known."""
-    from terrace.lowering.registry import all_pass_names
+    from terrace.lowering.pipeline.registry import all_pass_names
     from terrace.tools.opt_flags import FLAGS
 
     known = {*all_pass_names(), *FLAGS, OWN_PASS}

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from terrace.dialects.context import create_context
 from terrace.errors import CompileError
-from terrace.lowering.evaluate import Constants
-from terrace.mlir import create_context, parse_module
+from terrace.lowering.graph.evaluate import Constants
+from terrace.mlir import parse_module
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 2.0, (2, 3, 4))

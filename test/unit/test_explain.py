@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from terrace.artifact import read_artifact, write_artifact
 from terrace.compiler import lower_mlir
+from terrace.compiler.kernel_texts import KernelLevels, split_assembly
 from terrace.errors import TargetError
-from terrace.lowering.kernel_levels import KernelLevels, split_assembly
-from terrace.lowering.schedule.contraction import RegisterTile, cover_cycles, ranked_tiles, step_limit
-from terrace.parameter_archive import write_archive
+from terrace.lowering.kernels.register_tile import RegisterTile, cover_cycles, ranked_tiles, step_limit
+from terrace.storage.artifact import read_artifact, write_artifact
+from terrace.storage.parameter_archive import write_archive
 from terrace.target import CpuDescription, Target
 from terrace.tools import compile as compile_tool
 from terrace.tools import translate as translate_tool

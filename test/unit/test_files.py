@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terrace.files import is_abandoned, new_files, open_regular, write_file
+from terrace.storage.files import is_abandoned, new_files, open_regular, write_file
 
 
 def test_write_file_replaces_the_old_one_and_leaves_no_other(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 import terrace
 import torch
 import torch.nn.functional as F
+from terrace.dialects.context import create_context
 from terrace.errors import ModelImportError
 from terrace.frontend import ImportedModel, import_model
-from terrace.mlir import create_context, ir, walk
+from terrace.mlir import ir, walk
 from terrace.passes import describe_location
 from terrace.signature import Leaf
 from torch import nn

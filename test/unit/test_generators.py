@@ -19,7 +19,7 @@ from generator_programs import one_of_each, uniform
 from graph_program import Program, edited, foreign_rows, loops_of, schedules_of
 from terrace.dialects import graph
 from terrace.errors import PassError
-from terrace.lowering.schedule.schedule import Layout, Padding, Schedule
+from terrace.lowering.kernels.schedule import Layout, Padding, Schedule
 from terrace.runtime.cpu_features import host_features
 from terrace.target import CpuDescription
 

@@ -8,15 +8,16 @@ import pytest
 import terrace
 from terrace.compiler import lower_mlir
 from terrace.dialects.base import to_python
+from terrace.dialects.context import create_context
 from terrace.errors import TargetError
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
-from terrace.lowering.conversion.kernel_to_loop.kernel import KernelView, is_kernel
-from terrace.lowering.schedule.gpu import ROW_LOADS, global_loads_per_output
-from terrace.lowering.schedule.schedule import Schedule
+from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.view import KernelView, is_kernel
 from terrace.lowering.target.gpu.backend import VulkanBackend
+from terrace.lowering.target.gpu.schedules import ROW_LOADS, global_loads_per_output
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
-from terrace.mlir import create_context, ir, parse_module
+from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
 from terrace.runtime import gpu
 from terrace.target import GPUS, GpuDescription, Target

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graph_reference import run_function
-from terrace.lowering.evaluate import Constants
-from terrace.lowering.pipelines import graph_pipeline
-from terrace.lowering.registry import find_pass
-from terrace.mlir import create_context, ir, parse_module, walk
+from terrace.compiler.pipelines import graph_pipeline
+from terrace.dialects.context import create_context
+from terrace.lowering.graph.evaluate import Constants
+from terrace.lowering.pipeline.registry import find_pass
+from terrace.mlir import ir, parse_module, walk
 from terrace.passes import Pass, run_passes
 
 GRAPH_PASSES = (

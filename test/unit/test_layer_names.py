@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from terrace.compiler import lower, lower_mlir
-from terrace.lowering.layer_names import add_names
-from terrace.mlir import create_context, ir
+from terrace.compiler.layer_names import add_names
+from terrace.dialects.context import create_context
+from terrace.mlir import ir
 from terrace.origins import Origin, origins_of, renamed
 from terrace.passes import describe_location
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
+from terrace.dialects.context import create_context
 from terrace.errors import PassError
-from terrace.lowering.legality import LEGAL, check_level
-from terrace.lowering.pass_options import option_types
-from terrace.lowering.points import POINTS
-from terrace.lowering.transforms.verify_level import VerifyLevel
-from terrace.mlir import create_context, parse_module
+from terrace.lowering.pipeline.legality import LEGAL, check_level
+from terrace.lowering.pipeline.pass_options import option_types
+from terrace.lowering.pipeline.user_passes import POINTS
+from terrace.lowering.pipeline.verify_level import VerifyLevel
+from terrace.mlir import parse_module
 
 GRAPH = """
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import terrace
 from runtime_programs import aliases_artifact, double_artifact, lookup_artifact, slow_artifact, state_artifact
-from terrace.artifact import write_artifact
 from terrace.errors import TerraceError
-from terrace.mapping import map_file
 from terrace.runtime import program, session
 from terrace.runtime.device import cpu_device
 from terrace.runtime.lent import LENT
 from terrace.runtime.model import CompiledModel
+from terrace.storage.artifact import write_artifact
+from terrace.storage.mapping import map_file
 
 SECONDS = 60
 

@@ -6,11 +6,12 @@ import linecache
 from pathlib import Path
 
 import torch
+from terrace.compiler.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
+from terrace.dialects.context import create_context
 from terrace.frontend import import_model
-from terrace.lowering.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline
 from terrace.lowering.target.cpu.backend import CpuBackend
 from terrace.lowering.target.toolchain import toolchain_of
-from terrace.mlir import create_context, ir, walk
+from terrace.mlir import ir, walk
 from terrace.passes import describe_location, run_passes
 from terrace.target import CpuDescription, Target
 

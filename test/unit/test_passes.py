@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from terrace.dialects.context import create_context
 from terrace.errors import PassError
-from terrace.mlir import create_context, ir, parse_module
+from terrace.mlir import ir, parse_module
 from terrace.passes import Pass, UpstreamPass, Watcher, describe_location, run_passes, source_position
 
 MODULE = """

@@ -6,9 +6,10 @@ import itertools
 
 import pytest
 from terrace.dialects.base import Attributes
+from terrace.dialects.context import create_context
 from terrace.dialects.graph import ELEMENTWISE_OPS
-from terrace.lowering.conversion import payload
-from terrace.mlir import create_context, func, ir
+from terrace.lowering.graph import payload
+from terrace.mlir import func, ir
 
 FLOATS = ("f16", "bf16", "f32", "f64")
 INTEGERS = ("i1", "i8", "i32", "i64")

@@ -6,13 +6,14 @@ import dataclasses
 from typing import Literal
 
 import pytest
+from terrace.dialects.context import create_context
 from terrace.errors import PassError, PipelineError
-from terrace.lowering import registry
-from terrace.lowering.pass_options import describe_options
-from terrace.lowering.pipeline_parser import innermost_name, parse_pass, parse_pipeline, print_pipeline, split_passes
-from terrace.lowering.registry import PASSES, find_pass, summaries
-from terrace.lowering.upstream_passes import UPSTREAM_PASSES
-from terrace.mlir import PassManager, create_context, ir, parse_module
+from terrace.lowering.pipeline import registry
+from terrace.lowering.pipeline.parser import innermost_name, parse_pass, parse_pipeline, print_pipeline, split_passes
+from terrace.lowering.pipeline.pass_options import describe_options
+from terrace.lowering.pipeline.registry import PASSES, find_pass, summaries
+from terrace.lowering.pipeline.upstream_passes import UPSTREAM_PASSES
+from terrace.mlir import PassManager, ir, parse_module
 from terrace.passes import Pass, UpstreamPass, fail, run_passes
 
 

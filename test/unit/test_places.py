@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from runtime_programs import positional
-from terrace.artifact import Artifact
-from terrace.places import Places
 from terrace.signature import Leaf
+from terrace.storage.artifact import Artifact
+from terrace.storage.places import Places
 
 OLD = ["/a/m.py:1", "/a/m.py:12", None, "/a/m.py:1"]
 NEW = ["/b/n.py:7", "/b/n.py:71", None, "/b/n.py:7"]

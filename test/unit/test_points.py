@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 import terrace
 from terrace.compiler import lower_mlir
-from terrace.lowering.points import POINTS, user_passes
+from terrace.lowering.pipeline.user_passes import POINTS, user_passes
 from terrace.mlir import ir, walk
 from terrace.passes import Pass, UpstreamPass, fail
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terrace.artifact import Artifact
 from terrace.errors import TerraceError
 from terrace.runtime.limits import Limits
 from terrace.runtime.profile import Event, make_profile
 from terrace.runtime.profiling import profile_program, split_calls
 from terrace.signature import Signature
+from terrace.storage.artifact import Artifact
 from terrace.structure import Tree
 
 LIMITS = Limits(1, 100e9, {1 << 10: 80e9, 1 << 20: 20e9})

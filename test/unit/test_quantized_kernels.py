@@ -14,7 +14,7 @@ from graph_program import Program, foreign_rows
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
 from terrace.errors import TerraceError
-from terrace.lowering.building import splat
+from terrace.lowering.graph.builders import splat
 from terrace.mlir import ir
 
 RNG = np.random.default_rng(0)

@@ -17,8 +17,9 @@ import torch
 from iree_harness import run_module
 from reference_cases import Case, arguments_of, convert
 from terrace.dialects import graph
+from terrace.dialects.context import create_context
 from terrace.lowering.conversion.convert_graph_to_linalg import KEPT_OPS, ConvertGraphToLinalg, patterns
-from terrace.mlir import create_context, ir, parse_module
+from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
 
 FAMILIES = {

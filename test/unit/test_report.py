@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from terrace.compiler.layer_report import layer_graph, merge_layers
+from terrace.dialects.context import create_context
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
-from terrace.lowering.report import layer_graph, merge_layers
-from terrace.mlir import create_context, ir, parse_module
+from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
 
 CONV = """{strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import terrace
 from terrace.compiler import lower_mlir
-from terrace.lowering.commands import compile_command, errors_in, shell_text
+from terrace.lowering.debugging.commands import compile_command, errors_in, shell_text
 from terrace.passes import Pass, PassRaisedError
 from terrace.tools.reduce import main as reduce_tool
 

@@ -16,8 +16,8 @@ from runtime_programs import (
     double_artifact,
     positional,
 )
-from terrace.artifact import Artifact, write_artifact
 from terrace.signature import Leaf, Signature
+from terrace.storage.artifact import Artifact, write_artifact
 from terrace.structure import Tree
 from terrace.tools.run import main
 

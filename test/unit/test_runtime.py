@@ -31,7 +31,6 @@ from runtime_programs import (
     state_artifact,
     tensor,
 )
-from terrace.artifact import Artifact, State, write_artifact
 from terrace.errors import ArtifactError, InputError, TargetError, TerraceError
 from terrace.lowering.target.iree.compiler import iree_compile_path
 from terrace.runtime import cpu_features
@@ -40,6 +39,7 @@ from terrace.runtime.device import cpu_device, default_threads
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report
 from terrace.signature import DTYPES, Leaf, Signature
+from terrace.storage.artifact import Artifact, State, write_artifact
 from terrace.structure import Tree
 
 

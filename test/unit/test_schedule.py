@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 from terrace.dialects.base import Attributes
-from terrace.lowering.conversion.graph_to_kernel.families import CONV2D_DIMS
-from terrace.lowering.schedule.contraction import (
+from terrace.dialects.context import create_context
+from terrace.lowering.kernels.conv2d.schedule import schedule_conv2d
+from terrace.lowering.kernels.elementwise.schedule import schedule_elementwise
+from terrace.lowering.kernels.families import CONV2D_DIMS
+from terrace.lowering.kernels.matmul.schedule import schedule_matmul
+from terrace.lowering.kernels.register_tile import (
     RegisterTile,
     best_tile,
     candidates,
@@ -18,12 +22,9 @@ from terrace.lowering.schedule.contraction import (
     fits_registers,
     step_cycles,
 )
-from terrace.lowering.schedule.conv2d import schedule_conv2d
-from terrace.lowering.schedule.elementwise import schedule_elementwise
-from terrace.lowering.schedule.matmul import schedule_matmul
-from terrace.lowering.schedule.parallel import WORKGROUPS_PER_WORKER, block_size, wanted_workgroups
-from terrace.lowering.schedule.schedule import IterationSpace, Layout, Padding, Schedule
-from terrace.mlir import DYNAMIC, create_context, ir
+from terrace.lowering.kernels.schedule import IterationSpace, Layout, Padding, Schedule
+from terrace.lowering.kernels.work_division import WORKGROUPS_PER_WORKER, block_size, wanted_workgroups
+from terrace.mlir import DYNAMIC, ir
 from terrace.target import CpuDescription
 
 CPUS = [

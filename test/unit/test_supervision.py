@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 import terrace
 from terrace.blame import op_that_ends
+from terrace.dialects.context import create_context
 from terrace.errors import CompileError, PassError
-from terrace.mlir import create_context, ir, parse_module, walk
+from terrace.mlir import ir, parse_module, walk
 from terrace.passes import LimitError, Pass, UpstreamPass, run_passes
 from terrace.supervision import MEMORY_VARIABLE, SECONDS_VARIABLE, Limits, announce, rehearse
 

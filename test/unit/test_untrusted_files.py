@@ -18,9 +18,9 @@ import iree.runtime as rt
 import numpy as np
 import pytest
 import terrace
-from terrace.artifact import Artifact, read_artifact, write_artifact
 from terrace.errors import ArtifactError, TerraceError
 from terrace.runtime.report import Report
+from terrace.storage.artifact import Artifact, read_artifact, write_artifact
 from terrace.tools.run import main as run_tool
 
 OLD = Path(__file__).parent / "Inputs" / "format_1.terrace"

@@ -13,7 +13,7 @@ from terrace.lowering.conversion.functions.number import (
     parts,
     power_of_two,
 )
-from terrace.lowering.conversion.payload_types import compare
+from terrace.lowering.graph.payload_types import compare
 from terrace.mlir import math
 
 

@@ -11,7 +11,7 @@ import math as pymath
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from terrace.lowering.conversion.payload_types import compare, constant, scalar_type, with_element
+from terrace.lowering.graph.payload_types import compare, constant, scalar_type, with_element
 from terrace.mlir import arith, ir, math
 
 

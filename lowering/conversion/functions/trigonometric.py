@@ -14,7 +14,7 @@ import math as pymath
 from fractions import Fraction
 
 from terrace.lowering.conversion.functions.number import Format, Number, choose, integer, parts, pi, words_of_product
-from terrace.lowering.conversion.payload_types import compare
+from terrace.lowering.graph.payload_types import compare
 from terrace.mlir import arith, ir
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from terrace.dialects.base import element_type_of, shape_of
-from terrace.lowering.conversion import payload
+from terrace.lowering.graph import payload
 from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
 from terrace.rewriting import replace
 

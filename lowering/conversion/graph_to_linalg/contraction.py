@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.lowering.conversion import payload
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import softmax
+from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, linalg
 from terrace.rewriting import Pattern
 

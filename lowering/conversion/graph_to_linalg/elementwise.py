@@ -6,8 +6,8 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
-from terrace.lowering.conversion import payload
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.graph import payload
 from terrace.mlir import ir
 from terrace.passes import fail
 from terrace.rewriting import Pattern

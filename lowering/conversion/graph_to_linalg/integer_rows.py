@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering.conversion import payload_quantized as steps
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import without
-from terrace.lowering.conversion.payload_types import cast, constant, neutral
+from terrace.lowering.graph import payload_quantized as steps
+from terrace.lowering.graph.payload_types import cast, constant, neutral
 from terrace.mlir import arith, ir
 from terrace.rewriting import Pattern
 

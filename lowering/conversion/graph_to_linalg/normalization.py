@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.lowering.conversion import payload
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, math
 from terrace.rewriting import Pattern
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering.conversion import payload
 from terrace.lowering.conversion.graph_to_linalg import builders as b
-from terrace.lowering.conversion.payload_types import compare
+from terrace.lowering.graph import payload
+from terrace.lowering.graph.payload_types import compare
 from terrace.mlir import arith, ir, linalg, scf, tensor
 from terrace.rewriting import Pattern
 

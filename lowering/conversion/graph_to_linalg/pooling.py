@@ -7,9 +7,9 @@ from typing import Any
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of
 from terrace.dialects.graph_base import image_axes
-from terrace.lowering.conversion import payload
 from terrace.lowering.conversion.graph_to_linalg import builders as b
-from terrace.lowering.conversion.graph_to_linalg.reduction import initial_value
+from terrace.lowering.conversion.graph_to_linalg.reduce_and_embedding import initial_value
+from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, linalg
 from terrace.rewriting import Pattern
 

@@ -12,8 +12,8 @@ from terrace.lowering.conversion.torch_to_graph import (
     normalization,
     ordering,
     random,
-    reduction,
 )
+from terrace.lowering.conversion.torch_to_graph import reductions_and_pools as reduction
 from terrace.lowering.conversion.torch_to_graph.torch_op import BUILDERS, TorchOp, TypeTable
 
 __all__ = [

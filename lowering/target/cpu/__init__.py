@@ -1,0 +1,1 @@
+"""The CPU: vectors, and the schedules for them."""

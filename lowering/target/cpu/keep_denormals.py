@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import to_attribute
-from terrace.lowering.loop_kernels import LOOP_KERNEL, loop_kernels
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL, loop_kernels
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import shape_of
-from terrace.lowering.conversion.payload_types import cast, is_float, scalar_type
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row

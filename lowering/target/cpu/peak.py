@@ -6,11 +6,12 @@ The program is a loop kernel whose accumulators never leave the registers, built
 from __future__ import annotations
 
 from terrace.dialects import loop
-from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
-from terrace.lowering.loop_kernels import LOOP_KERNEL
+from terrace.dialects.context import create_context
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
+from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.target.cpu.backend import CpuBackend
 from terrace.lowering.target.iree.compiler import compile_program, program_text
-from terrace.mlir import create_context, func, ir, math, memref, parse_module, scf
+from terrace.mlir import func, ir, math, memref, parse_module, scf
 from terrace.passes import run_passes
 from terrace.target import CpuDescription, Target
 

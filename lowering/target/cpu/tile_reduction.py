@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrace.lowering.conversion.payload_types import combine, constant, is_float, neutral
+from terrace.lowering.graph.payload_types import combine, constant, is_float, neutral
 from terrace.lowering.target.cpu.tile import Piece, TileType
 from terrace.mlir import arith, ir, vector
 

@@ -1,0 +1,1 @@
+"""GPUs: invocations of a workgroup, and the schedules for them."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.lowering.schedule.schedule_kernels_for_gpu import ScheduleKernelsForGpu
 from terrace.lowering.target.gpu.lower_tiles_to_invocations import LowerTilesToInvocations
+from terrace.lowering.target.gpu.schedule_kernels_for_gpu import ScheduleKernelsForGpu
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
 from terrace.lowering.target.iree.fold_slices_into_extracts import FoldSlicesIntoExtracts

@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from terrace.dialects.base import shape_of, to_attribute, to_python
-from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
-from terrace.lowering.loop_kernels import argument_buffers, loop_kernels, result_buffers
+from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
+from terrace.lowering.analysis.loop_kernels import argument_buffers, loop_kernels, result_buffers
 from terrace.mlir import DYNAMIC, func, gpu, ir, operation_of, walk
 from terrace.passes import Pass, fail
 

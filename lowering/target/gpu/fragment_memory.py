@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 
-from terrace.lowering.conversion.kernel_to_loop.builder import Index, LoopBuilder
+from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.target.gpu.fragment import Fragment, FragmentType, Grid
 from terrace.lowering.target.tile_access import Access, constant_of
 from terrace.mlir import arith, gpu, ir, memref, scf

@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from math import prod
 
 from terrace.dialects.base import shape_of, to_attribute
-from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
-from terrace.lowering.conversion.kernel_to_loop.builder import LoopBuilder
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
+from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.target.gpu.fragment import Fragment, FragmentType, Grid, balanced_grid, row_grid
 from terrace.lowering.target.gpu.fragment_memory import FragmentMemory
-from terrace.lowering.target.gpu.reduction import WORKGROUP, reduce_over_workgroup
+from terrace.lowering.target.gpu.workgroup_reduction import WORKGROUP, reduce_over_workgroup
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import func, gpu, ir, math, memref, walk

@@ -11,9 +11,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from terrace.dialects.base import to_python
-from terrace.dialects.loop import SUBGROUP_SIZE
+from terrace.dialects.hardware import SUBGROUP_SIZE
 from terrace.errors import CompileError
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.gpu.convert_loop_to_gpu import ConvertLoopToGpu
 from terrace.mlir import gpu, ir
 from terrace.passes import Pass, UpstreamPass, UpstreamPassError, run_passes

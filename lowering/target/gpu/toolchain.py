@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrace.lowering.conversion.graph_to_kernel.families import COMMON
+from terrace.lowering.kernels.families import COMMON
 from terrace.lowering.target.iree.toolchain import IreeToolchain
 
 

@@ -1,0 +1,1 @@
+"""Vitis HLS: C++ with pragmas, and the schedules for it."""

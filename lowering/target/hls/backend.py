@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.lowering.schedule.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.convert_loop_to_hls import ConvertLoopToHls
 from terrace.lowering.target.hls.lower_tiles_to_arrays import LowerTilesToArrays
+from terrace.lowering.target.hls.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.set_dataflow import SetDataflow
 from terrace.lowering.target.hls.set_hardware_attributes import SetHardwareAttributes
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes

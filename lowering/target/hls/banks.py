@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from terrace.dialects.base import entries_of, shape_of, to_attribute, to_python
-from terrace.dialects.loop import PARTITION, partition_attribute
+from terrace.dialects.hardware import PARTITION, partition_attribute
 from terrace.lowering.target.hls.addresses import Access, accesses, coefficients, constant_index
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip
 from terrace.mlir import ir, operation_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrace.dialects.base import to_python
-from terrace.dialects.loop import PARTITION
+from terrace.dialects.hardware import PARTITION
 from terrace.mlir import func, ir, operation_of, walk
 from terrace.passes import fail
 
@@ -59,3 +59,20 @@ def argument_partition(user: tuple[ir.Operation, int]) -> dict[str, Any] | None:
         return None
     spec: dict[str, Any] = to_python(function.arg_attrs[number][PARTITION])
     return spec
+
+
+def may_write(operation: ir.Operation, memory: ir.Value) -> bool:
+    """Whether an op that uses a memory, or a view of it, may write to it."""
+    if operation.name in ("memref.store", "memref.copy"):
+        return operation.operands[1] == memory
+    if operation.name == "memref.reinterpret_cast":
+        view = operation.results[0]
+        return any(may_write(use.owner.operation, view) for use in view.uses)
+    if operation.name == "func.call":
+        return any(a == memory and _callee_writes(operation, i) for i, a in enumerate(operation.operands))
+    return operation.name != "memref.load"
+
+
+def _callee_writes(call: ir.Operation, argument: int) -> bool:
+    memory = callee_of(call).entry_block.arguments[argument]
+    return any(may_write(use.owner.operation, memory) for use in memory.uses)

@@ -14,7 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_attribute, to_python
-from terrace.lowering.loop_kernels import LOOP_KERNEL, argument_buffers, loop_kernels, require_body, result_buffers
+from terrace.lowering.analysis.loop_kernels import (
+    LOOP_KERNEL,
+    argument_buffers,
+    loop_kernels,
+    require_body,
+    result_buffers,
+)
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.mlir import DYNAMIC, func, ir, memref, operation_of
 from terrace.number_format import FLOAT, FixedPoint

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrace.dialects.base import to_python
-from terrace.dialects.loop import DATAFLOW, PIPELINE, UNROLL
+from terrace.dialects.hardware import DATAFLOW, PIPELINE, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
 from terrace.lowering.target.hls.banks import is_register
 from terrace.lowering.target.hls.calls import callee_of

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.dialects.loop import PARTITION, partition_attribute
-from terrace.lowering.conversion.payload_types import cast, combine, constant, is_float, neutral
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.dialects.hardware import PARTITION, partition_attribute
+from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, neutral
 from terrace.lowering.target.tables import table_memory
 from terrace.mlir import arith, ir, math, memref, operation_of, scf
 from terrace.passes import Pass, fail

@@ -10,29 +10,27 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.loop import DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
+from terrace.dialects.hardware import DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
 from terrace.lowering.target.hls.calls import (
     argument_partition,
-    callee_of,
     calls_of,
     is_weight_on_chip,
+    may_write,
     root_of,
     users_of_memory,
 )
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
 from terrace.lowering.target.hls.expressions import file_type, is_atom, strip
+from terrace.lowering.target.hls.inlining import is_load_read_before_writes, is_read_once
 from terrace.lowering.target.hls.numbers import Floats, numbers_of
 from terrace.lowering.target.hls.stream_order import is_stream
 from terrace.mlir import ir, walk
 from terrace.passes import fail
-
-WRITES = ("func.call", "memref.copy", "memref.store", "scf.for", "scf.if")
-"""Ops that may write memory."""
 
 TOP = "model"
 """The name of @main in C++."""
@@ -147,7 +145,7 @@ class _Function:
         return f"{constant}{element} {name}[{math.prod(shape_of(argument))}]"
 
     def is_written(self, memory: ir.Value) -> bool:
-        return any(_writes(use.owner.operation, memory) for use in memory.uses)
+        return any(may_write(use.owner.operation, memory) for use in memory.uses)
 
     def argument_pragmas(self) -> None:
         if "arg_attrs" not in self.function.attributes:
@@ -189,7 +187,7 @@ class _Function:
             text = self.numbers.expression(operation, [self.value(v) for v in operation.operands])
         if text is None:
             raise fail(operation, "has no C++ here; lower it first, or leave it out of what compiles for hls")
-        self.define(operation, text, inlined=_is_read_once(operation))
+        self.define(operation, text, inlined=is_read_once(operation))
 
     def define(self, operation: ir.Operation, text: str, inlined: bool) -> None:
         result = operation.results[0]
@@ -229,7 +227,7 @@ class _Function:
         text = self.element(memory, indices)
         if memory in self.on_chip:
             text = self.numbers.from_global(text, operation.results[0].type)
-        self.define(operation, text, inlined=_is_load_read_before_writes(operation))
+        self.define(operation, text, inlined=is_load_read_before_writes(operation))
 
     def store(self, operation: ir.Operation) -> None:
         value, memory, *indices = operation.operands
@@ -350,18 +348,6 @@ def flat_partition(shape: Sequence[int], spec: dict[str, Any]) -> dict[str, Any]
     return {"kind": kind, "dim": 1, "factor": spec.get("factor", shape[dim])} if is_same else None
 
 
-def _writes(operation: ir.Operation, memory: ir.Value) -> bool:
-    """Whether an op that uses a memory, or a view of it, may write to it."""
-    if operation.name in ("memref.store", "memref.copy"):
-        return operation.operands[1] == memory
-    if operation.name == "memref.reinterpret_cast":
-        view = operation.results[0]
-        return any(_writes(use.owner.operation, view) for use in view.uses)
-    if operation.name == "func.call":
-        return any(a == memory and _callee_writes(operation, i) for i, a in enumerate(operation.operands))
-    return operation.name != "memref.load"
-
-
 def _given(function: Any, is_so: Callable[[ir.Value], bool], what: str) -> set[ir.Value]:
     """The arguments for which `is_so` holds of what every call gives; `what` that is, for messages."""
     found, seen = set[ir.Value](), set[ir.Value]()
@@ -385,53 +371,6 @@ def _weights_on_chip(function: Any) -> set[ir.Value]:
     """The arguments of a function that are weights on chip, and the weights that it gets itself."""
     own = [op.results[0] for op in walk(function.operation) if op.name == "memref.get_global"]
     return {*own, *_given(function, is_weight_on_chip, "a weight on chip")}
-
-
-def _callee_writes(call: ir.Operation, argument: int) -> bool:
-    memory = callee_of(call).entry_block.arguments[argument]
-    return any(_writes(use.owner.operation, memory) for use in memory.uses)
-
-
-def _single_reader(operation: ir.Operation) -> ir.Operation | None:
-    """The only op that reads an op's result, if it stands in the same block."""
-    uses = list(operation.results[0].uses)
-    if len(uses) != 1 or uses[0].owner.operation.block != operation.block:
-        return None
-    reader: ir.Operation = uses[0].owner.operation
-    return reader
-
-
-def _is_read_once(operation: ir.Operation) -> bool:
-    """Whether an op may be written in its reader; what C++ would write twice gets a name."""
-    reader = _single_reader(operation)
-    twice = reader is not None and reader.name == "arith.cmpf" and to_python(reader.attributes["predicate"]) in (6, 8)
-    return reader is not None and not twice
-
-
-def _is_load_read_before_writes(load: ir.Operation) -> bool:
-    """Whether the statement that a load ends up in comes before any write to memory."""
-    statement: ir.Operation | None = load
-    while statement is not None and statement.name not in WRITES:
-        reader = _single_reader(statement) if len(statement.results) == 1 else None
-        if reader is None or (statement != load and not _is_read_once(statement)):
-            break
-        statement = reader
-    if statement is None or statement == load:
-        return False
-    for operation in _between(load, statement):
-        if operation.name in WRITES:
-            return False
-    return statement.name not in ("scf.for", "scf.if")
-
-
-def _between(first: ir.Operation, last: ir.Operation) -> Iterator[ir.Operation]:
-    inside = False
-    for view in first.block.operations:
-        if view.operation == last:
-            return
-        if inside:
-            yield view.operation
-        inside = inside or view.operation == first
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrace.dialects.base import to_python
-from terrace.dialects.loop import PIPELINE, STREAM, UNROLL
+from terrace.dialects.hardware import PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import loops_in, trip_count
 from terrace.lowering.target.hls.latency import design_cycles, kernel_cycles
 from terrace.lowering.target.hls.resources import design_blocks, format_of

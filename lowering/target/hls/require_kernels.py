@@ -6,8 +6,8 @@ import dataclasses
 
 from terrace.dialects.base import to_python
 from terrace.errors import PassError
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL, require_body
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
-from terrace.lowering.loop_kernels import LOOP_KERNEL, require_body
 from terrace.mlir import func, ir
 from terrace.passes import Pass, fail
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.loop import DATAFLOW, PARTITION, STREAM
+from terrace.dialects.hardware import DATAFLOW, PARTITION, STREAM
 from terrace.lowering.target.hls.calls import argument_partition, users_of_memory
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.mlir import ir, walk

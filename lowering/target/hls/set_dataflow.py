@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any, Literal
 
 from terrace.dialects.base import entries_of, to_attribute
-from terrace.dialects.loop import DATAFLOW, STREAM
+from terrace.dialects.hardware import DATAFLOW, STREAM
 from terrace.lowering.target.hls.calls import callee_of, calls_of, root_of, users_of_memory
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
 from terrace.lowering.target.hls.resources import design_blocks

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.loop import STREAM
+from terrace.dialects.hardware import STREAM
 from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
 from terrace.lowering.target.hls.calls import root_of
 from terrace.mlir import ir, operation_of

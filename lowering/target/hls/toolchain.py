@@ -6,19 +6,20 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 
+from terrace.dialects.context import create_context
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
-from terrace.lowering.conversion.graph_to_kernel.families import COMMON
-from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES
-from terrace.lowering.schedule.schedule_kernels_for_hls import ScheduleKernelsForHls
+from terrace.lowering.kernels.families import COMMON
+from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.lowering.pipeline.verify_level import VerifyLevel
 from terrace.lowering.target.hls.interface import design_weights
 from terrace.lowering.target.hls.project import project_files
 from terrace.lowering.target.hls.require_kernels import RequireKernels
+from terrace.lowering.target.hls.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.toolchain import Source
 from terrace.lowering.transforms.hoist_constants import HoistConstants
-from terrace.lowering.transforms.verify_level import VerifyLevel
-from terrace.mlir import create_context, ir, parse_module
+from terrace.mlir import ir, parse_module
 from terrace.passes import Pass, run_passes
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.loop import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
+from terrace.dialects.hardware import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
 from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
 from terrace.lowering.target.hls.stream_order import is_sequential, is_stream

@@ -1,0 +1,1 @@
+"""IREE, which compiles and runs the programs of CPUs and GPUs."""

@@ -11,8 +11,8 @@ import dataclasses
 from typing import Any
 
 from terrace.dialects.base import to_python
-from terrace.dialects.loop import SUBGROUP_SIZE, WORKGROUP_SIZE
-from terrace.lowering.loop_kernels import argument_buffers, loop_kernels, result_buffers
+from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
+from terrace.lowering.analysis.loop_kernels import argument_buffers, loop_kernels, result_buffers
 from terrace.lowering.target.iree import syntax
 from terrace.lowering.target.iree.barriers import cut_chains_of_slices, keep_scatters_apart
 from terrace.mlir import DYNAMIC, func, ir, operation_of, walk

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from terrace.lowering.conversion.functions import exponential, inverse, logarithmic, power, trigonometric
 from terrace.lowering.conversion.functions.number import Number
-from terrace.lowering.conversion.payload_types import cast, is_float, scalar_type
+from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.dialects.context import create_context
 from terrace.lowering.target.iree import syntax
-from terrace.mlir import create_context, func, ir
+from terrace.mlir import func, ir
 
 
 def extern_program(

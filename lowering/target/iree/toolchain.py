@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
-from terrace.lowering.conversion.graph_to_kernel.families import COMMON
-from terrace.lowering.conversion.graph_to_kernel.group import KERNEL_TYPES
+from terrace.lowering.kernels.families import COMMON
+from terrace.lowering.kernels.group import KERNEL_TYPES
 from terrace.lowering.target.iree.compiler import compile_program, program_text
 from terrace.lowering.target.toolchain import Source
 from terrace.mlir import ir

@@ -1,0 +1,1 @@
+"""SystemVerilog through CIRCT."""

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.dialects.context import create_context
+from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.rtl.circuit import Branch, Circuit, Loop, Pipeline, Segment, Step
 from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.latency import latency
 from terrace.lowering.target.rtl.print_verilog import print_verilog
 from terrace.lowering.target.rtl.schedule import Schedule, schedule
-from terrace.mlir import create_context, ir, parse_module
+from terrace.mlir import ir, parse_module
 from terrace.passes import PassError
 
 

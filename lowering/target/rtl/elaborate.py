@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.loop import PARTITION, PIPELINE, UNROLL
+from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL
 from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.lowering.target.rtl.circuit import (

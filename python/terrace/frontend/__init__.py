@@ -1,4 +1,4 @@
-"""From PyTorch to the graph dialect. The only package that imports torch."""
+"""From PyTorch to the graph dialect."""
 
 from __future__ import annotations
 

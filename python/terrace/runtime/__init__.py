@@ -1,1 +1,1 @@
-"""Loading and running compiled models. Nothing here imports torch or a compiler."""
+"""Loading and running compiled models, without a compiler but for co-simulation. torch is imported for its tensors."""

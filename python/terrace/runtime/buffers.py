@@ -13,9 +13,9 @@ from typing import Any
 import iree.runtime as rt
 import numpy as np
 
-from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.device import Device
 from terrace.runtime.lifetime import Owned
+from terrace.storage.parameter_archive import Array, numpy_dtype
 from terrace.structure import dtype_name
 
 ALIGNMENT = 64

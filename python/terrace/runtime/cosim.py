@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from terrace.dialects.context import create_context
 from terrace.errors import PassError, TargetError, TerraceError
-from terrace.files import folder_for
-from terrace.lowering.loop_kernels import loop_kernels
+from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.expressions import c_type, needs_ap_int
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import print_kernel
@@ -29,10 +29,11 @@ from terrace.lowering.target.rtl.circuit import pipelines
 from terrace.lowering.target.rtl.design import Design, design_kernel
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
 from terrace.lowering.target.rtl.weights import shifting_arguments, weights_of
-from terrace.mlir import create_context, ir, parse_module
-from terrace.parameter_archive import Array
+from terrace.mlir import ir, parse_module
 from terrace.processes import find_program, run_program
 from terrace.runtime.csim import FLAGS, find_ap_types, find_compiler
+from terrace.storage.files import folder_for
+from terrace.storage.parameter_archive import Array
 from terrace.texts import plain
 
 BUILD_SECONDS, RUN_SECONDS = 300, 300

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from terrace.artifact import Artifact
 from terrace.errors import TargetError, TerraceError
-from terrace.files import folder_for
-from terrace.parameter_archive import Array, numpy_dtype
 from terrace.processes import find_program, run_program
 from terrace.runtime.buffers import Imported
 from terrace.runtime.project import BINARY, Project
+from terrace.storage.artifact import Artifact
+from terrace.storage.files import folder_for
+from terrace.storage.parameter_archive import Array, numpy_dtype
 
 COMPILERS = ("g++", "clang++", "c++")
 # A product and a sum stay two roundings unless the program fuses them itself, and integers wrap around, as in hardware.

@@ -11,9 +11,9 @@ from typing import Any
 import iree.runtime as rt
 import numpy as np
 
-from terrace.parameter_archive import Array, numpy_dtype
 from terrace.runtime.buffers import Imported, view_of
 from terrace.runtime.device import Device
+from terrace.storage.parameter_archive import Array, numpy_dtype
 
 _STORAGE = int(rt.BufferUsage.TRANSFER) | int(rt.BufferUsage.DISPATCH_STORAGE)
 _STAGING = int(rt.MemoryType.HOST_LOCAL) | int(rt.MemoryType.DEVICE_VISIBLE)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrace.errors import TerraceError
-from terrace.parameter_archive import Array
 from terrace.runtime.buffers import Imported
 from terrace.runtime.device import Device
 from terrace.runtime.device_memory import DeviceMemory
 from terrace.runtime.gpu import gpu_device
 from terrace.runtime.program import Program
+from terrace.storage.parameter_archive import Array
 
 _EMPTY = "resolved to an empty buffer range"
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from terrace.artifact import Artifact
 from terrace.installed import needing_compiler
 from terrace.runtime.program import Program
 from terrace.signature import Leaf, Signature
+from terrace.storage.artifact import Artifact
 from terrace.structure import Tree
 from terrace.target import Target
 

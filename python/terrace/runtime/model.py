@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrace.artifact import (
+from terrace.checks import CODE_DTYPE
+from terrace.errors import InputError, TerraceError
+from terrace.installed import needing_compiler
+from terrace.report.words import escape
+from terrace.runtime.buffers import addresses_of
+from terrace.runtime.device import default_threads
+from terrace.runtime.open_program import open_program
+from terrace.runtime.profile import Profile
+from terrace.runtime.report import Report, report_of
+from terrace.runtime.written import check_writable, write_back
+from terrace.signature import COMPLEX, Leaf, Signature
+from terrace.storage.artifact import (
     HARDWARE_LEVEL,
     TEXTS,
     Artifact,
@@ -20,18 +31,7 @@ from terrace.artifact import (
     verify_archive,
     write_artifact,
 )
-from terrace.checks import CODE_DTYPE
-from terrace.errors import InputError, TerraceError
-from terrace.installed import needing_compiler
-from terrace.parameter_archive import Array, MappedParameters, ParameterSource, aligned, numpy_dtype
-from terrace.report.words import escape
-from terrace.runtime.buffers import addresses_of
-from terrace.runtime.device import default_threads
-from terrace.runtime.open_program import open_program
-from terrace.runtime.profile import Profile
-from terrace.runtime.report import Report, report_of
-from terrace.runtime.written import check_writable, write_back
-from terrace.signature import COMPLEX, Leaf, Signature
+from terrace.storage.parameter_archive import Array, MappedParameters, ParameterSource, aligned, numpy_dtype
 from terrace.structure import dtype_name
 from terrace.texts import plain
 

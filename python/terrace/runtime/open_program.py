@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from terrace.artifact import Artifact
-from terrace.parameter_archive import Array
 from terrace.runtime.buffers import Imported
+from terrace.storage.artifact import Artifact
+from terrace.storage.parameter_archive import Array
 from terrace.target import GPU_TARGETS
 
 T = TypeVar("T")

@@ -9,11 +9,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from terrace.artifact import Artifact
-from terrace.files import write_file
 from terrace.report.table import Table
 from terrace.report.words import escape
 from terrace.runtime.limits import Limits
+from terrace.storage.artifact import Artifact
+from terrace.storage.files import write_file
 
 _COLUMNS = ("kernel", "by", "calls", "us", "best us", "share", "MACs", "bytes", "GFLOP/s", "GB/s", "of limit", "limit")
 _TEXT = ("kernel", "by", "limit")

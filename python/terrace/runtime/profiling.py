@@ -16,12 +16,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from terrace.artifact import Artifact
 from terrace.errors import TerraceError
-from terrace.parameter_archive import Array, MappedParameters, write_archive
 from terrace.runtime.limits import measure_limits
 from terrace.runtime.profile import Event, Profile, make_profile
 from terrace.runtime.session import PARAMETER_SCOPE
+from terrace.storage.artifact import Artifact
+from terrace.storage.parameter_archive import Array, MappedParameters, write_archive
 from terrace.structure import dtype_name
 
 SECONDS = 1.0

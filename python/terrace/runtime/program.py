@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from terrace.artifact import Artifact
 from terrace.errors import ArtifactError, TerraceError
-from terrace.parameter_archive import Array, MappedParameters, aligned_copy
 from terrace.runtime import lifetime
 from terrace.runtime.buffers import Imported, copy_array, import_array, to_array
 from terrace.runtime.cpu_features import check_host
 from terrace.runtime.device import Device, cpu_device
 from terrace.runtime.session import Parameters, Session, first_line
+from terrace.storage.artifact import Artifact
+from terrace.storage.parameter_archive import Array, MappedParameters, aligned_copy
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from terrace import manifest
-from terrace.artifact import Artifact
 from terrace.errors import ArtifactError
+from terrace.storage import manifest
+from terrace.storage.artifact import Artifact
 
 _MAX_FILES = 64
 _MAX_BYTES = 256 << 20

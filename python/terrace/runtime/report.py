@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from terrace.files import write_file
 from terrace.report.table import Table
 from terrace.report.words import escape, shape
 from terrace.signature import Signature
+from terrace.storage.files import write_file
 
 if TYPE_CHECKING:
     from terrace.runtime.profile import Profile

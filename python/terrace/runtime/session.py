@@ -8,11 +8,11 @@ from typing import Any
 import iree.runtime as rt
 
 from terrace.errors import TerraceError
-from terrace.parameter_archive import Array
 from terrace.runtime.buffers import Imported
 from terrace.runtime.device import Device
 from terrace.runtime.lent import LENT
 from terrace.runtime.lifetime import Owned
+from terrace.storage.parameter_archive import Array
 
 PARAMETER_SCOPE = "model"
 """The scope of the program's `#flow.parameter.named` symbols."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from terrace.errors import InputError
-from terrace.parameter_archive import Array
+from terrace.storage.parameter_archive import Array
 
 
 def check_writable(

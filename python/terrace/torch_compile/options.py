@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from terrace.compiler.request import OPTIONS, check_request
 from terrace.errors import CompileError
-from terrace.request import OPTIONS, check_request
 from terrace.target import Target
 
 PARAMETERS = ("watched", "inputs")

@@ -16,14 +16,14 @@ from torch._dynamo.utils import counters
 from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import optimization_hint
 
-from terrace.artifact import Artifact
 from terrace.compiler import build_imported
+from terrace.dialects.context import create_context
 from terrace.errors import TerraceError
 from terrace.frontend import ImportedModel, import_aten_graph
 from terrace.frontend.program import output_nodes
 from terrace.frontend.source import describe_frame, innermost_user_frame
-from terrace.mlir import create_context
 from terrace.runtime.model import CompiledModel
+from terrace.storage.artifact import Artifact
 from terrace.torch_compile.options import BackendOptions
 from terrace.torch_compile.watch import Watch, is_watchable
 

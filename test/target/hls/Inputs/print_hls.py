@@ -2,9 +2,10 @@
 
 import sys
 
+from terrace.dialects.context import create_context
 from terrace.errors import PassError
 from terrace.lowering.target.hls.printer import print_module
-from terrace.mlir import create_context, parse_module
+from terrace.mlir import parse_module
 
 with open(sys.argv[1], encoding="utf-8") as file:
     context = create_context()

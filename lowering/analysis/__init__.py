@@ -1,0 +1,1 @@
+"""What passes and reports ask of a module, and change nothing."""

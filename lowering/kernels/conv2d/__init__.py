@@ -1,0 +1,1 @@
+"""`graph.conv2d` of images in NHWC."""

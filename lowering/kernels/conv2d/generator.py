@@ -1,0 +1,278 @@
+"""The generator of `graph.conv2d` (NHWC; grouped and depthwise too) with its epilogue.
+
+A workgroup takes a block of output rows and of output channels of one image. With `staged` input it first copies the
+input rows that it needs, with their zero padding, into local memory. Then, for each tile of pixels and channels, it
+keeps the tile in registers while it runs over the kernel window and the input channels. Weights are read in blocks of
+output channels, [out/w][kh][kw][in][w], when their layout says so, else in place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import TypeAlias
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.schedule import Layout, Padding
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
+from terrace.mlir import ir
+
+WEIGHT_ORDER = (0, 2, 3, 1)
+"""The outer permutation of packed weights: blocks of output channels, then kernel rows, columns, input channels."""
+
+Span: TypeAlias = tuple[Index, int, Index | None]
+"""Offset, static size and count in bounds of a tile along one dimension."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """Where input pixels are read: the memref, its leading indices, and the row and column of its first element."""
+
+    memory: ir.Value
+    lead: tuple[Index, ...]
+    first_row: Index
+    first_column: int
+
+
+class _Conv2d:
+    """One kernel's loops."""
+
+    def __init__(self, b: LoopBuilder, kernel: KernelView) -> None:
+        self.b, self.kernel, self.schedule = b, kernel, kernel.schedule
+        root = kernel.root
+        self.attrs = attributes_of(root)
+        if self.attrs.layout != "NHWC":
+            raise kernel.refuse("conv2d must be in layout NHWC; run choose-layout first")
+        self.input, self.weight = kernel.memory_of(root.operands[0]), kernel.memory_of(root.operands[1])
+        self.weight_layout = kernel.layout_of(root.operands[1])
+        out_channels, self.depth, self.kh, self.kw = shape_of(root.operands[1])
+        self.groups = self.attrs.groups
+        self.width = out_channels // self.groups
+        self.depthwise = self.depth == 1 and self.width == 1 and self.groups > 1
+        self.element_type, self.sum_type = element_type_of(root.operands[0]), element_type_of(root.results[0])
+        result = kernel.results_memory[0]
+        self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
+        self.sizes |= {"g": self.groups, "oc": self.width}
+        tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
+        kernel.check_schedule(tiled, blocked=("n", "g", "oh", "ow", "oc"), staged=("input",), laid_out=(0, 1))
+        self._check_weight_layout()
+
+    def _check_weight_layout(self) -> None:
+        layout = self.weight_layout
+        if layout is None:
+            return
+        if not isinstance(layout, Layout) or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
+            raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in][w]")
+        block, channel = layout.inner_tiles[0], "g" if self.depthwise else "oc"
+        tile = self.schedule.tile(channel)
+        fits = self.depthwise or self.groups == 1 or self.width % block == 0
+        if not fits or (block % tile and block < self.width):
+            raise self.kernel.refuse(
+                f"the layout's block of {block} channels must be a multiple of the tile size {tile} of '{channel}'"
+                " and must not span groups"
+            )
+
+    # -- blocks ---------------------------------------------------------------------------------------------------
+
+    def emit(self) -> None:
+        staged = "input" in self.schedule.staged
+        self._check_padding(staged)
+        with (
+            workgroups(self.b, self.kernel, self.sizes) as start,
+            self.b.for_block(start.get("n", 0), self.schedule.block("n"), self.sizes["n"]) as image,
+        ):
+            source = self._stage(image, start) if staged else Image(self.input, (image,), 0, 0)
+            self._nest(image, source, start)
+
+    def _check_padding(self, staged: bool) -> None:
+        """Padding is made on the way into local memory, or by the layout of the input."""
+        (top, bottom, left, right), layout = self.attrs.padding, self.kernel.layout_of(self.kernel.root.operands[0])
+        wanted = Padding((0, top, left, 0), (0, bottom, right, 0))
+        if layout is None and (staged or not any(self.attrs.padding)):
+            return
+        if layout != wanted or staged:
+            raise self.kernel.refuse(
+                f"padding needs the input staged in local memory, or else its layout to be {dataclasses.asdict(wanted)}"
+            )
+
+    def _nest(self, image: Index, source: Image, start: dict[str, Index]) -> None:
+        """Loops over tiles in the schedule's order; dimensions that it does not name come innermost."""
+        named = [d for d in self.schedule.order if d in ("g", "oc", "oh", "ow")]
+        order = named + [d for d in ("g", "oc", "oh", "ow") if d not in named]
+        spans: dict[str, Span] = {}
+
+        def loops(remaining: list[str]) -> None:
+            if not remaining:
+                self._tile(image, source, spans)
+                return
+            dim = remaining[0]
+
+            def body(offset: Index, size: int, valid: Index | None) -> None:
+                spans[dim] = (offset, size, valid)
+                loops(remaining[1:])
+
+            self.b.tiles(start.get(dim, 0), self.schedule.block(dim), self.sizes[dim], self.schedule.tile(dim), body)
+
+        loops(order)
+
+    # -- staging --------------------------------------------------------------------------------------------------
+
+    def _stage(self, image: Index, start: dict[str, Index]) -> Image:
+        """Copy the rows that the block reads, padded, into local memory [rows, columns, channels]."""
+        b, attrs = self.b, self.attrs
+        block, columns = self.schedule.block("oh") or self.sizes["oh"], self.sizes["ow"]
+        height, width, channels = (b.size(self.input, axis) for axis in (1, 2, 3))
+        if not all(isinstance(size, int) for size in (block, columns, width, channels)):
+            raise self.kernel.refuse("can stage the input only when its sizes and the block of 'oh' are static")
+        assert isinstance(block, int) and isinstance(columns, int) and isinstance(width, int)
+        assert isinstance(channels, int)
+        rows = (block - 1) * attrs.strides[0] + (self.kh - 1) * attrs.dilations[0] + 1
+        wide = (columns - 1) * attrs.strides[1] + (self.kw - 1) * attrs.dilations[1] + 1
+        local = b.alloc([rows, wide, channels], self.element_type)
+        top, left = attrs.padding[0], attrs.padding[2]
+        first = b.mul(start.get("oh", 0), attrs.strides[0])
+        inside = min(width, wide - left)
+
+        def copy(row: Index, source: Index) -> None:
+            self._fill(local, row, 0, left, channels)
+            self._copy_row(image, source, local, row, left, inside, channels)
+            self._fill(local, row, left + inside, wide, channels)
+
+        # Without padding above, and without blocks, no row is outside.
+        all_inside = top == 0 and isinstance(first, int) and isinstance(height, int) and first + rows <= height
+        with b.for_each(0, rows) as row:
+            # In padded coordinates the image's rows are [top, top + height).
+            padded = b.add(first, row)
+            if all_inside:
+                copy(row, padded)
+            else:
+                branch = b.if_else(b.inside(padded, top, b.add(height, top)))
+                with ir.InsertionPoint(branch.then_block):
+                    copy(row, b.sub(padded, top))
+                    b.end_branch()
+                with ir.InsertionPoint(branch.else_block):
+                    self._fill(local, row, 0, wide, channels)
+                    b.end_branch()
+        return Image(local, (), first, 0)
+
+    def _copy_row(
+        self, image: Index, source: Index, local: ir.Value, row: Index, left: int, inside: int, channels: int
+    ) -> None:
+        b = self.b
+        with b.for_each(0, inside) as column:
+
+            def copy(at: Index, size: int, valid: Index | None) -> None:
+                tile = b.load(self.input, [image, source, column, at], [size], [3])
+                b.store(tile, local, [row, b.add(column, left), at], [2])
+
+            b.tiles(0, 0, channels, min(channels, 64), copy)
+
+    def _fill(self, local: ir.Value, row: Index, first: int, last: int, channels: int) -> None:
+        b = self.b
+        if first >= last:
+            return
+        with b.for_each(first, last) as column:
+
+            def fill(at: Index, size: int, valid: Index | None) -> None:
+                b.store(b.splat([size], self.element_type, 0.0), local, [row, column, at], [2])
+
+            b.tiles(0, 0, channels, min(channels, 64), fill)
+
+    # -- one tile -------------------------------------------------------------------------------------------------
+
+    def _tile(self, image: Index, source: Image, spans: dict[str, Span]) -> None:
+        channel = "g" if self.depthwise else "oc"
+        dims = ("oh", "ow", channel)
+        shape, valid = tuple(spans[d][1] for d in dims), tuple(spans[d][2] for d in dims)
+        inner = self._depthwise_step if self.depthwise else self._contract_step
+        tile = self._window(functools.partial(inner, source, spans), self.b.splat(shape, self.sum_type, 0.0))
+        first = self.b.add(self.b.mul(spans["g"][0], self.width), spans["oc"][0])
+        place = TilePlace((image, spans["oh"][0], spans["ow"][0], first), (1, 2, 3), shape, valid)
+        store_results(self.b, self.kernel, {self.kernel.root.results[0]: tile}, place)
+
+    def _window(self, step: Callable[..., ir.Value], tile: ir.Value) -> ir.Value:
+        """Run `step(kernel row, kernel column, tile)` over the kernel window."""
+        b, unroll = self.b, self.schedule.tile("kw")
+
+        def columns(row: Index, tile: ir.Value) -> ir.Value:
+            main = self.kw - self.kw % unroll
+
+            def several(column: Index, tile: ir.Value) -> ir.Value:
+                for i in range(unroll):
+                    tile = step(row, b.add(column, i), tile)
+                return tile
+
+            tile = b.reduce(0, main, unroll, tile, several)
+            for column in range(main, self.kw):
+                tile = step(row, column, tile)
+            return tile
+
+        return b.reduce(0, self.kh, 1, tile, columns)
+
+    def _pixel(self, source: Image, spans: dict[str, Span], row: Index, column: Index) -> list[Index]:
+        """The indices of the first pixel of the tile under window element (row, column)."""
+        b, attrs = self.b, self.attrs
+        y = b.add(b.sub(b.mul(spans["oh"][0], attrs.strides[0]), source.first_row), b.mul(row, attrs.dilations[0]))
+        x = b.add(b.mul(spans["ow"][0], attrs.strides[1]), b.mul(column, attrs.dilations[1]))
+        return [*source.lead, y, x]
+
+    def _contract_step(
+        self, source: Image, spans: dict[str, Span], row: Index, column: Index, tile: ir.Value
+    ) -> ir.Value:
+        b, depth = self.b, min(self.schedule.tile("ic"), self.depth)
+        pixel, rank = self._pixel(source, spans, row, column), len(source.lead)
+        base = b.mul(spans["g"][0], self.depth)
+        (_, th, th_valid), (_, tw, tw_valid) = spans["oh"], spans["ow"]
+
+        def step(size: int) -> Callable[[Index, ir.Value], ir.Value]:
+            def body(at: Index, tile: ir.Value) -> ir.Value:
+                lhs = b.load(
+                    source.memory,
+                    [*pixel, b.add(base, at)],
+                    [th, tw, size],
+                    [rank, rank + 1, rank + 2],
+                    [*self.attrs.strides, 1],
+                    [th_valid, tw_valid, None],
+                )
+                return b.contract(lhs, self._weights(spans, row, column, at, size), tile)
+
+            return body
+
+        main = self.depth - self.depth % depth
+        tile = b.reduce(0, main, depth, tile, step(depth))
+        return tile if main == self.depth else b.reduce(main, self.depth, 1, tile, step(1))
+
+    def _weights(self, spans: dict[str, Span], row: Index, column: Index, at: Index, size: int) -> ir.Value:
+        """The tile [size, channels] of weights at input channel `at`."""
+        b = self.b
+        offset, channels, _ = spans["oc"]
+        first = b.add(b.mul(spans["g"][0], self.width), offset)
+        if self.weight_layout is None:
+            return b.load(self.weight, [first, at, row, column], [size, channels], [1, 0])
+        block = self.weight_layout.inner_tiles[0]
+        indices = [b.floordiv(first, block), row, column, at, b.mod(first, block)]
+        return b.load(self.weight, indices, [size, channels], [3, 4])
+
+    def _depthwise_step(
+        self, source: Image, spans: dict[str, Span], row: Index, column: Index, tile: ir.Value
+    ) -> ir.Value:
+        b = self.b
+        pixel, rank = self._pixel(source, spans, row, column), len(source.lead)
+        (_, th, th_valid), (_, tw, tw_valid), (g, channels, g_valid) = (spans[d] for d in ("oh", "ow", "g"))
+        shape, valid = [th, tw, channels], [th_valid, tw_valid, g_valid]
+        dims = [rank, rank + 1, rank + 2]
+        pixels = b.load(source.memory, [*pixel, g], shape, dims, [*self.attrs.strides, 1], valid)
+        if self.weight_layout is None:
+            weights = b.load(self.weight, [g, 0, row, column], shape, [-1, -1, 0])
+        else:
+            block = self.weight_layout.inner_tiles[0]
+            indices = [b.floordiv(g, block), row, column, 0, b.mod(g, block)]
+            weights = b.load(self.weight, indices, shape, [-1, -1, 4])
+        return b.multiply_add(pixels, weights, tile)
+
+
+def generate(b: LoopBuilder, kernel: KernelView) -> None:
+    """Emit the loops of a conv2d kernel."""
+    _Conv2d(b, kernel).emit()

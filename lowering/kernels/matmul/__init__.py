@@ -1,0 +1,1 @@
+"""`graph.matmul` and `graph.batch_matmul`."""

@@ -1,0 +1,1 @@
+"""Norms and softmax: reductions of rows whose result has the rows' shape."""

@@ -1,0 +1,220 @@
+"""Reading a kernel, and the two things every generator does with one: epilogues and its loop-level function."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_python
+from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.errors import PassError
+from terrace.lowering.graph.payload import emit
+from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.families import family_of, iteration_space, refusal
+from terrace.lowering.kernels.group import KERNEL_TYPES, Group
+from terrace.lowering.kernels.schedule import IterationSpace, Schedule
+from terrace.mlir import ir
+from terrace.passes import fail
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelView:
+    """What a generator reads of a kernel, a `func.func` that begins with `kernel.schedule`.
+
+    `memory` holds the loop-level memref of each tensor argument, then of each result.
+    """
+
+    function: Any
+    generator: str
+    space: IterationSpace
+    schedule: Schedule
+    memory: tuple[ir.Value, ...] = ()
+
+    @staticmethod
+    def of(function: Any) -> KernelView:
+        """Read a kernel; refuses one without a schedule."""
+        op = schedule_op(function)
+        assert op is not None, "not a kernel"
+        if not attributes_of(op).schedule:
+            raise fail(function, f"@{function.name.value} has no schedule yet; run schedule-kernels first")
+        space = space_of(function)
+        return KernelView(function, to_python(op.generator), space, Schedule.from_attribute(op.schedule, space))
+
+    @property
+    def name(self) -> str:
+        return str(self.function.name.value)
+
+    @property
+    def block(self) -> ir.Block:
+        return self.function.entry_block
+
+    @property
+    def arguments(self) -> list[ir.Value]:
+        """The tensor arguments."""
+        return [a for a in self.block.arguments if isinstance(a.type, ir.RankedTensorType)]
+
+    @property
+    def operations(self) -> list[ir.Operation]:
+        """The body without the schedule and the terminator."""
+        body = [op.operation for op in self.block.operations][:-1]
+        return [op for op in body if op.name != "kernel.schedule"]
+
+    @property
+    def returned(self) -> list[ir.Value]:
+        return list(self.block.operations[-1].operation.operands)
+
+    @property
+    def root(self) -> ir.Operation:
+        """The op that the generator is named after: the first that is neither a constant nor elementwise."""
+        for operation in self.operations:
+            if operation.name != "arith.constant" and operation.name not in ELEMENTWISE_OPS:
+                return operation
+        raise fail(self.function, "has no root op; use the elementwise generator")
+
+    @property
+    def results_memory(self) -> tuple[ir.Value, ...]:
+        return self.memory[len(self.arguments) :]
+
+    def memory_of(self, value: ir.Value) -> ir.Value:
+        """The memref of an argument; the root's operands must be arguments."""
+        for argument, memory in zip(self.arguments, self.memory, strict=False):
+            if argument == value:
+                return memory
+        raise fail(self.function, "the operands of the root op must be arguments of the kernel")
+
+    def layout_of(self, value: ir.Value) -> Any:
+        for argument, layout in zip(self.arguments, self.schedule.layouts, strict=True):
+            if argument == value:
+                return layout
+        return None
+
+    def refuse(self, message: str) -> PassError:
+        return fail(self.function, f"@{self.name}: {message}")
+
+    def check_schedule(
+        self, tiled: Sequence[str], blocked: Sequence[str], staged: Sequence[str] = (), laid_out: Sequence[int] = ()
+    ) -> None:
+        """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead."""
+        schedule = self.schedule
+        for what, sizes, able, neutral in (
+            ("tile", schedule.tile_sizes, tiled, 1),
+            ("block", schedule.block_sizes, blocked, 0),
+        ):
+            for name, size in sizes.items():
+                if size != neutral and name not in able:
+                    raise self.refuse(f"{what} size of '{name}' must be {neutral}, as {self.generator} does not cut it")
+        for name in schedule.staged:
+            if name not in staged:
+                raise self.refuse(f"{self.generator} cannot stage '{name}'")
+        for number, layout in enumerate(schedule.layouts):
+            if layout is not None and number not in laid_out:
+                raise self.refuse(f"{self.generator} wants argument {number} row-major")
+
+
+@contextlib.contextmanager
+def workgroups(b: LoopBuilder, kernel: KernelView, sizes: Mapping[str, Index]) -> Iterator[dict[str, Index]]:
+    """The body of one workgroup: where its block starts in each dimension of `sizes` that is cut into blocks.
+
+    The blocks of parallel dimensions are spread over workgroups, those of others follow each other.
+    """
+    schedule = kernel.schedule
+    for name in schedule.parallel:
+        if name not in sizes:
+            raise kernel.refuse(f"{kernel.generator} cannot run '{name}' in parallel")
+    bounds = [b.ceildiv(sizes[d], schedule.block(d)) if schedule.block(d) else 1 for d in schedule.parallel]
+    with contextlib.ExitStack() as stack:
+        ids = stack.enter_context(b.parallel(bounds))
+        start = {d: b.mul(i, schedule.block(d)) for d, i in zip(schedule.parallel, ids, strict=True)}
+        for dim, size in sizes.items():
+            if schedule.block(dim) and dim not in schedule.parallel:
+                start[dim] = stack.enter_context(b.for_each(0, size, schedule.block(dim)))
+        yield start
+
+
+@dataclasses.dataclass(frozen=True)
+class TilePlace:
+    """Where a tile of the result stands: an offset per result axis, and the result axis of each tile dimension."""
+
+    offsets: tuple[Index, ...]
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+    valid: tuple[Index | None, ...]
+
+
+def load_operand(b: LoopBuilder, memory: ir.Value, shape: Sequence[int], place: TilePlace) -> ir.Value:
+    """The tile at `place` of an operand of this (logical) shape, repeated where it broadcasts to the result."""
+    skipped = len(place.offsets) - len(shape)
+    indices = [0 if size == 1 else place.offsets[skipped + axis] for axis, size in enumerate(shape)]
+    dims = [axis - skipped if axis >= skipped and shape[axis - skipped] != 1 else -1 for axis in place.axes]
+    return b.load(memory, indices, place.shape, dims, valid=place.valid)
+
+
+def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, ir.Value], place: TilePlace) -> None:
+    """Run the elementwise ops of the kernel on tiles at `place`, starting from `computed`, and store the results."""
+    tiles = dict(computed)
+
+    def tile_of(value: ir.Value) -> ir.Value:
+        if value not in tiles:
+            tiles[value] = load_operand(b, kernel.memory_of(value), shape_of(value), place)
+        return tiles[value]
+
+    for operation in kernel.operations:
+        result = operation.results[0]
+        if result in tiles:
+            continue
+        element_type = element_type_of(result)
+        if operation.name == "arith.constant":
+            tiles[result] = _splat(b, kernel, operation, place)
+            continue
+        operands = [tile_of(v) for v in operation.operands]
+        with operation.location:
+            tiles[result] = emit(operation.name, attributes_of(operation), operands, element_type)
+    for value, memory in zip(kernel.returned, kernel.results_memory, strict=True):
+        b.store(tile_of(value), memory, place.offsets, place.axes, valid=place.valid)
+
+
+def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: TilePlace) -> ir.Value:
+    value = operation.attributes["value"]
+    if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
+        raise fail(operation, f"must be a splat inside kernel @{kernel.name}; pass other constants as arguments")
+    return b.splat(place.shape, element_type_of(operation.results[0]), value.get_splat_value().value)
+
+
+def schedule_op(function: Any) -> Any:
+    """The `kernel.schedule` of a function, or None if it is no kernel. Upstream passes move constants before it."""
+    if function.operation.name != "func.func" or not len(function.operation.regions[0].blocks):
+        return None
+    for op in function.entry_block.operations:
+        if op.operation.name == "kernel.schedule":
+            return op
+        if op.operation.name != "arith.constant":
+            return None
+    return None
+
+
+def space_of(function: Any) -> IterationSpace:
+    """The iteration space of a kernel. Refuses one, or a generator, that is not that of its ops: both rely on it."""
+    op = schedule_op(function)
+    generator, space = to_python(op.generator), IterationSpace.from_attribute(op.iteration_space)
+    body = [view.operation for view in function.entry_block.operations]
+    values = list(body[-1].operands)
+    if not values or not all(isinstance(value.type, ir.RankedTensorType) for value in values):
+        raise fail(function, f"@{function.name.value} must return a tensor; it is a kernel")
+    group = Group(function.operation, tuple(o for o in body[:-1] if o.name != "kernel.schedule"), values[0])
+    if generator != family_of(group):
+        raise fail(op, f"names generator '{generator}', but its ops are those of '{family_of(group)}'")
+    # Which types a kernel has is its target's matter; hardware alone keeps truth values in memory.
+    reason = refusal(group, [generator], (*KERNEL_TYPES, "i1"), reduced_types=KERNEL_TYPES)
+    if reason is not None:
+        raise fail(op, f"has ops that generator '{generator}' does not take: {reason}")
+    expected = iteration_space(group.root, shape_of(group.result))
+    if space != expected:
+        raise fail(op, f"must have the iteration_space of its ops: {expected.to_attribute()}")
+    return space
+
+
+def is_kernel(operation: Any) -> bool:
+    """Whether an op is a kernel function."""
+    return schedule_op(operation) is not None

@@ -1,0 +1,1 @@
+"""Pipelines of passes as text: names, options, plug-ins, checks between passes."""

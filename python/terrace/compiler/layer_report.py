@@ -1,0 +1,164 @@
+"""The compile report, read off the kernel level: who runs what, how much work it is, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from terrace.compiler.layer_figures import FREE, Flow, Layer, add_figures, flow_of, is_tensor
+from terrace.compiler.layer_names import add_names
+from terrace.dialects.base import element_type_of, shape_of, to_python
+from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.lowering.conversion.convert_graph_to_kernel import WHY
+from terrace.lowering.kernels.families import iteration_space
+from terrace.lowering.kernels.group import CONTRACTIONS
+from terrace.lowering.kernels.schedule import IterationSpace
+from terrace.lowering.kernels.view import is_kernel, schedule_op
+from terrace.mlir import DYNAMIC, func, ir, linalg, walk
+from terrace.origins import Origin, origins_of
+
+Row = dict[str, Any]
+
+_OF_A_PLACE = ("id", "inputs", "module", "source", "symbolic", "origins")
+"""What a layer says of its place in the model, which others of the same kernel do not share."""
+
+_SUMS = ("calls", "macs", "bytes", "read", "written", "weights")
+
+
+def layer_graph(module: ir.Operation) -> dict[str, Any]:
+    """`layers`, one per launch of a kernel and per op left to IREE, in program order, and what @main `outputs`.
+
+    A layer has the keys of a row and those of `terrace.compiler.layer_figures`. Its `inputs`, as `outputs`, are the
+    layers that it reads, by their `id`, and the model's inputs, as `input N`.
+    """
+    functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
+    kernels = {op.name.value: op for op in functions if is_kernel(op)}
+    layers: list[Layer] = []
+    origins: list[list[Origin]] = []
+    outputs: list[str] = []
+    for name, flow in flow_of(module).items():
+        for step, operation in enumerate(flow.operations, 1):
+            if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
+                words = _kernel_words(kernels[to_python(operation.attributes["callee"])])
+            elif _is_left(operation, flow):
+                words = _other_words(operation)
+            else:
+                continue
+            layer = add_figures({"id": len(layers), **words, "calls": 1}, flow, step, operation)
+            flow.layers.update(dict.fromkeys(operation.results, layer["id"]))
+            layers.append(layer)
+            origins.append(origins_of(operation.location))
+        if name == "main":
+            outputs = flow.sources(flow.operations[-1])
+    add_names(layers, origins)
+    return {"layers": layers, "outputs": outputs}
+
+
+def merge_layers(layers: Sequence[Layer]) -> list[Row]:
+    """A row per kernel of the layers that run it, in the order in which they first run: sums, and the most of `live`.
+
+    See `runtime.report.Report`.
+    """
+    rows: dict[tuple[Any, ...], Row] = {}
+    for layer in layers:
+        row = {key: value for key, value in layer.items() if key not in _OF_A_PLACE}
+        known = rows.setdefault((row["kernel"], row["op"], tuple(row["shape"]), row["why"]), row)
+        if known is not row:
+            for key in _SUMS:
+                known[key] = None if None in (known[key], row[key]) else known[key] + row[key]
+            known["live"] = None if None in (known["live"], row["live"]) else max(known["live"], row["live"])
+    return list(rows.values())
+
+
+def _is_left(operation: ir.Operation, flow: Flow) -> bool:
+    """Whether IREE's code generation runs the op as work of its own."""
+    makes_tensors = any(is_tensor(v) for v in operation.results)
+    ours_or_linalg = operation.name.startswith(("graph.", "linalg.", "tm_tensor."))
+    constant = makes_tensors and all(v in flow.constants for v in operation.results)
+    return ours_or_linalg and makes_tensors and operation.name not in FREE and not constant
+
+
+def _kernel_words(function: Any) -> Row:
+    schedule = schedule_op(function).operation
+    body = [op.operation for op in function.entry_block.operations if op.operation.name != "kernel.schedule"]
+    space = IterationSpace.from_attribute(schedule.attributes["iteration_space"])
+    ops = [op.name.removeprefix("graph.") for op in body[:-1] if op.name != "arith.constant"]
+    generator = to_python(schedule.attributes["generator"])
+    return {
+        "kernel": function.name.value,
+        "op": "+".join(ops),
+        "shape": _shape(body[-1].operands[0]),
+        "macs": _product(space.sizes) if generator in ("conv2d", "matmul") else 0,
+        "steps": [size for size, kind in zip(space.sizes, space.kinds, strict=True) if kind == "reduction"],
+        "type": next(filter(None, map(_type_read, body)), ""),
+        "by": "terrace",
+        "why": f"generator {generator}",
+    }
+
+
+def _other_words(operation: ir.Operation) -> Row:
+    return {
+        "kernel": operation.name,
+        "op": operation.name.partition(".")[2],
+        "shape": _shape(operation.results[0]) if len(operation.results) else [],
+        "macs": _macs(operation),
+        "type": _type_read(operation),
+        "by": "iree",
+        "why": _why_left(operation),
+    }
+
+
+def _type_read(operation: ir.Operation) -> str:
+    """The element type of what an op computes with."""
+    return next((str(element_type_of(v)) for v in operation.operands if is_tensor(v)), "")
+
+
+def _why_left(operation: ir.Operation) -> str:
+    """Why no generator took the op; the reason of a group that was refused whole stands on its `graph.fusion`."""
+    for refused in (operation, operation.parent):
+        if refused is not None and WHY in refused.attributes:
+            return str(to_python(refused.attributes[WHY]))
+    return f"no generator for {operation.name}"
+
+
+def _macs(operation: ir.Operation) -> int | None:
+    """Multiply-accumulates of an op that no generator took."""
+    if operation.name in CONTRACTIONS:
+        if operation.name == "graph.conv2d":
+            return _product([*shape_of(operation.results[0]), *shape_of(operation.operands[1])[1:]])
+        return _product(iteration_space(operation, shape_of(operation.results[0])).sizes)
+    if operation.name == "graph.conv_transpose2d":
+        return _product([*shape_of(operation.operands[0]), *shape_of(operation.operands[1])[1:]])
+    if operation.name in ("graph.attention", "tm_tensor.attention"):
+        query, _, value = (shape_of(v) for v in list(operation.operands)[:3])
+        both = _product([*query, value[-2]]), _product([*query[:-1], *value[-2:]])
+        return None if None in both else sum(size for size in both if size is not None)
+    if operation.name in ELEMENTWISE_OPS or operation.name.startswith("graph."):
+        return 0
+    return _linalg_macs(operation)
+
+
+def _linalg_macs(operation: ir.Operation) -> int | None:
+    """A linalg op counts, each point of its iteration space, when its body multiplies and adds to a result."""
+    body = {op.name for op in walk(operation)}
+    contracts = body & {"arith.mulf", "arith.muli"} and body & {"arith.addf", "arith.addi"}
+    if not contracts or not operation.name.startswith("linalg."):
+        return 0
+    maps = [map_.value for map_ in linalg.get_indexing_maps(operation)]
+    sizes: dict[int, int] = {}
+    for map_, value in zip(maps, operation.operands, strict=True):
+        for expression, size in zip(map_.results, shape_of(value) if map_.results else [], strict=True):
+            if isinstance(expression, ir.AffineDimExpr):
+                sizes[expression.position] = size
+    reduces = len(maps[-1].results) < maps[-1].n_dims
+    return _product(list(sizes.values())) if reduces else 0
+
+
+def _shape(value: ir.Value) -> list[Any]:
+    shape = shape_of(value) if isinstance(value.type, ir.RankedTensorType) else []
+    return ["?" if size == DYNAMIC else size for size in shape]
+
+
+def _product(sizes: Sequence[int]) -> int | None:
+    return None if DYNAMIC in sizes else math.prod(sizes)

@@ -1,0 +1,139 @@
+"""What a module says of itself: its level, its signature and states, and what it reads from outside."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from terrace.dialects.base import to_python
+from terrace.errors import ArtifactError, CompileError
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
+from terrace.lowering.graph.evaluate import NUMPY_TYPES
+from terrace.lowering.kernels.view import is_kernel
+from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
+from terrace.mlir import DYNAMIC, func, ir
+from terrace.passes import describe_location
+from terrace.signature import Leaf, Signature
+from terrace.storage.artifact import State
+from terrace.storage.parameter_archive import ParameterInfo
+from terrace.structure import Tree
+
+SIGNATURE = "terrace_signature"
+"""The attribute of @main that carries the model's signature through the levels, as JSON."""
+
+
+def level_of(module: ir.Operation) -> str:
+    """The level that a module of ours is at, by what it holds."""
+    operations = list(module.regions[0].blocks[0].operations)
+    if any(isinstance(op, func.FuncOp) and LOOP_KERNEL in op.attributes for op in operations):
+        return "loop"
+    return "kernel" if any(is_kernel(op) for op in operations) else "graph"
+
+
+def main_of(module: ir.Operation) -> Any:
+    """The function @main. Raises CompileError if there is none."""
+    for view in module.regions[0].blocks[0].operations:
+        if isinstance(view, func.FuncOp) and view.name.value == "main":
+            return view
+    raise CompileError("the module has no function @main")
+
+
+def symbols_of_kind(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
+    """The declarations by ops called `kind`, by their names."""
+    return {
+        to_python(op.operation.attributes["sym_name"]): op.operation
+        for op in module.regions[0].blocks[0].operations
+        if op.operation.name == kind
+    }
+
+
+def declared(module: ir.Operation) -> dict[str, ParameterInfo]:
+    """Shape and dtype of all that the text may read from outside."""
+    symbols = {**symbols_of_kind(module, "graph.parameter"), **symbols_of_kind(module, "util.global")}
+    types = {name: to_python(op.attributes["type"]) for name, op in symbols.items()}
+    if is_design(module):
+        types |= design_weights(module)
+    return {name: ParameterInfo(*described(type_)) for name, type_ in types.items()}
+
+
+def described(type_: ir.Type) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of a tensor or memory type."""
+    tensor = ir.ShapedType(type_)
+    return tuple(tensor.shape), _dtype_of(type_)
+
+
+def _dtype_of(type_: ir.Type) -> str:
+    """The name of NumPy's type for the elements of a tensor or memory."""
+    element = str(ir.ShapedType(type_).element_type)
+    if element not in NUMPY_TYPES:
+        raise CompileError(f"{type_} has elements that no program takes or gives; known are {', '.join(NUMPY_TYPES)}")
+    return np.dtype(NUMPY_TYPES[element]).name
+
+
+def states_of(module: ir.Operation) -> list[State]:
+    """The mutable buffers; at the level "iree" they are the functions that read them."""
+    types = {name: to_python(op.attributes["type"]) for name, op in symbols_of_kind(module, "graph.state").items()}
+    for name, op in symbols_of_kind(module, "func.func").items():
+        if name.startswith("state.get."):
+            types[name.removeprefix("state.get.")] = op.opview.type.results[0]
+    return [State(name, *described(type_)) for name, type_ in types.items()]
+
+
+def signature_of(module: ir.Operation) -> Signature:
+    """The signature that @main carries, or the plain one of its types: arguments in, a result or a tuple out."""
+    main = main_of(module)
+    if SIGNATURE in main.attributes:
+        return _read_signature(main)
+    both = design_types(module) if is_design(module) else (main.type.inputs, main.type.results)
+    inputs, outputs = ([leaf_of(t, i) for i, t in enumerate(types)] for types in both)
+    arguments = Tree("tuple", [Tree("leaf") for _ in inputs])
+    result = Tree("leaf") if len(outputs) == 1 else Tree("tuple", [Tree("leaf") for _ in outputs])
+    return Signature(Tree("tuple", [arguments, Tree("dict")]), inputs, result, outputs)
+
+
+def _read_signature(main: Any) -> Signature:
+    """The signature that @main carries. Raises CompileError for one that is malformed."""
+    attribute = main.attributes[SIGNATURE]
+    try:
+        return Signature.from_json(json.loads(attribute.value if isinstance(attribute, ir.StringAttr) else ""))
+    except (ArtifactError, ValueError, RecursionError) as error:
+        raise CompileError(f"{_where(main)} is malformed ({error}); leave it out, or as it was") from error
+
+
+def check_signature(module: ir.Operation) -> None:
+    """Raise CompileError if the signature that @main carries is not that of its types: a person may edit both."""
+    main = main_of(module)
+    if SIGNATURE not in main.attributes:
+        return
+    signature = _read_signature(main)
+    inputs = [leaf for leaf in signature.input_leaves if leaf.kind != "constant"]
+    outputs = signature.program_results()
+    takes = main.type.inputs[: len(main.type.inputs) - signature.is_seeded]
+    for what, leaves, types in (("inputs", inputs, takes), ("outputs", outputs, main.type.results)):
+        if not _describes(leaves, types):
+            found = ", ".join(map(str, types))
+            raise CompileError(f"{_where(main)} has other {what} than its types ({found}); leave it out, or mend it")
+
+
+def _where(main: Any) -> str:
+    return f"{describe_location(main.operation.location)}: error: {SIGNATURE} of @main"
+
+
+def _describes(leaves: list[Leaf], types: list[ir.Type]) -> bool:
+    """Whether leaves may be values of these types: as many, of these ranks and sizes."""
+    return len(leaves) == len(types) and all(
+        isinstance(type_, (ir.RankedTensorType, ir.MemRefType))
+        and len(sizes := leaf.program_shape) == len(type_.shape)
+        and all(isinstance(size, str) or size == known for size, known in zip(sizes, type_.shape, strict=True))
+        for leaf, type_ in zip(leaves, types, strict=True)
+    )
+
+
+def leaf_of(type_: ir.Type, number: int) -> Leaf:
+    """A tensor of the signature; each `?` is a size of its own."""
+    if not isinstance(type_, (ir.RankedTensorType, ir.MemRefType)):
+        raise CompileError(f"@main must take and give tensors, got {type_}")
+    shape = [f"s{number}_{axis}" if size == DYNAMIC else size for axis, size in enumerate(type_.shape)]
+    return Leaf("tensor", shape, _dtype_of(type_))

@@ -1,0 +1,89 @@
+"""The pipelines: named lists of passes, each with the reason why it stands where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
+from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
+from terrace.lowering.kernels.families import COMMON
+from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.lowering.transforms.choose_layout import ChooseLayout
+from terrace.lowering.transforms.decompose_attention import DecomposeAttention
+from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
+from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
+from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
+from terrace.lowering.transforms.hoist_constants import HoistConstants
+from terrace.lowering.transforms.quantize_graph import QuantizeGraph
+from terrace.lowering.transforms.share_packed_tables import SharePackedTables
+from terrace.lowering.transforms.simplify_graph import SimplifyGraph
+from terrace.passes import Pass, UpstreamPass
+
+
+def preparation() -> list[Pass]:
+    """What the graph pipeline begins with: the ops that are left are those that calibration and quantisation see."""
+    return [
+        # The importer leaves unused and repeated ops, which would count as users in the passes below.
+        UpstreamPass("canonicalize"),
+        UpstreamPass("cse"),
+        # Identities between a convolution and its batch norm would hide the one from the other.
+        SimplifyGraph(),
+        # Before the layout changes: fewer ops for permutes to sink through.
+        FoldBatchNorm(),
+        # Before fusion: scale and mask become the epilogue of the first product.
+        DecomposeAttention(),
+    ]
+
+
+def graph_pipeline(*, quantize: bool = False) -> list[Pass]:
+    """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
+
+    With `quantize`, floats whose ranges are known become int8.
+    """
+    return [
+        *preparation(),
+        # Before the layout changes and ops are fused: rules are written for single ops.
+        *([QuantizeGraph()] if quantize else []),
+        ChooseLayout(),
+        # Again: NHWC convolutions by 1x1 windows are matmuls now, and the permutes of constants merge.
+        SimplifyGraph(),
+        # Merges what decomposition repeated (causal masks, scales), so that fused groups share operands.
+        UpstreamPass("cse"),
+        # Contractions choose first, as an elementwise op costs least in their epilogues; the rest groups among itself.
+        FuseEpilogue(),
+        FuseElementwise(),
+        # Last, when all rewriting of weights is done: each becomes one expression.
+        HoistConstants(),
+        UpstreamPass("canonicalize"),
+    ]
+
+
+def kernel_pipeline(
+    schedule: list[Pass],
+    generators: Sequence[str] = COMMON,
+    element_types: tuple[str, ...] = KERNEL_TYPES,
+    reduced_types: tuple[str, ...] = (),
+) -> list[Pass]:
+    """From fused groups to scheduled kernels; `schedule`, and what its kernels may compute with, are the target's."""
+    return [
+        ConvertGraphToKernel(generators=tuple(generators), element_types=element_types, reduced_types=reduced_types),
+        # Reshapes of neighbouring kernels meet now, and most cancel.
+        SimplifyGraph(),
+        UpstreamPass("canonicalize"),
+        UpstreamPass("cse"),
+        *schedule,
+    ]
+
+
+def loop_pipeline(rest: list[Pass]) -> list[Pass]:
+    """From scheduled kernels to loops; `rest` is what the target's toolchain does with what is no kernel."""
+    return [
+        ConvertKernelToLoop(),
+        # What is packed now need not be stored unpacked, too.
+        SharePackedTables(),
+        # Again: packing the weights extends their constant expressions.
+        HoistConstants(),
+        *rest,
+        UpstreamPass("canonicalize"),
+        UpstreamPass("cse"),
+    ]

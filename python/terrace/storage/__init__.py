@@ -1,0 +1,1 @@
+"""Compiled models in files: `.terrace` archives, the compile cache and its keys."""
