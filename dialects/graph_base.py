@@ -1,6 +1,7 @@
 """What the op classes of the graph dialect share: the dialect, ops on tensors, elementwise ops, and rules of shapes."""
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,11 @@ class TensorOp(Graph.Operation):
     def accepts(cls, inferred: ir.Type, declared: ir.Type, attrs: Attributes) -> bool:
         """Whether a result may be declared with an element type where another, or the same, is inferred."""
         return inferred == declared
+
+    @staticmethod
+    def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
+        """Multiply-accumulates, from the operands' shapes and the result's; DYNAMIC if they depend on a `?`."""
+        return 0
 
     @classmethod
     def build(cls, *operands: ir.Value, result_type: ir.Type | None = None, **attributes: Any) -> ir.Value:
@@ -95,6 +101,18 @@ def broadcast_shapes(shapes: Sequence[Sequence[int]]) -> list[int]:
             elif size != DYNAMIC:
                 raise ShapeError(f"cannot broadcast shapes {' and '.join(map(format_shape, shapes))}")
     return result
+
+
+def product(sizes: Sequence[int]) -> int:
+    """The product of sizes; DYNAMIC if any is."""
+    return DYNAMIC if DYNAMIC in sizes else math.prod(sizes)
+
+
+def macs_of(operation: ir.Operation) -> int:
+    """Multiply-accumulates of an op on tensors; DYNAMIC if they depend on a `?`."""
+    shapes = [shape_of(v) for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
+    rule: type[TensorOp] = type(operation.opview)
+    return rule.macs(shapes, shape_of(operation.results[0]), attributes_of(operation))
 
 
 def require_rank(name: str, shape: Sequence[int], rank: int) -> None:

@@ -1,7 +1,6 @@
 """The ops of the graph dialect that multiply and sum: matrix products, convolutions and attention."""
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
-import math
 from collections.abc import Sequence
 
 from terrace.dialects.base import (
@@ -22,6 +21,7 @@ from terrace.dialects.graph_base import (
     TensorOp,
     image_axes,
     image_shape,
+    product,
     require_equal,
     require_length,
     require_rank,
@@ -54,6 +54,10 @@ class Contraction(TensorOp):
     def terms(shapes: list[list[int]], attrs: Attributes) -> int:
         """How many products are summed for an element of the result, or DYNAMIC."""
         raise NotImplementedError
+
+    @classmethod
+    def macs(cls, shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
+        return product([*result, cls.terms(shapes, attrs)])
 
     def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
         super()._check(tensors, operation)
@@ -151,8 +155,7 @@ class Conv2dOp(Contraction, name="conv2d", traits=[ext.Pure]):
 
     @staticmethod
     def terms(shapes: list[list[int]], attrs: Attributes) -> int:
-        window = shapes[1][1:]
-        return DYNAMIC if DYNAMIC in window else math.prod(window)
+        return product(shapes[1][1:])
 
 
 class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
@@ -193,6 +196,10 @@ class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
         channels = DYNAMIC if weight[1] == DYNAMIC else weight[1] * attrs.groups
         return image_shape(attrs.layout, image[0], channels, sizes[0], sizes[1])
 
+    @staticmethod
+    def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
+        return product([*shapes[0], *shapes[1][1:]])
+
 
 class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
     """softmax(query * key^T * scale + mask) * value, over the last two dimensions.
@@ -217,3 +224,8 @@ class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
         require_equal("widths of query and key", query[-1], key[-1])
         require_equal("lengths of key and value", key[-2], value[-2])
         return [*query[:-1], value[-1]]
+
+    @staticmethod
+    def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
+        (*_, length, width), keys = shapes[0], shapes[1][-2]
+        return product([*shapes[0][:-2], length, keys, product([width + result[-1]])])

@@ -140,6 +140,9 @@ def main() -> int:
         soak = Soak(Path(folder), options.calls, options.loads, options.fork_every)
         started, found = time.monotonic(), []
         with ThreadPoolExecutor(options.threads) as pool:
+            # The pool starts a thread only while all others are busy: here all are, so that none is started later.
+            everyone = threading.Barrier(options.threads)
+            list(pool.map(lambda _: everyone.wait(), range(options.threads)))
             for tenth in range(1, 11):
                 list(pool.map(soak.work, [options.calls // 10 // options.threads] * options.threads))
                 found.append(measure())

@@ -18,22 +18,11 @@ from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.graph.builders import splat, splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.kernels.collapse import Partition, collapse_shape, product
-from terrace.lowering.kernels.families import (
-    COMMON,
-    family_of,
-    iteration_space,
-    partition_of,
-    reduced_runs,
-    refusal,
-)
-from terrace.lowering.kernels.group import (
-    KEEPING_OPERANDS,
-    KERNEL_TYPES,
-    REDUCTIONS,
-    ROOTS,
-    SOFTMAXES,
-    Group,
-)
+from terrace.lowering.kernels.families import family_of, refusal
+from terrace.lowering.kernels.family import KernelFamily
+from terrace.lowering.kernels.group import KERNEL_TYPES, Group
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.registry import common_families, families_by_root
 from terrace.lowering.kernels.view import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
@@ -51,18 +40,19 @@ class _Outliner:
         self.kernels: dict[tuple[str, tuple[bool, ...]], str] = {}
         self.names = {op.name.value for op in self.body.operations if isinstance(op, func.FuncOp)}
 
-    def outline(self, group: Group) -> None:
+    def outline(self, group: Group, family: KernelFamily) -> None:
         """Replace `group` by a call of its kernel."""
-        result_shape, partition = shape_of(group.result), partition_of(group)
+        result_shape, partition = shape_of(group.result), family.partition(group)
+        space = family.space(group.root, result_shape)
         with ir.InsertionPoint(group.outer), group.outer.location:
-            sizes = group.sizes(group.result)
-            operands = [self._collapsed(group, i, sizes, result_shape, partition) for i in range(len(group.inputs))]
+            sizes, own = group.sizes(group.result, space), len(group.root_operands)
+            operands = [_collapsed_by_root(group, number, family, space) for number in range(own)]
+            operands += [_collapsed(value, sizes, result_shape, partition) for value in group.inputs[own:]]
             constant = tuple(v in self.constants for v in group.inputs)
             collapsed_sizes = [_multiply([sizes[axis] for axis in run]) for run in partition]
             dynamic = [size for size in collapsed_sizes if not isinstance(size, int)]
-            kernel = self._kernel(
-                group, operands, len(dynamic), constant, [product([result_shape[a] for a in run]) for run in partition]
-            )
+            shape = [product([result_shape[a] for a in run]) for run in partition]
+            kernel = self._kernel(group, family, operands, len(dynamic), constant, shape)
             type_ = self._result_type(kernel)
             call = func.CallOp([type_], ir.FlatSymbolRefAttr.get(kernel), [*operands, *dynamic])
             value = _reshape(call.results[0], result_shape, sizes)
@@ -75,35 +65,14 @@ class _Outliner:
                 return view.type.results[0]
         raise AssertionError(kernel)
 
-    def _collapsed(
-        self, group: Group, number: int, sizes: list[ir.Value | int], result: list[int], partition: Partition
-    ) -> ir.Value:
-        """Input `number` of the group in the kernel's shape."""
-        value, root = group.inputs[number], group.root
-        shape, of_root = shape_of(value), number < len(group.root_operands)
-        if root is not None and of_root and root.name in KEEPING_OPERANDS:
-            return _collapse_root_operand(root, value, group)
-        target = collapse_shape(shape, result, partition)
-        if target is not None and of_root and number > 0:
-            target, partition = target[1:], partition[1:]  # scale and shift are vectors along a row
-        if target is None:
-            # Rare: a mask that varies along one of two collapsed dimensions only. It is made as large as the result.
-            dynamic = [size for size in sizes if not isinstance(size, int)]
-            type_ = ir.RankedTensorType.get(result, element_type_of(value))
-            value = graph.BroadcastOp.build(value, *dynamic, result_type=type_)
-            target = [product([result[axis] for axis in run]) for run in partition]
-        values = (
-            [
-                _multiply([sizes[axis] for axis in run]) if size == DYNAMIC else size
-                for size, run in zip(target, partition, strict=True)
-            ]
-            if target
-            else []
-        )
-        return _reshape(value, target, values)
-
     def _kernel(
-        self, group: Group, operands: Sequence[ir.Value], sizes: int, constant: tuple[bool, ...], result: list[int]
+        self,
+        group: Group,
+        family: KernelFamily,
+        operands: Sequence[ir.Value],
+        sizes: int,
+        constant: tuple[bool, ...],
+        result: list[int],
     ) -> str:
         """The name of the kernel of this group, made if there is none yet."""
         types = [v.type for v in operands] + [ir.IndexType.get()] * sizes
@@ -111,7 +80,7 @@ class _Outliner:
             function = func.FuncOp("kernel", (types, []), visibility="private")
         entry = function.add_entry_block()
         with ir.InsertionPoint(entry):
-            value = _clone_body(group, list(entry.arguments)[: len(operands)], result)
+            value = _clone_body(group, family, list(entry.arguments)[: len(operands)], result)
             func.ReturnOp([value])
         function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(types, [value.type]))
         key = (function.operation.get_asm(assume_verified=True), constant)
@@ -151,30 +120,39 @@ def _reshape(value: ir.Value, shape: Sequence[int], sizes: Sequence[ir.Value | i
     return graph.ReshapeOp.build(value, *dynamic, result_type=type_)
 
 
-def _collapse_root_operand(root: ir.Operation, value: ir.Value, group: Group) -> ir.Value:
-    """lhs of a matmul as [m, k]; both of a batch_matmul as [b, ., .]; of a reduction by runs; others as they are."""
+def _collapsed_by_root(group: Group, number: int, family: KernelFamily, space: IterationSpace) -> ir.Value:
+    """Operand `number` of the root in the kernel's shape."""
+    value, runs = group.root_operands[number], family.operand_partition(group, number)
     shape = shape_of(value)
-    if root.name in REDUCTIONS:
-        runs, own = [run for _, run in reduced_runs(root, len(group.operations) == 1)], group.sizes(value)
-        target = [product([shape[axis] for axis in run]) for run in runs]
-        return _reshape(value, target, [_multiply([own[axis] for axis in run]) for run in runs])
-    kept = {"graph.matmul": 1, "graph.batch_matmul": 2}.get(root.name, len(shape))
-    if root.name == "graph.matmul" and value == root.operands[1]:
+    target = [product([shape[axis] for axis in run]) for run in runs]
+    if target == shape:
         return value
-    lead = len(shape) - kept
-    if lead < 2:
-        return value
-    sizes = group.sizes(value)
-    target = [product(shape[:lead]), *shape[lead:]]
-    return _reshape(value, target, [_multiply(sizes[:lead]), *sizes[lead:]])
+    own = group.sizes(value, space)
+    return _reshape(value, target, [_multiply([own[axis] for axis in run]) for run in runs])
 
 
-def _clone_body(group: Group, arguments: list[ir.Value], result: list[int]) -> ir.Value:
+def _collapsed(value: ir.Value, sizes: Sequence[ir.Value | int], result: list[int], partition: Partition) -> ir.Value:
+    """Another input of a group, whose result has these sizes, in the kernel's shape."""
+    target = collapse_shape(shape_of(value), result, partition)
+    if target is None:
+        # Rare: a mask that varies along one of two collapsed dimensions only. It is made as large as the result.
+        dynamic = [size for size in sizes if not isinstance(size, int)]
+        type_ = ir.RankedTensorType.get(result, element_type_of(value))
+        value = graph.BroadcastOp.build(value, *dynamic, result_type=type_)
+        target = [product([result[axis] for axis in run]) for run in partition]
+    values = [
+        _multiply([sizes[axis] for axis in run]) if size == DYNAMIC else size
+        for size, run in zip(target, partition if target else (), strict=True)
+    ]
+    return _reshape(value, target, values)
+
+
+def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], result: list[int]) -> ir.Value:
     """The group's ops on the kernel's arguments, in the collapsed shape, behind an unfilled schedule."""
     schedule = ir.Operation.create(
         "kernel.schedule",
         attributes={
-            "generator": to_attribute(family_of(group)),
+            "generator": to_attribute(family.name),
             "iteration_space": ir.DictAttr.get({}),
             "schedule": ir.DictAttr.get({}),
         },
@@ -185,14 +163,14 @@ def _clone_body(group: Group, arguments: list[ir.Value], result: list[int]) -> i
         if operation.name == "arith.constant":
             continue
         with operation.location:
-            if operation.name in ROOTS:
-                new = root = _clone(operation, arguments[:own], _collapsed_attributes(group))
+            if group.root is not None and operation == group.root:
+                new = root = _clone(operation, arguments[:own], family.collapsed_attributes(group))
             else:
                 new = _clone(operation, [values[v] if v in values else _constant(v) for v in operation.operands])
         values[operation.results[0]] = new.results[0]
     value = values[group.result]
     assert shape_of(value) == result or product(shape_of(value)) == product(result)
-    schedule.attributes["iteration_space"] = iteration_space(root, shape_of(value)).to_attribute()
+    schedule.attributes["iteration_space"] = family.space(root, shape_of(value)).to_attribute()
     return value
 
 
@@ -200,21 +178,6 @@ def _constant(value: ir.Value) -> ir.Value:
     number = splat_value(value)
     assert number is not None, "an operand from outside is an argument or a splat"
     return splat(number, element_type_of(value))
-
-
-def _collapsed_attributes(group: Group) -> dict[str, ir.Attribute]:
-    """The attributes of a root that name dimensions, in its kernel."""
-    root = group.root
-    # The kernel of these has rows and columns, and reduces the columns.
-    if root is not None and root.name in SOFTMAXES:
-        return {"axis": to_attribute(1)}
-    if root is not None and root.name == "graph.integer_layer_norm":
-        return {"dims": to_attribute(1)}
-    if root is not None and root.name in REDUCTIONS:
-        runs = reduced_runs(root, len(group.operations) == 1)
-        axes = ir.DenseI64ArrayAttr.get([i for i, (is_reduced, _) in enumerate(runs) if is_reduced])
-        return {"axes": axes, "keepdims": to_attribute(True)}
-    return {}
 
 
 def _clone(
@@ -264,14 +227,14 @@ class ConvertGraphToKernel(Pass):
     """
 
     name = "convert-graph-to-kernel"
-    generators: tuple[str, ...] = COMMON
+    generators: tuple[str, ...] = common_families()
     element_types: tuple[str, ...] = KERNEL_TYPES
     reduced_types: tuple[str, ...] = ()
 
     def run(self, module: ir.Operation) -> None:
         outliner = _Outliner(module)
         for operation in _candidates(module):
-            if operation.name != "graph.fusion" and operation.name not in (*ROOTS, *ELEMENTWISE_OPS):
+            if operation.name != "graph.fusion" and operation.name not in {**families_by_root(), **ELEMENTWISE_OPS}:
                 continue
             if operation.results[0] in outliner.constants:
                 continue
@@ -279,7 +242,8 @@ class ConvertGraphToKernel(Pass):
             reason = group.type_refusal(self.element_types) or refusal(
                 group, self.generators, self.element_types, self.reduced_types
             )
-            if reason is None:
-                outliner.outline(group)
+            family = family_of(group)
+            if reason is None and family is not None:
+                outliner.outline(group, family)
             else:
                 operation.attributes[WHY] = ir.StringAttr.get(reason)

@@ -12,9 +12,9 @@ from terrace.dialects import graph, loop
 from terrace.dialects.base import ShapeError, shape_of, to_python
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.registry import GENERATORS, find_generator
+from terrace.lowering.kernels.read_kernel import family_of_kernel, read_kernel
 from terrace.lowering.kernels.schedule import Layout, Padding
-from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
+from terrace.lowering.kernels.view import KernelView, is_kernel
 from terrace.mlir import DYNAMIC, func, ir, memref, walk
 from terrace.passes import Pass, fail
 from terrace.progress import track
@@ -36,10 +36,7 @@ def _memref_type(shape: list[int], like: ir.Value) -> ir.Type:
 
 def _convert(function: Any) -> KernelView:
     """Make the loop function of a kernel beside it, named the same; the caller erases the kernel."""
-    generator = to_python(schedule_op(function).generator)
-    if generator not in GENERATORS:
-        raise fail(function, f"names no generator '{generator}'; known are {', '.join(GENERATORS)}")
-    kernel = KernelView.of(function)
+    kernel = read_kernel(function)
     layouts = dict(zip(range(len(kernel.arguments)), kernel.schedule.layouts, strict=True))
     try:
         shapes = [shape_in_memory(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]
@@ -68,7 +65,8 @@ def _body(kernel: KernelView, entry: ir.Block, tensors: int) -> None:
     for value in kernel.returned:
         own = [sizes.pop(0) for size in shape_of(value) if size == DYNAMIC]
         memory.append(memref.alloc(_memref_type(shape_of(value), value), own, []))
-    find_generator(kernel.generator)(LoopBuilder(entry), dataclasses.replace(kernel, memory=tuple(memory)))
+    kernel = dataclasses.replace(kernel, memory=tuple(memory))
+    family_of_kernel(kernel.function).generate(LoopBuilder(entry), kernel)
     outputs = memory[tensors:]
     func.ReturnOp(
         [

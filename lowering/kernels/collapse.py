@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from terrace.mlir import DYNAMIC
+from terrace.dialects.graph_base import product
 
 Partition = tuple[tuple[int, ...], ...]
 """The result's axes, in order, in runs that become one dimension each."""
@@ -35,14 +35,6 @@ def widest_partition(result: Sequence[int], operands: Sequence[Sequence[int]]) -
         else:
             runs.append([axis])
     return tuple(tuple(run) for run in runs)
-
-
-def product(sizes: Sequence[int]) -> int:
-    """The product of sizes; DYNAMIC if any is."""
-    total = 1
-    for size in sizes:
-        total = DYNAMIC if DYNAMIC in (total, size) else total * size
-    return total
 
 
 def collapse_shape(shape: Sequence[int], result: Sequence[int], partition: Partition) -> list[int] | None:

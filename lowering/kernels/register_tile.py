@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from terrace.target import CpuDescription
+from terrace.machine import VectorMachine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,43 +20,43 @@ class RegisterTile:
     columns: int
 
 
-def vectors(columns: int, cpu: CpuDescription) -> int:
+def vectors(columns: int, machine: VectorMachine) -> int:
     """Vector registers that a row of `columns` elements takes."""
-    return -(-columns // cpu.lanes)
+    return -(-columns // machine.lanes)
 
 
-def fits_registers(tile: RegisterTile, cpu: CpuDescription) -> bool:
+def fits_registers(tile: RegisterTile, machine: VectorMachine) -> bool:
     """Whether accumulators and one row of rhs fit; with 512-bit vectors lhs is broadcast by the multiply-add itself."""
-    width = vectors(tile.columns, cpu)
-    broadcast = 0 if cpu.vector_bits == 512 else 1
-    return tile.rows * width + width + broadcast <= cpu.vector_registers
+    width = vectors(tile.columns, machine)
+    broadcast = 0 if machine.vector_bits == 512 else 1
+    return tile.rows * width + width + broadcast <= machine.vector_registers
 
 
-def step_cycles(rows: int, columns: int, cpu: CpuDescription) -> float:
+def step_cycles(rows: int, columns: int, machine: VectorMachine) -> float:
     """Cycles of one reduction step of a tile."""
-    width = vectors(columns, cpu)
-    multiply_adds = rows * width / cpu.fma_per_cycle
-    loads = (rows + width) / cpu.loads_per_cycle
-    return max(multiply_adds, loads, float(cpu.fma_latency))
+    width = vectors(columns, machine)
+    multiply_adds = rows * width / machine.fma_per_cycle
+    loads = (rows + width) / machine.loads_per_cycle
+    return max(multiply_adds, loads, float(machine.fma_latency))
 
 
-def step_limit(rows: int, columns: int, cpu: CpuDescription) -> str:
+def step_limit(rows: int, columns: int, machine: VectorMachine) -> str:
     """What `step_cycles` is bound by; of equals the first of multiply-adds, loads, latency."""
-    width = vectors(columns, cpu)
+    width = vectors(columns, machine)
     limits = {
-        "multiply-adds": rows * width / cpu.fma_per_cycle,
-        "loads": (rows + width) / cpu.loads_per_cycle,
-        "latency": float(cpu.fma_latency),
+        "multiply-adds": rows * width / machine.fma_per_cycle,
+        "loads": (rows + width) / machine.loads_per_cycle,
+        "latency": float(machine.fma_latency),
     }
     return max(limits, key=limits.__getitem__)
 
 
-def cover_cycles(rows: int, columns: int, tile: RegisterTile, cpu: CpuDescription) -> float:
+def cover_cycles(rows: int, columns: int, tile: RegisterTile, machine: VectorMachine) -> float:
     """Cycles of one reduction step of all tiles, tails included, that cover rows x columns."""
     total = 0.0
     for row_count, height in _cuts(rows, tile.rows):
         for column_count, width in _cuts(columns, tile.columns):
-            total += row_count * column_count * step_cycles(height, width, cpu)
+            total += row_count * column_count * step_cycles(height, width, machine)
     return total
 
 
@@ -65,33 +65,35 @@ def _cuts(size: int, tile: int) -> list[tuple[int, int]]:
     return [(count, part) for count, part in ((size // tile, tile), (1, size % tile)) if count and part]
 
 
-def candidates(rows: Iterable[int], cpu: CpuDescription) -> list[RegisterTile]:
+def candidates(rows: Iterable[int], machine: VectorMachine) -> list[RegisterTile]:
     """All tiles of these heights, of 1 to 4 vectors, that fit the registers."""
-    tiles = [RegisterTile(r, width * cpu.lanes) for r in rows for width in (1, 2, 3, 4)]
-    return [tile for tile in tiles if fits_registers(tile, cpu)]
+    tiles = [RegisterTile(r, width * machine.lanes) for r in rows for width in (1, 2, 3, 4)]
+    return [tile for tile in tiles if fits_registers(tile, machine)]
 
 
-def best_tile(rows: int, columns: int, heights: Iterable[int], cpu: CpuDescription, stacked: int = 1) -> RegisterTile:
+def best_tile(
+    rows: int, columns: int, heights: Iterable[int], machine: VectorMachine, stacked: int = 1
+) -> RegisterTile:
     """The candidate that covers rows x columns in the fewest cycles; of equals the largest. None exceeds the whole.
 
     Registers hold `stacked` such tiles at once.
     """
-    return ranked_tiles(rows, columns, heights, cpu, stacked)[0]
+    return ranked_tiles(rows, columns, heights, machine, stacked)[0]
 
 
 def ranked_tiles(
-    rows: int, columns: int, heights: Iterable[int], cpu: CpuDescription, stacked: int = 1
+    rows: int, columns: int, heights: Iterable[int], machine: VectorMachine, stacked: int = 1
 ) -> list[RegisterTile]:
     """All candidates for rows x columns, the best first: `best_tile` says by what."""
-    widest = vectors(columns, cpu) * cpu.lanes
+    widest = vectors(columns, machine) * machine.lanes
     fitting = [
         tile
-        for tile in candidates(heights, cpu)
+        for tile in candidates(heights, machine)
         if tile.rows <= max(rows, 1)
         and tile.columns <= widest
-        and fits_registers(RegisterTile(stacked * tile.rows, tile.columns), cpu)
+        and fits_registers(RegisterTile(stacked * tile.rows, tile.columns), machine)
     ]
     return sorted(
         fitting,
-        key=lambda tile: (cover_cycles(rows, columns, tile, cpu), -tile.rows * tile.columns, tile.columns),
+        key=lambda tile: (cover_cycles(rows, columns, tile, machine), -tile.rows * tile.columns, tile.columns),
     )

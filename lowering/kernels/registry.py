@@ -1,24 +1,88 @@
-"""The generators: one per kernel family, from `kernel.func` to blocked loops around tile ops."""
+"""The kernel families by name: Terrace's, and those of other packages, by entry points of the group `terrace.kernels`.
+
+[project.entry-points."terrace.kernels"]
+scan = "my_package.scan:Scan"
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Callable
-from typing import Any
+from importlib import metadata
 
-GENERATORS = {
-    "conv2d": "terrace.lowering.kernels.conv2d.generator",
-    "copy": "terrace.lowering.kernels.copy.generator",
-    "elementwise": "terrace.lowering.kernels.elementwise.generator",
-    "matmul": "terrace.lowering.kernels.matmul.generator",
-    "pool2d": "terrace.lowering.kernels.pool2d.generator",
-    "reduce": "terrace.lowering.kernels.reduce.generator",
-    "row_reduction": "terrace.lowering.kernels.row_reduction.generator",
+from terrace.errors import PipelineError
+from terrace.lowering.kernels.family import KernelFamily
+from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
+from terrace.storage.cache_key import PLUGINS
+
+FAMILIES = {
+    "conv2d": "terrace.lowering.kernels.conv2d.family:Conv2d",
+    "copy": "terrace.lowering.kernels.copy.family:Copy",
+    "elementwise": "terrace.lowering.kernels.elementwise.family:Elementwise",
+    "matmul": "terrace.lowering.kernels.matmul.family:Matmul",
+    "pool2d": "terrace.lowering.kernels.pool2d.family:Pool2d",
+    "reduce": "terrace.lowering.kernels.reduce.family:Reduce",
+    "row_reduction": "terrace.lowering.kernels.row_reduction.family:RowReduction",
 }
-"""Generator name to module; the module's `generate(builder, kernel)` emits the loops."""
+"""Family name to module and class."""
 
 
-def find_generator(name: str) -> Callable[[Any, Any], None]:
-    """The `generate` function of a generator; KeyError for an unknown name."""
-    generate: Callable[[Any, Any], None] = importlib.import_module(GENERATORS[name]).generate
-    return generate
+@functools.cache
+def families() -> dict[str, KernelFamily]:
+    """All families by name, sorted. Raises PipelineError for an entry point that gives none, or what another has."""
+    found = {name: _load(name, place) for name, place in FAMILIES.items()}
+    for entry in metadata.entry_points(group=PLUGINS):
+        if entry.name in found:
+            raise PipelineError(f"kernel family '{entry.name}', the entry point {entry.value}, is defined twice")
+        found[entry.name] = _load(entry.name, entry.value)
+    _check_roots(found)
+    return dict(sorted(found.items()))
+
+
+def _check_roots(found: dict[str, KernelFamily]) -> None:
+    """An op is the root of one family."""
+    names: dict[str, str] = {}
+    for name, family in found.items():
+        for root in family.roots:
+            if names.setdefault(root.OPERATION_NAME, name) != name:
+                other = names[root.OPERATION_NAME]
+                raise PipelineError(f"'{other}' and '{name}' are both kernel families of {root.__name__}")
+
+
+def _load(name: str, place: str) -> KernelFamily:
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise PipelineError(f"kernel family '{name}', {place}, cannot be imported: {error}") from error
+    if not isinstance(found, KernelFamily) or found.name != name:
+        raise PipelineError(f"kernel family '{name}', {place}, is no KernelFamily of that name")
+    return found
+
+
+def find_family(name: str) -> KernelFamily | None:
+    """The family of this name."""
+    return families().get(name)
+
+
+@functools.cache
+def families_by_root() -> dict[str, KernelFamily]:
+    """The family of each op that is the root of one."""
+    return {root.OPERATION_NAME: family for family in families().values() for root in family.roots}
+
+
+@functools.cache
+def fusing_roots() -> frozenset[str]:
+    """The ops that `fuse-epilogue` fuses with the elementwise ops that follow."""
+    return frozenset(root.OPERATION_NAME for family in families().values() for root in family.fusing_roots)
+
+
+@functools.cache
+def families_for(*kinds: type[Machine]) -> tuple[str, ...]:
+    """The names of the families that have schedules for all these kinds of machines, sorted."""
+    return tuple(name for name, family in families().items() if all(kind in family.schedules for kind in kinds))
+
+
+def common_families() -> tuple[str, ...]:
+    """The names of the families that every kind of machine runs."""
+    return families_for(VectorMachine, WorkgroupMachine, CircuitMachine)

@@ -6,27 +6,8 @@ import dataclasses
 from typing import Any
 
 from terrace.dialects.base import to_attribute, to_python
+from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.mlir import ir
-
-
-@dataclasses.dataclass(frozen=True)
-class IterationSpace:
-    """What a kernel iterates over: for each dimension its name, kind ("parallel", "reduction") and size or DYNAMIC."""
-
-    names: tuple[str, ...]
-    kinds: tuple[str, ...]
-    sizes: tuple[int, ...]
-
-    def size(self, name: str) -> int:
-        return self.sizes[self.names.index(name)]
-
-    def to_attribute(self) -> ir.Attribute:
-        return to_attribute({"names": list(self.names), "kinds": list(self.kinds), "sizes": list(self.sizes)})
-
-    @staticmethod
-    def from_attribute(attribute: ir.Attribute) -> IterationSpace:
-        value = to_python(attribute)
-        return IterationSpace(tuple(value["names"]), tuple(value["kinds"]), tuple(value["sizes"]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,43 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_python
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.errors import PassError
 from terrace.lowering.graph.payload import emit
 from terrace.lowering.kernels.builder import Index, LoopBuilder
-from terrace.lowering.kernels.families import family_of, iteration_space, refusal
-from terrace.lowering.kernels.group import KERNEL_TYPES, Group
-from terrace.lowering.kernels.schedule import IterationSpace, Schedule
-from terrace.mlir import ir
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.schedule import Schedule
+from terrace.mlir import func, ir
 from terrace.passes import fail
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelView:
-    """What a generator reads of a kernel, a `func.func` that begins with `kernel.schedule`.
+    """What cost models, generators and reports read of a kernel, a `func.func` that begins with `kernel.schedule`.
 
-    `memory` holds the loop-level memref of each tensor argument, then of each result.
+    `generator` is the name of its family. `constant` says of each tensor argument whether it is a weight wherever the
+    kernel is called. `memory` holds the loop-level memref of each tensor argument, then of each result.
     """
 
-    function: Any
+    function: func.FuncOp
     generator: str
     space: IterationSpace
-    schedule: Schedule
+    constant: tuple[bool, ...]
     memory: tuple[ir.Value, ...] = ()
 
-    @staticmethod
-    def of(function: Any) -> KernelView:
-        """Read a kernel; refuses one without a schedule."""
-        op = schedule_op(function)
-        assert op is not None, "not a kernel"
+    @functools.cached_property
+    def schedule(self) -> Schedule:
+        """Refuses a kernel that has none."""
+        op = schedule_op(self.function)
         if not attributes_of(op).schedule:
-            raise fail(function, f"@{function.name.value} has no schedule yet; run schedule-kernels first")
-        space = space_of(function)
-        return KernelView(function, to_python(op.generator), space, Schedule.from_attribute(op.schedule, space))
+            raise fail(self.function, f"@{self.name} has no schedule yet; run schedule-kernels first")
+        return Schedule.from_attribute(op.schedule, self.space)
 
     @property
     def name(self) -> str:
@@ -192,27 +191,6 @@ def schedule_op(function: Any) -> Any:
         if op.operation.name != "arith.constant":
             return None
     return None
-
-
-def space_of(function: Any) -> IterationSpace:
-    """The iteration space of a kernel. Refuses one, or a generator, that is not that of its ops: both rely on it."""
-    op = schedule_op(function)
-    generator, space = to_python(op.generator), IterationSpace.from_attribute(op.iteration_space)
-    body = [view.operation for view in function.entry_block.operations]
-    values = list(body[-1].operands)
-    if not values or not all(isinstance(value.type, ir.RankedTensorType) for value in values):
-        raise fail(function, f"@{function.name.value} must return a tensor; it is a kernel")
-    group = Group(function.operation, tuple(o for o in body[:-1] if o.name != "kernel.schedule"), values[0])
-    if generator != family_of(group):
-        raise fail(op, f"names generator '{generator}', but its ops are those of '{family_of(group)}'")
-    # Which types a kernel has is its target's matter; hardware alone keeps truth values in memory.
-    reason = refusal(group, [generator], (*KERNEL_TYPES, "i1"), reduced_types=KERNEL_TYPES)
-    if reason is not None:
-        raise fail(op, f"has ops that generator '{generator}' does not take: {reason}")
-    expected = iteration_space(group.root, shape_of(group.result))
-    if space != expected:
-        raise fail(op, f"must have the iteration_space of its ops: {expected.to_attribute()}")
-    return space
 
 
 def is_kernel(operation: Any) -> bool:

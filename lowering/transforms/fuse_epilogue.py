@@ -13,11 +13,9 @@ from terrace.lowering.graph.builders import splat_value, users_of
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.graph.fusion import fuse, is_fusible
 from terrace.lowering.kernels.group import KERNEL_TYPES, MOST_OPERANDS
+from terrace.lowering.kernels.registry import fusing_roots
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
-
-ROOTS = ("graph.batch_matmul", "graph.conv2d", "graph.integer_layer_norm", "graph.matmul", "graph.sum_pool2d")
-"""The contractions, and the sums of integers, whose generators take an epilogue."""
 
 
 def find_epilogue(root: ir.Operation, position: dict[ir.Value, int]) -> list[ir.Operation]:
@@ -77,7 +75,7 @@ class FuseEpilogue(Pass):
         constant = constant_values(module)
         operations = list(walk(module))
         position = {op.results[0]: number for number, op in enumerate(operations) if len(op.results) == 1}
-        for root in [op for op in operations if op.name in ROOTS]:
+        for root in [op for op in operations if op.name in fusing_roots()]:
             if root.results[0] in constant or root.parent.name == "graph.fusion":
                 continue
             group = find_epilogue(root, position)

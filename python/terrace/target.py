@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from terrace.errors import TargetError
+from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.number_format import FLOAT, FixedPoint
 
 COMPUTE_FEATURES = frozenset({
@@ -47,18 +48,8 @@ def _is_one_of(value: Any, type_: Any) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class CpuDescription:
+class CpuDescription(VectorMachine):
     """The numbers of a CPU core that cost models use, and how many cores share the work."""
-
-    vector_bits: int = 512
-    vector_registers: int = 32
-    fma_per_cycle: int = 2
-    fma_latency: int = 4
-    loads_per_cycle: int = 2
-    l1_bytes: int = 32 << 10
-    l2_bytes: int = 1 << 20
-    local_bytes: int = 512 << 10
-    workers: int = 1
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -69,9 +60,9 @@ class CpuDescription:
             raise TargetError(f"vector_bits must be a power of two of 32 or more, got {self.vector_bits}")
 
     @property
-    def lanes(self) -> int:
-        """Elements of 32 bits in a vector register."""
-        return self.vector_bits // 32
+    def machine(self) -> VectorMachine:
+        """What its kernels run on."""
+        return self
 
     @staticmethod
     def of_features(features: Sequence[str], workers: int = 1) -> CpuDescription:
@@ -112,6 +103,11 @@ class GpuDescription:
     def workgroup_size(self) -> int:
         """Invocations of a workgroup: several subgroups, so that some compute while others wait for memory."""
         return 1 << (min(MAX_WORKGROUP, 8 * self.subgroup_size, self.max_invocations).bit_length() - 1)
+
+    @property
+    def machine(self) -> WorkgroupMachine:
+        """What its kernels run on."""
+        return WorkgroupMachine(self.workgroup_size, self.local_bytes)
 
 
 MAX_WORKGROUP = 256
@@ -167,6 +163,11 @@ class HlsDescription:
         FixedPoint.parse(self.number_format)
         if self.interface not in ("m_axi", "axis"):
             raise TargetError(f"interface must be m_axi or axis, got '{self.interface}'")
+
+    @property
+    def machine(self) -> CircuitMachine:
+        """What its kernels run on."""
+        return CircuitMachine(self.local_bytes)
 
 
 @dataclasses.dataclass(frozen=True)

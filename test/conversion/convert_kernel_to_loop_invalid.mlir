@@ -1,8 +1,8 @@
 // RUN: terrace-opt --convert-kernel-to-loop --split-input-file --verify-diagnostics %s
 
 // An unknown generator.
-// expected-error @+1 {{names no generator 'wavelet'; known are conv2d, copy, elementwise, matmul}}
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
+  // expected-error @+1 {{names no generator 'wavelet'; known are conv2d, copy, elementwise, matmul}}
   "kernel.schedule"() {generator = "wavelet", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
     schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()

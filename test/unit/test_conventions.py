@@ -38,7 +38,14 @@ LAYERS = (
     (
         *("terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
         *("terrace.logging", "terrace.progress", "terrace.callers", "terrace.installed", "terrace.collector"),
-        *("terrace.guards", "terrace.loaded_code", "terrace.texts", "terrace.supervision", "terrace.watchdog"),
+        *(
+            "terrace.guards",
+            "terrace.machine",
+            "terrace.loaded_code",
+            "terrace.texts",
+            "terrace.supervision",
+            "terrace.watchdog",
+        ),
         *("terrace.blame", "terrace.origins"),
     ),
 )

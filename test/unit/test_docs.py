@@ -44,7 +44,7 @@ def test_quoted_code_is_the_code(page: Path) -> None:
 
 
 def test_quotes_are_found() -> None:
-    for name in ("add_an_op.md", "add_a_pass.md", "add_a_generator.md", "add_a_target.md"):
+    for name in ("add_an_op.md", "add_a_pass.md", "add_a_kernel_family.md", "add_a_target.md"):
         assert quotes(ROOT / "docs" / name), name
 
 

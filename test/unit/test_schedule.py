@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from terrace.dialects.base import Attributes
 from terrace.dialects.context import create_context
-from terrace.lowering.kernels.conv2d.schedule import schedule_conv2d
-from terrace.lowering.kernels.elementwise.schedule import schedule_elementwise
-from terrace.lowering.kernels.families import CONV2D_DIMS
-from terrace.lowering.kernels.matmul.schedule import schedule_matmul
+from terrace.lowering.kernels.conv2d import schedule as conv2d
+from terrace.lowering.kernels.conv2d.space import conv2d_space
+from terrace.lowering.kernels.elementwise import schedule as elementwise
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.matmul import schedule as matmul
 from terrace.lowering.kernels.register_tile import (
     RegisterTile,
     best_tile,
@@ -22,7 +23,7 @@ from terrace.lowering.kernels.register_tile import (
     fits_registers,
     step_cycles,
 )
-from terrace.lowering.kernels.schedule import IterationSpace, Layout, Padding, Schedule
+from terrace.lowering.kernels.schedule import Layout, Padding, Schedule
 from terrace.lowering.kernels.work_division import WORKGROUPS_PER_WORKER, block_size, wanted_workgroups
 from terrace.mlir import DYNAMIC, ir
 from terrace.target import CpuDescription
@@ -45,7 +46,7 @@ def matmul_space(m: int, n: int, k: int, batch: int | None = None) -> IterationS
 def conv(image: list[int], weight: list[int], cpu: CpuDescription, constant: bool = True, **attrs: Any) -> Schedule:
     """The schedule of a convolution of this NHWC image; all attributes not given are neutral."""
     given = {"strides": [1, 1], "padding": [0, 0, 0, 0], "dilations": [1, 1], "groups": 1, **attrs}
-    out, depth, kh, kw = weight
+    kh, kw = weight[2:]
     top, bottom, left, right = given["padding"]
     rows, columns = (
         DYNAMIC if size == DYNAMIC else (size + pad - d * (k - 1) - 1) // s + 1
@@ -53,10 +54,8 @@ def conv(image: list[int], weight: list[int], cpu: CpuDescription, constant: boo
             image[1:3], (top + bottom, left + right), (kh, kw), given["strides"], given["dilations"], strict=True
         )
     )
-    groups = given["groups"]
-    sizes = (image[0], groups, rows, columns, out // groups, kh, kw, depth)
-    space = IterationSpace(CONV2D_DIMS, ("parallel",) * 5 + ("reduction",) * 3, sizes)
-    return schedule_conv2d(space, Attributes(given), image, 2, constant, cpu)
+    space = conv2d_space(Attributes(given), weight, (image[0], rows, columns, weight[0]))
+    return conv2d.schedule_for_vectors(space, Attributes(given), image, (False, constant), cpu)
 
 
 def check(schedule: Schedule, cpu: CpuDescription) -> None:
@@ -118,7 +117,7 @@ def test_block_size_cuts_whole_tiles() -> None:
 @pytest.mark.parametrize("transposed", [False, True])
 def test_matmul(cpu: CpuDescription, transposed: bool) -> None:
     for m, n, k, batch, weight in itertools.product(SIZES, SIZES, (1, 64, 5000, DYNAMIC), (None, 12), (True, False)):
-        schedule = schedule_matmul(matmul_space(m, n, k, batch), transposed, [False, weight], cpu)
+        schedule = matmul.schedule_for_vectors(matmul_space(m, n, k, batch), transposed, [False, weight], cpu)
         check(schedule, cpu)
         tile = RegisterTile(schedule.tile("m"), schedule.tile("n"))
         assert fits_registers(tile, cpu)
@@ -185,7 +184,7 @@ def test_large_weights_are_split_by_channels() -> None:
 def test_elementwise(cpu: CpuDescription) -> None:
     for sizes in itertools.product((1, 3, 1000, DYNAMIC), (1, 17, 4096, DYNAMIC)):
         space = IterationSpace(("d0", "d1"), ("parallel",) * 2, sizes)
-        schedule = schedule_elementwise(space, 2, cpu)
+        schedule = elementwise.schedule_for_vectors(space, 2, cpu)
         check(schedule, cpu)
         assert set(schedule.tile_sizes) == {"d1"}
         assert sizes[1] == DYNAMIC or schedule.tile("d1") <= sizes[1]
@@ -193,7 +192,7 @@ def test_elementwise(cpu: CpuDescription) -> None:
 
 def test_more_workers_mean_more_blocks() -> None:
     space = IterationSpace(("d0",), ("parallel",), (1 << 22,))
-    blocks = [schedule_elementwise(space, 1, CpuDescription(workers=w)).block("d0") for w in (1, 2, 8)]
+    blocks = [elementwise.schedule_for_vectors(space, 1, CpuDescription(workers=w)).block("d0") for w in (1, 2, 8)]
     assert blocks[0] == 0 and blocks[1] > blocks[2] > 0
 
 

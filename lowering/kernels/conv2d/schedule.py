@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
+from terrace.dialects.base import Attributes
+from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
+from terrace.lowering.kernels.conv2d.space import is_depthwise
+from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile, cover_cycles
-from terrace.lowering.kernels.schedule import IterationSpace, Layout, Padding, Schedule
+from terrace.lowering.kernels.schedule import Layout, Padding, Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
+from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, ELEMENTS, power_of_two
+from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
-from terrace.target import CpuDescription
 
 WEIGHT_PERMUTATION = (0, 2, 3, 1)
 ASSUMED_SIZE = 32
@@ -19,54 +23,112 @@ ASSUMED_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class ConvShape:
-    """Sizes by name (unknown ones assumed), the conv's attributes, and the input's channels."""
+    """A space, its sizes by name (unknown ones assumed), and the conv's attributes."""
 
+    space: IterationSpace
     size: dict[str, int]
-    attrs: Any
-    channels: int
+    attrs: Attributes
+
+    @staticmethod
+    def of(space: IterationSpace, attrs: Attributes) -> ConvShape:
+        sizes = zip(space.names, space.sizes, strict=True)
+        return ConvShape(space, {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in sizes}, attrs)
 
     @property
     def depthwise(self) -> bool:
-        return self.size["oc"] == 1 and self.size["ic"] == 1 and self.size["g"] > 1
+        return is_depthwise(self.size)
+
+    @property
+    def channel(self) -> str:
+        """The dimension of the result's channels that tiles cut."""
+        return "g" if self.depthwise else "oc"
 
     def staged_bytes(self, rows: int) -> int:
-        """Local memory that `rows` output rows need of the padded input, in bytes (32-bit elements)."""
-        span = (rows - 1) * self.attrs.strides[0] + (self.size["kh"] - 1) * self.attrs.dilations[0] + 1
-        wide = (self.size["ow"] - 1) * self.attrs.strides[1] + (self.size["kw"] - 1) * self.attrs.dilations[1] + 1
-        return 4 * span * wide * self.channels
+        """Local memory that `rows` output rows of an image need of the padded input, in bytes (32-bit elements)."""
+        return 4 * self.space.footprint(0, {**self.size, "n": 1, "oh": rows})
+
+    def layouts(self, arguments: int, stages: bool, weight_block: int | None) -> tuple[Layout | Padding | None, ...]:
+        """The input padded beforehand unless it is on its way into local memory; weights in blocks of channels."""
+        found: list[Layout | Padding | None] = [None] * arguments
+        if any(self.attrs.padding) and not stages:
+            top, bottom, left, right = self.attrs.padding
+            found[0] = Padding((0, top, left, 0), (0, bottom, right, 0))
+        if weight_block is not None:
+            grouped = self.size["g"] > 1 and not self.depthwise
+            found[1] = Layout(WEIGHT_PERMUTATION, (0,), (self.size["oc"] if grouped else weight_block,))
+        return tuple(found)
 
 
-def schedule_conv2d(
-    space: IterationSpace, attrs: Any, image: Sequence[int], arguments: int, constant: bool, cpu: CpuDescription
+def schedule_for_vectors(
+    space: IterationSpace, attrs: Attributes, image: Sequence[int], constant: Sequence[bool], machine: VectorMachine
 ) -> Schedule:
     """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC."""
-    size = {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}
-    shape = ConvShape(size, attrs, image[3])
-    tiles = _depthwise_tiles(shape, cpu) if shape.depthwise else _tiles(shape, cpu)
+    shape = ConvShape.of(space, attrs)
+    tiles = _depthwise_tiles(shape, machine) if shape.depthwise else _tiles(shape, machine)
     static = DYNAMIC not in image[1:]
-    stages = any(attrs.padding) and static and shape.staged_bytes(tiles.get("oh", 1)) <= cpu.local_bytes
-    blocks = _blocks(shape, tiles, stages, cpu)
-    channel = "g" if shape.depthwise else "oc"
-    layouts: list[Layout | Padding | None] = [None] * arguments
-    if any(attrs.padding) and not stages:
-        top, bottom, left, right = attrs.padding
-        layouts[0] = Padding((0, top, left, 0), (0, bottom, right, 0))
-    if constant:
-        grouped = size["g"] > 1 and not shape.depthwise
-        layouts[1] = Layout(WEIGHT_PERMUTATION, (0,), (size["oc"] if grouped else tiles[channel],))
+    stages = any(attrs.padding) and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
+    blocks = _blocks(shape, tiles, stages, machine)
+    layouts = shape.layouts(len(constant), stages, tiles[shape.channel] if constant[1] else None)
     order = ("oh", "g", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
-    parallel = tuple(name for name in ("n", "oh", channel) if blocks.get(name))
-    return Schedule(tiles, blocks, parallel, tuple(layouts), ("input",) if stages else (), order)
+    parallel = tuple(name for name in ("n", "oh", shape.channel) if blocks.get(name))
+    return Schedule(tiles, blocks, parallel, layouts, ("input",) if stages else (), order)
 
 
-def _tiles(shape: ConvShape, cpu: CpuDescription) -> dict[str, int]:
+def schedule_for_workgroups(
+    space: IterationSpace, attrs: Attributes, image: Sequence[int], constant: Sequence[bool], machine: WorkgroupMachine
+) -> Schedule:
+    """A tile of pixels and channels per workgroup; padding is made in local memory if the rows fit, else beforehand."""
+    shape = ConvShape.of(space, attrs)
+    size, channel = shape.size, shape.channel
+    area = (ELEMENTS if shape.depthwise else ACCUMULATORS) * machine.workgroup_size
+    channels = min(power_of_two(size[channel]), machine.workgroup_size)
+    columns = min(power_of_two(size["ow"]), area // channels, 16)
+    tiles = {"ow": columns, channel: channels, "kw": size["kw"] if shape.depthwise else 1}
+    if not shape.depthwise:
+        tiles |= {"oh": min(power_of_two(size["oh"]), max(1, area // (channels * columns)), 4), "ic": 1}
+    stages = any(attrs.padding) and DYNAMIC not in image[1:]
+    while stages and tiles.get("oh", 1) > 1 and shape.staged_bytes(tiles["oh"]) > machine.local_bytes:
+        tiles["oh"] //= 2
+    stages = stages and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
+    layouts = shape.layouts(len(constant), stages, channels if constant[1] else None)
+    blocks = {"n": 1, "oh": tiles.get("oh", 1), channel: channels}
+    staged = ("input",) if stages else ()
+    return Schedule(tiles, blocks, ("n", "oh", channel), layouts, staged, ("g", "oc", "oh", "ow"))
+
+
+def schedule_for_circuit(
+    space: IterationSpace, attrs: Attributes, image: Sequence[int], constant: Sequence[bool], machine: CircuitMachine
+) -> Schedule:
+    """One pixel by some output channels. Input goes through local memory, which is read in banks and filled in order:
+    all of it, or of a padded image as many rows as fit.
+
+    Where not even the rows of one output row fit, the image is padded before, by a kernel of its own.
+    """
+    shape = ConvShape.of(space, attrs)
+    size = shape.size
+    tiles = {"ow": 1, "kw": 1}
+    if shape.depthwise:
+        tiles["g"] = divisor(size["g"], COLUMNS)
+    else:
+        tiles |= {"oc": divisor(size["oc"], COLUMNS), "ic": divisor(size["ic"], DEPTH)}
+    # As many output rows as have all their input rows in local memory.
+    window = space.accesses[0][1].span({**size, "oh": 1})
+    row_bytes = shape.staged_bytes(1) // window
+    rows = min(size["oh"], (machine.local_bytes // row_bytes - window) // attrs.strides[0] + 1)
+    stages = rows >= 1 if any(attrs.padding) else rows == size["oh"]
+    blocks = {"oh": rows} if stages and rows < size["oh"] else {}
+    layouts = shape.layouts(len(constant), stages, None)
+    return Schedule(tiles, blocks, (), layouts, ("input",) if stages else (), ("oh", "ow", "g", "oc"))
+
+
+def _tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]:
     """Pixels along a row by channels; where rows are short, pixels of two rows."""
     size = shape.size
     best: tuple[float, dict[str, int]] | None = None
     for rows in (1, 2) if size["ow"] <= 8 and size["oh"] > 1 else (1,):
-        tile = best_tile(size["ow"], size["oc"], range(1, 1 + 14 // rows), cpu, stacked=rows)
+        tile = best_tile(size["ow"], size["oc"], range(1, 1 + 14 // rows), machine, stacked=rows)
         tall = RegisterTile(rows * tile.rows, tile.columns)
-        cycles = cover_cycles(size["ow"] * rows, size["oc"], tall, cpu) / rows
+        cycles = cover_cycles(size["ow"] * rows, size["oc"], tall, machine) / rows
         choice = {"oh": rows, "ow": tile.rows, "oc": tile.columns, "kw": 1, "ic": 1}
         if best is None or cycles < best[0]:
             best = (cycles, choice)
@@ -74,31 +136,31 @@ def _tiles(shape: ConvShape, cpu: CpuDescription) -> dict[str, int]:
     return best[1]
 
 
-def _depthwise_tiles(shape: ConvShape, cpu: CpuDescription) -> dict[str, int]:
+def _depthwise_tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]:
     """As many pixels of one vector of channels as registers hold: weights and pixels are loaded, none is broadcast."""
-    limit = 14 if cpu.vector_registers >= 32 else 6
+    limit = 14 if machine.vector_registers >= 32 else 6
     columns = shape.size["ow"]
     width = min(range(1, limit + 1), key=lambda w: (-(-columns // w), w))
-    return {"ow": width, "g": cpu.lanes, "kw": shape.size["kw"]}
+    return {"ow": width, "g": machine.lanes, "kw": shape.size["kw"]}
 
 
-def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, cpu: CpuDescription) -> dict[str, int]:
+def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, machine: VectorMachine) -> dict[str, int]:
     """Rows and channels of a workgroup: enough workgroups for the workers, few enough rows for local memory."""
     size = shape.size
     macs = 1
     for value in size.values():
         macs *= value
-    parts = -(-wanted_workgroups(macs, cpu.workers) // size["n"])
+    parts = -(-wanted_workgroups(macs, machine.workers) // size["n"])
     tile_rows = tiles.get("oh", 1)
     weights = 4 * size["oc"] * size["g"] * size["ic"] * size["kh"] * size["kw"]
     blocks = {"n": 1}
     rows = size["oh"]
-    if weights > cpu.l2_bytes // 2 and size["g"] == 1:
+    if weights > machine.l2_bytes // 2 and size["g"] == 1:
         # Weights exceed the cache: each workgroup reads its own part of them, once.
         blocks["oc"] = block_size(size["oc"], tiles["oc"], parts)
     else:
         rows = block_size(size["oh"], tile_rows, parts) or size["oh"]
-    while staged and rows > tile_rows and shape.staged_bytes(rows) > cpu.local_bytes:
+    while staged and rows > tile_rows and shape.staged_bytes(rows) > machine.local_bytes:
         rows = max(tile_rows, rows // 2 // tile_rows * tile_rows)
     if rows < size["oh"]:
         blocks["oh"] = -(-rows // tile_rows) * tile_rows

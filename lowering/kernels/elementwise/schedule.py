@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import math
 
-from terrace.lowering.kernels.schedule import IterationSpace, Schedule
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
+from terrace.lowering.kernels.workgroup_tile import ELEMENTS, block_of_tiles
+from terrace.machine import VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
-from terrace.target import CpuDescription
 
 ASSUMED_SIZE = 128
 UNROLL = 4
 """Vectors along the last dimension that are in flight together."""
 
+MAX_PARALLEL = 3
+"""Dimensions that workgroups are numbered by."""
 
-def schedule_elementwise(space: IterationSpace, arguments: int, cpu: CpuDescription) -> Schedule:
+
+def schedule_for_vectors(space: IterationSpace, arguments: int, machine: VectorMachine) -> Schedule:
     """Vectors along the last dimension, several at once; blocks of the outermost dimension that is long enough."""
     sizes = [ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes]
     last = space.names[-1]
-    tile = min(UNROLL * cpu.lanes, max(1, sizes[-1]))
+    tile = min(UNROLL * machine.lanes, max(1, sizes[-1]))
     if space.sizes[-1] == DYNAMIC:
-        tile = cpu.lanes
-    parts = wanted_workgroups(4 * math.prod(sizes) * (arguments + 1), cpu.workers)
+        tile = machine.lanes
+    parts = wanted_workgroups(4 * math.prod(sizes) * (arguments + 1), machine.workers)
     blocks: dict[str, int] = {}
     for name, size in zip(space.names, sizes, strict=True):
         block = block_size(size, tile if name == last else 1, parts)
         if block:
             blocks[name] = block
             parts = parts * block // size
-        if parts <= 1 or len(blocks) == 3:
+        if parts <= 1 or len(blocks) == MAX_PARALLEL:
             break
     return Schedule({last: tile}, blocks, tuple(blocks), (None,) * arguments)
+
+
+def schedule_for_workgroups(space: IterationSpace, arguments: int, machine: WorkgroupMachine) -> Schedule:
+    """Tiles of a few elements per invocation, from the last dimension outwards; a workgroup per tile."""
+    room = ELEMENTS * machine.workgroup_size
+    tiles: dict[str, int] = {}
+    blocks: dict[str, int] = {}
+    for name, size in reversed(list(zip(space.names, space.sizes, strict=True))):
+        tile = min(size if size != DYNAMIC else machine.workgroup_size, room)
+        tiles[name] = max(tile, 1)
+        room = max(1, room // tiles[name])
+        if (size == DYNAMIC or size > tile) and len(blocks) < MAX_PARALLEL:
+            blocks[name] = block_of_tiles(tiles[name], size)
+    return Schedule(tiles, blocks, tuple(n for n in space.names if n in blocks), (None,) * arguments)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from terrace.lowering.kernels.schedule import IterationSpace, Schedule
+from terrace.dialects.base import Attributes
+from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
-from terrace.target import CpuDescription
+from terrace.machine import VectorMachine
 
 UNROLL = 4
 """Vectors that are in flight together: of one pixel's channels, and of neighbouring pixels where there are fewer."""
 
 
-def schedule_pool2d(space: IterationSpace, attrs: Any, arguments: int, cpu: CpuDescription) -> Schedule:
+def schedule_for_vectors(space: IterationSpace, attrs: Attributes, arguments: int, machine: VectorMachine) -> Schedule:
     """Vectors of channels; blocks of output rows for the workgroups. A pooling kernel has static sizes."""
     size = dict(zip(space.names, space.sizes, strict=True))
-    channels = min(size["c"], UNROLL * cpu.lanes)
+    channels = min(size["c"], UNROLL * machine.lanes)
     hangs_over = attrs.ceil_mode or any(attrs.padding)
-    pixels = 1 if hangs_over else max(1, min(size["ow"], UNROLL * cpu.lanes // channels))
+    pixels = 1 if hangs_over else max(1, min(size["ow"], UNROLL * machine.lanes // channels))
     work = 4 * size["n"] * size["oh"] * size["ow"] * size["c"] * size["kh"] * size["kw"]
-    wanted = wanted_workgroups(work, cpu.workers)
+    wanted = wanted_workgroups(work, machine.workers)
     blocks = {"n": block_size(size["n"], 1, wanted), "oh": block_size(size["oh"], 1, -(-wanted // size["n"]))}
     blocks = {name: block for name, block in blocks.items() if block}
     return Schedule({"ow": pixels, "c": channels}, blocks, tuple(blocks), (None,) * arguments)
+
+
+def schedule_for_circuit(space: IterationSpace, arguments: int) -> Schedule:
+    """One pixel by some channels."""
+    return Schedule({"ow": 1, "c": divisor(space.size("c"), COLUMNS)}, {}, (), (None,) * arguments)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import math
 
-from terrace.lowering.kernels.schedule import IterationSpace, Schedule
+from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, sum_block, wanted_workgroups
+from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
-from terrace.target import CpuDescription
 
 ASSUMED_SIZE = 128
 UNROLL = 4
 """Vectors along the last dimension that are in flight together: enough to hide the latency of an addition."""
 
 
-def schedule_reduce(space: IterationSpace, kind: str, arguments: int, cpu: CpuDescription) -> Schedule:
+def schedule_for_vectors(space: IterationSpace, kind: str, arguments: int, machine: VectorMachine) -> Schedule:
     """Several vectors along the last dimension; blocks of what stays, outermost first, for the workgroups.
 
     Long sums are made in parts.
     """
     sizes = [ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes]
     last = space.names[-1]
-    tile = min(UNROLL * cpu.lanes, sizes[-1])
+    tile = min(UNROLL * machine.lanes, sizes[-1])
     if space.sizes[-1] == DYNAMIC:
-        tile = cpu.lanes
+        tile = machine.lanes
     if kind == "prod" and space.kinds[-1] == "reduction":
         tile = 1  # no tile op multiplies a row
-    parts = wanted_workgroups(4 * math.prod(sizes), cpu.workers)
+    parts = wanted_workgroups(4 * math.prod(sizes), machine.workers)
     blocks: dict[str, int] = {}
     for name, role, size in zip(space.names, space.kinds, sizes, strict=True):
         if role == "reduction" or len(blocks) == 3:
@@ -37,6 +39,13 @@ def schedule_reduce(space: IterationSpace, kind: str, arguments: int, cpu: CpuDe
             parts = -(-parts * block // size)
     parts_of_sums = _sum_blocks(space, tile) if kind in ("sum", "mean") else {}
     return Schedule({last: tile}, blocks | parts_of_sums, tuple(blocks), (None,) * arguments)
+
+
+def schedule_for_circuit(space: IterationSpace, kind: str, arguments: int) -> Schedule:
+    """Parts of the last dimension; a product along it takes one element after another."""
+    if kind == "prod" and space.kinds[-1] == "reduction":
+        return Schedule({}, {}, (), (None,) * arguments)
+    return schedule_row_of_circuit(space, arguments)
 
 
 def _sum_blocks(space: IterationSpace, tile: int) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from terrace.lowering.kernels.registry import families_for
 from terrace.lowering.target.iree.toolchain import IreeToolchain
+from terrace.machine import VectorMachine
 
 
 class CpuToolchain(IreeToolchain):
@@ -11,5 +13,5 @@ class CpuToolchain(IreeToolchain):
     Pools of 56x56x64, on one thread, are 5 to 9 % faster than IREE's in three cases of four.
     """
 
-    generators = tuple(sorted((*IreeToolchain.generators, "pool2d", "reduce")))
+    generators = families_for(VectorMachine)
     reduced_types = ("f64",)

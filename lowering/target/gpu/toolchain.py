@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from terrace.lowering.kernels.families import COMMON
+from terrace.lowering.kernels.registry import families_for
 from terrace.lowering.target.iree.toolchain import IreeToolchain
+from terrace.machine import WorkgroupMachine
 
 
 class GpuToolchain(IreeToolchain):
     """Every GPU computes with 32-bit numbers; what has others is left to IREE, which knows which ones a GPU has."""
 
-    generators = COMMON
+    generators = families_for(WorkgroupMachine)
     element_types = ("f32", "i32")

@@ -4,34 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.target.cpu.schedule_kernels import Unscheduled, schedule_each
-from terrace.lowering.target.hls.schedules import (
-    schedule_conv2d,
-    schedule_matmul,
-    schedule_pointwise,
-    schedule_pool2d,
-    schedule_reduce,
-)
+from terrace.lowering.kernels.choose_schedules import schedule_kernels
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import DYNAMIC, ir
 from terrace.passes import Pass, fail
-
-
-def _schedule(kernel: Unscheduled, local_bytes: int) -> Schedule:
-    space, arguments = kernel.space, len(kernel.constant)
-    if DYNAMIC in space.sizes:
-        raise fail(kernel.function, f"@{kernel.function.name.value} has a dynamic size; hardware needs static shapes")
-    if kernel.generator == "matmul":
-        return schedule_matmul(space, arguments)
-    if kernel.generator == "pool2d":
-        return schedule_pool2d(space, arguments)
-    if kernel.generator == "conv2d":
-        channels = shape_of(kernel.root.operands[0])[3]
-        return schedule_conv2d(space, attributes_of(kernel.root), channels, arguments, local_bytes)
-    if kernel.generator == "reduce":
-        return schedule_reduce(space, attributes_of(kernel.root).kind == "prod", arguments)
-    return schedule_pointwise(space, arguments)
+from terrace.target import HlsDescription
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,4 +20,8 @@ class ScheduleKernelsForHls(Pass):
     local_bytes: int = 64 << 10
 
     def run(self, module: ir.Operation) -> None:
-        schedule_each(module, lambda kernel: _schedule(kernel, self.local_bytes))
+        for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
+            if DYNAMIC in IterationSpace.from_attribute(schedule_op(function).iteration_space).sizes:
+                name = function.name.value
+                raise fail(function, f"@{name} has a dynamic size; hardware needs static shapes")
+        schedule_kernels(module, HlsDescription(local_bytes=self.local_bytes).machine)

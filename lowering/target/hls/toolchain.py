@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from terrace.dialects.context import create_context
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
-from terrace.lowering.kernels.families import COMMON
 from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.lowering.kernels.registry import families_for
 from terrace.lowering.pipeline.verify_level import VerifyLevel
 from terrace.lowering.target.hls.interface import design_weights
 from terrace.lowering.target.hls.project import project_files
@@ -19,6 +19,7 @@ from terrace.lowering.target.hls.schedule_kernels_for_hls import ScheduleKernels
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.toolchain import Source
 from terrace.lowering.transforms.hoist_constants import HoistConstants
+from terrace.machine import CircuitMachine
 from terrace.mlir import ir, parse_module
 from terrace.passes import Pass, run_passes
 
@@ -30,7 +31,7 @@ class HlsToolchain:
     """From the level "hls" to a project."""
 
     level = "hls"
-    generators = tuple(sorted((*COMMON, "copy", "pool2d", "reduce")))
+    generators = families_for(CircuitMachine)
     element_types = (*KERNEL_TYPES, "i1")
     reduced_types = ("f64", "i32", "i64")
     program_name = "program.zip"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from terrace.lowering.conversion.convert_graph_to_linalg import ConvertGraphToLinalg
-from terrace.lowering.kernels.families import COMMON
 from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.lowering.kernels.registry import common_families
 from terrace.lowering.target.iree.compiler import compile_program, program_text
 from terrace.lowering.target.toolchain import Source
 from terrace.mlir import ir
@@ -17,7 +17,7 @@ class IreeToolchain:
     """From the level "iree" to a .vmfb."""
 
     level = "iree"
-    generators: tuple[str, ...] = COMMON
+    generators: tuple[str, ...] = common_families()
     element_types: tuple[str, ...] = KERNEL_TYPES
     reduced_types: tuple[str, ...] = ()
     program_name = "program.vmfb"

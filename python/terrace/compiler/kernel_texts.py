@@ -11,9 +11,8 @@ from terrace.dialects.base import to_python
 from terrace.dialects.context import create_context
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
-from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.view import is_kernel, schedule_op
-from terrace.lowering.target.cpu.schedule_kernels import constant_arguments, kernel_of
+from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
+from terrace.lowering.kernels.view import is_kernel
 from terrace.lowering.target.iree.compiler import assemble_program, program_text
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.toolchain import backend_of, toolchain_of
@@ -91,9 +90,7 @@ class KernelLevels:
         module = self._module("kernel")
         with module.context, ir.Location.unknown():
             function = next(f for f in _functions_of(module.operation) if f.name.value == name)
-            kernel = kernel_of(function, constant_arguments(module.operation))
-            schedule = Schedule.from_attribute(schedule_op(function).schedule, kernel.space)
-            return reasons(kernel, schedule, self._target.cpu)
+            return reasons(read_kernel(function, constant_arguments(module.operation)), self._target.cpu)
 
     # -- how --------------------------------------------------------------------------------------------------------
 
@@ -124,8 +121,8 @@ class KernelLevels:
                         groups.append(_print(operation))
                         operation.location = ir.Location.name(f"group {len(groups) - 1}")
             copy = module.operation.clone()
-            generators = tuple(self._toolchain.generators)
-            run_passes([ConvertGraphToKernel(generators=generators)], copy)
+            own = self._toolchain
+            run_passes([ConvertGraphToKernel(own.generators, own.element_types, own.reduced_types)], copy)
             for operation in walk(copy):
                 location = operation.location
                 if operation.name == "func.call" and isinstance(location, ir.NameLoc):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from terrace.compiler.layer_figures import FREE, Flow, Layer, add_figures, flow_of, is_tensor
 from terrace.compiler.layer_names import add_names
-from terrace.dialects.base import element_type_of, shape_of, to_python
-from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.dialects.base import Attributes, element_type_of, shape_of, to_python
+from terrace.dialects.graph import AttentionOp
+from terrace.dialects.graph_base import TensorOp, macs_of, product
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
-from terrace.lowering.kernels.families import iteration_space
-from terrace.lowering.kernels.group import CONTRACTIONS
-from terrace.lowering.kernels.schedule import IterationSpace
+from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import DYNAMIC, func, ir, linalg, walk
 from terrace.origins import Origin, origins_of
@@ -89,7 +87,7 @@ def _kernel_words(function: Any) -> Row:
         "kernel": function.name.value,
         "op": "+".join(ops),
         "shape": _shape(body[-1].operands[0]),
-        "macs": _product(space.sizes) if generator in ("conv2d", "matmul") else 0,
+        "macs": _sum_of_macs(body[:-1]),
         "steps": [size for size, kind in zip(space.sizes, space.kinds, strict=True) if kind == "reduction"],
         "type": next(filter(None, map(_type_read, body)), ""),
         "by": "terrace",
@@ -122,20 +120,18 @@ def _why_left(operation: ir.Operation) -> str:
     return f"no generator for {operation.name}"
 
 
+def _sum_of_macs(operations: Sequence[ir.Operation]) -> int | None:
+    found = [_macs(operation) for operation in operations]
+    return None if None in found else sum(count for count in found if count is not None)
+
+
 def _macs(operation: ir.Operation) -> int | None:
-    """Multiply-accumulates of an op that no generator took."""
-    if operation.name in CONTRACTIONS:
-        if operation.name == "graph.conv2d":
-            return _product([*shape_of(operation.results[0]), *shape_of(operation.operands[1])[1:]])
-        return _product(iteration_space(operation, shape_of(operation.results[0])).sizes)
-    if operation.name == "graph.conv_transpose2d":
-        return _product([*shape_of(operation.operands[0]), *shape_of(operation.operands[1])[1:]])
-    if operation.name in ("graph.attention", "tm_tensor.attention"):
-        query, _, value = (shape_of(v) for v in list(operation.operands)[:3])
-        both = _product([*query, value[-2]]), _product([*query[:-1], *value[-2:]])
-        return None if None in both else sum(size for size in both if size is not None)
-    if operation.name in ELEMENTWISE_OPS or operation.name.startswith("graph."):
-        return 0
+    """Multiply-accumulates of an op; None if they depend on a `?`."""
+    if isinstance(operation.opview, TensorOp):
+        return _known(macs_of(operation))
+    if operation.name == "tm_tensor.attention":
+        query, key, value = (shape_of(v) for v in list(operation.operands)[:3])
+        return _known(AttentionOp.macs([query, key, value], [*query[:-1], value[-1]], Attributes({})))
     return _linalg_macs(operation)
 
 
@@ -152,7 +148,7 @@ def _linalg_macs(operation: ir.Operation) -> int | None:
             if isinstance(expression, ir.AffineDimExpr):
                 sizes[expression.position] = size
     reduces = len(maps[-1].results) < maps[-1].n_dims
-    return _product(list(sizes.values())) if reduces else 0
+    return _known(product(list(sizes.values()))) if reduces else 0
 
 
 def _shape(value: ir.Value) -> list[Any]:
@@ -160,5 +156,5 @@ def _shape(value: ir.Value) -> list[Any]:
     return ["?" if size == DYNAMIC else size for size in shape]
 
 
-def _product(sizes: Sequence[int]) -> int | None:
-    return None if DYNAMIC in sizes else math.prod(sizes)
+def _known(count: int) -> int | None:
+    return None if count == DYNAMIC else count

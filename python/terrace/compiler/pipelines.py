@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
-from terrace.lowering.kernels.families import COMMON
 from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.lowering.kernels.registry import common_families
 from terrace.lowering.transforms.choose_layout import ChooseLayout
 from terrace.lowering.transforms.decompose_attention import DecomposeAttention
 from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
@@ -60,7 +60,7 @@ def graph_pipeline(*, quantize: bool = False) -> list[Pass]:
 
 def kernel_pipeline(
     schedule: list[Pass],
-    generators: Sequence[str] = COMMON,
+    generators: Sequence[str] = common_families(),
     element_types: tuple[str, ...] = KERNEL_TYPES,
     reduced_types: tuple[str, ...] = (),
 ) -> list[Pass]:

@@ -25,6 +25,9 @@ PACKAGES = ("iree-base-compiler", "iree-base-runtime", "ml-dtypes", "numpy", "to
 COMPILER_FILES = ("iree-compile", "libIREECompiler.so")
 """The parts of iree-compile, which may be a build of one's own under the version of another."""
 
+PLUGINS = "terrace.kernels"
+"""The group of entry points by which packages add kernel families, which take part in every compilation."""
+
 _HEAD = 1 << 16
 """So much of a library has the number of its build; reading all of it takes most of a second."""
 
@@ -41,6 +44,8 @@ def key_of(kind: str, content: str | None, target: Target, options: Mapping[str,
     given = {name: value for name, value in options.items() if value}
     is_known = content is not None and OPTIONS.issuperset(given) and TARGETS[target.name].startswith("terrace.")
     code = loaded_code.digest()
+    if importlib.metadata.entry_points(group=PLUGINS):
+        return None
     if not is_known or _names_a_file(given.get("iree_flags", [])) or code is None:
         return None
     described = {"kind": kind, "content": content, "target": target.to_json(), "options": given, "settings": settings}

@@ -1,0 +1,65 @@
+"""The family `conv2d`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.dialects import graph
+from terrace.dialects.base import Attributes, attributes_of, shape_of
+from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.conv2d.generator import generate
+from terrace.lowering.kernels.conv2d.schedule import (
+    ASSUMED_SIZE,
+    schedule_for_circuit,
+    schedule_for_vectors,
+    schedule_for_workgroups,
+)
+from terrace.lowering.kernels.conv2d.space import conv2d_space, is_depthwise
+from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.register_tile_words import explain_register_tile
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
+from terrace.mlir import DYNAMIC, ir
+
+
+class Conv2d(KernelFamily):
+    """Convolutions of images in NHWC, grouped and depthwise ones too."""
+
+    name = "conv2d"
+    roots = (graph.Conv2dOp,)
+    fusing_roots = roots
+    operands = ("input", "weight")
+    schedules = {
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
+        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
+    }
+    words = "depthwise: as many pixels of one vector of channels as registers hold; loads are the limit"
+
+    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
+        return (("i8", "i8", "i32"),)
+
+    def refusal(self, root: ir.Operation) -> str | None:
+        if attributes_of(root).layout != "NHWC":
+            return "layout NCHW; choose-layout makes it NHWC"
+        if DYNAMIC in shape_of(root.operands[1]):
+            return "weights of dynamic shape"
+        return None
+
+    def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
+        assert root is not None
+        return conv2d_space(attributes_of(root), shape_of(root.operands[1]), result)
+
+    def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
+        generate(b, kernel)
+
+    def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
+        if is_depthwise(dict(zip(kernel.space.names, kernel.space.sizes, strict=True))):
+            return super().explain_tile(kernel, machine)
+        return explain_register_tile(kernel, machine, ("ow", "oc"), ASSUMED_SIZE, "oh")
+
+
+def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, Attributes, list[int], tuple[bool, ...]]:
+    """What schedules depend on."""
+    return kernel.space, attributes_of(kernel.root), shape_of(kernel.root.operands[0]), kernel.constant

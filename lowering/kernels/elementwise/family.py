@@ -1,0 +1,42 @@
+"""The family `elementwise`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.dialects.base import shape_of
+from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.collapse import Partition, widest_partition
+from terrace.lowering.kernels.elementwise.generator import generate
+from terrace.lowering.kernels.elementwise.schedule import schedule_for_vectors, schedule_for_workgroups
+from terrace.lowering.kernels.family import KernelFamily
+from terrace.lowering.kernels.group import Group
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
+from terrace.mlir import ir
+
+
+class Elementwise(KernelFamily):
+    """Groups without a root: elementwise ops that broadcast, of any rank."""
+
+    name = "elementwise"
+    roots = ()
+    schedules = {
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, len(kernel.constant), machine),
+        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, len(kernel.constant), machine),
+        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space, len(kernel.constant)),
+    }
+    words = "vectors along the last dimension, several in flight; memory is the limit, not arithmetic"
+
+    def partition(self, group: Group) -> Partition:
+        shape = shape_of(group.result)
+        return widest_partition(shape, [shape_of(v) for v in group.inputs]) if shape else ((),)
+
+    def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
+        names = tuple(f"d{axis}" for axis in range(len(result)))
+        return IterationSpace(names, ("parallel",) * len(names), tuple(result))
+
+    def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
+        generate(b, kernel)

@@ -1,0 +1,84 @@
+"""A kernel family: all that is known of a kind of kernels, in one object. Each has a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from terrace.dialects.base import shape_of
+from terrace.dialects.graph_base import TensorOp
+from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.collapse import Partition
+from terrace.lowering.kernels.group import Group
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import Machine
+from terrace.mlir import ir
+
+TypeRule = tuple[str, ...]
+"""The element types of a root's operands and, last, of its result."""
+
+
+class KernelFamily:
+    """A kind of kernels: which groups become one, how they are cut, and the loops that they become.
+
+    A subclass fills in what differs; an instance has no state.
+    """
+
+    name: ClassVar[str]
+    """The word in `kernel.schedule`."""
+    roots: ClassVar[tuple[type[TensorOp], ...]]
+    """The ops that make a group one of the family's. No other family has them."""
+    fusing_roots: ClassVar[tuple[type[TensorOp], ...]] = ()
+    """The roots that `fuse-epilogue` fuses with the elementwise ops that follow."""
+    operands: ClassVar[tuple[str, ...]] = ()
+    """The names of the root's operands, in order, that `staged` of a schedule uses."""
+    needs_static_shapes: ClassVar[bool] = False
+    """Whether a root with a `?` is refused."""
+    schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Any], Schedule]]]
+    """What chooses a kernel's schedule, by the kind of machine; on another kind the family is not used."""
+    words: ClassVar[str] = "chosen by rule, not by comparing candidates"
+    """How `terrace-explain` says in a line why a tile is as large as it is."""
+
+    def refusal(self, root: ir.Operation) -> str | None:
+        """Why a group with this root, whose types are legal, is not taken, or None."""
+        return None
+
+    def takes_types(self, root: ir.Operation, types: TypeRule, reduced: Sequence[str]) -> bool:
+        """Whether there are kernels of these element types; `reduced` are those that the target reduces beside f32."""
+        return all(type_ == "f32" for type_ in types) or types in self.type_rules(root)
+
+    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
+        """The element types beside f32 alone."""
+        return ()
+
+    def partition(self, group: Group) -> Partition:
+        """The runs of the result's axes that become one dimension of the kernel each."""
+        return each_axis(shape_of(group.result))
+
+    def operand_partition(self, group: Group, number: int) -> Partition:
+        """The runs of the axes of the root's operand `number` that become one axis each in the kernel."""
+        return each_axis(shape_of(group.root_operands[number]))
+
+    def collapsed_attributes(self, group: Group) -> dict[str, ir.Attribute]:
+        """The root's attributes that name axes, as they are in the kernel."""
+        return {}
+
+    def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
+        """The iteration space of a root, collapsed or not, whose group has a result of this shape."""
+        raise NotImplementedError
+
+    def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
+        """Emit the loops of a kernel that has a schedule. Refuses a schedule that it cannot follow."""
+        raise NotImplementedError
+
+    def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
+        """Why the tile of a kernel is as large as it is, in lines."""
+        tile = ", ".join(f"{name}={size}" for name, size in kernel.schedule.tile_sizes.items() if size > 1)
+        return [f"tile: {tile or 'one element'} ({self.words})"]
+
+
+def each_axis(shape: Sequence[int]) -> Partition:
+    """Every axis for itself."""
+    return tuple((axis,) for axis in range(len(shape)))

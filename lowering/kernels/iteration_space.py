@@ -1,0 +1,70 @@
+"""What a kernel iterates over, and where it reads and writes at each point."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from terrace.dialects.base import to_attribute, to_python
+from terrace.mlir import ir
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """Where a point of the space stands along an axis of a tensor: the sum of its dimensions, each times its step.
+
+    A dimension that is not named does not move along the axis; with no steps all points stand at 0. `low` and `high`
+    are how much a window may hang over the axis' begin and end: the place is less `low` then.
+    """
+
+    steps: Mapping[str, int]
+    low: int = 0
+    high: int = 0
+
+    def span(self, sizes: Mapping[str, int]) -> int:
+        """How many elements of the axis, first to last, a box of these sizes reaches."""
+        return 1 + sum(step * (sizes[name] - 1) for name, step in self.steps.items())
+
+
+Access = tuple[Axis, ...]
+"""The axes of a tensor."""
+
+
+def along(*names: str) -> Access:
+    """A tensor with an axis for each of these dimensions."""
+    return tuple(Axis({name: 1}) for name in names)
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """The names of so many dimensions of one kind: the name itself for one, and with numbers before they collapse."""
+    return (name,) if count == 1 else tuple(f"{name}{number}" for number in range(count))
+
+
+@dataclasses.dataclass(frozen=True)
+class IterationSpace:
+    """What a kernel iterates over: for each dimension its name, kind ("parallel", "reduction") and size or DYNAMIC.
+
+    `accesses` says where the root's operands are read and, last, where its result is written. It is empty where that is
+    no sum of dimensions, and in a space that was read from text.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    sizes: tuple[int, ...]
+    accesses: tuple[Access, ...] = dataclasses.field(default=(), compare=False)
+
+    def size(self, name: str) -> int:
+        return self.sizes[self.names.index(name)]
+
+    def footprint(self, operand: int, sizes: Mapping[str, int]) -> int:
+        """How many elements of an operand a box of these sizes reaches, what hangs over its edges included."""
+        return math.prod(axis.span(sizes) for axis in self.accesses[operand])
+
+    def to_attribute(self) -> ir.Attribute:
+        return to_attribute({"names": list(self.names), "kinds": list(self.kinds), "sizes": list(self.sizes)})
+
+    @staticmethod
+    def from_attribute(attribute: ir.Attribute) -> IterationSpace:
+        value = to_python(attribute)
+        return IterationSpace(tuple(value["names"]), tuple(value["kinds"]), tuple(value["sizes"]))

@@ -1,0 +1,75 @@
+"""The family `matmul`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.dialects import graph
+from terrace.dialects.base import attributes_of, shape_of
+from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.collapse import Partition
+from terrace.lowering.kernels.family import KernelFamily, TypeRule, each_axis
+from terrace.lowering.kernels.group import Group
+from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
+from terrace.lowering.kernels.matmul.generator import generate
+from terrace.lowering.kernels.matmul.schedule import (
+    ASSUMED_SIZE,
+    schedule_for_circuit,
+    schedule_for_vectors,
+    schedule_for_workgroups,
+)
+from terrace.lowering.kernels.register_tile_words import explain_register_tile
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
+from terrace.mlir import ir
+
+
+class Matmul(KernelFamily):
+    """Matrix products; leading axes of one matrix are rows."""
+
+    name = "matmul"
+    roots = (graph.BatchMatmulOp, graph.MatmulOp)
+    fusing_roots = roots
+    operands = ("lhs", "rhs")
+    schedules = {
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
+        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space, len(kernel.constant)),
+    }
+
+    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
+        return (("i8", "i8", "i32"),)
+
+    def partition(self, group: Group) -> Partition:
+        return _partition(group, len(shape_of(group.result)))
+
+    def operand_partition(self, group: Group, number: int) -> Partition:
+        rank = len(shape_of(group.root_operands[number]))
+        return each_axis(shape_of(group.root_operands[1])) if rank == 2 else _partition(group, rank)
+
+    def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
+        """Dimensions m, n and k, and b before them."""
+        assert root is not None
+        batch = numbered("b", len(result) - 2)
+        columns = ("n", "k") if attributes_of(root).transpose_rhs else ("k", "n")
+        own = batch if root.name == "graph.batch_matmul" else ()
+        accesses = (along(*batch, "m", "k"), along(*own, *columns), along(*batch, "m", "n"))
+        kinds = ("parallel",) * len(result) + ("reduction",)
+        return IterationSpace((*batch, "m", "n", "k"), kinds, (*result, shape_of(root.operands[0])[-1]), accesses)
+
+    def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
+        generate(b, kernel)
+
+    def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
+        return explain_register_tile(kernel, machine, ("m", "n"), ASSUMED_SIZE)
+
+
+def _partition(group: Group, rank: int) -> Partition:
+    """Leading axes are one: rows of a single matrix, or matrices."""
+    kept = 1 if group.root is not None and group.root.name == "graph.matmul" else 2
+    return (tuple(range(rank - kept)), *((axis,) for axis in range(rank - kept, rank)))
+
+
+def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...]]:
+    """What schedules depend on."""
+    return kernel.space, bool(attributes_of(kernel.root).transpose_rhs), kernel.constant

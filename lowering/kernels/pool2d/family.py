@@ -1,0 +1,58 @@
+"""The family `pool2d`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.dialects import graph
+from terrace.dialects.base import attributes_of
+from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
+from terrace.lowering.kernels.pool2d.generator import generate
+from terrace.lowering.kernels.pool2d.schedule import schedule_for_circuit, schedule_for_vectors
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import CircuitMachine, VectorMachine
+from terrace.mlir import ir
+
+DIMS = ("n", "oh", "ow", "c", "kh", "kw")
+
+
+class Pool2d(KernelFamily):
+    """Maxima, means and sums of windows of images in NHWC."""
+
+    name = "pool2d"
+    roots = (graph.AvgPool2dOp, graph.MaxPool2dOp, graph.SumPool2dOp)
+    fusing_roots = (graph.SumPool2dOp,)
+    operands = ("input",)
+    needs_static_shapes = True
+    schedules = {
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(
+            kernel.space, attributes_of(kernel.root), len(kernel.constant), machine
+        ),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space, len(kernel.constant)),
+    }
+    words = "several vectors of channels in flight; loads are the limit"
+
+    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
+        integers = {"graph.max_pool2d": ("i8", "i8"), "graph.sum_pool2d": ("i8", "i32")}
+        return (integers[root.name],) if root.name in integers else ()
+
+    def refusal(self, root: ir.Operation) -> str | None:
+        attrs = attributes_of(root)
+        if attrs.layout != "NHWC":
+            return "layout NCHW; choose-layout makes it NHWC"
+        if root.name == "graph.avg_pool2d" and attrs.ceil_mode and attrs.count_include_pad:
+            return "avg_pool2d with both ceil_mode and count_include_pad"
+        return None
+
+    def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
+        assert root is not None
+        attrs = attributes_of(root)
+        (top, bottom, left, right), (dy, dx), (sy, sx) = attrs.padding, attrs.dilations, attrs.strides
+        rows, columns = Axis({"oh": sy, "kh": dy}, top, bottom), Axis({"ow": sx, "kw": dx}, left, right)
+        accesses = ((Axis({"n": 1}), rows, columns, Axis({"c": 1})), along("n", "oh", "ow", "c"))
+        return IterationSpace(DIMS, ("parallel",) * 4 + ("reduction",) * 2, (*result, *attrs.kernel), accesses)
+
+    def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
+        generate(b, kernel)

@@ -1,0 +1,83 @@
+"""The family `row_reduction`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from terrace.dialects import graph
+from terrace.dialects.base import attributes_of, shape_of, to_attribute
+from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.collapse import Partition
+from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.group import Group
+from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
+from terrace.lowering.kernels.row_reduction.generator import generate
+from terrace.lowering.kernels.row_reduction.schedule import schedule_for_vectors, schedule_for_workgroups
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
+from terrace.mlir import ir
+
+SOFTMAXES = ("graph.integer_softmax", "graph.softmax")
+
+
+class RowReduction(KernelFamily):
+    """Softmax and norms along rows: reductions whose result has the rows' shape."""
+
+    name = "row_reduction"
+    roots = (graph.IntegerLayerNormOp, graph.IntegerSoftmaxOp, graph.LayerNormOp, graph.RmsNormOp, graph.SoftmaxOp)
+    fusing_roots = (graph.IntegerLayerNormOp,)
+    operands = ("input", "scale", "shift")
+    schedules = {
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, len(kernel.constant), machine),
+        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, len(kernel.constant), machine),
+        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space, len(kernel.constant)),
+    }
+    words = "several vectors along a row in flight, enough to hide the latency of an addition"
+
+    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
+        integers = {"graph.integer_layer_norm": ("i8", "i32"), "graph.integer_softmax": ("i8", "i8")}
+        return (integers[root.name],) if root.name in integers else ()
+
+    def refusal(self, root: ir.Operation) -> str | None:
+        if root.name in SOFTMAXES and attributes_of(root).axis != len(shape_of(root.results[0])) - 1:
+            return "softmax along another dimension than the last"
+        return None
+
+    def partition(self, group: Group) -> Partition:
+        assert group.root is not None
+        rank, columns = len(shape_of(group.result)), _columns(group.root)
+        return (tuple(range(rank - columns)), tuple(range(rank - columns, rank)))
+
+    def operand_partition(self, group: Group, number: int) -> Partition:
+        # Scale and shift are vectors along a row.
+        return self.partition(group) if number == 0 else (tuple(range(len(shape_of(group.root_operands[number])))),)
+
+    def collapsed_attributes(self, group: Group) -> dict[str, ir.Attribute]:
+        """The kernel has rows and columns, and reduces the columns."""
+        assert group.root is not None
+        if group.root.name in SOFTMAXES:
+            return {"axis": to_attribute(1)}
+        return {"dims": to_attribute(1)} if group.root.name == "graph.integer_layer_norm" else {}
+
+    def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
+        """Rows and columns, m and n in a kernel; the columns are reduced, and then written."""
+        assert root is not None
+        count = _columns(root)
+        rows, columns = numbered("m", len(result) - count), numbered("n", count)
+        kinds = ("parallel",) * len(rows) + ("reduction",) * count
+        vectors = (along(*columns),) * (len(root.operands) - 1)
+        accesses = (along(*rows, *columns), *vectors, along(*rows, *columns))
+        return IterationSpace((*rows, *columns), kinds, tuple(result), accesses)
+
+    def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
+        generate(b, kernel)
+
+
+def _columns(root: ir.Operation) -> int:
+    """How many of its last axes a root reduces."""
+    if root.name in SOFTMAXES:
+        return 1
+    if root.name == "graph.integer_layer_norm":
+        return int(attributes_of(root).dims)
+    return len(shape_of(root.operands[1]))
