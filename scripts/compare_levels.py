@@ -125,7 +125,7 @@ def _functions(path: Path) -> dict[str, str]:
         if start:
             name = start[1]
             found[name] = ""
-        found[name] += "" if line.startswith("module attributes") else f"{line}\n"
+        found[name] += "" if line.startswith(("module {", "module attributes")) else f"{line}\n"
         if line == "  }":
             name = ""
     return found

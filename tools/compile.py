@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", dest="output", metavar="FILE", help="the .terrace file, or with --emit the text, to write"
     )
-    parser.add_argument("--target", default="cpu", choices=sorted(TARGETS), help="what to compile for (default: cpu)")
+    parser.add_argument(
+        "--target", choices=sorted(TARGETS), help="what to compile for (default: what a text was made for, or cpu)"
+    )
     parser.add_argument(
         "--gpu",
         metavar="NAME",
@@ -229,7 +231,10 @@ def _cosim(lowered: Lowered, vectors: int) -> None:
 
 def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: Callable[..., T], **more: Any) -> T:
     """What one of the two functions makes of the input."""
-    target = Target(options.target, options.threads, options.cpu_features, gpu=options.gpu)
+    described = (options.target, options.threads, options.cpu_features, options.gpu)
+    target = None
+    if any(given is not None for given in described):
+        target = Target(options.target or "cpu", options.threads, options.cpu_features, gpu=options.gpu)
     for file in options.load_pass_plugin:
         load_passes(file)
     passes: dict[str, list[str]] = {}

@@ -37,7 +37,7 @@ class _Outliner:
     def __init__(self, module: ir.Operation) -> None:
         self.body = module.regions[0].blocks[0]
         self.constants = constant_values(module)
-        self.kernels: dict[tuple[str, tuple[bool, ...]], str] = {}
+        self.kernels: dict[tuple[str, tuple[bool, ...]], func.FuncOp] = {}
         self.names = {op.name.value for op in self.body.operations if isinstance(op, func.FuncOp)}
 
     def outline(self, group: Group, family: KernelFamily) -> None:
@@ -53,17 +53,10 @@ class _Outliner:
             dynamic = [size for size in collapsed_sizes if not isinstance(size, int)]
             shape = [product([result_shape[a] for a in run]) for run in partition]
             kernel = self._kernel(group, family, operands, len(dynamic), constant, shape)
-            type_ = self._result_type(kernel)
-            call = func.CallOp([type_], ir.FlatSymbolRefAttr.get(kernel), [*operands, *dynamic])
+            call = func.CallOp(kernel.type.results, ir.FlatSymbolRefAttr.get(kernel.name.value), [*operands, *dynamic])
             value = _reshape(call.results[0], result_shape, sizes)
         group.outer.results[0].replace_all_uses_with(value)
         group.outer.erase()
-
-    def _result_type(self, kernel: str) -> ir.Type:
-        for view in self.body.operations:
-            if isinstance(view, func.FuncOp) and view.name.value == kernel:
-                return view.type.results[0]
-        raise AssertionError(kernel)
 
     def _kernel(
         self,
@@ -73,8 +66,8 @@ class _Outliner:
         sizes: int,
         constant: tuple[bool, ...],
         result: list[int],
-    ) -> str:
-        """The name of the kernel of this group, made if there is none yet."""
+    ) -> func.FuncOp:
+        """The kernel of this group, made if there is none yet."""
         types = [v.type for v in operands] + [ir.IndexType.get()] * sizes
         with ir.InsertionPoint.at_block_begin(self.body):
             function = func.FuncOp("kernel", (types, []), visibility="private")
@@ -87,10 +80,9 @@ class _Outliner:
         if key in self.kernels:
             function.operation.erase()
             return self.kernels[key]
-        name = self._unique(_name_of(group, value))
-        function.attributes["sym_name"] = ir.StringAttr.get(name)
-        self.kernels[key] = name
-        return name
+        function.attributes["sym_name"] = ir.StringAttr.get(self._unique(_name_of(group, value)))
+        self.kernels[key] = function
+        return function
 
     def _unique(self, name: str) -> str:
         unique, number = name, 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.lowering.conversion.graph_to_linalg import (
     contraction,
@@ -33,7 +32,7 @@ class InlineFusion(Pattern):
 
     op_name = "graph.fusion"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         operation = op.operation
         *body, terminator = operation.regions[0].blocks[0].operations
         for inner in body:

@@ -6,7 +6,6 @@ The layouts that the schedule asks of arguments are made where the kernel is lau
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects import graph, loop
 from terrace.dialects.base import ShapeError, shape_of, to_python
@@ -34,7 +33,7 @@ def _memref_type(shape: list[int], like: ir.Value) -> ir.Type:
     return ir.MemRefType.get(shape, ir.ShapedType(like.type).element_type)
 
 
-def _convert(function: Any) -> KernelView:
+def _convert(function: func.FuncOp) -> KernelView:
     """Make the loop function of a kernel beside it, named the same; the caller erases the kernel."""
     kernel = read_kernel(function)
     layouts = dict(zip(range(len(kernel.arguments)), kernel.schedule.layouts, strict=True))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from terrace.lowering.conversion.torch_to_graph import BUILDERS, TorchOp, TypeTable
 from terrace.lowering.conversion.torch_to_graph.torch_op import Builder, to_torch
@@ -24,7 +23,7 @@ class ConvertTorchOp(Pattern):
         self._builder = builder
         self._types = types
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         operation = op.operation
         torch_op = TorchOp(operation, self._types)
         if torch_op.result_type is None or any(is_unsigned(v.type) for v in [*operation.operands, *operation.results]):

@@ -43,7 +43,7 @@ NUMPY_TYPES: dict[str, Any] = {
 class Constants:
     """The `graph.constant` and `graph.parameter` ops of a module, which it keeps alive."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: ir.Operation) -> None:
         operations = (op.operation for op in module.operation.regions[0].blocks[0].operations)
         named = (op for op in operations if op.name in ("graph.constant", "graph.parameter"))
         self._symbols = {op.attributes["sym_name"].value: op for op in named}
@@ -81,7 +81,7 @@ def is_known_constant(operation: ir.Operation) -> bool:
     return attribute.is_splat or not str(attribute.type.element_type).startswith(("bf16", "f8"))
 
 
-def dense_array(attribute: Any) -> Array:
+def dense_array(attribute: ir.Attribute) -> Array:
     """The elements of a dense attribute, as numpy holds its element type."""
     type_ = ir.ShapedType(attribute.type)
     dtype = NUMPY_TYPES[str(type_.element_type)]
@@ -161,6 +161,11 @@ def _divide(x: Array, y: Array) -> Array:
     return np.divide(x, y) if _is_float(x) else (x - np.fmod(x, y)) // y
 
 
+def _is_shift(x: Array, y: Array) -> Array:
+    """Where `y` is less than the width of `x`, and not negative."""
+    return np.asarray((y >= 0) & (y < 8 * x.itemsize))
+
+
 _ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "abs": np.abs,
     "ceil": np.ceil,
@@ -191,6 +196,8 @@ _ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "maximum": np.maximum,
     "minimum": np.minimum,
     "select": np.where,
+    "shift_left": lambda x, y: np.where(_is_shift(x, y), x << (y * _is_shift(x, y)), x.dtype.type(0)),
+    "shift_right": lambda x, y: np.where(_is_shift(x, y), x >> (y * _is_shift(x, y)), -(x < 0).astype(x.dtype)),
 }
 
 _COMPARISONS: dict[str, Callable[..., Array]] = {
@@ -313,6 +320,21 @@ def _limits(value: Array) -> tuple[Any, Any]:
     return (False, True) if value.dtype == np.bool_ else (np.iinfo(value.dtype).min, np.iinfo(value.dtype).max)
 
 
+def _evaluate_softmax(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    value = _widen(operands[0])
+    powers = np.exp(value - value.max(attrs.axis, keepdims=True, initial=-math.inf))
+    return np.asarray(powers / powers.sum(attrs.axis, keepdims=True))
+
+
+def _evaluate_norm(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    """Layer norm and RMS norm, which has no shift and no mean."""
+    value, scale, *shift = map(_widen, operands)
+    axes = tuple(range(value.ndim - scale.ndim, value.ndim))
+    centred = value - value.mean(axes, keepdims=True) if shift else value
+    normal = centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + attrs.epsilon)
+    return np.asarray(normal * scale + (shift[0] if shift else 0))
+
+
 def _evaluate_reshape(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     return operands[0].reshape(_result_shape(op))
 
@@ -402,6 +424,7 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.dequantize": _evaluate_dequantize,
     "graph.embedding": _evaluate_embedding,
     "graph.gelu": _evaluate_gelu,
+    "graph.layer_norm": _evaluate_norm,
     "graph.lookup": _evaluate_lookup,
     "graph.matmul": _evaluate_matmul,
     "graph.pack": _evaluate_pack,
@@ -411,9 +434,11 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.reduce": _evaluate_reduce,
     "graph.requantize": _evaluate_requantize,
     "graph.reshape": _evaluate_reshape,
+    "graph.rms_norm": _evaluate_norm,
     "graph.roots_of_unity": _evaluate_roots_of_unity,
     "graph.scaled_add": _evaluate_scaled_add,
     "graph.slice": _evaluate_slice,
+    "graph.softmax": _evaluate_softmax,
 }
 
 KNOWN_OPS = frozenset(_RULES)

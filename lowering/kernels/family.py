@@ -33,7 +33,7 @@ class KernelFamily:
     fusing_roots: ClassVar[tuple[type[TensorOp], ...]] = ()
     """The roots that `fuse-epilogue` fuses with the elementwise ops that follow."""
     operands: ClassVar[tuple[str, ...]] = ()
-    """The names of the root's operands, in order, that `staged` of a schedule uses."""
+    """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
     needs_static_shapes: ClassVar[bool] = False
     """Whether a root with a `?` is refused."""
     schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Any], Schedule]]]

@@ -181,7 +181,7 @@ def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: T
     return b.splat(place.shape, element_type_of(operation.results[0]), value.get_splat_value().value)
 
 
-def schedule_op(function: Any) -> Any:
+def schedule_op(function: func.FuncOp) -> Any:
     """The `kernel.schedule` of a function, or None if it is no kernel. Upstream passes move constants before it."""
     if function.operation.name != "func.func" or not len(function.operation.regions[0].blocks):
         return None
@@ -193,6 +193,6 @@ def schedule_op(function: Any) -> Any:
     return None
 
 
-def is_kernel(operation: Any) -> bool:
+def is_kernel(operation: ir.Operation) -> bool:
     """Whether an op is a kernel function."""
     return schedule_op(operation) is not None

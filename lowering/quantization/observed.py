@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from terrace.lowering.graph.builders import splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.quantization.accumulator_chains import CHAIN_ROOTS, CONTRACTIONS, chain_of, is_weight
 from terrace.lowering.quantization.op_rules import RULES
 from terrace.lowering.quantization.ranges import KEEPING_SCALE, is_float_tensor
-from terrace.mlir import ir, operation_of
+from terrace.mlir import func, ir, operation_of
 
 
-def observed_values(function: Any) -> list[ir.Value]:
+def observed_values(function: func.FuncOp) -> list[ir.Value]:
     """The f32 values of a function whose magnitudes scales are made of, in program order, constants last.
 
     Not among them: what no op with a rule gives or reads (some of it is memory that nobody has written), what only

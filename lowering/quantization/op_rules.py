@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.dialects.graph import MulOp, QuantizeOp, ReluOp, ScaledAddOp, SumPool2dOp
@@ -31,7 +30,7 @@ from terrace.lowering.quantization.scales import (
     with_integers,
 )
 from terrace.lowering.quantization.table_rules import FUNCTIONS, function, layer_norm, softmax
-from terrace.mlir import DYNAMIC, ir
+from terrace.mlir import DYNAMIC, func, ir
 
 Rule = Callable[[Quantizer, ir.Operation], None]
 
@@ -206,7 +205,7 @@ RULES: dict[str, Rule] = {
 """The rules by op name."""
 
 
-def quantize_function(function: Any) -> None:
+def quantize_function(function: func.FuncOp) -> None:
     """Rewrite what has a rule to int8, in place; the float ops that it replaces are left without uses."""
     q = Quantizer(function)
     for operation in [view.operation for view in function.entry_block.operations]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import AddOp, CastOp, DequantizeOp, ReluOp, RequantizeOp
@@ -12,7 +11,7 @@ from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.quantization.accumulator_chains import Chain
 from terrace.lowering.quantization.ranges import RANGE, describe, is_float_tensor, range_of, ranged
 from terrace.lowering.quantization.scales import FixedPoint, f32_splat, round_to, scale_of, with_integers
-from terrace.mlir import ir, operation_of
+from terrace.mlir import func, ir, operation_of
 from terrace.passes import fail
 
 
@@ -31,7 +30,7 @@ class Quantizer:
     floats again, made of the integers.
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: func.FuncOp) -> None:
         self.function = function
         self.constant = constant_values(function.operation)
         self.inner: set[ir.Value] = set()

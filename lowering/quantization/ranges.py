@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from terrace.dialects.base import element_type_of, shape_of, to_attribute, to_python
-from terrace.mlir import ir, operation_of
+from terrace.mlir import func, ir, operation_of
 
 RANGE = "graph.range"
 
@@ -64,13 +64,13 @@ def _result_number(value: ir.Value) -> int:
     return int(ir.OpResult(value).result_number)
 
 
-def has_ranges(function: Any) -> bool:
+def has_ranges(function: func.FuncOp) -> bool:
     """Whether a function has the range of any value."""
     own = any(RANGE in view.operation.attributes for view in function.entry_block.operations)
     return own or any(RANGE in attributes for attributes in _argument_attributes(function))
 
 
-def remove_ranges(function: Any) -> None:
+def remove_ranges(function: func.FuncOp) -> None:
     """Take the ranges away, which mean nothing once they are scales."""
     for view in function.entry_block.operations:
         if RANGE in view.operation.attributes:
@@ -81,7 +81,7 @@ def remove_ranges(function: Any) -> None:
     _set_argument_attributes(function, attributes)
 
 
-def _argument_attributes(function: Any) -> list[dict[str, Any]]:
+def _argument_attributes(function: func.FuncOp) -> list[dict[str, Any]]:
     operation = function.operation
     count = len(operation.regions[0].blocks[0].arguments)
     if "arg_attrs" not in operation.attributes:
@@ -89,7 +89,7 @@ def _argument_attributes(function: Any) -> list[dict[str, Any]]:
     return [to_python(attributes) for attributes in operation.attributes["arg_attrs"]]
 
 
-def _set_argument_attributes(function: Any, attributes: list[dict[str, Any]]) -> None:
+def _set_argument_attributes(function: func.FuncOp, attributes: list[dict[str, Any]]) -> None:
     operation = function.operation
     if any(attributes):
         operation.attributes["arg_attrs"] = ir.ArrayAttr.get([to_attribute(own) for own in attributes])

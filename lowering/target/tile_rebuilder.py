@@ -67,7 +67,7 @@ class TileRebuilder(abc.ABC, Generic[T]):
 
     # -- ops ------------------------------------------------------------------------------------------------------
 
-    def function(self, function: Any) -> Any:
+    def function(self, function: func.FuncOp) -> Any:
         """Rebuild `function` (a func.func) without tiles, and erase it; the new one keeps its attributes."""
         with ir.InsertionPoint(function.operation), function.operation.location:
             new = func.FuncOp(function.name.value, function.type)

@@ -36,7 +36,7 @@ class SetLayout(Pattern):
         self._enter = list(LAYOUTS[layout])
         self._leave = inverse(self._enter)
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         operation = op.operation
         if attributes_of(operation).layout == self._layout:
             return False
@@ -57,7 +57,7 @@ class SinkPermute(Pattern):
         self.op_name = op_name  # type: ignore[misc]
         self._permutation = permutation
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         operation = op.operation
         operands = list(operation.operands)
         images = operands[: self.image_operands(operation)]
@@ -145,7 +145,7 @@ class ConvertPermuteToReshape(Pattern):
 
     op_name = "graph.permute"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         shape, permutation = shape_of(op.input), attributes_of(op).permutation
         order = [axis for axis in permutation if shape[axis] != 1]
         # Where the declared type hides a size that the input's has, the reshape would not have that type.

@@ -8,7 +8,6 @@ scaled too late may exceed 65504.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import AddOp, BatchMatmulOp, MulOp, SoftmaxOp
@@ -24,7 +23,7 @@ class DecomposeAttentionOp(Pattern):
 
     op_name = "graph.attention"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         query, key, value, *masks = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(query)

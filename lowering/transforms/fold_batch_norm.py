@@ -10,7 +10,6 @@ graph ops over loads, which `hoist-constants` makes constant expressions; the ev
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import (
@@ -35,7 +34,7 @@ class FoldIntoConv2d(Pattern):
 
     op_name = "graph.batch_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         matched = _match_producer(op, "graph.conv2d")
         if matched is None:
             return False
@@ -64,7 +63,7 @@ class FoldIntoMatmul(Pattern):
 
     op_name = "graph.batch_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         matched = _match_producer(op, "graph.matmul")
         if matched is None or attributes_of(op).axis != len(shape_of(op.result)) - 1:
             return False
@@ -83,7 +82,7 @@ class DecomposeBatchNorm(Pattern):
 
     op_name = "graph.batch_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         factor, shift = _factor_and_shift(op, None)
         factor = _cast(factor, element_type_of(op.input))
         channels = along_axis(factor, attributes_of(op).axis, len(shape_of(op.input)))
@@ -91,7 +90,7 @@ class DecomposeBatchNorm(Pattern):
         return replace(op, _add_channels(scaled, shift, op))
 
 
-def _match_producer(op: Any, name: str) -> tuple[ir.Operation, ir.Value | None] | None:
+def _match_producer(op: ir.OpView, name: str) -> tuple[ir.Operation, ir.Value | None] | None:
     """The `name` op of constant weight that alone feeds `op`, and the constant bias added in between, if any."""
     if not all(is_constant_expression(v) for v in (op.mean, op.variance, op.scale, op.shift)):
         return None
@@ -110,7 +109,7 @@ def _match_producer(op: Any, name: str) -> tuple[ir.Operation, ir.Value | None] 
     return (producer, bias) if is_constant_expression(producer.operands[1]) else None
 
 
-def _location_of_all(producer: ir.Operation, op: Any) -> ir.Location:
+def _location_of_all(producer: ir.Operation, op: ir.OpView) -> ir.Location:
     """Where the producer, the addition of a bias after it, and `op` come from."""
     added = operation_of(op.input)
     assert added is not None
@@ -121,18 +120,18 @@ def _single_use_producer(value: ir.Value) -> ir.Operation | None:
     return operation_of(value) if len(users_of(value)) == 1 else None
 
 
-def _bias_axis(op: Any, bias: ir.Value) -> int:
+def _bias_axis(op: ir.OpView, bias: ir.Value) -> int:
     """The dimension of `bias` that is broadcast along the channels of `op`; negative when it has none such."""
     return attributes_of(op).axis - (len(shape_of(op.input)) - len(shape_of(bias)))
 
 
-def _is_channel_constant(op: Any, bias: ir.Value) -> bool:
+def _is_channel_constant(op: ir.OpView, bias: ir.Value) -> bool:
     """Whether `bias` is constant and varies along the channels of `op` only."""
     axis = _bias_axis(op, bias)
     return is_constant_expression(bias) and all(size == 1 for i, size in enumerate(shape_of(bias)) if i != axis)
 
 
-def _factor_and_shift(op: Any, bias: ir.Value | None) -> tuple[ir.Value, ir.Value]:
+def _factor_and_shift(op: ir.OpView, bias: ir.Value | None) -> tuple[ir.Value, ir.Value]:
     """k and (bias - mean) * k + shift, one element per channel, in the element type of the statistics."""
     statistics = element_type_of(op.variance)
     mean, scale, shift = (_cast(v, statistics) for v in (op.mean, op.scale, op.shift))
@@ -151,7 +150,7 @@ def _scale_weight(weight: ir.Value, factor: ir.Value, axis: int) -> ir.Value:
     return _cast(product, element_type_of(weight))
 
 
-def _add_channels(value: ir.Value, shift: ir.Value, op: Any) -> ir.Value:
+def _add_channels(value: ir.Value, shift: ir.Value, op: ir.OpView) -> ir.Value:
     """`value` + `shift`, the latter along the channels of `op`."""
     channels = along_axis(_cast(shift, element_type_of(value)), attributes_of(op).axis, len(shape_of(value)))
     return AddOp.build(value, channels, result_type=op.result.type)

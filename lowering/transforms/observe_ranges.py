@@ -6,7 +6,6 @@ One f32 scalar for each of `observed_values`, in their order. A tensor without e
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import AbsOp, ReduceOp
@@ -16,7 +15,7 @@ from terrace.mlir import func, ir
 from terrace.passes import Pass, fail
 
 
-def _observe(function: Any) -> None:
+def _observe(function: func.FuncOp) -> None:
     values = observed_values(function)
     if not values:
         raise fail(function, f"@{function.name.value} has no float32 value to observe")

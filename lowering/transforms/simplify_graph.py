@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import BatchMatmulOp, MatmulOp, PermuteOp, ReshapeOp
@@ -23,7 +22,7 @@ class MergeReshapes(Pattern):
 
     op_name = "graph.reshape"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         # By position: the bindings' accessors of ops with variadic operands want an attribute that ours do without.
         value, *sizes = op.operation.operands
         if _is_same_shape(value, op.result):
@@ -39,7 +38,7 @@ class MergePermutes(Pattern):
 
     op_name = "graph.permute"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         source, permutation = op.input, attributes_of(op).permutation
         inner = operation_of(source)
         if inner is not None and inner.name == "graph.permute":
@@ -57,7 +56,7 @@ class DropBroadcast(Pattern):
 
     op_name = "graph.broadcast"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         value = op.operation.operands[0]
         if value.type != op.result.type or DYNAMIC in shape_of(value):
             return False
@@ -69,7 +68,7 @@ class DropCast(Pattern):
 
     op_name = "graph.cast"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         return op.input.type == op.result.type and replace(op, op.input)
 
 
@@ -78,7 +77,7 @@ class DropSlice(Pattern):
 
     op_name = "graph.slice"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         attrs = attributes_of(op)
         whole = all(stop in (-1, size) for stop, size in zip(attrs.stops, shape_of(op.input), strict=True))
         if not whole or any(attrs.starts) or any(step != 1 for step in attrs.steps):
@@ -91,7 +90,7 @@ class DropPad(Pattern):
 
     op_name = "graph.pad"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         attrs = attributes_of(op)
         if any([*attrs.low, *attrs.high]):
             return False
@@ -103,7 +102,7 @@ class DropMul(Pattern):
 
     op_name = "graph.mul"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         for value, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
             if splat_value(other) == 1 and _keeps_shape(value, other, op.result):
                 return replace(op, value)
@@ -115,7 +114,7 @@ class DropAdd(Pattern):
 
     op_name = "graph.add"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         for value, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
             if _is_zero(other, negative=True) and _keeps_shape(value, other, op.result):
                 return replace(op, value)
@@ -127,7 +126,7 @@ class DropSub(Pattern):
 
     op_name = "graph.sub"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         if not _is_zero(op.rhs, negative=False) or not _keeps_shape(op.lhs, op.rhs, op.result):
             return False
         return replace(op, op.lhs)
@@ -138,7 +137,7 @@ class ConvertPointwiseConv2d(Pattern):
 
     op_name = "graph.conv2d"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         attrs = attributes_of(op)
         weight = shape_of(op.weight)
         if attrs.layout != "NHWC" or attrs.groups != 1 or weight[2:] != [1, 1] or DYNAMIC in weight:
@@ -155,7 +154,7 @@ class FoldTransposeIntoMatmul(Pattern):
 
     op_name = "graph.matmul"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         return _fold_transpose(op, MatmulOp)
 
 
@@ -164,11 +163,11 @@ class FoldTransposeIntoBatchMatmul(Pattern):
 
     op_name = "graph.batch_matmul"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         return _fold_transpose(op, BatchMatmulOp)
 
 
-def _fold_transpose(op: Any, op_class: type[MatmulOp] | type[BatchMatmulOp]) -> bool:
+def _fold_transpose(op: ir.OpView, op_class: type[MatmulOp] | type[BatchMatmulOp]) -> bool:
     inner = operation_of(op.rhs)
     if inner is None or inner.name != "graph.permute":
         return False

@@ -85,6 +85,11 @@ class UpstreamPass(Pass):
 PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+*?")
 
 
+def given_options(pass_: Pass) -> dict[str, Any]:
+    """The options of a pass that are not None."""
+    return {f.name: value for f in dataclasses.fields(pass_) if (value := getattr(pass_, f.name)) is not None}
+
+
 def format_option(value: Any) -> str:
     """An option's value as pipeline text: booleans in lower case, sequences joined by commas, quotes where needed."""
     if value is None:

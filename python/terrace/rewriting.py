@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from terrace.mlir import ir, walk
 
@@ -17,7 +17,7 @@ class Pattern(abc.ABC):
     op_name: ClassVar[str] = ""
 
     @abc.abstractmethod
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         """Try to rewrite `op` (an OpView of its class); True if the IR changed.
 
         The insertion point is before `op`, and new ops take its location. It may erase `op` and nothing else: what
@@ -25,7 +25,7 @@ class Pattern(abc.ABC):
         """
 
 
-def replace(op: Any, *values: ir.Value) -> bool:
+def replace(op: ir.OpView, *values: ir.Value) -> bool:
     """Replace all results of `op` by `values` and erase it. Returns True, to end `Pattern.rewrite` with."""
     operation = op.operation
     for result, value in zip(operation.results, values, strict=True):

@@ -7,14 +7,18 @@ on hardware is a function of what stands here. Tests pretend to be another machi
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from terrace.errors import TargetError
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.number_format import FLOAT, FixedPoint
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 COMPUTE_FEATURES = frozenset({
     "adx", "aes", "amx-bf16", "amx-int8", "amx-tile", "avx", "avx2", "avx512bf16", "avx512bitalg", "avx512bw",
@@ -193,9 +197,10 @@ class Target:
             if self.gpu not in GPUS:
                 raise TargetError(f"unknown GPU '{self.gpu}'; known are {', '.join(GPUS)}")
             object.__setattr__(self, "gpu", GPUS[self.gpu])
-        if self.name not in TARGETS:
-            raise TargetError(f"unknown target '{self.name}'; known are {', '.join(sorted(TARGETS))}")
-        if self.gpu is not None and self.name not in GPU_TARGETS:
+        if registered(self.name) is None:
+            known = ", ".join(sorted({*TARGETS, *(entry.name for entry in _entry_points())}))
+            raise TargetError(f"unknown target '{self.name}'; known are {known}")
+        if self.gpu is not None and self.name in TARGETS and self.name not in GPU_TARGETS:
             raise TargetError(f"target {self.name} has no GPU; those that have are {', '.join(sorted(GPU_TARGETS))}")
         if self.threads is not None and self.threads < 1:
             raise TargetError(f"threads must be positive, got {self.threads}")
@@ -220,6 +225,8 @@ class Target:
         """
         if self.name in GPU_TARGETS:
             return self._with_gpu(read_gpu)
+        if self.name not in TARGETS and (self.gpu or self.hls):
+            return dataclasses.replace(self, features=())
         if self.name == "hls":
             return dataclasses.replace(self, features=(), hls=self.hls or HlsDescription())
         features = self.features if self.features is not None else tuple(sorted(COMPUTE_FEATURES & set(host_features)))
@@ -252,14 +259,42 @@ def _read(kind: Any, data: Mapping[str, Any]) -> Any:
     return kind(**{field.name: data[field.name] for field in dataclasses.fields(kind) if field.name in data})
 
 
+@dataclasses.dataclass(frozen=True)
+class Registered:
+    """Where the parts of a target are, as module:name, and the name of the program's member in an artifact."""
+
+    backend: str
+    runtime: str = "terrace.runtime.program:open_on_cpu"
+    program: str = "program.vmfb"
+
+
+_GPU = "terrace.runtime.gpu_program:open_on_gpu"
+
 TARGETS = {
-    "cpu": "terrace.lowering.target.cpu.backend:CpuBackend",
-    "cuda": "terrace.lowering.target.gpu.backend:CudaBackend",
-    "hip": "terrace.lowering.target.gpu.backend:HipBackend",
-    "hls": "terrace.lowering.target.hls.backend:HlsBackend",
-    "vulkan": "terrace.lowering.target.gpu.backend:VulkanBackend",
+    "cpu": Registered("terrace.lowering.target.cpu.backend:CpuBackend"),
+    "cuda": Registered("terrace.lowering.target.gpu.backend:CudaBackend", _GPU),
+    "hip": Registered("terrace.lowering.target.gpu.backend:HipBackend", _GPU),
+    "hls": Registered(
+        "terrace.lowering.target.hls.backend:HlsBackend", "terrace.runtime.csim:open_design", "program.zip"
+    ),
+    "vulkan": Registered("terrace.lowering.target.gpu.backend:VulkanBackend", _GPU),
 }
-"""Each target's name and the class that lowers for it."""
+"""The targets by name. Other packages add backends by entry points of `ENTRY_POINTS`; IREE runs their programs."""
+
+ENTRY_POINTS = "terrace.targets"
+
+
+def registered(name: str) -> Registered | None:
+    """The target of this name, or None."""
+    return TARGETS.get(name) or next((Registered(e.value) for e in _entry_points() if e.name == name), None)
+
+
+@functools.cache
+def _entry_points() -> tuple[metadata.EntryPoint, ...]:
+    from importlib import metadata  # Slow to import, and rarely needed.
+
+    return tuple(metadata.entry_points(group=ENTRY_POINTS))
+
 
 GPU_TARGETS = {"cuda": "sm_80", "hip": "gfx1100", "vulkan": None}
 """The targets that are GPUs, and the one of `GPUS` that is meant where none is named; None asks the driver."""

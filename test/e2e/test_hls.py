@@ -197,7 +197,7 @@ def test_a_text_at_the_level_hls_gives_the_same_program(name: str) -> None:
     with pytest.raises(CompileError, match=f"no parameter '{missing}' was given"):
         terrace.compiler.lower_mlir(lowered.ir["hls"], values, target=target).artifact()
     with pytest.raises(CompileError, match="the text is at the level 'hls', which target 'cpu' does not have"):
-        terrace.compiler.lower_mlir(lowered.ir["hls"], values)
+        terrace.compiler.lower_mlir(lowered.ir["hls"], values, target="cpu")
 
 
 def test_an_edited_text_at_the_level_hls_is_checked() -> None:
@@ -220,7 +220,8 @@ def test_fewer_multipliers_unroll_less() -> None:
     many = terrace.compiler.lower(model, (x,), target="hls")
     assert "loop.unroll = 16" in many.ir["hls"] and "loop.unroll = 16" not in few.ir["hls"]
     assert "loop.unroll = 4" in few.ir["hls"]
-    assert few.ir["loop"] == many.ir["loop"]
+    # Only the first line differs, which says what for.
+    assert few.ir["loop"].partition("\n")[2] == many.ir["loop"].partition("\n")[2]
 
 
 def test_an_op_without_a_generator_is_refused_where_the_user_wrote_it() -> None:

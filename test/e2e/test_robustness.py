@@ -45,7 +45,7 @@ PREPARE = """
 import os, signal, sys, time
 import numpy as np
 import terrace
-from terrace.lowering.target.iree import compiler, toolchain
+from terrace.lowering.target.iree import backend, compiler
 X = np.linspace(-1, 1, 48, dtype=np.float32).reshape(3, 16)
 TEXT = open(sys.argv[1]).read()
 """
@@ -223,12 +223,12 @@ def test_killed_while_iree_compiles(place: Place, tmp_path: Path) -> None:
 def test_two_processes_compile_the_same(place: Place) -> None:
     """Both are told to go on when both have come to iree-compile, so both write the entry."""
     code = """
-really_compile = toolchain.compile_program
+really_compile = backend.compile_program
 def together(*arguments):
     print("ready", flush=True)
     sys.stdin.readline()
     return really_compile(*arguments)
-toolchain.compile_program = together
+backend.compile_program = together
 print(float(terrace.compile_mlir(TEXT)(X).sum()))
 print(terrace.cache.info().misses)
 """
@@ -298,12 +298,12 @@ def fill_disk():
 def test_the_cache_on_a_full_disk(place: Place) -> None:
     """A warning, once, and the model runs."""
     code = """
-really_compile = toolchain.compile_program
+really_compile = backend.compile_program
 def compile_then_fill(*arguments):
     program = really_compile(*arguments)
     fill_disk()
     return program
-toolchain.compile_program = compile_then_fill
+backend.compile_program = compile_then_fill
 for _ in range(2):
     print(terrace.compile_mlir(TEXT)(X).shape)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)

@@ -13,10 +13,10 @@ import terrace
 import torch
 from terrace import loaded_code
 from terrace.compiler import build, build_mlir
-from terrace.lowering.target.iree import toolchain
+from terrace.lowering.target.iree import backend
 from terrace.storage import cache, cache_key
 from terrace.storage.artifact import read_artifact, write_artifact
-from terrace.target import TARGETS, Target
+from terrace.target import TARGETS, Registered, Target
 from torch import nn
 
 X = torch.linspace(-1, 1, 12).reshape(3, 4)
@@ -34,13 +34,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that iree-compile gets."""
     given: list[str] = []
-    really_compile = toolchain.compile_program
+    really_compile = backend.compile_program
 
     def compile_program(text: str, flags: Any) -> bytes:
         given.append(text)
         return really_compile(text, flags)
 
-    monkeypatch.setattr(toolchain, "compile_program", compile_program)
+    monkeypatch.setattr(backend, "compile_program", compile_program)
     return given
 
 
@@ -268,7 +268,7 @@ DIFFERENT: dict[str, Callable[[], Any]] = {
 
 
 def test_what_differs_has_entries_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain, "compile_program", lambda text, flags: b"a program")
+    monkeypatch.setattr(backend, "compile_program", lambda text, flags: b"a program")
     for number, compilation in enumerate(DIFFERENT.values(), 1):
         compilation()
         assert counts() == (0, number)
@@ -279,7 +279,7 @@ def test_what_differs_has_entries_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_settings_of_torch_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain, "compile_program", lambda text, flags: b"a program")
+    monkeypatch.setattr(backend, "compile_program", lambda text, flags: b"a program")
     build(Plain(), (X,))
     torch.set_float32_matmul_precision("medium")
     try:
@@ -338,7 +338,7 @@ def test_options_that_no_key_stands_for(tmp_path: Path, monkeypatch: pytest.Monk
         cache_key.key_of("text", "content", target, {"iree_flags": [f"--iree-codegen-tuning-spec-path={tmp_path}"]})
         is None
     )
-    monkeypatch.setitem(TARGETS, "cpu", "mine:Backend")
+    monkeypatch.setitem(TARGETS, "cpu", Registered("mine:Backend"))
     assert cache_key.key_of("text", "content", target, plain) is None
 
 

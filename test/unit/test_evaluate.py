@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from terrace.dialects import graph
 from terrace.dialects.context import create_context
 from terrace.errors import CompileError
-from terrace.lowering.graph.evaluate import Constants
+from terrace.lowering.graph.evaluate import KNOWN_OPS, Constants
 from terrace.mlir import parse_module
 
 RNG = np.random.default_rng(0)
@@ -274,3 +275,52 @@ def test_refuses(text: str, symbol: str, message: str) -> None:
     module = parse_module(text, create_context())
     with pytest.raises(CompileError, match=message):
         Constants(module).evaluate(symbol, lambda name: np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_softmax(axis: int) -> None:
+    kind, x = "tensor<2x3x4xf64>", np.where(X > 1.9, np.inf, 300 * Y * X)
+    found = run(f'%result = "graph.softmax"(%x) {{axis = {axis} : i64}} : ({kind}) -> {kind}', kind, x=(x, kind))
+    np.testing.assert_allclose(found, torch.softmax(torch.from_numpy(x), axis).numpy(), rtol=1e-12, atol=1e-300)
+
+
+def test_norms() -> None:
+    kind, vector, x = "tensor<2x3x4xf64>", "tensor<3x4xf64>", torch.from_numpy(X)
+    scale, shift = RNG.uniform(-1, 1, (3, 4)), RNG.uniform(-1, 1, (3, 4))
+    given = {"x": (X, kind), "scale": (scale, vector), "shift": (shift, vector)}
+    op = '%result = "graph.layer_norm"(%x, %scale, %shift) {epsilon = 1.0e-3 : f64}'
+    found = run(f"{op} : ({kind}, {vector}, {vector}) -> {kind}", kind, **given)
+    expected = F.layer_norm(x, (3, 4), torch.from_numpy(scale), torch.from_numpy(shift), 1e-3)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-12)
+    op = '%result = "graph.rms_norm"(%x, %scale) {epsilon = 1.0e-3 : f64}'
+    found = run(f"{op} : ({kind}, {vector}) -> {kind}", kind, **given)
+    np.testing.assert_allclose(found, F.rms_norm(x, (3, 4), torch.from_numpy(scale), 1e-3).numpy(), rtol=1e-12)
+
+
+def test_shifts() -> None:
+    kind, x = "tensor<6xi8>", np.array([-128, -1, 0, 1, 3, 127], np.int8)
+    y = np.array([1, 7, 8, -1, 2, 9], np.int8)
+    for name, expected in (("left", [0, -128, 0, 0, 12, 0]), ("right", [-64, -1, 0, 0, 0, 0])):
+        op = f'%result = "graph.shift_{name}"(%x, %y) : ({kind}, {kind}) -> {kind}'
+        np.testing.assert_array_equal(run(op, kind, x=(x, kind), y=(y, kind)), np.array(expected, np.int8))
+
+
+WITHOUT_RULES = {
+    **dict.fromkeys(
+        ("constant", "fusion", "load", "load_state", "parameter", "state", "store_state", "yield"),
+        "no value of operands: structure, or state that calls change",
+    ),
+    "random_bits": "every call draws anew",
+    **dict.fromkeys(
+        ("arg_scan", "argsort", "attention", "avg_pool2d", "batch_norm", "conv2d", "conv_transpose2d", "group_norm")
+        + ("integer_layer_norm", "integer_softmax", "max_pool2d", "sum_pool2d"),
+        "made for activations: no model of the zoo computes one of weights alone; it then runs at every call",
+    ),
+}
+"""The ops that constant expressions cannot hold, and why."""
+
+
+def test_every_op_has_a_rule_or_a_reason() -> None:
+    names = {op.OPERATION_NAME.removeprefix("graph.") for op in graph.Graph.operations}
+    known = {name.removeprefix("graph.") for name in KNOWN_OPS}
+    assert names - known == set(WITHOUT_RULES)

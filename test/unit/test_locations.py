@@ -10,7 +10,6 @@ from terrace.compiler.pipelines import graph_pipeline, kernel_pipeline, loop_pip
 from terrace.dialects.context import create_context
 from terrace.frontend import import_model
 from terrace.lowering.target.cpu.backend import CpuBackend
-from terrace.lowering.target.toolchain import toolchain_of
 from terrace.mlir import ir, walk
 from terrace.passes import describe_location, run_passes
 from terrace.target import CpuDescription, Target
@@ -44,10 +43,15 @@ def _lines(module: ir.Operation) -> set[str]:
 def test_lines_survive_every_level() -> None:
     context = create_context()
     module = import_model(Model().eval(), (torch.randn(1, 3, 8, 8),), context=context).module.operation
-    backend, rest = CpuBackend(Target(features=(), cpu=CpuDescription())), toolchain_of("cpu").rest()
+    backend = CpuBackend(Target(features=(), cpu=CpuDescription()))
     expected = {"conv", "softmax", "cumsum"}
     with context, ir.Location.unknown():
-        for passes in (graph_pipeline(), kernel_pipeline(backend.schedule()), loop_pipeline(rest), backend.lower()):
+        for passes in (
+            graph_pipeline(),
+            kernel_pipeline(backend.schedule()),
+            loop_pipeline(backend.rest()),
+            backend.lower(),
+        ):
             run_passes(passes, module)
             assert expected <= _lines(module), [str(p) for p in passes]
 
@@ -55,9 +59,9 @@ def test_lines_survive_every_level() -> None:
 def test_loops_stand_for_the_line_of_their_op() -> None:
     context = create_context()
     module = import_model(Model().eval(), (torch.randn(1, 3, 8, 8),), context=context).module.operation
-    backend, rest = CpuBackend(Target(features=(), cpu=CpuDescription())), toolchain_of("cpu").rest()
+    backend = CpuBackend(Target(features=(), cpu=CpuDescription()))
     with context, ir.Location.unknown():
-        run_passes([*graph_pipeline(), *kernel_pipeline(backend.schedule()), *loop_pipeline(rest)], module)
+        run_passes([*graph_pipeline(), *kernel_pipeline(backend.schedule()), *loop_pipeline(backend.rest())], module)
         contractions = [op for op in walk(module) if op.name == "loop.contract_tile"]
         assert contractions
         for operation in contractions:

@@ -129,7 +129,7 @@ def cast_type(value: ir.Value, type_: ir.Type) -> ir.Value:
     return value if value.type == type_ else tensor.cast(type_, value)
 
 
-def finish(op: Any, value: ir.Value) -> bool:
+def finish(op: ir.OpView, value: ir.Value) -> bool:
     """Replace the single-result `op` by `value`, cast to its declared type. Ends a pattern."""
     return replace(op, cast_type(value, op.operation.results[0].type))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
@@ -48,7 +47,7 @@ class ConvertMatmul(Pattern):
 
     op_name = "graph.matmul"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         lhs, rhs = op.operation.operands
         element_type = element_type_of(op.operation.results[0])
         accumulator = b.accumulator_type(element_type)
@@ -65,7 +64,7 @@ class ConvertBatchMatmul(Pattern):
 
     op_name = "graph.batch_matmul"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         lhs, rhs = op.operation.operands
         element_type = element_type_of(op.operation.results[0])
         accumulator = b.accumulator_type(element_type)
@@ -97,7 +96,7 @@ class ConvertAttention(Pattern):
 
     op_name = "graph.attention"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         query, key, value, *masks = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(op.operation.results[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
 from terrace.dialects.graph_base import image_axes, image_shape
@@ -91,7 +90,7 @@ class ConvertConv2d(Pattern):
 
     op_name = "graph.conv2d"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         image, weight = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(op.operation.results[0])
@@ -158,7 +157,7 @@ class ConvertConvTranspose2d(Pattern):
 
     op_name = "graph.conv_transpose2d"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         image, weight = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(image)

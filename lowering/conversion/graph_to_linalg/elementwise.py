@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.conversion.graph_to_linalg import builders as b
@@ -19,7 +17,7 @@ class ConvertElementwise(Pattern):
     A size of `?` in an operand is taken to equal the result's: only a size known to be 1 stretches.
     """
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         operation = op.operation
         attrs = attributes_of(op)
         operands = list(operation.operands)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
@@ -17,7 +16,7 @@ class ConvertRootsOfUnity(Pattern):
 
     op_name = "graph.roots_of_unity"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         attrs, result = attributes_of(op), op.operation.results[0]
         element_type = element_type_of(result)
         function = math_dialect.sin if attrs.imaginary else math_dialect.cos

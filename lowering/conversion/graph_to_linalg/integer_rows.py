@@ -29,7 +29,7 @@ class ConvertIntegerSoftmax(Pattern):
 
     op_name = "graph.integer_softmax"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
         rank = len(shape_of(value))
@@ -64,7 +64,7 @@ class ConvertIntegerLayerNorm(Pattern):
 
     op_name = "graph.integer_layer_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs, shape = attributes_of(op), shape_of(value)
         rank = len(shape)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.mlir import DYNAMIC, ir
 from terrace.rewriting import Pattern
 
 
-def declared_sizes(op: Any) -> list[b.Size]:
+def declared_sizes(op: ir.OpView) -> list[b.Size]:
     """The sizes of the result of an op with operands `sizes`, which stand for the result's `?` in order."""
     operands = iter(list(op.operation.operands)[1:])
     shape = shape_of(op.operation.results[0])
@@ -22,7 +20,7 @@ class ConvertReshape(Pattern):
 
     op_name = "graph.reshape"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         value = op.operation.operands[0]
         rank = len(shape_of(value))
         sizes = declared_sizes(op)
@@ -38,7 +36,7 @@ class ConvertPermute(Pattern):
 
     op_name = "graph.permute"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         return b.finish(op, b.transpose(op.operation.operands[0], attributes_of(op).permutation))
 
 
@@ -47,7 +45,7 @@ class ConvertBroadcast(Pattern):
 
     op_name = "graph.broadcast"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         value = op.operation.operands[0]
         sizes = declared_sizes(op)
         maps = [b.broadcast_map(value, sizes)]
@@ -59,7 +57,7 @@ class ConvertSlice(Pattern):
 
     op_name = "graph.slice"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
         offsets: list[b.Size] = []
@@ -82,7 +80,7 @@ class ConvertConcat(Pattern):
 
     op_name = "graph.concat"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         operands = list(op.operation.operands)
         axis = attributes_of(op).axis
         rank = len(shape_of(operands[0]))
@@ -108,7 +106,7 @@ class ConvertPad(Pattern):
 
     op_name = "graph.pad"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         attrs = attributes_of(op)
         return b.finish(op, b.pad(op.operation.operands[0], attrs.low, attrs.high, attrs.value))
 
@@ -118,7 +116,7 @@ class ConvertPack(Pattern):
 
     op_name = "graph.pack"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
         sizes = b.sizes_of(value)

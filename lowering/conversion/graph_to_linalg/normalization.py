@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
@@ -36,7 +35,7 @@ class ConvertSoftmax(Pattern):
 
     op_name = "graph.softmax"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         element_type = element_type_of(value)
         wide = b.convert_elements(value, b.accumulator_type(element_type))
@@ -118,7 +117,7 @@ class ConvertLayerNorm(Pattern):
 
     op_name = "graph.layer_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         value, scale, shift = op.operation.operands
         rank = len(shape_of(value))
         axes = list(range(rank - len(shape_of(scale)), rank))
@@ -131,7 +130,7 @@ class ConvertGroupNorm(Pattern):
 
     op_name = "graph.group_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         value, scale, shift = op.operation.operands
         attrs = attributes_of(op)
         batch, channels, *spatial = b.sizes_of(value)
@@ -149,7 +148,7 @@ class ConvertRmsNorm(Pattern):
 
     op_name = "graph.rms_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         value, scale = op.operation.operands
         epsilon = attributes_of(op).epsilon
         element_type = element_type_of(value)
@@ -173,7 +172,7 @@ class ConvertBatchNorm(Pattern):
 
     op_name = "graph.batch_norm"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         operands = list(op.operation.operands)
         attrs = attributes_of(op)
         element_type = element_type_of(operands[0])

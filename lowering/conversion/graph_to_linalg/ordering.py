@@ -6,7 +6,6 @@ IREE's own sort exchanges neighbours, in a time that grows with the square of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
@@ -112,7 +111,7 @@ class ConvertArgsort(Pattern):
 
     op_name = "graph.argsort"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
 
@@ -170,7 +169,7 @@ class ConvertArgScan(Pattern):
 
     op_name = "graph.arg_scan"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
         comes_after = is_larger if attrs.kind == "max" else is_smaller

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of
 from terrace.dialects.graph_base import image_axes
@@ -65,7 +64,7 @@ class ConvertMaxPool2d(Pattern):
 
     op_name = "graph.max_pool2d"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         element_type = element_type_of(value)
         fill = initial_value("max", element_type)
@@ -77,7 +76,7 @@ class ConvertSumPool2d(Pattern):
 
     op_name = "graph.sum_pool2d"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         element_type = element_type_of(op.operation.results[0])
         return b.finish(op, pool(value, "sum", attributes_of(op), element_type, 0))
@@ -107,7 +106,7 @@ class ConvertAvgPool2d(Pattern):
 
     op_name = "graph.avg_pool2d"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from terrace.dialects.base import attributes_of
 from terrace.lowering.conversion.functions.number import words_of_product
@@ -23,7 +22,7 @@ class ConvertRandomBits(Pattern):
 
     op_name = "graph.random_bits"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         seed = op.operation.operands[0]
         sizes = declared_sizes(op)
         stream = attributes_of(op).stream

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import divide, float_count
@@ -35,7 +33,7 @@ class ConvertReduce(Pattern):
 
     op_name = "graph.reduce"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(op.operation.results[0])
@@ -74,7 +72,7 @@ class ConvertEmbedding(Pattern):
 
     op_name = "graph.embedding"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         table, indices = op.operation.operands
         sizes = [*b.sizes_of(indices), b.size_of(table, 1)]
         last = len(sizes) - 1

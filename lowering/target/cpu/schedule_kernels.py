@@ -5,30 +5,31 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.lowering.kernels.choose_schedules import schedule_kernels
+from terrace.lowering.target.description import target_of
 from terrace.mlir import ir
-from terrace.passes import Pass
+from terrace.passes import Pass, given_options
 from terrace.target import CpuDescription
 
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleKernels(Pass):
-    """Choose tile sizes, blocks, layouts and parallel dimensions of kernels that have no schedule yet."""
+    """Choose tile sizes, blocks, layouts and parallel dimensions of kernels that have no schedule yet.
+
+    The CPU is the one that the module names, or a usual one; options override its numbers.
+    """
 
     name = "schedule-kernels"
-    vector_bits: int = 512
-    vector_registers: int = 32
-    fma_per_cycle: int = 2
-    local_bytes: int = 512 << 10
-    l2_bytes: int = 1 << 20
-    workers: int = 1
+    vector_bits: int | None = None
+    vector_registers: int | None = None
+    fma_per_cycle: int | None = None
+    fma_latency: int | None = None
+    loads_per_cycle: int | None = None
+    l1_bytes: int | None = None
+    l2_bytes: int | None = None
+    local_bytes: int | None = None
+    workers: int | None = None
 
     def run(self, module: ir.Operation) -> None:
-        cpu = CpuDescription(
-            vector_bits=self.vector_bits,
-            vector_registers=self.vector_registers,
-            fma_per_cycle=self.fma_per_cycle,
-            local_bytes=self.local_bytes,
-            l2_bytes=self.l2_bytes,
-            workers=self.workers,
-        )
-        schedule_kernels(module, cpu.machine)
+        target = target_of(module)
+        cpu = (target and target.cpu) or CpuDescription()
+        schedule_kernels(module, dataclasses.replace(cpu, **given_options(self)).machine)

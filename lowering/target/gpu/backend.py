@@ -1,17 +1,15 @@
-"""What compiling for a GPU means: its schedules, its lowering of the loop level, and IREE's flags."""
+"""The targets that are GPUs: "vulkan" with kernels of ours, "cuda" and "hip" without."""
 
 from __future__ import annotations
 
-import dataclasses
-
+from terrace.lowering.kernels.registry import families_for
 from terrace.lowering.target.gpu.lower_tiles_to_invocations import LowerTilesToInvocations
 from terrace.lowering.target.gpu.schedule_kernels_for_gpu import ScheduleKernelsForGpu
-from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
-from terrace.lowering.target.iree.expand_math import ExpandMath
-from terrace.lowering.target.iree.fold_slices_into_extracts import FoldSlicesIntoExtracts
+from terrace.lowering.target.iree.backend import IreeBackend
+from terrace.machine import WorkgroupMachine
 from terrace.mlir import ir
 from terrace.passes import Pass, UpstreamPass
-from terrace.target import GpuDescription, Target
+from terrace.target import GpuDescription
 
 _FLAGS = (
     # PyTorch's float64 must not lose precision.
@@ -19,11 +17,8 @@ _FLAGS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _GpuBackend:
-    """A GPU, of a resolved target."""
-
-    target: Target
+class _GpuBackend(IreeBackend):
+    """A GPU, by IREE's code generation."""
 
     @property
     def gpu(self) -> GpuDescription:
@@ -31,25 +26,14 @@ class _GpuBackend:
         return self.target.gpu
 
 
-@dataclasses.dataclass(frozen=True)
-class _IreeBackend(_GpuBackend):
-    """A GPU that has no kernels of ours: all of the program is IREE's code generation."""
-
-    def schedule(self) -> list[Pass]:
-        return []
-
-    def lower(self) -> list[Pass]:
-        return [ExpandMath(), FoldSlicesIntoExtracts(), ConvertLoopToIree()]
-
-
-class CudaBackend(_IreeBackend):
+class CudaBackend(_GpuBackend):
     """NVIDIA's GPUs by their own driver."""
 
     def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
         return ["--iree-hal-target-device=cuda", f"--iree-cuda-target={self.gpu.name}", *_FLAGS]
 
 
-class HipBackend(_IreeBackend):
+class HipBackend(_GpuBackend):
     """AMD's GPUs by their own driver."""
 
     def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
@@ -57,21 +41,19 @@ class HipBackend(_IreeBackend):
 
 
 class VulkanBackend(_GpuBackend):
-    """The GPU end of the levels: kernels of ours as compute shaders, the rest by IREE's code generation."""
+    """Kernels of ours as compute shaders, the rest by IREE's code generation.
+
+    Every GPU computes with 32-bit numbers; what has others is left to IREE, which knows which ones a GPU has.
+    """
+
+    families = families_for(WorkgroupMachine)
+    element_types = ("f32", "i32")
 
     def schedule(self) -> list[Pass]:
-        gpu = self.gpu
-        return [
-            ScheduleKernelsForGpu(
-                subgroup_size=gpu.subgroup_size, max_invocations=gpu.max_invocations, local_bytes=gpu.local_bytes
-            )
-        ]
-
-    def lower(self) -> list[Pass]:
-        return [*self.lower_kernels(), ExpandMath(), FoldSlicesIntoExtracts(), ConvertLoopToIree()]
+        return [ScheduleKernelsForGpu()]
 
     def lower_kernels(self) -> list[Pass]:
-        """The part that is about kernels alone: to the code of one invocation."""
+        """To the code of one invocation."""
         gpu = self.gpu
         subgroup = gpu.subgroup_size if gpu.workgroup_size % gpu.subgroup_size == 0 else 0
         return [

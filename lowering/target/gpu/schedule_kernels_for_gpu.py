@@ -5,22 +5,25 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.lowering.kernels.choose_schedules import schedule_kernels
+from terrace.lowering.target.description import target_of
 from terrace.mlir import ir
-from terrace.passes import Pass
+from terrace.passes import Pass, given_options
 from terrace.target import GpuDescription
 
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleKernelsForGpu(Pass):
-    """Choose tiles for workgroups, blocks, layouts and staging of kernels that have no schedule yet, for a GPU."""
+    """Choose tiles for workgroups, blocks, layouts and staging of kernels that have no schedule yet, for a GPU.
+
+    It is the one that the module names, or a usual one; options override its numbers.
+    """
 
     name = "schedule-kernels-for-gpu"
-    subgroup_size: int = 32
-    max_invocations: int = 1024
-    local_bytes: int = 32 << 10
+    subgroup_size: int | None = None
+    max_invocations: int | None = None
+    local_bytes: int | None = None
 
     def run(self, module: ir.Operation) -> None:
-        gpu = GpuDescription(
-            subgroup_size=self.subgroup_size, max_invocations=self.max_invocations, local_bytes=self.local_bytes
-        )
-        schedule_kernels(module, gpu.machine)
+        target = target_of(module)
+        gpu = target.gpu if target is not None and isinstance(target.gpu, GpuDescription) else GpuDescription()
+        schedule_kernels(module, dataclasses.replace(gpu, **given_options(self)).machine)

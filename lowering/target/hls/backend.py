@@ -1,25 +1,49 @@
-"""What compiling for hardware means: its schedules and its lowering of the loop level to what the printer prints."""
+"""The target "hls": the C++ project is the program, as a ZIP archive; simulating it needs a C++ compiler."""
 
 from __future__ import annotations
 
-import dataclasses
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
 
+from terrace.dialects.context import create_context
+from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
+from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
+from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.lowering.kernels.registry import families_for
+from terrace.lowering.pipeline.verify_level import VerifyLevel
+from terrace.lowering.target.backend import Backend, Source
 from terrace.lowering.target.hls.convert_loop_to_hls import ConvertLoopToHls
+from terrace.lowering.target.hls.interface import design_weights, is_design
 from terrace.lowering.target.hls.lower_tiles_to_arrays import LowerTilesToArrays
+from terrace.lowering.target.hls.project import project_files
+from terrace.lowering.target.hls.require_kernels import RequireKernels
 from terrace.lowering.target.hls.schedule_kernels_for_hls import ScheduleKernelsForHls
 from terrace.lowering.target.hls.set_dataflow import SetDataflow
 from terrace.lowering.target.hls.set_hardware_attributes import SetHardwareAttributes
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
-from terrace.mlir import ir
-from terrace.passes import Pass, UpstreamPass
-from terrace.target import HlsDescription, Target
+from terrace.lowering.transforms.hoist_constants import HoistConstants
+from terrace.machine import CircuitMachine
+from terrace.mlir import ir, parse_module
+from terrace.passes import Pass, UpstreamPass, run_passes
+from terrace.target import HlsDescription
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The date of every file: equal models have equal bytes."""
 
 
-@dataclasses.dataclass(frozen=True)
-class HlsBackend:
-    """The hardware end of the levels, for a resolved target."""
+class HlsBackend(Backend):
+    """From the level "hls" to a project."""
 
-    target: Target
+    level = "hls"
+    families = families_for(CircuitMachine)
+    element_types = (*KERNEL_TYPES, "i1")
+    reduced_types = ("f64", "i32", "i64")
+    checks_indices = False
+
+    @classmethod
+    def is_program(cls, module: ir.Operation) -> bool:
+        return is_design(module)
 
     @property
     def hls(self) -> HlsDescription:
@@ -27,7 +51,7 @@ class HlsBackend:
         return self.target.hls
 
     def schedule(self) -> list[Pass]:
-        return [ScheduleKernelsForHls(local_bytes=self.hls.local_bytes)]
+        return [ScheduleKernelsForHls()]
 
     def lower(self) -> list[Pass]:
         return [
@@ -41,6 +65,30 @@ class HlsBackend:
             VerifyHardwareAttributes(),
         ]
 
-    def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
-        """None: IREE has no part in this target."""
-        return []
+    def rest(self) -> list[Pass]:
+        """Nothing else runs in hardware; images that schedules want padded are padded by kernels, too."""
+        return [
+            # What takes part in no kernel must be known: constants of constants, too.
+            HoistConstants(all_constants=True),
+            ConvertGraphToKernel(self.families, self.element_types, self.reduced_types),
+            *self.schedule(),
+            ConvertKernelToLoop(),
+            RequireKernels(),
+        ]
+
+    def text(self, module: ir.Operation) -> str:
+        return module.get_asm(assume_verified=True)
+
+    def link(self, text: str, flags: Sequence[str], parameters: Mapping[str, Source]) -> tuple[bytes, set[str]]:
+        context = create_context()
+        module = parse_module(text, context)
+        with context, ir.Location.unknown():
+            # The text may have been edited: C simulation does not show an attribute that the hardware contradicts.
+            run_passes([VerifyLevel(level="hls"), VerifyHardwareAttributes()], module.operation)
+            files = project_files(module.operation, lambda symbol: parameters[symbol]())
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, contents in files.items():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), contents)
+        # Those on chip, too: co-simulation reads them.
+        return packed.getvalue(), set(design_weights(module.operation))

@@ -44,7 +44,7 @@ def callee_of(call: ir.Operation) -> Any:
     raise fail(call, "calls a function without a body")
 
 
-def calls_of(function: Any) -> list[ir.Operation]:
+def calls_of(function: func.FuncOp) -> list[ir.Operation]:
     """All calls of a function."""
     module = function.operation.parent.operation
     name = function.name.value

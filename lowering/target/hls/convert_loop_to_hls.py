@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from terrace.dialects.base import shape_of, to_attribute, to_python
 from terrace.lowering.analysis.loop_kernels import (
@@ -33,7 +32,7 @@ PORT = "hls.port"
 """The attribute of an argument of @main that is a weight: the symbol whose elements it points to."""
 
 
-def _memref_type(operation: Any, type_: ir.Type) -> ir.Type:
+def _memref_type(operation: ir.Operation, type_: ir.Type) -> ir.Type:
     """The memory of a tensor."""
     if not isinstance(type_, ir.RankedTensorType) or DYNAMIC in shape_of(type_):
         raise fail(operation, f"has a value of type {type_}; hardware needs tensors of static shape")
@@ -58,13 +57,13 @@ def _view(memory: ir.Value, type_: ir.Type) -> ir.Value:
     return ir.Operation.create("memref.reinterpret_cast", [type_], [memory], attributes).results[0]
 
 
-def _set_arguments(function: Any, types: Sequence[ir.Type]) -> None:
+def _set_arguments(function: func.FuncOp, types: Sequence[ir.Type]) -> None:
     function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(list(types), []))
     if "arg_attrs" in function.attributes:
         del function.attributes["arg_attrs"]
 
 
-def _convert_kernel(function: Any) -> None:
+def _convert_kernel(function: func.FuncOp) -> None:
     """Buffers of arguments and results become arguments."""
     entry, location = function.entry_block, function.operation.location
     tensors = list(entry.arguments)
@@ -90,7 +89,7 @@ def _convert_kernel(function: Any) -> None:
 class _Main:
     """Rewrites @main."""
 
-    def __init__(self, module: ir.Operation, function: Any, kernels: set[str], rom_elements: int) -> None:
+    def __init__(self, module: ir.Operation, function: func.FuncOp, kernels: set[str], rom_elements: int) -> None:
         self.module, self.function, self.kernels, self.rom_elements = module, function, kernels, rom_elements
         self.entry = function.entry_block
         self.memory: dict[ir.Value, ir.Value] = {}

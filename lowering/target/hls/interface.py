@@ -45,7 +45,7 @@ def design_types(module: ir.Operation) -> tuple[list[ir.Type], list[ir.Type]]:
     return types[:count], [t for t, port in zip(types[count:], is_port[count:], strict=True) if not port]
 
 
-def _in_files(operation: Any, type_: ir.Type) -> ir.Type:
+def _in_files(operation: ir.Operation, type_: ir.Type) -> ir.Type:
     memory = ir.MemRefType(type_)
     if file_type(memory.element_type) is None:
         raise fail(operation, f"has memory of type {type_}, whose elements have no C++ here")
@@ -55,7 +55,7 @@ def _in_files(operation: Any, type_: ir.Type) -> ir.Type:
     return ir.MemRefType.get(memory.shape, element, loc=ir.Location.unknown(type_.context))
 
 
-def _argument_attributes(main: Any) -> list[Any]:
+def _argument_attributes(main: func.FuncOp) -> list[Any]:
     if "arg_attrs" not in main.attributes:
         return [{} for _ in main.entry_block.arguments]
     return list(main.arg_attrs)

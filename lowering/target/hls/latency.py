@@ -7,8 +7,6 @@ nothing. Conditions take their longer branch. Stalls of memory outside the devic
 
 from __future__ import annotations
 
-from typing import Any
-
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import DATAFLOW, PIPELINE, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
@@ -111,7 +109,7 @@ def _depth(block: ir.Block, is_fixed: bool) -> int:
     return longest
 
 
-def _operator_cycles(operation: Any, is_fixed: bool) -> int:
+def _operator_cycles(operation: ir.Operation, is_fixed: bool) -> int:
     if operation.name in ("memref.load", "memref.store"):
         memory = operation.operands[0 if operation.name == "memref.load" else 1]
         return 1 if operation.name == "memref.store" or is_register(memory) else LOAD_CYCLES

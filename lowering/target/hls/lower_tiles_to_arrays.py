@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.hardware import PARTITION, partition_attribute
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, neutral
 from terrace.lowering.target.tables import table_memory
-from terrace.mlir import arith, ir, math, memref, operation_of, scf
+from terrace.mlir import arith, func, ir, math, memref, operation_of, scf
 from terrace.passes import Pass, fail
 
 Indices = Sequence[ir.Value]
@@ -102,7 +101,7 @@ class _Lowering:
             "vector.broadcast": self.spread,
         }
 
-    def function(self, function: Any) -> None:
+    def function(self, function: func.FuncOp) -> None:
         self.block(function.entry_block)
         for operation in reversed(self.dead):
             operation.erase()

@@ -29,7 +29,7 @@ from terrace.lowering.target.hls.expressions import file_type, is_atom, strip
 from terrace.lowering.target.hls.inlining import is_load_read_before_writes, is_read_once
 from terrace.lowering.target.hls.numbers import Floats, numbers_of
 from terrace.lowering.target.hls.stream_order import is_stream
-from terrace.mlir import ir, walk
+from terrace.mlir import func, ir, walk
 from terrace.passes import fail
 
 TOP = "model"
@@ -65,7 +65,7 @@ class Port:
 class _Function:
     """Prints one function."""
 
-    def __init__(self, function: Any, globals_: dict[str, str], numbers: Floats) -> None:
+    def __init__(self, function: func.FuncOp, globals_: dict[str, str], numbers: Floats) -> None:
         self.function, self.globals, self.numbers = function, globals_, numbers
         self.lines: list[str] = []
         self.depth = 0
@@ -102,17 +102,17 @@ class _Function:
         self.count += 1
         return f"{hint}{self.count}"
 
-    def type_name(self, operation: Any, type_: ir.Type) -> str:
+    def type_name(self, operation: ir.Operation, type_: ir.Type) -> str:
         return self.known(operation, self.numbers.type_name(type_), type_)
 
-    def memory_type(self, operation: Any, memory: ir.Value) -> str:
+    def memory_type(self, operation: ir.Operation, memory: ir.Value) -> str:
         """The type of the elements of a memory; weights on chip may have one of their own."""
         element = ir.MemRefType(memory.type).element_type
         name = self.numbers.global_type(element) if memory in self.on_chip else self.numbers.memory_type(memory)
         return self.known(operation, name, element)
 
     @staticmethod
-    def known(operation: Any, name: str | None, type_: ir.Type) -> str:
+    def known(operation: ir.Operation, name: str | None, type_: ir.Type) -> str:
         if name is None:
             raise fail(operation, f"has a value of type {type_}, which has no C++ here")
         return name
@@ -348,7 +348,7 @@ def flat_partition(shape: Sequence[int], spec: dict[str, Any]) -> dict[str, Any]
     return {"kind": kind, "dim": 1, "factor": spec.get("factor", shape[dim])} if is_same else None
 
 
-def _given(function: Any, is_so: Callable[[ir.Value], bool], what: str) -> set[ir.Value]:
+def _given(function: func.FuncOp, is_so: Callable[[ir.Value], bool], what: str) -> set[ir.Value]:
     """The arguments for which `is_so` holds of what every call gives; `what` that is, for messages."""
     found, seen = set[ir.Value](), set[ir.Value]()
     for call in [] if function.is_external else calls_of(function):
@@ -361,13 +361,13 @@ def _given(function: Any, is_so: Callable[[ir.Value], bool], what: str) -> set[i
     return found
 
 
-def _streams(function: Any) -> set[ir.Value]:
+def _streams(function: func.FuncOp) -> set[ir.Value]:
     """The arguments of a function that are queues."""
     own = [argument for argument in function.entry_block.arguments if is_stream(argument)]
     return {*own, *_given(function, is_stream, "a queue")}
 
 
-def _weights_on_chip(function: Any) -> set[ir.Value]:
+def _weights_on_chip(function: func.FuncOp) -> set[ir.Value]:
     """The arguments of a function that are weights on chip, and the weights that it gets itself."""
     own = [op.results[0] for op in walk(function.operation) if op.name == "memref.get_global"]
     return {*own, *_given(function, is_weight_on_chip, "a weight on chip")}
@@ -410,7 +410,9 @@ def print_module(module: ir.Operation) -> Printed:
     return Printed(kernels, top.print(TOP, [port.name for port in ports]), ports, globals_, numbers)
 
 
-def print_kernel(function: Any, globals_: dict[str, str], numbers: Floats, *, has_queues: bool = True) -> list[str]:
+def print_kernel(
+    function: func.FuncOp, globals_: dict[str, str], numbers: Floats, *, has_queues: bool = True
+) -> list[str]:
     """Print a function that is not @main; its arguments are a0, a1, ..., arrays all of them without `has_queues`."""
     names = [f"a{i}" for i in range(len(function.entry_block.arguments))]
     printer = _Function(function, globals_, numbers)
@@ -422,7 +424,7 @@ def print_kernel(function: Any, globals_: dict[str, str], numbers: Floats, *, ha
 class _Top(_Function):
     """Prints @main: as a function with interfaces."""
 
-    def __init__(self, function: Any, globals_: dict[str, str], numbers: Floats, ports: list[Port]) -> None:
+    def __init__(self, function: func.FuncOp, globals_: dict[str, str], numbers: Floats, ports: list[Port]) -> None:
         super().__init__(function, globals_, numbers)
         self.ports = ports
 
@@ -436,7 +438,7 @@ class _Top(_Function):
         self.pragma("INTERFACE s_axilite port=return bundle=control")
 
 
-def _ports(main: Any, numbers: Floats) -> list[Port]:
+def _ports(main: func.FuncOp, numbers: Floats) -> list[Port]:
     """What the arguments of @main are: inputs, then weights, then outputs."""
     arguments = list(main.entry_block.arguments)
     attributes = list(main.arg_attrs) if "arg_attrs" in main.attributes else [{} for _ in arguments]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import loops_in, trip_count
@@ -58,7 +56,7 @@ def _loop_lines(loop: ir.Operation, label: str, depth: int) -> list[str]:
     return lines
 
 
-def multiply_adds(function: Any) -> int | None:
+def multiply_adds(function: func.FuncOp) -> int | None:
     """How often a kernel's multiply-adds run; None if a loop's trip count is not known."""
     total = 0
     for operation in filter(_is_multiply_add, walk(function.operation)):

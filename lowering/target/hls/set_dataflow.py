@@ -8,7 +8,7 @@ a queue (`loop.stream`), as the affine addresses of both prove; with `interface`
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 from terrace.dialects.base import entries_of, to_attribute
 from terrace.dialects.hardware import DATAFLOW, STREAM
@@ -43,7 +43,7 @@ def _agreeing(memories: set[ir.Value]) -> set[ir.Value]:
         memories = memories - torn
 
 
-def _mark_port(main: Any, argument: ir.Value) -> None:
+def _mark_port(main: func.FuncOp, argument: ir.Value) -> None:
     """Give an argument of @main the attribute of a queue."""
     own: list[dict[str, ir.Attribute]] = [{} for _ in main.entry_block.arguments]
     if "arg_attrs" in main.attributes:
@@ -69,7 +69,7 @@ class SetDataflow(Pass):
             if isinstance(view, func.FuncOp) and INPUTS in view.attributes:
                 self._visit(module, view)
 
-    def _visit(self, module: ir.Operation, main: Any) -> None:
+    def _visit(self, module: ir.Operation, main: func.FuncOp) -> None:
         """Mark queues; and the function, unless its doubled buffers are too large."""
         buffers = [op for op in walk(main.operation) if op.name == "memref.alloc"]
         before = design_blocks(module)
@@ -90,7 +90,7 @@ class SetDataflow(Pass):
                     if name in operation.attributes:
                         del operation.attributes[name]
 
-    def _ports(self, main: Any) -> list[ir.Value]:
+    def _ports(self, main: func.FuncOp) -> list[ir.Value]:
         """Inputs and outputs, if they may be queues."""
         if self.interface != "axis":
             return []

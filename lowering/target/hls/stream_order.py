@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import STREAM
 from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
 from terrace.lowering.target.hls.calls import root_of
-from terrace.mlir import ir, operation_of
+from terrace.mlir import func, ir, operation_of
 
 Range = tuple[int, int]
 
@@ -27,7 +26,7 @@ def is_stream(memory: ir.Value) -> bool:
     return "arg_attrs" in function.attributes and STREAM in function.arg_attrs[ir.BlockArgument(root).arg_number]
 
 
-def is_sequential(function: Any, argument: int) -> bool:
+def is_sequential(function: func.FuncOp, argument: int) -> bool:
     """Whether `function` reads or writes the elements of its argument in order, each once, at one place in its code.
 
     The place may stand in loops, and under conditions that a loop's index lies in a range.

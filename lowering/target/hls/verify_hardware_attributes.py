@@ -175,7 +175,7 @@ def _check(operation: ir.Operation) -> None:
         _check_partition(operation.results[0], operation, to_python(operation.attributes[PARTITION]))
 
 
-def _check_arguments(function: Any) -> None:
+def _check_arguments(function: func.FuncOp) -> None:
     if "arg_attrs" not in function.attributes or function.is_external:
         return
     for argument, attributes in zip(function.entry_block.arguments, function.arg_attrs, strict=True):

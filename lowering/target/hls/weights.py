@@ -11,7 +11,7 @@ from terrace.mlir import func, ir
 from terrace.passes import UpstreamPass, run_passes
 
 
-def dense_elements(attribute: Any) -> np.ndarray:
+def dense_elements(attribute: ir.Attribute) -> np.ndarray:
     """The elements of a dense attribute; integers that are `ap_int` in C++ come as int64."""
     type_ = ir.ShapedType(attribute.type)
     if not is_ap_int(type_.element_type):
@@ -19,7 +19,7 @@ def dense_elements(attribute: Any) -> np.ndarray:
     return dense_array(_extended(attribute, tuple(type_.shape)))
 
 
-def _extended(attribute: Any, shape: tuple[int, ...]) -> Any:
+def _extended(attribute: ir.Attribute, shape: tuple[int, ...]) -> Any:
     """The attribute with elements of i64: MLIR's folder extends them."""
     with ir.Location.unknown(attribute.type.context):
         wide = ir.RankedTensorType.get(shape, ir.IntegerType.get_signless(64))

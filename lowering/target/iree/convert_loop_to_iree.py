@@ -8,11 +8,11 @@ the target runs (for a CPU: after `lower-tiles-to-vector`).
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.analysis.loop_kernels import argument_buffers, loop_kernels, result_buffers
+from terrace.lowering.target.description import OF_MAIN, TARGET
 from terrace.lowering.target.iree import syntax
 from terrace.lowering.target.iree.barriers import cut_chains_of_slices, keep_scatters_apart
 from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
@@ -51,7 +51,7 @@ _BOUNDARY = ("loop.to_buffer", "loop.to_tensor", "memref.alloc", "func.return")
 class _Executable:
     """Moves one loop function into a stream.executable."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: func.FuncOp) -> None:
         self.function = function
         self.entry = function.entry_block
         self.arguments = self._buffers()
@@ -301,6 +301,9 @@ class ConvertLoopToIree(Pass):
                 _keep_arguments(operation)
                 keep_scatters_apart(operation)
                 cut_chains_of_slices(operation)
+                if TARGET in module.attributes:
+                    operation.attributes[OF_MAIN] = module.attributes[TARGET]
+                    del module.attributes[TARGET]
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
                 _Executable(function).emit()

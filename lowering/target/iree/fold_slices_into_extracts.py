@@ -6,7 +6,6 @@ IREE's code for a look-up in a slice that is not dense in memory ends in an inde
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from terrace.dialects.base import shape_of
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
@@ -98,7 +97,7 @@ class ReadSource(Pattern):
 
     op_name = "tensor.extract"
 
-    def rewrite(self, op: Any) -> bool:
+    def rewrite(self, op: ir.OpView) -> bool:
         source, *indices = op.operation.operands
         if not is_of_slice(source):
             return False

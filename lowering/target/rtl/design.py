@@ -13,7 +13,7 @@ from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.latency import latency
 from terrace.lowering.target.rtl.print_verilog import print_verilog
 from terrace.lowering.target.rtl.schedule import Schedule, schedule
-from terrace.mlir import ir, parse_module
+from terrace.mlir import func, ir, parse_module
 from terrace.passes import PassError
 
 
@@ -60,7 +60,7 @@ def _described_branch(branch: Branch, times: Schedule, depth: int) -> Iterator[s
     yield from _described(branch.otherwise, times, depth + 1)
 
 
-def design_kernel(function: Any) -> Design:
+def design_kernel(function: func.FuncOp) -> Design:
     """The design of a kernel at the level "hls". Raises PassError for what has no circuit."""
     circuit = elaborate(function)
     times = schedule(circuit)

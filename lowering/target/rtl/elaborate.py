@@ -36,7 +36,7 @@ from terrace.lowering.target.rtl.circuit import (
 from terrace.lowering.target.rtl.indexing import as_linear, bank_and_address, flat, quotient, remainder
 from terrace.lowering.target.rtl.operators import circuit_of
 from terrace.lowering.target.rtl.values import PREDICATES, Values
-from terrace.mlir import ir, walk
+from terrace.mlir import func, ir, walk
 from terrace.passes import fail
 
 MAX_REGISTERS = 4096
@@ -45,7 +45,7 @@ MAX_REGISTERS = 4096
 _FLOAT_BITS = {"f32": "<f", "f64": "<d"}
 
 
-def element_width(operation: Any, type_: ir.Type) -> int:
+def element_width(operation: ir.Operation, type_: ir.Type) -> int:
     """The bits of an integer, or of a float, which can be moved but not computed with."""
     if isinstance(type_, (ir.IntegerType, ir.FloatType)):
         return int(type_.width)
@@ -76,7 +76,7 @@ class _Work:
 class _Elaboration:
     """Makes the circuit of one kernel."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: func.FuncOp) -> None:
         self.function = function
         self.values = Values()
         self.names: dict[ir.Value, Linear | Node | Memory | RegisterArray] = {}
@@ -238,7 +238,7 @@ class _Elaboration:
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def memory(self, operation: Any, value: ir.Value, name: str, spec: Any, argument: int | None) -> Memory:
+    def memory(self, operation: ir.Operation, value: ir.Value, name: str, spec: Any, argument: int | None) -> Memory:
         if not isinstance(value.type, ir.MemRefType):
             raise fail(operation, f"takes {value.type}; circuits take memory of static shape")
         shape = tuple(shape_of(value))
@@ -456,6 +456,6 @@ class _Elaboration:
         return self.held[node]
 
 
-def elaborate(function: Any) -> Circuit:
+def elaborate(function: func.FuncOp) -> Circuit:
     """The circuit of a kernel, not scheduled yet. Raises PassError for what has no circuit."""
     return _Elaboration(function).run()

@@ -41,7 +41,7 @@ def weights_of(module: ir.Operation) -> dict[tuple[str, int], str | np.ndarray]:
     return found
 
 
-def shifting_arguments(function: Any) -> list[int]:
+def shifting_arguments(function: func.FuncOp) -> list[int]:
     """The numbers of a kernel's arguments whose elements are amounts to shift by, as they are.
 
     A shift by as many bits as there are, or by a negative number, means nothing. What is masked is no
@@ -83,7 +83,7 @@ def _calls(module: ir.Operation) -> list[tuple[Any, str, list[ir.Value]]]:
     ]
 
 
-def _symbol(main: Any, memory: ir.Value) -> str | None:
+def _symbol(main: func.FuncOp, memory: ir.Value) -> str | None:
     """The weight that a memory of @main is."""
     owner = operation_of(memory)
     if owner is None:

@@ -14,7 +14,7 @@ from terrace.errors import CompileError, InputError
 from terrace.lowering.quantization.observed import observed_values
 from terrace.lowering.quantization.ranges import describe, set_range
 from terrace.lowering.transforms.observe_ranges import ObserveRanges
-from terrace.mlir import ir, operation_of, parse_module
+from terrace.mlir import func, ir, operation_of, parse_module
 from terrace.passes import describe_location, run_passes
 from terrace.runtime.model import CompiledModel
 from terrace.signature import Leaf, Signature
@@ -52,7 +52,7 @@ def missing_calibration() -> CompileError:
 
 def calibrate(
     module: ir.Module,
-    main: Any,
+    main: func.FuncOp,
     signature: Signature,
     samples: Sequence[Any],
     compile_observed: Callable[[ir.Module, Signature], CompiledModel],

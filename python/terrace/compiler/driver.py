@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +40,8 @@ from terrace.lowering.pipeline.user_passes import UserPasses, check_points, pass
 from terrace.lowering.pipeline.verify_level import VerifyLevel
 from terrace.lowering.pipeline.verify_text import verify_text
 from terrace.lowering.quantization.ranges import has_ranges
-from terrace.lowering.target.hls.interface import is_design
-from terrace.lowering.target.iree.interface import interface_text
-from terrace.lowering.target.toolchain import Toolchain, backend_of, toolchain_of
+from terrace.lowering.target.backend import Backend, backend_of, find_backend, program_level, reader_of
+from terrace.lowering.target.description import describe_target, target_of
 from terrace.mlir import ir, load_torch_dialects, parse_module, walk
 from terrace.origins import origins_of
 from terrace.parsing import parse
@@ -52,7 +50,7 @@ from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Signature
 from terrace.storage import cache
-from terrace.storage.artifact import HARDWARE_LEVEL, LEVELS, Artifact, State
+from terrace.storage.artifact import LEVELS, Artifact, State, program_name
 from terrace.storage.cache_key import key_of
 from terrace.storage.parameter_archive import ParameterInfo
 from terrace.storage.places import Places
@@ -63,21 +61,18 @@ if TYPE_CHECKING:
 
     from terrace.frontend import ImportedModel
 
-_IREE_OP = re.compile(r'^ *(%[^=\n]*= *)?"?(flow|hal|stream|util)\.[a-z]', re.MULTILINE)
-"""An op of IREE's own dialects, which only a text of the level "iree" has."""
-
 
 def compile(
     model: torch.nn.Module | torch.export.ExportedProgram,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     precision: str | None = None,
     dynamic_shapes: Any = None,
     options: Mapping[str, Any] | None = None,
 ) -> CompiledModel:
-    """Compile `model`, called as `model(*args, **kwargs)`, for `target`.
+    """Compile `model`, called as `model(*args, **kwargs)`, for `target`, by default "cpu".
 
     `precision` is "highest", "high" or "medium"; None follows `torch.get_float32_matmul_precision()`. All three run
     in float32 today and promise the bound of "highest": 1e-4 * max|y| + 1e-5 against eager. `dynamic_shapes` is
@@ -94,10 +89,10 @@ def compile_mlir(
     text: str,
     parameters: ParameterMap | str | os.PathLike[str] | None = None,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> CompiledModel:
-    """Compile the text of any level, such as `CompiledModel.ir` gives.
+    """Compile the text of any level, such as `CompiledModel.ir` gives, for the target that it names, or "cpu".
 
     `parameters` maps the keys of its `graph.parameter` symbols to arrays or tensors (a state_dict fits), or is the
     path of an IREE parameter archive or a `.terrace` file that holds them. Text of the level "iree" wants its evaluated
@@ -118,7 +113,7 @@ def build(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     precision: str | None = None,
     dynamic_shapes: Any = None,
     options: Mapping[str, Any] | None = None,
@@ -149,7 +144,7 @@ def build(
 def build_imported(
     imported: ImportedModel,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     precision: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Artifact:
@@ -176,7 +171,7 @@ def build_mlir(
     text: str,
     parameters: ParameterMap | str | os.PathLike[str] | None = None,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     options: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> Artifact:
@@ -190,7 +185,7 @@ def build_mlir(
         _Request("text", resolved, checked, places).key(lambda: text),
         places,
         lambda _, declared: lookup_of(parameters, declared),
-        lambda: lower_mlir(text, parameters, target=resolved, options=checked, name=name),
+        lambda: lower_mlir(text, parameters, target=target, options=checked, name=name),
     )
 
 
@@ -200,7 +195,7 @@ def lower(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     precision: str | None = None,
     dynamic_shapes: Any = None,
     options: Mapping[str, Any] | None = None,
@@ -213,7 +208,7 @@ def lower(
     resolved, checked = check_request(target, precision, options)
     with progress.stage("import"), reproducing(checked["reproducer_dir"]):
         # Hardware has no ops that take indices: they are refused, by their own names.
-        is_checked = checked["check_indices"] and toolchain_of(resolved.name).level != HARDWARE_LEVEL
+        is_checked = checked["check_indices"] and backend_of(resolved).checks_indices
         imported = import_model(
             model, args, kwargs, dynamic_shapes=dynamic_shapes, context=create_context(), check_indices=is_checked
         )
@@ -223,7 +218,7 @@ def lower(
 def lower_imported(
     imported: ImportedModel,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     precision: str | None = None,
     options: Mapping[str, Any] | None = None,
     until: str = "iree",
@@ -241,7 +236,7 @@ def lower_mlir(
     text: str,
     parameters: ParameterMap | str | os.PathLike[str] | None = None,
     *,
-    target: str | Target = "cpu",
+    target: str | Target | None = None,
     options: Mapping[str, Any] | None = None,
     until: str = "iree",
     name: str | None = None,
@@ -252,20 +247,21 @@ def lower_mlir(
     """
     if not isinstance(text, str):
         raise CompileError(f"expected the text of a level as a str, got {type(text).__name__}")
-    resolved, checked = resolve_target(target), check_options(options, is_text=True)
+    checked = check_options(options, is_text=True)
+    if target is not None:
+        target = resolve_target(target)  # What is wrong with it is said before the text is read.
     context = _context_of_text()
-    program: str | None
-    if _IREE_OP.search(text):
-        # Only IREE can read all of such a text. It is compiled as it stands.
-        module, program = _parse(interface_text(text, name), context), text
-    else:
-        module = _parse(text, context, name)
-        program = text if is_design(module.operation) else None
+    reader = reader_of(text)
+    # A program that our MLIR cannot read is compiled as it stands.
+    module = _parse(text if reader is None else reader.interface(text, name), context, name)
+    level = reader.level if reader is not None else program_level(module.operation)
     try:
-        if program is None:
+        if level is None:
             verify_text(module.operation)
             check_signature(module.operation)
-        return _lower(module, lookup_of(parameters, declared(module.operation)), resolved, checked, until, program)
+        texts = {} if level is None else {level: text}
+        resolved = resolve_target(target or target_of(module.operation))
+        return _lower(module, lookup_of(parameters, declared(module.operation)), resolved, checked, until, texts)
     except (TerraceError, OSError):
         raise
     # Text may hold anything: what nobody foresaw is still told as one error, with the op where it is known.
@@ -343,10 +339,11 @@ def _complete(
 ) -> Artifact | None:
     """What the cache held, with parameters; None if it wants others than there are, or has a text that nobody reads."""
     is_program = "loop" not in found.ir
-    text = found.ir[HARDWARE_LEVEL if HARDWARE_LEVEL in found.ir else "iree"] if is_program else found.ir["loop"]
+    text = found.ir["loop"] if "loop" in found.ir else next(iter(found.ir.values()))
     try:
         # Ours, so that it need not be rehearsed.
-        module = parse_module(interface_text(text) if is_program and "iree" in found.ir else text, _context_of_text())
+        own = find_backend(found.target["name"])
+        module = parse_module(own.interface(text) if own.reads(text) else text, _context_of_text())
     except (ir.MLIRError, CompileError):
         return None
     find = lookup(found, declared(module.operation))
@@ -388,13 +385,13 @@ class Lowered:
 
     def artifact(self) -> Artifact:
         """Make the program of its text, which must be there: lower until "iree". Raises CompileError."""
-        toolchain = toolchain_of(self.target.name)
+        backend = backend_of(self.target)
         with progress.stage("link"), self.reproducing():
-            program, read = toolchain.link(self.ir[toolchain.level], [*self.target_flags, *self.flags], self.parameters)
+            program, read = backend.link(self.ir[backend.level], [*self.target_flags, *self.flags], self.parameters)
         return Artifact(
             signature=self.signature,
             program=program,
-            program_name=toolchain.program_name,
+            program_name=program_name(self.target.name),
             parameters={name: source for name, source in self.parameters.items() if name in read},
             ir=self.ir,
             target={**self.target.to_json(), "cpu_features": list(self.target.features or ())},
@@ -414,43 +411,45 @@ def _lower(
     target: Target,
     options: Mapping[str, Any],
     until: str,
-    program: str | None = None,
+    program: Mapping[str, str] | None = None,
 ) -> Lowered:
-    """Lower `module` until a level. With a `program`, which is at the last level, the module is its interface."""
-    toolchain = toolchain_of(target.name)
-    of_program = HARDWARE_LEVEL if is_design(module.operation) else "iree"
-    if program is not None and toolchain.level != of_program:
-        raise CompileError(
-            f"the text is at the level {of_program!r}, which target {target.name!r} does not have; name the target that"
-            " it was made for"
-        )
-    if until not in LEVELS and until != toolchain.level:
-        raise CompileError(f"unknown level {until!r}; known are {', '.join((*LEVELS[:-1], toolchain.level))}")
-    until = LEVELS[-1] if until == toolchain.level else until
-    first = LEVELS.index(level_of(module.operation)) if program is None else len(LEVELS) - 1
+    """Lower `module` until a level. With a `program`, the text of the last level, the module is its interface."""
+    backend, texts = backend_of(target), dict(program or {})
+    for level in texts:
+        if level != backend.level:
+            raise CompileError(
+                f"the text is at the level {level!r}, which target {target.name!r} does not have; name the target that"
+                " it was made for"
+            )
+    if until not in LEVELS and until != backend.level:
+        raise CompileError(f"unknown level {until!r}; known are {', '.join((*LEVELS[:-1], backend.level))}")
+    is_program = bool(texts)
+    until = LEVELS[-1] if until == backend.level else until
+    first = LEVELS.index(level_of(module.operation)) if not is_program else len(LEVELS) - 1
     last = LEVELS.index(until)
     if first > last:
         raise CompileError(f"the text is at the level {LEVELS[first]!r}, and lowering does not go up to {until!r}")
-    backend, users = backend_of(target), options["passes"]
-    check_points(users, LEVELS[first], toolchain.level, program is not None)
-    texts: dict[str, str] = {} if program is None else {toolchain.level: program}
+    users = options["passes"]
+    check_points(users, LEVELS[first], backend.level, is_program)
     layers: dict[str, Any] = {}
     symbols: set[str] = set()
     operation = module.operation
     with module.context, ir.Location.unknown(), reproducing(options["reproducer_dir"]):
+        if not is_program:
+            describe_target(operation, target)
         if options["quantize"]:
             users = _calibrate(module, lookup, options, first)
         for level in LEVELS[first : min(last, LEVELS.index("loop")) + 1]:
-            run_passes(_pipeline(level, backend, toolchain, users, bool(options["quantize"])), operation, stage=level)
+            run_passes(_pipeline(level, backend, users, bool(options["quantize"])), operation, stage=level)
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(symbols_of_kind(operation, "graph.parameter"))
             if level == "kernel":
                 layers = layer_graph(operation)
         signature, states = signature_of(operation), states_of(operation)
-        parameters = program_parameters(module, lookup, program is not None)
-        target_flags = backend.iree_flags(operation if program is None else None)
-        if until == "iree" and program is None:
-            texts[toolchain.level] = _program(operation, backend, toolchain, users)
+        parameters = program_parameters(module, lookup, is_program)
+        target_flags = backend.iree_flags(None if is_program else operation)
+        if until == LEVELS[-1] and not is_program:
+            texts[backend.level] = _program(operation, backend, users)
     found = {name: functools.partial(lookup, name) for name in sorted(symbols)}
     report = merge_layers(layers.get("layers", []))
     command = functools.partial(compile_command, target=target, flags=options["iree_flags"])
@@ -459,11 +458,11 @@ def _lower(
     return Lowered(target, texts, report, layers, signature, states, parameters, found, *flags, again)
 
 
-def _program(module: ir.Operation, backend: Any, toolchain: Toolchain, users: UserPasses) -> str:
-    """The toolchain's text, made of a copy: the constant expressions in the module are still to be evaluated."""
+def _program(module: ir.Operation, backend: Backend, users: UserPasses) -> str:
+    """The backend's text, made of a copy: the constant expressions in the module are still to be evaluated."""
     copy = module.clone().operation
-    run_passes(_pipeline(toolchain.level, backend, toolchain, users), copy, stage=toolchain.level)
-    return toolchain.text(copy)
+    run_passes(_pipeline(backend.level, backend, users), copy, stage=backend.level)
+    return backend.text(copy)
 
 
 def _calibrate(module: ir.Module, lookup: Lookup, options: Mapping[str, Any], first: int) -> UserPasses:
@@ -476,7 +475,7 @@ def _calibrate(module: ir.Module, lookup: Lookup, options: Mapping[str, Any], fi
 
     def compile_observed(observed: ir.Module, signature: Signature) -> CompiledModel:
         main_of(observed.operation).attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))
-        lowered = _lower(observed, lookup, resolve_target("cpu"), check_options(None), LEVELS[-1])
+        lowered = _lower(observed, lookup, resolve_target(None), check_options(None), LEVELS[-1])
         return CompiledModel(lowered.artifact())
 
     main, signature = main_of(module.operation), signature_of(module.operation)
@@ -487,13 +486,13 @@ def _calibrate(module: ir.Module, lookup: Lookup, options: Mapping[str, Any], fi
     return users
 
 
-def _pipeline(level: Any, backend: Any, toolchain: Toolchain, users: UserPasses, quantize: bool = False) -> list[Pass]:
+def _pipeline(level: Any, backend: Backend, users: UserPasses, quantize: bool = False) -> list[Pass]:
     """What makes the text of a level from that of the level above, or from its own, which stays as it is."""
     if level == "graph":
         passes = [*passes_at("after-import", users), *graph_pipeline(quantize=quantize)]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule()]
-        passes = kernel_pipeline(schedule, toolchain.generators, toolchain.element_types, toolchain.reduced_types)
+        passes = kernel_pipeline(schedule, backend.families, backend.element_types, backend.reduced_types)
     else:
-        passes = loop_pipeline(toolchain.rest()) if level == "loop" else backend.lower()
+        passes = loop_pipeline(backend.rest()) if level == "loop" else backend.lower()
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]

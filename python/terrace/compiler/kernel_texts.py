@@ -13,9 +13,9 @@ from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
 from terrace.lowering.kernels.view import is_kernel
+from terrace.lowering.target.backend import backend_of
 from terrace.lowering.target.iree.compiler import assemble_program, program_text
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
-from terrace.lowering.target.toolchain import backend_of, toolchain_of
 from terrace.mlir import func, ir, walk
 from terrace.parsing import parse
 from terrace.passes import run_passes
@@ -38,7 +38,6 @@ class KernelLevels:
     def __init__(self, texts: Mapping[str, str], target: Target, flags: Sequence[str]) -> None:
         self._texts = texts
         self._target = target
-        self._toolchain = toolchain_of(target.name)
         self._backend = backend_of(target)
         self._flags = flags
 
@@ -121,8 +120,8 @@ class KernelLevels:
                         groups.append(_print(operation))
                         operation.location = ir.Location.name(f"group {len(groups) - 1}")
             copy = module.operation.clone()
-            own = self._toolchain
-            run_passes([ConvertGraphToKernel(own.generators, own.element_types, own.reduced_types)], copy)
+            own = self._backend
+            run_passes([ConvertGraphToKernel(own.families, own.element_types, own.reduced_types)], copy)
             for operation in walk(copy):
                 location = operation.location
                 if operation.name == "func.call" and isinstance(location, ir.NameLoc):
@@ -156,8 +155,8 @@ class KernelLevels:
 
     def _lowered(self, names: Sequence[str]) -> dict[str, str]:
         """The kernels at the lowest level that is ours."""
-        if self._toolchain.level != "iree":
-            return {name: self._functions(self._toolchain.level).get(name, "") for name in names}
+        if self._backend.level != "iree":
+            return {name: self._functions(self._backend.level).get(name, "") for name in names}
         module = self._launching(names)
         own = [pass_ for pass_ in self._backend.lower() if not isinstance(pass_, ConvertLoopToIree)]
         with module.context, ir.Location.unknown():
@@ -182,7 +181,7 @@ def _functions_of(module: ir.Operation) -> list[Any]:
     return [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
 
 
-def _is_own(function: Any) -> bool:
+def _is_own(function: func.FuncOp) -> bool:
     return is_kernel(function) or LOOP_KERNEL in function.attributes
 
 

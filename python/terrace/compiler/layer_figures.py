@@ -76,7 +76,7 @@ def distinct(values: Iterable[ir.Value]) -> list[ir.Value]:
 class Flow:
     """Who computes and who reads the tensors of one function, its kernels' bodies apart, and how large they are."""
 
-    def __init__(self, function: Any, constants: set[ir.Value]) -> None:
+    def __init__(self, function: func.FuncOp, constants: set[ir.Value]) -> None:
         self.constants = constants
         self.sizes = SymbolicSizes(list(function.entry_block.arguments), _symbols(function))
         self.operations = list(walk(function.operation))
@@ -175,7 +175,7 @@ def flow_of(module: ir.Operation) -> dict[str, Flow]:
     return {function.name.value: Flow(function, constants) for function in host_functions(module)}
 
 
-def _symbols(function: Any) -> dict[tuple[int, int], str]:
+def _symbols(function: func.FuncOp) -> dict[tuple[int, int], str]:
     """What the model's signature, where @main carries it, calls the dynamic sizes of its arguments."""
     if "terrace_signature" not in function.attributes:
         return {}

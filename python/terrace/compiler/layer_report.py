@@ -77,7 +77,7 @@ def _is_left(operation: ir.Operation, flow: Flow) -> bool:
     return ours_or_linalg and makes_tensors and operation.name not in FREE and not constant
 
 
-def _kernel_words(function: Any) -> Row:
+def _kernel_words(function: func.FuncOp) -> Row:
     schedule = schedule_op(function).operation
     body = [op.operation for op in function.entry_block.operations if op.operation.name != "kernel.schedule"]
     space = IterationSpace.from_attribute(schedule.attributes["iteration_space"])

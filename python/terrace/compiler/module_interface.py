@@ -93,7 +93,7 @@ def signature_of(module: ir.Operation) -> Signature:
     return Signature(Tree("tuple", [arguments, Tree("dict")]), inputs, result, outputs)
 
 
-def _read_signature(main: Any) -> Signature:
+def _read_signature(main: func.FuncOp) -> Signature:
     """The signature that @main carries. Raises CompileError for one that is malformed."""
     attribute = main.attributes[SIGNATURE]
     try:
@@ -117,7 +117,7 @@ def check_signature(module: ir.Operation) -> None:
             raise CompileError(f"{_where(main)} has other {what} than its types ({found}); leave it out, or mend it")
 
 
-def _where(main: Any) -> str:
+def _where(main: func.FuncOp) -> str:
     return f"{describe_location(main.operation.location)}: error: {SIGNATURE} of @main"
 
 

@@ -76,7 +76,7 @@ def kernel_pipeline(
 
 
 def loop_pipeline(rest: list[Pass]) -> list[Pass]:
-    """From scheduled kernels to loops; `rest` is what the target's toolchain does with what is no kernel."""
+    """From scheduled kernels to loops; `rest` is what the target does with what is no kernel."""
     return [
         ConvertKernelToLoop(),
         # What is packed now need not be stored unpacked, too.

@@ -27,7 +27,7 @@ OPTIONS = {
 
 
 def check_request(
-    target: str | Target, precision: str | None, options: Mapping[str, Any] | None
+    target: str | Target | None, precision: str | None, options: Mapping[str, Any] | None
 ) -> tuple[Target, dict[str, Any]]:
     """The target with nothing left open, and the options with their defaults. Raises CompileError or TargetError."""
     resolved, checked = resolve_target(target), check_options(options)
@@ -35,9 +35,11 @@ def check_request(
     return resolved, checked
 
 
-def resolve_target(target: str | Target) -> Target:
-    """The target with nothing left open. Raises TargetError."""
-    return Target.of(target).resolve(sorted(host_features()), len(os.sched_getaffinity(0)), _read_gpu)
+def resolve_target(target: str | Target | None) -> Target:
+    """The target with nothing left open; None is the CPU. Raises TargetError."""
+    return (Target() if target is None else Target.of(target)).resolve(
+        sorted(host_features()), len(os.sched_getaffinity(0)), _read_gpu
+    )
 
 
 def _read_gpu(driver: str) -> GpuDescription:

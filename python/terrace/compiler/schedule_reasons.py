@@ -84,18 +84,17 @@ def _blocks(space: IterationSpace, schedule: Schedule, cpu: CpuDescription) -> l
 
 
 def _layouts(kernel: KernelView, schedule: Schedule, cpu: CpuDescription) -> list[str]:
-    lines = []
+    lines, names = [], dict(enumerate(family_of_kernel(kernel.function).operands))
     for number, layout in enumerate(schedule.layouts):
         if layout is None:
             continue
+        called = f"argument {number}, {names[number]}" if number in names else f"argument {number}"
         if isinstance(layout, Layout):
             blocks = " x ".join(map(str, layout.inner_tiles))
             when = "once, when the model is compiled" if kernel.constant[number] else "at every call"
-            lines.append(
-                f"argument {number}: packed in blocks of {blocks}, so that a tile reads consecutive memory ({when})"
-            )
+            lines.append(f"{called}: packed in blocks of {blocks}, so that a tile reads consecutive memory ({when})")
         else:
-            lines.append(f"argument {number}: padded by a copy, as its rows do not fit local memory")
+            lines.append(f"{called}: padded by a copy, as its rows do not fit local memory")
     for name in schedule.staged:
         lines.append(f"{name}: copied into local memory by each workgroup ({cpu.local_bytes} bytes at most)")
     if schedule.order:

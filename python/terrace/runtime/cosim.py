@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from terrace.lowering.target.rtl.circuit import pipelines
 from terrace.lowering.target.rtl.design import Design, design_kernel
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
 from terrace.lowering.target.rtl.weights import shifting_arguments, weights_of
-from terrace.mlir import ir, parse_module
+from terrace.mlir import func, ir, parse_module
 from terrace.processes import find_program, run_program
 from terrace.runtime.csim import FLAGS, find_ap_types, find_compiler
 from terrace.storage.files import folder_for
@@ -132,7 +131,7 @@ def cosim(text: str, vectors: int = 100, seed: int = 0, weights: Weights | None 
 
 
 def _cosim_kernel(
-    function: Any, symbols: Mapping[tuple[str, int], str | Array], weights: Weights, count: int, seed: int
+    function: func.FuncOp, symbols: Mapping[tuple[str, int], str | Array], weights: Weights, count: int, seed: int
 ) -> KernelCosim:
     name, macs = function.name.value, multiply_adds(function)
     try:
@@ -171,7 +170,7 @@ def _cosim_kernel(
 
 
 def _check_shifts(
-    function: Any, symbols: Mapping[tuple[str, int], str | Array], fixed: Mapping[int, Array | None]
+    function: func.FuncOp, symbols: Mapping[tuple[str, int], str | Array], fixed: Mapping[int, Array | None]
 ) -> None:
     """Refuse to draw amounts of shifts at random."""
     name = function.name.value

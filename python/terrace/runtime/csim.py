@@ -14,7 +14,7 @@ import numpy as np
 from terrace.errors import TargetError, TerraceError
 from terrace.processes import find_program, run_program
 from terrace.runtime.buffers import Imported
-from terrace.runtime.project import BINARY, Project
+from terrace.runtime.project import BINARY, Project, read_project
 from terrace.storage.artifact import Artifact
 from terrace.storage.files import folder_for
 from terrace.storage.parameter_archive import Array, numpy_dtype
@@ -136,3 +136,9 @@ def _refusal() -> TerraceError:
         "simulating a hardware design builds and runs C++ from its file: if you trust where it comes from, load it with"
         " terrace.load(path, simulate=True), or terrace-run --simulate"
     )
+
+
+def open_design(artifact: Artifact, threads: int | None, simulate: bool) -> CsimProgram | UnbuiltDesign:
+    """The design of an artifact, built to be called if it is to be simulated."""
+    project = read_project(artifact)
+    return CsimProgram(artifact, project) if simulate else UnbuiltDesign()

@@ -11,6 +11,7 @@ from terrace.runtime.device import Device
 from terrace.runtime.device_memory import DeviceMemory
 from terrace.runtime.gpu import gpu_device
 from terrace.runtime.program import Program
+from terrace.storage.artifact import Artifact
 from terrace.storage.parameter_archive import Array
 
 _EMPTY = "resolved to an empty buffer range"
@@ -43,3 +44,8 @@ class GpuProgram(Program):
 
     def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
         return self._memory.to_array(result, dtype)
+
+
+def open_on_gpu(artifact: Artifact, threads: int | None, simulate: bool) -> GpuProgram:
+    """The program of an artifact, on the default device of its target's driver."""
+    return GpuProgram(artifact)

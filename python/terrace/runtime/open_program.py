@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from terrace.runtime.buffers import Imported
 from terrace.storage.artifact import Artifact
 from terrace.storage.parameter_archive import Array
-from terrace.target import GPU_TARGETS
+from terrace.target import TARGETS, Registered
 
 T = TypeVar("T")
 
@@ -37,16 +38,7 @@ def open_program(artifact: Artifact, threads: int | None = None, *, simulate: bo
 
     With `simulate`, a hardware design is built to be called; without, it is only looked at.
     """
-    if artifact.program_name == "program.zip":
-        from terrace.runtime.csim import CsimProgram, UnbuiltDesign
-        from terrace.runtime.project import read_project
-
-        project = read_project(artifact)
-        return CsimProgram(artifact, project) if simulate else UnbuiltDesign()
-    if artifact.target.get("name") in GPU_TARGETS:
-        from terrace.runtime.gpu_program import GpuProgram
-
-        return GpuProgram(artifact)
-    from terrace.runtime.program import Program
-
-    return Program(artifact, threads)
+    target = TARGETS.get(str(artifact.target.get("name")), Registered(""))
+    module, _, name = target.runtime.partition(":")
+    program: RunnableProgram = getattr(importlib.import_module(module), name)(artifact, threads, simulate)
+    return program

@@ -143,3 +143,8 @@ def _aligned_bytes(value: Array) -> Array:
     """The contents of an array, at an address that IREE's kernels accept: its own memory if that will do."""
     contiguous = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
     return contiguous if contiguous.ctypes.data % 64 == 0 else aligned_copy(contiguous)
+
+
+def open_on_cpu(artifact: Artifact, threads: int | None, simulate: bool) -> Program:
+    """The program of an artifact, on that many threads."""
+    return Program(artifact, threads)

@@ -38,6 +38,7 @@ from terrace.storage.parameter_archive import (
     write_archive,
 )
 from terrace.storage.stored_zip import Member, StoredZipWriter, read_members
+from terrace.target import TARGETS
 from terrace.texts import plain
 
 FORMAT = "terrace-model"
@@ -51,10 +52,8 @@ HARDWARE_LEVEL = "hls"
 TEXTS = (*LEVELS, HARDWARE_LEVEL)
 """The levels whose texts an artifact may hold."""
 
-PROGRAMS = ("program.vmfb", "program.zip")
-"""The names that the member with the program may have: one that IREE runs, and a C++ project, which is hardware's."""
-
-HARDWARE_TARGET = "hls"
+PROGRAMS = tuple(dict.fromkeys(target.program for target in TARGETS.values()))
+"""The names that the member with the program may have; IREE runs those of the first."""
 
 _PAGE = 4096
 
@@ -305,9 +304,14 @@ def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryvie
         raise ArtifactError(f"the manifest is malformed ({error!r:.200}); compile and save the model again") from error
 
 
+def program_name(target: Any) -> str:
+    """The name of the member with the program of a target, by the target's name; IREE runs those that nobody knows."""
+    return TARGETS[target].program if target in TARGETS else PROGRAMS[0]
+
+
 def _program_name(contents: Mapping[str, memoryview], target: Mapping[str, Any]) -> str:
     """The member with the program, which must be of the kind that its target runs."""
-    name = PROGRAMS[target.get("name") == HARDWARE_TARGET]
+    name = program_name(target.get("name"))
     if any(other in contents for other in PROGRAMS if other != name) or name not in contents:
         raise ValueError(f"the program of a model for {target.get('name')!r} is {name}, and no other")
     return name

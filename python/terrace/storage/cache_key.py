@@ -42,7 +42,9 @@ def key_of(kind: str, content: str | None, target: Target, options: Mapping[str,
     has no text, code or files outside of Terrace take part, or what Terrace's code is cannot be said.
     """
     given = {name: value for name, value in options.items() if value}
-    is_known = content is not None and OPTIONS.issuperset(given) and TARGETS[target.name].startswith("terrace.")
+    own = TARGETS.get(target.name)
+    is_ours = own is not None and own.backend.startswith("terrace.")
+    is_known = content is not None and OPTIONS.issuperset(given) and is_ours
     code = loaded_code.digest()
     if importlib.metadata.entry_points(group=PLUGINS):
         return None

@@ -1,0 +1,108 @@
+"""A target: what makes a program of kernels, and of what is no kernel. Each is a class in a folder of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from terrace.errors import TargetError
+from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.mlir import ir
+from terrace.passes import Pass
+from terrace.target import TARGETS, Target, registered
+
+Source = Callable[[], np.ndarray]
+"""The value of a parameter, computed or found when it is asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """A resolved target. A subclass fills in what differs."""
+
+    target: Target
+
+    level: ClassVar[str]
+    """The level below "loop", whose text becomes the program."""
+    families: ClassVar[tuple[str, ...]] = ()
+    """The kernel families that it uses."""
+    element_types: ClassVar[tuple[str, ...]] = KERNEL_TYPES
+    """The element types that its kernels compute with."""
+    reduced_types: ClassVar[tuple[str, ...]] = ()
+    """The element types that its reductions take beside f32."""
+    checks_indices: ClassVar[bool] = True
+    """Whether its programs can say that an index is out of range."""
+
+    @classmethod
+    def reads(cls, text: str) -> bool:
+        """Whether a text is one of its programs, which our MLIR cannot read."""
+        return False
+
+    @classmethod
+    def interface(cls, text: str, name: str | None = None) -> str:
+        """Such a program's globals and functions, in terms that our MLIR reads; `name` is the file that it is of."""
+        raise NotImplementedError
+
+    @classmethod
+    def is_program(cls, module: ir.Operation) -> bool:
+        """Whether a module that our MLIR has read is one of its programs."""
+        return False
+
+    def schedule(self) -> list[Pass]:
+        """The passes that choose schedules."""
+        return []
+
+    def rest(self) -> list[Pass]:
+        """The passes that prepare, at the level "loop", what is no kernel."""
+        raise NotImplementedError
+
+    def lower(self) -> list[Pass]:
+        """The passes from the level "loop" to its own."""
+        raise NotImplementedError
+
+    def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
+        """What iree-compile is told of the target, for the program that a module becomes; None for any."""
+        return []
+
+    def text(self, module: ir.Operation) -> str:
+        """The text of a module at its level."""
+        raise NotImplementedError
+
+    def link(self, text: str, flags: Sequence[str], parameters: Mapping[str, Source]) -> tuple[bytes, set[str]]:
+        """The program, and the names of the parameters that it reads at run time."""
+        raise NotImplementedError
+
+
+@functools.cache
+def find_backend(name: str) -> type[Backend]:
+    """The class of a target's backend. Raises TargetError if it cannot be had."""
+    found = registered(name)
+    if found is None:
+        raise TargetError(f"there is no target '{name}'")
+    place = found.backend
+    module, _, attribute = place.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise TargetError(f"target '{name}', {place}, cannot be imported: {error}") from error
+    if not (isinstance(kind, type) and issubclass(kind, Backend)):
+        raise TargetError(f"target '{name}', {place}, is no subclass of {Backend.__module__}.Backend")
+    return kind
+
+
+def reader_of(text: str) -> type[Backend] | None:
+    """The backend of Terrace's that a text is a program of, where our MLIR cannot read it."""
+    return next((kind for kind in map(find_backend, TARGETS) if kind.reads(text)), None)
+
+
+def program_level(module: ir.Operation) -> str | None:
+    """The level of a module that is a program of one of Terrace's backends; None if it is one of those above."""
+    return next((kind.level for kind in map(find_backend, TARGETS) if kind.is_program(module)), None)
+
+
+def backend_of(target: Target) -> Backend:
+    """What compiles for a resolved target."""
+    return find_backend(target.name)(target)
