@@ -197,7 +197,7 @@ def _counts(operation: ir.Operation, fields: Sequence[Any], total: int, segments
     """How many values each field has, or None if they are not as many as declared."""
     variadic = [field.variadicity != ext.Variadicity.single for field in fields]
     if segments in operation.attributes:
-        sizes = operation.attributes[segments]
+        sizes = _attribute(operation, segments)
         counts = list(sizes) if isinstance(sizes, ir.DenseI32ArrayAttr) else []
         is_right = len(counts) == len(fields) and all(
             count >= 0 if many else count == 1 for count, many in zip(counts, variadic, strict=True)
@@ -207,16 +207,22 @@ def _counts(operation: ir.Operation, fields: Sequence[Any], total: int, segments
     return [rest if many else 1 for many in variadic] if variadic.count(True) == 1 and rest >= 0 else None
 
 
+def _attribute(operation: ir.Operation, name: str) -> ir.Attribute | None:
+    """An attribute; None for one that the bindings cannot give, as in `attributes_of`."""
+    try:
+        found: ir.Attribute = operation.attributes[name]
+    except TypeError:
+        return None
+    return found
+
+
 def _has_attribute(operation: ir.Operation, field: Any) -> bool:
     if field.name not in operation.attributes:
         return False
     kind = field.constraint
     if kind is Any:
         return True
-    try:
-        value = operation.attributes[field.name]
-    except TypeError:  # As in `attributes_of`.
-        value = None
+    value = _attribute(operation, field.name)
     if isinstance(kind, type) and issubclass(kind, (I64Array, Bool)):
         require(isinstance(value, kind.kind), f"attribute '{field.name}' must be {kind.text}")
         return True

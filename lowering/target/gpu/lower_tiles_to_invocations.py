@@ -212,6 +212,15 @@ class _Lowering(TileRebuilder[Fragment]):
         self.tiles[operation.results[0]] = self.make_tile(type_, [number] * len(self.part_types(type_)))
 
 
+def _require_workgroups(kernel: func.FuncOp) -> None:
+    """Refuse work on tiles that no workgroup does."""
+    for view in kernel.entry_block.operations:
+        outside = [] if view.operation.name == "loop.parallel" else [view.operation, *walk(view.operation)]
+        for operation in outside:
+            if operation.name.startswith("loop.") and operation.name not in ("loop.to_buffer", "loop.to_tensor"):
+                raise fail(operation, "must stand in the kernel's loop.parallel, whose bodies workgroups run")
+
+
 @dataclasses.dataclass(frozen=True)
 class LowerTilesToInvocations(Pass):
     """Spread tiles over the invocations of a workgroup, and local memory over its shared memory."""
@@ -226,6 +235,7 @@ class LowerTilesToInvocations(Pass):
         if self.subgroup_size < 0 or (self.subgroup_size and self.workgroup_size % self.subgroup_size):
             raise fail(module, f"subgroup-size must divide workgroup-size, got {self.subgroup_size}")
         for kernel in loop_kernels(module):
+            _require_workgroups(kernel)
             function = _Lowering(self.workgroup_size).lower(kernel)
             function.attributes[WORKGROUP_SIZE] = to_attribute(self.workgroup_size)
             if self.subgroup_size:

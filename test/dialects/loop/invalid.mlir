@@ -265,3 +265,13 @@ func.func @f(%i: vector<4xi32>) {
   %0 = "loop.lookup_tile"(%i) {table = dense<7> : tensor<2x8xi8>} : (vector<4xi32>) -> vector<4xi8>
   return
 }
+
+// -----
+
+// A kind of attribute that the bindings cannot give.
+func.func @f(%m: memref<19xf32>, %i: index) {
+  // expected-error @below {{'operandSegmentSizes' attribute}}
+  %0 = "loop.load_tile"(%m, %i) {dims = array<i64: 0>, strides = array<i64: 1>, operandSegmentSizes = loc(unknown)}
+    : (memref<19xf32>, index) -> vector<19xf32>
+  return
+}

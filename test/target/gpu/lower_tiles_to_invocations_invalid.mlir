@@ -60,3 +60,13 @@ func.func private @shuffle(%m: memref<4xf32>, %n: index) attributes {loop.kernel
   }) {mapping = ["workgroup"]} : (index) -> ()
   return
 }
+
+// -----
+
+// Only workgroups have invocations.
+func.func private @outside(%m: memref<4xf32>, %n: index) attributes {loop.kernel} {
+  // expected-error @+1 {{'loop.load_tile' op must stand in the kernel's loop.parallel, whose bodies workgroups run}}
+  %0 = "loop.load_tile"(%m, %n) {dims = array<i64: 0>, strides = array<i64: 1>,
+    operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<4xf32>, index) -> vector<4xf32>
+  return
+}
