@@ -10,8 +10,9 @@ from setuptools.command.build_py import build_py
 
 RUNTIME = {
     "terrace": {
-        *("__init__", "checks", "errors", "guards", "installed", "loaded_code", "logging", "machine"),
-        *("number_format", "processes", "progress", "signature", "structure", "supervision", "target", "texts"),
+        *("__init__", "artifact", "checks", "errors", "guards", "installed", "loaded_code", "logging"),
+        *("machine", "number_format", "processes", "progress", "signature", "structure", "supervision"),
+        *("target", "texts"),
     },
     "terrace.storage": {"__init__", "artifact", "files", "manifest", "mapping", "parameter_archive", "stored_zip"},
     "terrace.tools": {"__init__", "run", "written"},

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import terrace.storage.artifact
 from runtime_programs import positional, tensor
+from terrace.artifact import read_artifact, write_artifact
 from terrace.errors import ArtifactError
-from terrace.storage.artifact import Artifact, State, read_artifact, verify_parameters, write_artifact
+from terrace.storage.artifact import Artifact, State, verify_parameters
 from terrace.storage.parameter_archive import MappedParameters
 
 PARAMETERS = {

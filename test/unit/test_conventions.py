@@ -33,7 +33,8 @@ LAYERS = (
     ("terrace.dialects",),
     (
         *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature", "terrace.structure"),
-        *("terrace.parsing", "terrace.report", "terrace.storage", "terrace.number_format", "terrace.checks"),
+        *("terrace.parsing", "terrace.report", "terrace.artifact", "terrace.storage", "terrace.number_format"),
+        "terrace.checks",
     ),
     (
         *("terrace.processes", "terrace.mlir", "terrace.circt", "terrace.errors"),
