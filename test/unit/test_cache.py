@@ -12,7 +12,7 @@ import pytest
 import terrace
 import torch
 from terrace import loaded_code
-from terrace.compiler import build, build_mlir
+from terrace.compiler import build, build_mlir, lower
 from terrace.lowering.target.iree import backend
 from terrace.storage import cache, cache_key
 from terrace.storage.artifact import read_artifact, write_artifact
@@ -326,6 +326,15 @@ def test_a_fingerprint_has_the_bodies_of_branches() -> None:
 
     one, other = (fingerprint(torch.export.export(Branches(scale), (X,))) for scale in (2.0, 3.0))
     assert one is not None and other is not None and one != other
+
+
+def test_a_target_that_is_given_is_not_that_of_the_text() -> None:
+    weights = {"weight": torch.ones(4, 4), "bias": torch.ones(4)}
+    text = lower(
+        nn.Linear(4, 4).eval(), (torch.ones(2, 4),), target=Target("vulkan", gpu="llvmpipe"), until="graph"
+    ).ir["graph"]
+    for given, expected in ((None, "vulkan"), ("cpu", "cpu"), (None, "vulkan")):
+        assert build_mlir(text, weights, target=given).target["name"] == expected
 
 
 def test_options_that_no_key_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

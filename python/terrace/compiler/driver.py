@@ -181,8 +181,10 @@ def build_mlir(
     """
     resolved, checked = resolve_target(target), check_options(options, is_text=True)
     places = Places(())
+    # For a target that is given, or for the one that the text names.
+    kind = "text" if target is None else "text for"
     return _cached(
-        _Request("text", resolved, checked, places).key(lambda: text),
+        _Request(kind, resolved, checked, places).key(lambda: text),
         places,
         lambda _, declared: lookup_of(parameters, declared),
         lambda: lower_mlir(text, parameters, target=target, options=checked, name=name),
