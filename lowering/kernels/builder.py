@@ -15,8 +15,10 @@ from terrace.lowering.graph.payload_types import cast, constant, is_float
 from terrace.mlir import DYNAMIC, arith, ir, math, memref, scf, vector
 
 Index: TypeAlias = int | ir.Value
+Span: TypeAlias = tuple[Index, int, Index | None]
+"""A tile along a dimension: its offset, its static size, how many of its elements are in bounds or None for all."""
 TileBody: TypeAlias = Callable[[Index, int, Index | None], None]
-"""Called with (offset of the tile, its static size, how many of its elements are in bounds or None for all)."""
+"""Called with the parts of a `Span`."""
 
 
 class LoopBuilder:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.errors import PassError
 from terrace.lowering.graph.payload import emit
-from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.mlir import func, ir
@@ -130,6 +130,36 @@ def workgroups(b: LoopBuilder, kernel: KernelView, sizes: Mapping[str, Index]) -
             if schedule.block(dim) and dim not in schedule.parallel:
                 start[dim] = stack.enter_context(b.for_each(0, size, schedule.block(dim)))
         yield start
+
+
+def over_tiles(
+    b: LoopBuilder,
+    kernel: KernelView,
+    sizes: Mapping[str, Index],
+    start: Mapping[str, Index],
+    body: Callable[[dict[str, Span]], None],
+) -> None:
+    """Run `body` on every tile of a workgroup's block of the dimensions in `sizes`, which begins at `start`.
+
+    Loops over dimensions that the schedule's order names come first, outermost; the others follow as in `sizes`.
+    """
+    schedule = kernel.schedule
+    order = [d for d in schedule.order if d in sizes] + [d for d in sizes if d not in schedule.order]
+    spans: dict[str, Span] = {}
+
+    def loops(remaining: Sequence[str]) -> None:
+        if not remaining:
+            body(spans)
+            return
+        dim, *inner = remaining
+
+        def tile(offset: Index, size: int, valid: Index | None) -> None:
+            spans[dim] = (offset, size, valid)
+            loops(inner)
+
+        b.tiles(start.get(dim, 0), schedule.block(dim), sizes[dim], schedule.tile(dim), tile)
+
+    loops(order)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,19 +11,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.schedule import Layout, Padding
-from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
 from terrace.mlir import ir
 
 WEIGHT_ORDER = (0, 2, 3, 1)
 """The outer permutation of packed weights: blocks of output channels, then kernel rows, columns, input channels."""
-
-Span: TypeAlias = tuple[Index, int, Index | None]
-"""Offset, static size and count in bounds of a tile along one dimension."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +80,8 @@ class _Conv2d:
             self.b.for_block(start.get("n", 0), self.schedule.block("n"), self.sizes["n"]) as image,
         ):
             source = self._stage(image, start) if staged else Image(self.input, (image,), 0, 0)
-            self._nest(image, source, start)
+            sizes = {dim: self.sizes[dim] for dim in ("g", "oc", "oh", "ow")}
+            over_tiles(self.b, self.kernel, sizes, start, functools.partial(self._tile, image, source))
 
     def _check_padding(self, staged: bool) -> None:
         """Padding is made on the way into local memory, or by the layout of the input."""
@@ -96,26 +93,6 @@ class _Conv2d:
             raise self.kernel.refuse(
                 f"padding needs the input staged in local memory, or else its layout to be {dataclasses.asdict(wanted)}"
             )
-
-    def _nest(self, image: Index, source: Image, start: dict[str, Index]) -> None:
-        """Loops over tiles in the schedule's order; dimensions that it does not name come innermost."""
-        named = [d for d in self.schedule.order if d in ("g", "oc", "oh", "ow")]
-        order = named + [d for d in ("g", "oc", "oh", "ow") if d not in named]
-        spans: dict[str, Span] = {}
-
-        def loops(remaining: list[str]) -> None:
-            if not remaining:
-                self._tile(image, source, spans)
-                return
-            dim = remaining[0]
-
-            def body(offset: Index, size: int, valid: Index | None) -> None:
-                spans[dim] = (offset, size, valid)
-                loops(remaining[1:])
-
-            self.b.tiles(start.get(dim, 0), self.schedule.block(dim), self.sizes[dim], self.schedule.tile(dim), body)
-
-        loops(order)
 
     # -- staging --------------------------------------------------------------------------------------------------
 

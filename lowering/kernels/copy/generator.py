@@ -7,15 +7,12 @@ the result at another. The last dimension of the result runs along the tile.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.lowering.kernels.builder import Index, LoopBuilder
-from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
+from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
 from terrace.mlir import ir
-
-Span: TypeAlias = tuple[Index, int, Index | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,28 +87,13 @@ _ROOTS: dict[str, Callable[[ir.Operation], list[Piece]]] = {
 
 
 def _emit(b: LoopBuilder, kernel: KernelView, piece: Piece) -> None:
-    spans: list[Span] = []
     memory = kernel.memory_of(piece.source) if piece.source is not None else None
-    last = kernel.space.names[-1]
-
-    def loops(remaining: Sequence[int]) -> None:
-        if not remaining:
-            _tile(b, kernel, memory, piece, spans)
-            return
-
-        def body(offset: Index, size: int, valid: Index | None) -> None:
-            spans.append((offset, size, valid))
-            loops(remaining[1:])
-            spans.pop()
-
-        tile = kernel.schedule.tile(last) if len(remaining) == 1 else 1
-        b.tiles(0, 0, remaining[0], tile, body)
-
-    loops(piece.shape)
+    sizes = dict(zip(kernel.space.names, piece.shape, strict=True))
+    over_tiles(b, kernel, sizes, {}, lambda spans: _tile(b, kernel, memory, piece, spans))
 
 
-def _tile(b: LoopBuilder, kernel: KernelView, memory: ir.Value | None, piece: Piece, spans: list[Span]) -> None:
-    offsets, shape, valid = zip(*spans, strict=True)
+def _tile(b: LoopBuilder, kernel: KernelView, memory: ir.Value | None, piece: Piece, spans: dict[str, Span]) -> None:
+    offsets, shape, valid = zip(*(spans[name] for name in kernel.space.names), strict=True)
     if memory is None:
         tile = b.splat(shape, element_type_of(kernel.root.results[0]), piece.value)
     else:

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.graph.payload_types import is_float
-from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.schedule import Layout
-from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
 from terrace.mlir import arith, ir
 
 Load: TypeAlias = Callable[[Index, int], ir.Value]
@@ -25,8 +25,6 @@ Load: TypeAlias = Callable[[Index, int], ir.Value]
 
 CHUNK = 512
 """How many terms of a product are added up before their sum joins the whole one."""
-
-Span: TypeAlias = tuple[Index, int, Index | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,25 +154,14 @@ def _tiles(
     k: Index,
 ) -> None:
     """All tiles of the workgroup's block, in the schedule's order."""
-    schedule = kernel.schedule
-    order = [d for d in schedule.order if d in ("m", "n")] or ["n", "m"]
-    if len(order) != 2:
-        raise kernel.refuse(f"schedule order must name both 'm' and 'n', or neither, got {list(schedule.order)}")
-    place: dict[str, Span] = {}
+    order = [d for d in kernel.schedule.order if d in ("m", "n")]
+    if len(order) == 1:
+        raise kernel.refuse(f"schedule order must name both 'm' and 'n', or neither, got {list(kernel.schedule.order)}")
 
-    def nest(remaining: list[str]) -> None:
-        if not remaining:
-            _one_tile(b, kernel, operands, lead, place["m"], place["n"], k)
-            return
-        dim = remaining[0]
+    def tile(spans: dict[str, Span]) -> None:
+        _one_tile(b, kernel, operands, lead, spans["m"], spans["n"], k)
 
-        def body(offset: Index, size: int, valid: Index | None) -> None:
-            place[dim] = (offset, size, valid)
-            nest(remaining[1:])
-
-        b.tiles(start.get(dim, 0), schedule.block(dim), sizes[dim], schedule.tile(dim), body)
-
-    nest(order)
+    over_tiles(b, kernel, {"n": sizes["n"], "m": sizes["m"]}, start, tile)
 
 
 def _one_tile(

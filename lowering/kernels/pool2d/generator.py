@@ -6,15 +6,11 @@ the loops over the window run over the part that is inside, pixel by pixel: padd
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.graph.payload_types import cast, combine, neutral
-from terrace.lowering.kernels.builder import Index, LoopBuilder
-from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
+from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
 from terrace.mlir import arith, ir
-
-Span: TypeAlias = tuple[Index, int, Index | None]
 
 DIMS = ("n", "oh", "ow", "c")
 
@@ -41,24 +37,8 @@ class _Pool2d:
         return self.attrs.ceil_mode or any(self.attrs.padding[2 * axis : 2 * axis + 2])
 
     def emit(self) -> None:
-        schedule, spans = self.kernel.schedule, dict[str, Span]()
-        order = [d for d in schedule.order if d in DIMS] + [d for d in DIMS if d not in schedule.order]
         with workgroups(self.b, self.kernel, self.sizes) as start:
-
-            def loops(remaining: list[str]) -> None:
-                if not remaining:
-                    self.tile(spans)
-                    return
-                dim = remaining[0]
-
-                def body(offset: Index, size: int, valid: Index | None) -> None:
-                    spans[dim] = (offset, size, valid)
-                    loops(remaining[1:])
-
-                block, tile = schedule.block(dim), schedule.tile(dim)
-                self.b.tiles(start.get(dim, 0), block, self.sizes[dim], tile, body)
-
-            loops(order)
+            over_tiles(self.b, self.kernel, self.sizes, start, self.tile)
 
     def tile(self, spans: dict[str, Span]) -> None:
         b, (ow, width, ow_valid), (c, channels, c_valid) = self.b, spans["ow"], spans["c"]

@@ -8,16 +8,13 @@ row's end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, neutral, scalar_type
-from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.summation import sum_in_blocks
-from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
 from terrace.mlir import arith, ir
-
-Span: TypeAlias = tuple[Index, int, Index | None]
 
 
 class _Reduce:
@@ -56,31 +53,15 @@ class _Reduce:
         return self.kernel.schedule.block(self.kernel.space.names[axis])
 
     def emit(self) -> None:
-        """Loops over what stays, in order of the dimensions."""
-        schedule, names = self.kernel.schedule, self.kernel.space.names
-        blocked = {names[axis]: self.sizes[axis] for axis in self.kept}
-        spans: dict[int, Span] = {}
-        with workgroups(self.b, self.kernel, blocked) as start:
+        """Loops over what stays."""
+        names = self.kernel.space.names
+        sizes = {names[axis]: self.sizes[axis] for axis in self.kept}
+        with workgroups(self.b, self.kernel, sizes) as start:
+            over_tiles(self.b, self.kernel, sizes, start, self.one_tile)
 
-            def loops(remaining: Sequence[int]) -> None:
-                if not remaining:
-                    self.one_tile(spans)
-                    return
-                axis, *inner = remaining
-                name = names[axis]
-
-                def body(offset: Index, size: int, valid: Index | None) -> None:
-                    spans[axis] = (offset, size, valid)
-                    loops(inner)
-
-                tile = self.tile if axis == self.last else 1
-                self.b.tiles(start.get(name, 0), schedule.block(name), self.sizes[axis], tile, body)
-
-            loops(self.kept)
-
-    def one_tile(self, spans: dict[int, Span]) -> None:
-        """A tile of the result: `spans` says where in the dimensions that stay."""
-        spans = {axis: spans.get(axis, (0, 1, None)) for axis in range(self.last + 1)}
+    def one_tile(self, where: dict[str, Span]) -> None:
+        """A tile of the result: where it stands in the dimensions that stay."""
+        spans = {axis: where.get(name, (0, 1, None)) for axis, name in enumerate(self.kernel.space.names)}
         total = self.along_row(spans) if self.last in self.reduced else self.over(self.reduced, spans, self.load)
         offsets, shape, valid = zip(*spans.values(), strict=True)
         place = TilePlace(offsets, tuple(range(self.last + 1)), shape, valid)
