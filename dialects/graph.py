@@ -284,7 +284,7 @@ class GroupNormOp(TensorOp, name="group_norm", traits=[ext.Pure]):
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
         image = shapes[0]
-        if len(image) < 2 or (image[1] != DYNAMIC and image[1] % attrs.groups):
+        if len(image) < 2 or attrs.groups < 1 or (image[1] != DYNAMIC and image[1] % attrs.groups):
             raise ShapeError(f"{attrs.groups} groups do not divide the channels of {format_shape(image)}")
         for shape in shapes[1:3]:
             require_rank("scale and shift", shape, 1)

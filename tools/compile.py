@@ -29,7 +29,7 @@ from terrace.storage.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, Artifact, wr
 from terrace.storage.files import new_files, write_file
 from terrace.storage.parameter_archive import write_archive
 from terrace.supervision import enter_supervised
-from terrace.target import GPUS, TARGETS, Target
+from terrace.target import GPUS, Target, target_names
 from terrace.tools.written import file_name, tell_written
 
 T = TypeVar("T")
@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         "-o", dest="output", metavar="FILE", help="the .terrace file, or with --emit the text, to write"
     )
     parser.add_argument(
-        "--target", choices=sorted(TARGETS), help="what to compile for (default: what a text was made for, or cpu)"
+        "--target",
+        choices=target_names(),
+        help="what to compile for (default: what a text names, if nothing else is said of the target, else cpu)",
     )
     parser.add_argument(
         "--gpu",

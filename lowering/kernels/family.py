@@ -36,6 +36,8 @@ class KernelFamily:
     """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
     needs_static_shapes: ClassVar[bool] = False
     """Whether a root with a `?` is refused."""
+    types: ClassVar[Mapping[type[TensorOp], TypeRule]] = {}
+    """The element types, beside f32 alone, that a root may have."""
     schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Any], Schedule]]]
     """What chooses a kernel's schedule, by the kind of machine; on another kind the family is not used."""
     words: ClassVar[str] = "chosen by rule, not by comparing candidates"
@@ -47,11 +49,7 @@ class KernelFamily:
 
     def takes_types(self, root: ir.Operation, types: TypeRule, reduced: Sequence[str]) -> bool:
         """Whether there are kernels of these element types; `reduced` are those that the target reduces beside f32."""
-        return all(type_ == "f32" for type_ in types) or types in self.type_rules(root)
-
-    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
-        """The element types beside f32 alone."""
-        return ()
+        return all(type_ == "f32" for type_ in types) or types == self.types.get(type(root.opview))
 
     def partition(self, group: Group) -> Partition:
         """The runs of the result's axes that become one dimension of the kernel each."""

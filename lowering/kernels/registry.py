@@ -1,7 +1,9 @@
 """The kernel families by name: Terrace's, and those of other packages, by entry points of the group `terrace.kernels`.
 
-[project.entry-points."terrace.kernels"]
-scan = "my_package.scan:Scan"
+    [project.entry-points."terrace.kernels"]
+    scan = "my_package.scan:Scan"
+
+Entry points are read when the families are first asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from importlib import metadata
 from terrace.errors import PipelineError
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
-from terrace.storage.cache_key import PLUGINS
+from terrace.storage.cache_key import FAMILY_ENTRY_POINTS
 
 FAMILIES = {
     "conv2d": "terrace.lowering.kernels.conv2d.family:Conv2d",
@@ -31,7 +33,7 @@ FAMILIES = {
 def families() -> dict[str, KernelFamily]:
     """All families by name, sorted. Raises PipelineError for an entry point that gives none, or what another has."""
     found = {name: _load(name, place) for name, place in FAMILIES.items()}
-    for entry in metadata.entry_points(group=PLUGINS):
+    for entry in metadata.entry_points(group=FAMILY_ENTRY_POINTS):
         if entry.name in found:
             raise PipelineError(f"kernel family '{entry.name}', the entry point {entry.value}, is defined twice")
         found[entry.name] = _load(entry.name, entry.value)

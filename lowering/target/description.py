@@ -39,7 +39,18 @@ def target_of(module: ir.Operation) -> Target | None:
         if name in owner.attributes:
             value = to_python(owner.attributes[name])
             try:
-                return Target.from_json(value)
+                target = Target.from_json(value)
             except (TargetError, TypeError, ValueError) as error:
                 raise fail(owner, f"attribute '{name}' is no target: {error}") from error
+            # A number that is misspelt would count for nothing, without a word.
+            unknown = _names(value) - _names(target.to_json())
+            if unknown:
+                raise fail(owner, f"attribute '{name}' is no target: there is no {', '.join(sorted(unknown))}")
+            return target
     return None
+
+
+def _names(fields: dict[str, Any]) -> set[str]:
+    """The names of all fields, those of a description too: `cpu.workers`."""
+    nested = {f"{name}.{own}" for name, value in fields.items() if isinstance(value, dict) for own in value}
+    return {*fields, *nested}

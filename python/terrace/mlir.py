@@ -7,7 +7,7 @@ same bindings can be swapped in at one place.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from torch_mlir import ir, rewrite
@@ -23,6 +23,7 @@ __all__ = [
     "operation_of",
     "parse_module",
     "rewrite",
+    "source_of",
     "walk",
 ]
 
@@ -86,6 +87,15 @@ def operation_of(value: Any) -> ir.Operation | None:
     """The operation that defines `value`, or None for a block argument."""
     owner = value.owner
     return None if isinstance(owner, ir.Block) else owner.operation
+
+
+def source_of(value: ir.Value, names: Container[str]) -> ir.Value:
+    """What `value` was made of by ops of these names, each from its first operand."""
+    operation = operation_of(value)
+    while operation is not None and operation.name in names:
+        value = operation.operands[0]
+        operation = operation_of(value)
+    return value
 
 
 def walk(operation: Any) -> Iterator[ir.Operation]:

@@ -198,8 +198,7 @@ class Target:
                 raise TargetError(f"unknown GPU '{self.gpu}'; known are {', '.join(GPUS)}")
             object.__setattr__(self, "gpu", GPUS[self.gpu])
         if registered(self.name) is None:
-            known = ", ".join(sorted({*TARGETS, *(entry.name for entry in _entry_points())}))
-            raise TargetError(f"unknown target '{self.name}'; known are {known}")
+            raise TargetError(f"unknown target '{self.name}'; known are {', '.join(target_names())}")
         if self.gpu is not None and self.name in TARGETS and self.name not in GPU_TARGETS:
             raise TargetError(f"target {self.name} has no GPU; those that have are {', '.join(sorted(GPU_TARGETS))}")
         if self.threads is not None and self.threads < 1:
@@ -287,6 +286,11 @@ ENTRY_POINTS = "terrace.targets"
 def registered(name: str) -> Registered | None:
     """The target of this name, or None."""
     return TARGETS.get(name) or next((Registered(e.value) for e in _entry_points() if e.name == name), None)
+
+
+def target_names() -> list[str]:
+    """All targets, those of other packages too, sorted."""
+    return sorted({*TARGETS, *(entry.name for entry in _entry_points())})
 
 
 @functools.cache

@@ -314,7 +314,7 @@ WITHOUT_RULES = {
     **dict.fromkeys(
         ("arg_scan", "argsort", "attention", "avg_pool2d", "batch_norm", "conv2d", "conv_transpose2d", "group_norm")
         + ("integer_layer_norm", "integer_softmax", "max_pool2d", "sum_pool2d"),
-        "made for activations: no model of the zoo computes one of weights alone; it then runs at every call",
+        "made for activations; of weights alone, it runs at every call",
     ),
 }
 """The ops that constant expressions cannot hold, and why."""

@@ -86,6 +86,7 @@ def test_hardware_is_scheduled_for_its_own_memory() -> None:
         ('{cpu = {vector_bits = 48 : i64}, name = "cpu"}', "vector_bits must be a power of two"),
         ('{name = "cpu", threads = "two"}', "threads of a target cannot be 'two'"),
         ('"cpu"', "attribute 'terrace.target' is no target"),
+        ('{cpu = {threds = 2 : i64}, name = "cpu", worker = 1 : i64}', "there is no cpu.threds, worker"),
     ],
 )
 def test_what_is_no_target_is_refused_with_its_place(attribute: str, message: str) -> None:
@@ -136,3 +137,11 @@ def test_a_target_of_another_package(tmp_path: Path) -> None:
     assert "TargetError: target 'gone', theirs:Gone, cannot be imported" in gone.stderr
     unknown = run(THEIR_MODEL.replace('"narrow"', '"wide"'))
     assert "unknown target 'wide'; known are cpu, cuda, gone, hip, hls, narrow, vulkan" in unknown.stderr
+    command = ["-m", "terrace.tools.compile", "-", "--target=narrow", "--emit=kernel"]
+    text = """func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %0 = "graph.exp"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+      return %0 : tensor<4xf32> }"""
+    done = subprocess.run(
+        [sys.executable, *command], input=text, capture_output=True, text=True, check=False, env=environment
+    )
+    assert 'name = "narrow"' in done.stdout, done.stderr

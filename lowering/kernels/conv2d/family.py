@@ -15,7 +15,7 @@ from terrace.lowering.kernels.conv2d.schedule import (
     schedule_for_workgroups,
 )
 from terrace.lowering.kernels.conv2d.space import conv2d_space, is_depthwise
-from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
 from terrace.lowering.kernels.view import KernelView
@@ -30,15 +30,13 @@ class Conv2d(KernelFamily):
     roots = (graph.Conv2dOp,)
     fusing_roots = roots
     operands = ("input", "weight")
+    types = {graph.Conv2dOp: ("i8", "i8", "i32")}
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
     }
     words = "depthwise: as many pixels of one vector of channels as registers hold; loads are the limit"
-
-    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
-        return (("i8", "i8", "i32"),)
 
     def refusal(self, root: ir.Operation) -> str | None:
         if attributes_of(root).layout != "NHWC":

@@ -8,7 +8,7 @@ from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Partition
-from terrace.lowering.kernels.family import KernelFamily, TypeRule, each_axis
+from terrace.lowering.kernels.family import KernelFamily, each_axis
 from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
 from terrace.lowering.kernels.matmul.generator import generate
@@ -31,14 +31,12 @@ class Matmul(KernelFamily):
     roots = (graph.BatchMatmulOp, graph.MatmulOp)
     fusing_roots = roots
     operands = ("lhs", "rhs")
+    types = dict.fromkeys(roots, ("i8", "i8", "i32"))
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space, len(kernel.constant)),
     }
-
-    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
-        return (("i8", "i8", "i32"),)
 
     def partition(self, group: Group) -> Partition:
         return _partition(group, len(shape_of(group.result)))

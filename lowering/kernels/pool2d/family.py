@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
 from terrace.lowering.kernels.pool2d.generator import generate
 from terrace.lowering.kernels.pool2d.schedule import schedule_for_circuit, schedule_for_vectors
@@ -26,6 +26,7 @@ class Pool2d(KernelFamily):
     fusing_roots = (graph.SumPool2dOp,)
     operands = ("input",)
     needs_static_shapes = True
+    types = {graph.MaxPool2dOp: ("i8", "i8"), graph.SumPool2dOp: ("i8", "i32")}
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(
             kernel.space, attributes_of(kernel.root), len(kernel.constant), machine
@@ -33,10 +34,6 @@ class Pool2d(KernelFamily):
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space, len(kernel.constant)),
     }
     words = "several vectors of channels in flight; loads are the limit"
-
-    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
-        integers = {"graph.max_pool2d": ("i8", "i8"), "graph.sum_pool2d": ("i8", "i32")}
-        return (integers[root.name],) if root.name in integers else ()
 
     def refusal(self, root: ir.Operation) -> str | None:
         attrs = attributes_of(root)

@@ -34,12 +34,9 @@ class Reduce(KernelFamily):
     words = "several vectors in flight, enough to hide the latency of an addition"
 
     def takes_types(self, root: ir.Operation, types: TypeRule, reduced: Sequence[str]) -> bool:
-        return super().takes_types(root, types, reduced) or (types[0] in reduced and types[0] == types[1])
-
-    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
-        integers = {"max": ("i8", "i8"), "sum": ("i8", "i32")}
-        kind = attributes_of(root).kind
-        return (integers[kind],) if kind in integers else ()
+        integers = {"max": ("i8", "i8"), "sum": ("i8", "i32")}.get(attributes_of(root).kind)
+        is_reduced = types[0] in reduced and types[0] == types[1]
+        return super().takes_types(root, types, reduced) or is_reduced or types == integers
 
     def partition(self, group: Group) -> Partition:
         """The runs in the result's axes; none of them where a reduced axis is gone: the kernel's result has a 1."""

@@ -9,7 +9,7 @@ from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
 from terrace.lowering.kernels.collapse import Partition
-from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
 from terrace.lowering.kernels.row_reduction.generator import generate
@@ -28,16 +28,13 @@ class RowReduction(KernelFamily):
     roots = (graph.IntegerLayerNormOp, graph.IntegerSoftmaxOp, graph.LayerNormOp, graph.RmsNormOp, graph.SoftmaxOp)
     fusing_roots = (graph.IntegerLayerNormOp,)
     operands = ("input", "scale", "shift")
+    types = {graph.IntegerLayerNormOp: ("i8", "i32"), graph.IntegerSoftmaxOp: ("i8", "i8")}
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, len(kernel.constant), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, len(kernel.constant), machine),
         CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space, len(kernel.constant)),
     }
     words = "several vectors along a row in flight, enough to hide the latency of an addition"
-
-    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
-        integers = {"graph.integer_layer_norm": ("i8", "i32"), "graph.integer_softmax": ("i8", "i8")}
-        return (integers[root.name],) if root.name in integers else ()
 
     def refusal(self, root: ir.Operation) -> str | None:
         if root.name in SOFTMAXES and attributes_of(root).axis != len(shape_of(root.results[0])) - 1:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from terrace.dialects.base import shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.target.iree import syntax
-from terrace.mlir import ir, operation_of, walk
+from terrace.mlir import ir, operation_of, source_of, walk
 
 _LONGEST_CHAIN = 16
 """Of tensors inserted in one another."""
@@ -23,9 +23,9 @@ def keep_scatters_apart(main: ir.Operation) -> None:
     """
     for operation in [op for op in walk(main) if op.name == "tm_tensor.scatter"]:
         *inputs, target = operation.operands
-        memory = _whole(target)
+        memory = source_of(target, _VIEWS)
         for number, operand in enumerate(inputs):
-            if _whole(operand) == memory:
+            if source_of(operand, _VIEWS) == memory:
                 _put_between(_copied, operation, number)
             if _is_slice(operation.operands[number]) or _reads(operand, memory):
                 _put_between(syntax.stay_apart, operation, number)
@@ -52,15 +52,6 @@ def _copied(value: ir.Value) -> ir.Value:
 def _is_slice(value: ir.Value) -> bool:
     producer = operation_of(value)
     return producer is not None and producer.name == "tensor.extract_slice"
-
-
-def _whole(value: ir.Value) -> ir.Value:
-    """The tensor that `value` is a view of."""
-    producer = operation_of(value)
-    while producer is not None and producer.name in _VIEWS:
-        value = producer.operands[0]
-        producer = operation_of(value)
-    return value
 
 
 def _reads(value: ir.Value, memory: ir.Value) -> bool:

@@ -21,7 +21,7 @@ from terrace.dialects.base import shape_of, to_python
 from terrace.lowering.analysis.symbolic_sizes import Polynomial, SymbolicSizes, add, constant, multiply, number
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.kernels.view import is_kernel
-from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
+from terrace.mlir import DYNAMIC, func, ir, operation_of, source_of, walk
 from terrace.passes import source_position
 from terrace.signature import Signature
 
@@ -55,11 +55,7 @@ def is_tensor(value: ir.Value) -> bool:
 
 def memory_of(value: ir.Value) -> ir.Value:
     """The value whose memory `value` is: what a reshape was made of."""
-    operation = operation_of(value)
-    while operation is not None and operation.name in _ALIASES:
-        value = operation.operands[0]
-        operation = operation_of(value)
-    return value
+    return source_of(value, _ALIASES)
 
 
 def distinct(values: Iterable[ir.Value]) -> list[ir.Value]:

@@ -25,7 +25,7 @@ PACKAGES = ("iree-base-compiler", "iree-base-runtime", "ml-dtypes", "numpy", "to
 COMPILER_FILES = ("iree-compile", "libIREECompiler.so")
 """The parts of iree-compile, which may be a build of one's own under the version of another."""
 
-PLUGINS = "terrace.kernels"
+FAMILY_ENTRY_POINTS = "terrace.kernels"
 """The group of entry points by which packages add kernel families, which take part in every compilation."""
 
 _HEAD = 1 << 16
@@ -46,7 +46,7 @@ def key_of(kind: str, content: str | None, target: Target, options: Mapping[str,
     is_ours = own is not None and own.backend.startswith("terrace.")
     is_known = content is not None and OPTIONS.issuperset(given) and is_ours
     code = loaded_code.digest()
-    if importlib.metadata.entry_points(group=PLUGINS):
+    if importlib.metadata.entry_points(group=FAMILY_ENTRY_POINTS):
         return None
     if not is_known or _names_a_file(given.get("iree_flags", [])) or code is None:
         return None

@@ -299,6 +299,15 @@ func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>) {
 
 // -----
 
+func.func @f(%a: tensor<2x4xf32>, %b: tensor<4xf32>) {
+  // expected-error @+1 {{'graph.group_norm' op 0 groups do not divide the channels of 2x4}}
+  %0 = "graph.group_norm"(%a, %b, %b) {epsilon = 1.0e-5 : f64, groups = 0 : i64}
+    : (tensor<2x4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
 func.func @f(%a: tensor<2x3xf32>) {
   // expected-error @+1 {{'graph.softmax' op axis 2 is out of range for rank 2}}
   %0 = "graph.softmax"(%a) {axis = 2 : i64} : (tensor<2x3xf32>) -> tensor<2x3xf32>

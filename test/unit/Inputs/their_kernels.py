@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder
-from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
@@ -19,10 +19,8 @@ class Rows(KernelFamily):
     name = "rows"
     roots = (graph.EmbeddingOp,)
     operands = ("table", "indices")
+    types = {graph.EmbeddingOp: ("f32", "i64", "f32")}
     schedules = {VectorMachine: lambda kernel, machine: Schedule({"d1": machine.lanes}, {}, (), (None, None))}
-
-    def type_rules(self, root: ir.Operation) -> Sequence[TypeRule]:
-        return (("f32", "i64", "f32"),)
 
     def refusal(self, root: ir.Operation) -> str | None:
         return None if len(shape_of(root.operands[1])) == 1 else "indices that are no list"
