@@ -83,6 +83,12 @@ WRITES_OF_ITSELF = {
     "sum": lambda x, i: x.index_add(0, i, x[:3]),
     "places, too": lambda x, i: x.index_put((x[:3, 0].long(),), x[3:6]),
     "whole and summed": lambda x, i: x.index_put((torch.arange(7, -1, -1),), x, True),
+    "a column": lambda x, i: x[:, 0].index_put((i,), torch.ones(3)),
+    "a column by another": lambda x, i: x[:, 0].index_put((torch.arange(7, -1, -1),), x[:, 1] * 2),
+    "a row by itself": lambda x, i: x[1].index_put((torch.arange(5, -1, -1),), x[1]),
+    "some rows": lambda x, i: x[2:6].index_put((torch.arange(3, -1, -1),), x[2:6] * 2),
+    "whole and computed": lambda x, i: x[:, 0].index_put((torch.arange(7, -1, -1),), x[:, 0] * 2),
+    "computed from all": lambda x, i: (y := x.flatten()).put(torch.arange(47, -1, -1), y * 2),
     "bytes": lambda x, i: (y := x.to(torch.uint8)).index_put((torch.arange(7, -1, -1),), y, True),
     "and read later": lambda x, i: ((y := x * 3).index_put((i,), y[:3]), y.index_put((i,), y[3:6]), y + 1),
 }

@@ -298,9 +298,9 @@ def test_norms() -> None:
 
 
 def test_shifts() -> None:
-    kind, x = "tensor<6xi8>", np.array([-128, -1, 0, 1, 3, 127], np.int8)
-    y = np.array([1, 7, 8, -1, 2, 9], np.int8)
-    for name, expected in (("left", [0, -128, 0, 0, 12, 0]), ("right", [-64, -1, 0, 0, 0, 0])):
+    kind, x = "tensor<8xi8>", np.array([-128, -1, 0, 1, 3, 127, -5, -5], np.int8)
+    y = np.array([1, 7, 8, -1, 2, 9, 8, -1], np.int8)
+    for name, expected in (("left", [0, -128, 0, 0, 12, 0, 0, 0]), ("right", [-64, -1, 0, 0, 0, 0, -1, -1])):
         op = f'%result = "graph.shift_{name}"(%x, %y) : ({kind}, {kind}) -> {kind}'
         np.testing.assert_array_equal(run(op, kind, x=(x, kind), y=(y, kind)), np.array(expected, np.int8))
 

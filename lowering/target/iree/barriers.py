@@ -7,6 +7,7 @@ from collections.abc import Callable
 from terrace.dialects.base import shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.target.iree import syntax
+from terrace.lowering.target.iree.fold_slices_into_extracts import is_of_slice
 from terrace.mlir import ir, operation_of, source_of, walk
 
 _LONGEST_CHAIN = 16
@@ -27,9 +28,9 @@ def keep_scatters_apart(main: ir.Operation) -> None:
         for number, operand in enumerate(inputs):
             if source_of(operand, _VIEWS) == memory:
                 _put_between(_copied, operation, number)
-            if _is_slice(operation.operands[number]) or _reads(operand, memory):
+            if is_of_slice(operation.operands[number]) or _reads(operand, memory):
                 _put_between(syntax.stay_apart, operation, number)
-        if _is_slice(target):
+        if is_of_slice(target):
             _put_between(syntax.stay_apart, operation, len(inputs))
         for user in [use.owner.operation for use in operation.results[0].uses]:
             if user.name == "tensor.pad":
@@ -47,11 +48,6 @@ def _copied(value: ir.Value) -> ir.Value:
     rank = len(shape_of(value))
     larger = b.pad(value, [0] * rank, [*[0] * (rank - 1), 1], 0)
     return b.extract_slice(larger, [0] * rank, b.sizes_of(value), [1] * rank)
-
-
-def _is_slice(value: ir.Value) -> bool:
-    producer = operation_of(value)
-    return producer is not None and producer.name == "tensor.extract_slice"
 
 
 def _reads(value: ir.Value, memory: ir.Value) -> bool:
