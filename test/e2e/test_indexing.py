@@ -88,7 +88,7 @@ WRITES_OF_ITSELF = {
     "a row by itself": lambda x, i: x[1].index_put((torch.arange(5, -1, -1),), x[1]),
     "some rows": lambda x, i: x[2:6].index_put((torch.arange(3, -1, -1),), x[2:6] * 2),
     "whole and computed": lambda x, i: x[:, 0].index_put((torch.arange(7, -1, -1),), x[:, 0] * 2),
-    "computed from all": lambda x, i: (y := x.flatten()).put(torch.arange(47, -1, -1), y * 2),
+    "computed from the same": lambda x, i: x.index_put((torch.arange(7, -1, -1),), x * 2),
     "bytes": lambda x, i: (y := x.to(torch.uint8)).index_put((torch.arange(7, -1, -1),), y, True),
     "and read later": lambda x, i: ((y := x * 3).index_put((i,), y[:3]), y.index_put((i,), y[3:6]), y + 1),
 }
@@ -99,6 +99,14 @@ WRITES_OF_ITSELF = {
 def test_a_tensor_is_read_before_it_is_written(name):
     function, inputs = WRITES_OF_ITSELF[name], (torch.arange(48.0).reshape(8, 6) / 8, torch.tensor([1, 5, 2]))
     torch.testing.assert_close(compiled(function, inputs)(*inputs), function(*inputs))
+
+
+def test_what_is_written_says_where_it_is_written() -> None:
+    def function(x):
+        return x.index_put(((x.long() + 1) % 20,), x)
+
+    x = torch.arange(20.0)
+    torch.testing.assert_close(compiled(function, (x,))(x), function(x))
 
 
 class WritesOfAnySize(torch.nn.Module):
