@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -221,3 +222,12 @@ def aligned(shape: Sequence[int], dtype: Any = np.float32) -> np.ndarray:
     room = np.zeros(size + 64, np.uint8)
     start = -room.ctypes.data % 64
     return room[start : start + size].view(dtype).reshape(shape)
+
+
+def run_python(code: str, *arguments: str) -> str:
+    """The output of a program in a fresh interpreter, which must end well (a crash at exit counts)."""
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"exit code {result.returncode}\n{result.stderr}"
+    assert "leaked" not in result.stderr
+    return result.stdout

@@ -1,14 +1,10 @@
-"""Running compiled models: memory and who owns it, state, threads, refusals. Programs are written by hand."""
+"""Running compiled models: memory and who owns it, state, refusals. Programs are written by hand."""
 
 from __future__ import annotations
 
 import dataclasses
 import gc
-import os
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,30 +23,18 @@ from runtime_programs import (
     double_artifact,
     lookup_artifact,
     positional,
-    slow_artifact,
+    run_python,
     state_artifact,
     tensor,
 )
-from terrace.errors import ArtifactError, InputError, TargetError, TerraceError
-from terrace.lowering.target.iree.compiler import iree_compile_path
-from terrace.runtime import cpu_features
+from terrace.errors import ArtifactError, InputError, TerraceError
 from terrace.runtime.buffers import import_array
-from terrace.runtime.device import cpu_device, default_threads
+from terrace.runtime.device import cpu_device
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report
 from terrace.signature import DTYPES, Leaf, Signature
 from terrace.storage.artifact import Artifact, State, write_artifact
 from terrace.structure import Tree
-
-
-def run_python(code: str, *arguments: str) -> str:
-    """The output of a program in a fresh interpreter, which must end well (a crash at exit counts)."""
-    command = [sys.executable, "-c", code, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"exit code {result.returncode}\n{result.stderr}"
-    assert "leaked" not in result.stderr
-    return result.stdout
-
 
 # What comes in
 
@@ -365,119 +349,6 @@ def test_a_missing_parameter_is_an_artifact_error() -> None:
 def test_a_program_that_is_none_is_an_artifact_error() -> None:
     with pytest.raises(ArtifactError, match="IREE cannot load the program"):
         CompiledModel(dataclasses.replace(aliases_artifact(), program=b"nonsense" * 100))
-
-
-# Threads and CPU features
-
-
-@pytest.mark.parametrize("threads", [1, 2, None])
-def test_thread_counts(threads: int | None) -> None:
-    before = len(os.listdir("/proc/self/task"))
-    device = cpu_device(threads)
-    assert cpu_device(threads) is device
-    assert len(os.listdir("/proc/self/task")) - before <= (threads or default_threads()) + 1
-    model = CompiledModel(double_artifact(), threads=threads)
-    np.testing.assert_array_equal(model(np.ones((9, 9), np.float32)), np.full((9, 9), 2))
-
-
-@pytest.mark.parametrize("threads", [0, -1, 1000, 1.5, True, "2"])
-def test_wrong_thread_counts(threads: Any) -> None:
-    with pytest.raises(TargetError, match="threads is"):
-        cpu_device(threads)
-
-
-def test_workers_are_as_many_as_asked() -> None:
-    code = """
-import os, terrace
-from terrace.runtime.device import cpu_device
-held = []
-for count in (2, 3):
-    before = len(os.listdir("/proc/self/task"))
-    held.append(cpu_device(count))
-    print(len(os.listdir("/proc/self/task")) - before)
-"""
-    # Each local-task device has its workers and one thread that polls.
-    assert run_python(code).split() == ["3", "4"]
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_four_threads_get_their_own_results(threads: int) -> None:
-    model = CompiledModel(double_artifact(), threads=threads)
-    wrong: list[str] = []
-
-    def work(seed: int) -> None:
-        generator = np.random.default_rng(seed)
-        for _ in range(100):
-            value = generator.standard_normal((generator.integers(0, 40), 17)).astype(np.float32)
-            if not np.array_equal(model(value), 2 * value):
-                wrong.append(f"thread {seed}, shape {value.shape}")
-
-    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert wrong == []
-
-
-def test_state_calls_take_turns() -> None:
-    model = CompiledModel(state_artifact())
-    one = np.ones(4, np.float32)
-    workers = [threading.Thread(target=lambda: [model(one, 0) for _ in range(50)]) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert model.state()["count"].tolist() == [200] * 4
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_gil_is_released_during_a_call(threads: int) -> None:
-    """Another Python thread that ticks every millisecond goes on ticking while one call runs."""
-    model = CompiledModel(slow_artifact(), threads=threads)
-    identity = np.eye(512, dtype=np.float32)
-    ticks, done = 0, threading.Event()
-
-    def tick() -> None:
-        nonlocal ticks
-        while not done.wait(0.001):
-            ticks += 1
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    before, start = ticks, time.perf_counter()
-    model(identity)
-    elapsed, during = time.perf_counter() - start, ticks - before
-    done.set()
-    thread.join()
-    # Ten times fewer than there could be: other processes want the cores, too.
-    assert during > max(elapsed / 0.001 / 10, 2), f"{during} ticks in {elapsed:.3f} s"
-
-
-def test_missing_cpu_features_are_refused() -> None:
-    artifact = aliases_artifact(target={"cpu_features": ["sse2", "avx9000", "+quantum"]})
-    with pytest.raises(TargetError, match="features that this machine lacks: avx9000, quantum; compile it here"):
-        CompiledModel(artifact)
-    with pytest.raises(TargetError, match="compiled for riscv64"):
-        CompiledModel(aliases_artifact(target={"arch": "riscv64"}))
-
-
-def test_features_are_those_of_all_cpus_in_llvm_names() -> None:
-    text = "flags\t\t: fpu sse4_1 avx2 avx512_bf16 amx_tile bmi1\n\nflags\t\t: sse4_1 avx2 avx512_bf16 bmi1\n"
-    assert cpu_features.parse_cpuinfo(text) == {"sse4.1", "avx2", "avx512bf16", "bmi"}
-    assert cpu_features.parse_cpuinfo("processor: 0\n") == frozenset()
-
-
-def test_this_machine_has_what_llvm_finds_on_it() -> None:
-    """What IREE's compiler takes for "host" must not be refused here."""
-    compiler = iree_compile_path()
-    source = "module { func.func @f(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> } }"
-    flags = ["--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu"]
-    flags += ["--iree-llvmcpu-target-cpu=host", "--compile-to=executable-sources", "-"]
-    text = subprocess.run([compiler, *flags], input=source, check=True, capture_output=True, text=True).stdout
-    features = text.partition('cpu_features = "')[2].partition('"')[0].split(",")
-    assert len(features) > 5
-    assert cpu_features.missing_features(name for name in features if name.startswith("+")) == []
 
 
 # The rest of the model's face
