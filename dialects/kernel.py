@@ -7,6 +7,7 @@ A schedule is a dictionary attribute, so that a cost model can choose it, a test
 """
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
+from collections.abc import Iterable
 from typing import Any
 
 from terrace.dialects.base import ShapeError, attributes_of, require, verify
@@ -17,18 +18,28 @@ ITERATION_KEYS = {
     "kinds": "for each dimension, parallel or reduction",
     "sizes": "for each dimension its number of iterations (? is the most negative i64)",
 }
-SCHEDULE_KEYS = {
-    "tile_sizes": "for each dimension, the size of the tile held in registers; 1 where the dimension is not tiled",
-    "block_sizes": "for each dimension, the part that one workgroup takes, a multiple of the tile; 0 is all of it",
-    "parallel": "names of the dimensions whose blocks are spread over workgroups",
-    "layouts": "for each tensor argument, {} for row-major or the attributes of the graph.pack or graph.pad to apply",
-    "staged": "names of the arguments that a workgroup first copies into local memory",
-    "order": "names of the tiled dimensions in the order of the loops over tiles, outermost first",
+SCHEDULE_KEYS = {"cuts": "what each level of memory holds at a time, a list of dictionaries, outermost first"}
+CUT_KEYS = {
+    "memory": "the level: one of `CUT_MEMORIES`",
+    "order": "the dimensions that are cut, in the order of the loops, outermost first; others are not cut here",
+    "sizes": "for each dimension of the order, the part that the level holds: a multiple of the next cut's",
+    "parallel": "the dimensions whose parts are spread over the level's units: workers, workgroups",
+    "enters": "for operands by name, how they are laid out as they come in: {name = {packing = {attributes}}}",
 }
+CUT_MEMORIES = {
+    "device": "the memory of all; what enters it is laid out before the kernel runs",
+    "local": "the memory of a worker or of a workgroup",
+    "register": "what is multiplied at a time",
+}
+PACKINGS = {
+    "pack": {"outer_permutation", "inner_dims", "inner_tiles"},
+    "pad": {"low", "high"},
+    "copy": set[str](),
+}
+"""The attributes of each packing: those of graph.pack, of graph.pad (with zeros), and none."""
 MAX_TILE = 1 << 16
 """The largest tile of a dimension. A tile is held in registers: one of this size is a slip, and fills the memory."""
-LAYOUT_KEYS = ({"outer_permutation", "inner_dims", "inner_tiles"}, {"low", "high"})
-"""The keys of a layout that graph.pack makes, and of one that graph.pad makes (with zeros)."""
+MAX_BLOCK = (1 << 63) - 1
 
 
 class Kernel(ext.Dialect, name="kernel"):
@@ -63,54 +74,70 @@ def _check_iteration_space(space: dict[str, Any]) -> None:
         raise ShapeError("iteration_space sizes must not be negative")
 
 
-def _check_keys(schedule: dict[str, Any]) -> None:
-    unknown = set(schedule) - set(SCHEDULE_KEYS)
+def _check_keys(where: str, value: dict[str, Any], known: Iterable[str], needed: Iterable[str]) -> None:
+    unknown = set(value) - set(known)
     if unknown:
-        raise ShapeError(f"schedule has unknown keys {sorted(unknown)}; known are {', '.join(SCHEDULE_KEYS)}")
-    missing = set(SCHEDULE_KEYS) - set(schedule)
-    if missing:
-        raise ShapeError(f"schedule lacks {', '.join(sorted(missing))}")
-    for key in ("tile_sizes", "block_sizes"):
-        _require_numbers(f"schedule {key}", schedule[key])
-    for key in ("parallel", "staged", "order"):
-        _require_names(f"schedule {key}", schedule[key])
+        raise ShapeError(f"{where} has unknown keys {sorted(unknown)}; known are {', '.join(known)}")
+    missing = set(needed) - set(value)
+    require(not missing, f"{where} lacks {', '.join(sorted(missing))}")
 
 
-def _check_layouts(layouts: Any, arguments: int) -> None:
-    _require_list("schedule layouts", layouts, dict, "a list of dictionaries")
-    if len(layouts) != arguments:
-        raise ShapeError(f"schedule layouts must have {arguments} elements, one for each argument")
-    for layout in layouts:
-        if layout and set(layout) not in LAYOUT_KEYS:
-            raise ShapeError(f"schedule layouts must be {{}} or have the keys of graph.pack or graph.pad, got {layout}")
-        for key, value in layout.items():
-            _require_numbers(f"schedule layouts: {key}", value)
+def _check_enters(where: str, enters: Any) -> None:
+    require(isinstance(enters, dict), f"{where} must be a dictionary of packings, got {enters}")
+    for operand, packing in enters.items():
+        known = isinstance(packing, dict) and len(packing) == 1 and next(iter(packing)) in PACKINGS
+        require(
+            known, f"{where} of '{operand}' must be one of {', '.join(PACKINGS)} with its attributes, got {packing}"
+        )
+        ((name, attributes),) = packing.items()
+        if not isinstance(attributes, dict) or set(attributes) != PACKINGS[name]:
+            keys = ", ".join(sorted(PACKINGS[name])) or "no attributes"
+            raise ShapeError(f"{where} of '{operand}': {name} must have {keys}, got {attributes}")
+        for key, value in attributes.items():
+            _require_numbers(f"{where} of '{operand}': {key}", value)
 
 
-def _check_cuts(schedule: dict[str, Any], space: dict[str, Any]) -> None:
-    names, rank = space["names"], len(space["names"])
-    for key in ("tile_sizes", "block_sizes"):
-        if len(schedule[key]) != rank:
-            raise ShapeError(f"schedule {key} must have {rank} elements, one for each of {', '.join(names)}")
-    for name, tile, block in zip(names, schedule["tile_sizes"], schedule["block_sizes"], strict=True):
-        if not 1 <= tile <= MAX_TILE:
-            limits = "must be positive" if tile < 1 else f"must be at most {MAX_TILE}"
-            raise ShapeError(f"tile size of '{name}' {limits}, got {tile}")
-        if block < 0 or block % tile:
-            raise ShapeError(f"block size {block} of '{name}' must be a multiple of its tile size {tile}")
-
-
-def _check_schedule(schedule: dict[str, Any], space: dict[str, Any], arguments: int) -> None:
-    _check_keys(schedule)
-    _check_cuts(schedule, space)
-    names = space["names"]
-    for key in ("parallel", "order"):
-        if any(name not in names for name in schedule[key]) or len(set(schedule[key])) != len(schedule[key]):
-            raise ShapeError(f"schedule {key} must name distinct dimensions of {', '.join(names)}")
-    for name in schedule["parallel"]:
+def _check_cut(cut: Any, space: dict[str, Any]) -> None:
+    require(isinstance(cut, dict), f"schedule cuts must be dictionaries, got {cut}")
+    _check_keys("a cut of the schedule", cut, CUT_KEYS, ("memory",))
+    memory, names = cut["memory"], space["names"]
+    require(memory in CUT_MEMORIES, f"a cut's memory must be one of {', '.join(CUT_MEMORIES)}, got {memory}")
+    where = f"cut of '{memory}'"
+    order, sizes, parallel = (cut.get(key, []) for key in ("order", "sizes", "parallel"))
+    _require_names(f"{where}: order", order)
+    _require_names(f"{where}: parallel", parallel)
+    _require_numbers(f"{where}: sizes", sizes)
+    if any(name not in names for name in order) or len(set(order)) != len(order):
+        raise ShapeError(f"{where}: order must name distinct dimensions of {', '.join(names)}")
+    require(len(sizes) == len(order), f"{where}: sizes must have {len(order)} elements, one for each of its order")
+    for name, size in zip(order, sizes, strict=True):
+        limit = MAX_TILE if memory == "register" else MAX_BLOCK
+        if not 1 <= size <= limit:
+            limits = "must be positive" if size < 1 else f"must be at most {limit}"
+            raise ShapeError(f"{where}: size of '{name}' {limits}, got {size}")
+    if any(name not in order for name in parallel) or len(set(parallel)) != len(parallel):
+        raise ShapeError(f"{where}: parallel must name distinct dimensions of its order")
+    for name in parallel:
         if space["kinds"][names.index(name)] != "parallel":
             raise ShapeError(f"dimension '{name}' is a reduction and cannot be parallel")
-    _check_layouts(schedule["layouts"], arguments)
+    _check_enters(f"{where}: enters", cut.get("enters", {}))
+
+
+def _check_schedule(schedule: dict[str, Any], space: dict[str, Any]) -> None:
+    _check_keys("schedule", schedule, SCHEDULE_KEYS, SCHEDULE_KEYS)
+    cuts = schedule["cuts"]
+    require(isinstance(cuts, list), f"schedule cuts must be a list, got {cuts}")
+    for cut in cuts:
+        _check_cut(cut, space)
+    levels = [list(CUT_MEMORIES).index(cut["memory"]) for cut in cuts]
+    if levels != sorted(set(levels)):
+        raise ShapeError(f"schedule cuts must name each memory once, in the order {', '.join(CUT_MEMORIES)}")
+    outer: dict[str, int] = {}
+    for cut in cuts:
+        for name, size in zip(cut.get("order", []), cut.get("sizes", []), strict=True):
+            if outer.get(name, size) % size:
+                raise ShapeError(f"size {outer[name]} of '{name}' must be a multiple of the {size} of the next cut")
+            outer[name] = size
 
 
 class ScheduleOp(Kernel.Operation, name="schedule"):
@@ -139,5 +166,4 @@ class ScheduleOp(Kernel.Operation, name="schedule"):
         if parent is None or parent.operation.name != "func.func":
             raise ShapeError("must stand in a func.func")
         if schedule:
-            arguments = [a.type for a in parent.operation.regions[0].blocks[0].arguments]
-            _check_schedule(schedule, space, sum(not isinstance(t, ir.IndexType) for t in arguments))
+            _check_schedule(schedule, space)

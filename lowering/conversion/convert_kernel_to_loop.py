@@ -12,19 +12,19 @@ from terrace.dialects.base import ShapeError, shape_of, to_python
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.read_kernel import family_of_kernel, read_kernel
-from terrace.lowering.kernels.schedule import Layout, Padding
+from terrace.lowering.kernels.schedule import Packing, Pad
 from terrace.lowering.kernels.view import KernelView, is_kernel
 from terrace.mlir import DYNAMIC, func, ir, memref, walk
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
 
-def shape_in_memory(shape: list[int], layout: Layout | Padding | None) -> list[int]:
+def shape_in_memory(shape: list[int], packing: Packing | None) -> list[int]:
     """The shape of an argument that is laid out."""
-    if layout is None:
+    if packing is None:
         return shape
-    op = graph.PadOp if isinstance(layout, Padding) else graph.PackOp
-    result = op.infer([shape], graph.Attributes(dataclasses.asdict(layout)))
+    op = graph.PadOp if isinstance(packing, Pad) else graph.PackOp
+    result = op.infer([shape], graph.Attributes(packing.attributes))
     assert result is not None
     return result
 
@@ -36,11 +36,11 @@ def _memref_type(shape: list[int], like: ir.Value) -> ir.Type:
 def _convert(function: func.FuncOp) -> KernelView:
     """Make the loop function of a kernel beside it, named the same; the caller erases the kernel."""
     kernel = read_kernel(function)
-    layouts = dict(zip(range(len(kernel.arguments)), kernel.schedule.layouts, strict=True))
+    packings = kernel.packings()
     try:
-        shapes = [shape_in_memory(shape_of(v), layouts[i]) for i, v in enumerate(kernel.arguments)]
+        shapes = [shape_in_memory(shape_of(v), packings.get(i)) for i, v in enumerate(kernel.arguments)]
     except ShapeError as error:
-        raise fail(function, f"@{kernel.name}: a layout does not fit its argument: {error}") from error
+        raise fail(function, f"@{kernel.name}: a packing does not fit its argument: {error}") from error
     tensors = [
         ir.RankedTensorType.get(shape, ir.ShapedType(v.type).element_type)
         for shape, v in zip(shapes, kernel.arguments, strict=True)
@@ -75,18 +75,16 @@ def _body(kernel: KernelView, entry: ir.Block, tensors: int) -> None:
     )
 
 
-def _lay_out(value: ir.Value, layout: Layout | Padding) -> ir.Value:
-    attributes = {key: list(item) for key, item in dataclasses.asdict(layout).items()}
-    if isinstance(layout, Padding):
-        return graph.PadOp.build(value, value=0.0, **attributes)
-    return graph.PackOp.build(value, **attributes)
+def _lay_out(value: ir.Value, packing: Packing) -> ir.Value:
+    if isinstance(packing, Pad):
+        return graph.PadOp.build(value, value=0.0, **packing.attributes)
+    return graph.PackOp.build(value, **packing.attributes)
 
 
 def _lay_out_arguments(call: ir.Operation, kernel: KernelView) -> None:
     with ir.InsertionPoint(call), call.location:
-        for i, layout in enumerate(kernel.schedule.layouts):
-            if layout is not None:
-                call.operands[i] = _lay_out(call.operands[i], layout)
+        for i, packing in kernel.packings().items():
+            call.operands[i] = _lay_out(call.operands[i], packing)
 
 
 @dataclasses.dataclass(frozen=True)

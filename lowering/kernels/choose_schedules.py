@@ -26,4 +26,4 @@ def schedule_kernels(module: ir.Operation, machine: Machine) -> None:
         op = schedule_op(function)
         if not attributes_of(op).schedule:
             kernel = read_kernel(function, constant)
-            op.operation.attributes["schedule"] = choose_schedule(kernel, machine).to_attribute(kernel.space)
+            op.operation.attributes["schedule"] = choose_schedule(kernel, machine).to_attribute()

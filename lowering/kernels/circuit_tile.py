@@ -24,7 +24,7 @@ def divisor(size: int, limit: int) -> int:
     return best if 4 * best >= min(size, limit) else min(size, limit)
 
 
-def schedule_row_of_circuit(space: IterationSpace, arguments: int) -> Schedule:
+def schedule_row_of_circuit(space: IterationSpace) -> Schedule:
     """Elementwise kernels and copies, and rows of softmax and norms: parts of the last dimension."""
     last = space.names[-1]
-    return Schedule({last: divisor(space.size(last), ROW)}, {}, (), (None,) * arguments)
+    return Schedule.of({last: divisor(space.size(last), ROW)})

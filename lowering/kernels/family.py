@@ -73,7 +73,7 @@ class KernelFamily:
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         """Why the tile of a kernel is as large as it is, in lines."""
-        tile = ", ".join(f"{name}={size}" for name, size in kernel.schedule.tile_sizes.items() if size > 1)
+        tile = ", ".join(f"{name}={size}" for name, size in kernel.schedule.cut("register").sizes.items() if size > 1)
         return [f"tile: {tile or 'one element'} ({self.words})"]
 
 

@@ -1,76 +1,146 @@
-"""The schedule of a kernel as a dataclass; the same content as the `schedule` attribute of `kernel.func`."""
+"""The schedule of a kernel as dataclasses; the same content as the `schedule` attribute of `kernel.schedule`.
+
+A schedule is a list of cuts, outermost first. Each says what part of the iteration space one level of memory holds at
+a time, in which order the parts follow each other, and how operands are laid out as they come in.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from terrace.dialects.base import to_attribute, to_python
-from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.dialects.kernel import PACKINGS
 from terrace.mlir import ir
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
-    """A blocked layout, with the meaning of `graph.pack`'s attributes."""
+class Packing:
+    """How an operand is laid out as it enters a cut; `name` is the word in the text."""
 
+    name: ClassVar[str]
+
+    @property
+    def attributes(self) -> dict[str, list[int]]:
+        """Those of the graph op of this name."""
+        return {field.name: list(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack(Packing):
+    """Blocks, with the meaning of `graph.pack`'s attributes."""
+
+    name = "pack"
     outer_permutation: tuple[int, ...]
     inner_dims: tuple[int, ...]
     inner_tiles: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Padding:
-    """Zeros around an argument, with the meaning of `graph.pad`'s attributes."""
+class Pad(Packing):
+    """Zeros around, with the meaning of `graph.pad`'s attributes."""
 
+    name = "pad"
     low: tuple[int, ...]
     high: tuple[int, ...]
 
 
-def _layout(value: dict[str, Any]) -> Layout | Padding | None:
-    fields = {key: tuple(item) for key, item in value.items()}
-    if not fields:
-        return None
-    return Padding(**fields) if "low" in fields else Layout(**fields)
+@dataclasses.dataclass(frozen=True)
+class Copy(Packing):
+    """What the cut's part needs, in the form in which the family's loops read it."""
+
+    name = "copy"
+
+
+_PACKINGS: dict[str, type[Packing]] = {kind.name: kind for kind in (Pack, Pad, Copy)}
+assert set(_PACKINGS) == set(PACKINGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A level of memory, and the part of the iteration space that it holds.
+
+    `sizes` are the part's, in the order of the loops over the parts, outermost first; what it does not name is not cut
+    here. `parallel` are spread over the level's units. `enters` says how operands, by name, are laid out in it.
+    """
+
+    memory: str
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    parallel: tuple[str, ...] = ()
+    enters: Mapping[str, Packing] = dataclasses.field(default_factory=dict)
+
+    def to_attribute(self) -> ir.Attribute:
+        fields: dict[str, object] = {"memory": self.memory}
+        if self.sizes:
+            fields |= {"order": list(self.sizes), "sizes": list(self.sizes.values())}
+        if self.parallel:
+            fields["parallel"] = list(self.parallel)
+        if self.enters:
+            fields["enters"] = {name: {how.name: how.attributes} for name, how in self.enters.items()}
+        return to_attribute(fields)
+
+    @staticmethod
+    def of(value: Mapping[str, Any]) -> Cut:
+        """A cut of what the dialect has verified."""
+        enters: dict[str, Packing] = {}
+        for operand, packing in value.get("enters", {}).items():
+            ((name, attributes),) = packing.items()
+            enters[operand] = _PACKINGS[name](**{key: tuple(item) for key, item in attributes.items()})
+        sizes = dict(zip(value.get("order", ()), value.get("sizes", ()), strict=True))
+        return Cut(value["memory"], sizes, tuple(value.get("parallel", ())), enters)
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How a kernel is cut; the fields are those of `terrace.dialects.kernel.SCHEDULE_KEYS`."""
+    """How a kernel is cut: the cuts, outermost first, without those that say nothing."""
 
-    tile_sizes: dict[str, int]
-    block_sizes: dict[str, int]
-    parallel: tuple[str, ...]
-    layouts: tuple[Layout | Padding | None, ...]
-    staged: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
-
-    def tile(self, name: str) -> int:
-        return self.tile_sizes.get(name, 1)
-
-    def block(self, name: str) -> int:
-        return self.block_sizes.get(name, 0)
-
-    def to_attribute(self, space: IterationSpace) -> ir.Attribute:
-        return to_attribute(
-            {
-                "tile_sizes": [self.tile(name) for name in space.names],
-                "block_sizes": [self.block(name) for name in space.names],
-                "parallel": list(self.parallel) or ir.ArrayAttr.get([]),
-                "layouts": [{k: list(v) for k, v in dataclasses.asdict(x).items()} if x else {} for x in self.layouts],
-                "staged": list(self.staged) or ir.ArrayAttr.get([]),
-                "order": list(self.order) or ir.ArrayAttr.get([]),
-            }
-        )
+    cuts: tuple[Cut, ...] = ()
 
     @staticmethod
-    def from_attribute(attribute: ir.Attribute, space: IterationSpace) -> Schedule:
-        value: dict[str, Any] = to_python(attribute)
-        return Schedule(
-            tile_sizes=dict(zip(space.names, value["tile_sizes"], strict=True)),
-            block_sizes=dict(zip(space.names, value["block_sizes"], strict=True)),
-            parallel=tuple(value["parallel"]),
-            layouts=tuple(map(_layout, value["layouts"])),
-            staged=tuple(value["staged"]),
-            order=tuple(value["order"]),
+    def of(
+        tile: Mapping[str, int],
+        block: Mapping[str, int] | None = None,
+        parallel: Sequence[str] = (),
+        packed: Mapping[str, Packing] | None = None,
+        staged: Sequence[str] = (),
+    ) -> Schedule:
+        """The cuts that cost models choose: operands `packed` before the kernel runs, a `block` that one worker or
+        workgroup takes, 0 for all of a dimension, with what is `staged` in its memory, and a `tile` for registers.
+        """
+        ordered = {name: size for name, size in {**dict.fromkeys(parallel, 0), **(block or {})}.items() if size}
+        cuts = (
+            Cut("device", enters=packed or {}),
+            Cut("local", ordered, tuple(parallel), dict.fromkeys(staged, Copy())),
+            Cut("register", tile),
         )
+        return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters))
+
+    def cut(self, memory: str) -> Cut:
+        """The cut of a level; one that says nothing if there is none."""
+        return next((cut for cut in self.cuts if cut.memory == memory), Cut(memory))
+
+    def tile(self, name: str) -> int:
+        """The size of a dimension that registers hold; 1 where it is not cut for them."""
+        return self.cut("register").sizes.get(name, 1)
+
+    def block(self, name: str) -> int:
+        """The size of a dimension that a worker or workgroup takes; 0 for all of it."""
+        return self.cut("local").sizes.get(name, 0)
+
+    @property
+    def packed(self) -> Mapping[str, Packing]:
+        """How operands are laid out before the kernel runs."""
+        return self.cut("device").enters
+
+    @property
+    def staged(self) -> tuple[str, ...]:
+        """The operands that a worker or workgroup copies into memory of its own."""
+        return tuple(self.cut("local").enters)
+
+    def to_attribute(self) -> ir.Attribute:
+        return to_attribute({"cuts": [cut.to_attribute() for cut in self.cuts] or ir.ArrayAttr.get([])})
+
+    @staticmethod
+    def from_attribute(attribute: ir.Attribute) -> Schedule:
+        return Schedule(tuple(map(Cut.of, to_python(attribute)["cuts"])))

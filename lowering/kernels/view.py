@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.errors import PassError
 from terrace.lowering.graph.payload import emit
-from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
+from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.schedule import Copy, Packing, Schedule
 from terrace.mlir import func, ir
 from terrace.passes import fail
 
@@ -23,13 +22,15 @@ from terrace.passes import fail
 class KernelView:
     """What cost models, generators and reports read of a kernel, a `func.func` that begins with `kernel.schedule`.
 
-    `generator` is the name of its family. `constant` says of each tensor argument whether it is a weight wherever the
-    kernel is called. `memory` holds the loop-level memref of each tensor argument, then of each result.
+    `generator` is the name of its family, `operands` are the names of its root's operands. `constant` says of each
+    tensor argument whether it is a weight wherever the kernel is called. `memory` holds the loop-level memref of each
+    tensor argument, then of each result.
     """
 
     function: func.FuncOp
     generator: str
     space: IterationSpace
+    operands: tuple[str, ...]
     constant: tuple[bool, ...]
     memory: tuple[ir.Value, ...] = ()
 
@@ -39,7 +40,7 @@ class KernelView:
         op = schedule_op(self.function)
         if not attributes_of(op).schedule:
             raise fail(self.function, f"@{self.name} has no schedule yet; run schedule-kernels first")
-        return Schedule.from_attribute(op.schedule, self.space)
+        return Schedule.from_attribute(op.schedule)
 
     @property
     def name(self) -> str:
@@ -83,83 +84,43 @@ class KernelView:
                 return memory
         raise fail(self.function, "the operands of the root op must be arguments of the kernel")
 
-    def layout_of(self, value: ir.Value) -> Any:
-        for argument, layout in zip(self.arguments, self.schedule.layouts, strict=True):
-            if argument == value:
-                return layout
-        return None
+    def packing_of(self, value: ir.Value) -> Packing | None:
+        """How an operand of the root is laid out before the kernel runs."""
+        names = zip(self.operands, self.root.operands, strict=False)
+        return next((self.schedule.packed.get(name) for name, operand in names if operand == value), None)
+
+    def packings(self) -> Mapping[int, Packing]:
+        """Those arguments that are laid out before the kernel runs, by number, and how."""
+        found: dict[int, Packing] = {}
+        for name, how in self.schedule.packed.items():
+            operand = self.root.operands[self.operands.index(name)]
+            if list(self.root.operands).count(operand) > 1:
+                raise self.refuse(f"cannot lay out '{name}', which is another operand of {self.root.name}, too")
+            found[self.arguments.index(operand)] = how
+        return found
 
     def refuse(self, message: str) -> PassError:
         return fail(self.function, f"@{self.name}: {message}")
 
     def check_schedule(
-        self, tiled: Sequence[str], blocked: Sequence[str], staged: Sequence[str] = (), laid_out: Sequence[int] = ()
+        self, tiled: Sequence[str], blocked: Sequence[str], staged: Sequence[str] = (), packed: Sequence[str] = ()
     ) -> None:
         """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead."""
-        schedule = self.schedule
-        for what, sizes, able, neutral in (
-            ("tile", schedule.tile_sizes, tiled, 1),
-            ("block", schedule.block_sizes, blocked, 0),
+        for memory, able, entering in (
+            ("device", (), packed),
+            ("local", blocked, staged),
+            ("register", tiled, ()),
         ):
-            for name, size in sizes.items():
-                if size != neutral and name not in able:
-                    raise self.refuse(f"{what} size of '{name}' must be {neutral}, as {self.generator} does not cut it")
-        for name in schedule.staged:
-            if name not in staged:
-                raise self.refuse(f"{self.generator} cannot stage '{name}'")
-        for number, layout in enumerate(schedule.layouts):
-            if layout is not None and number not in laid_out:
-                raise self.refuse(f"{self.generator} wants argument {number} row-major")
-
-
-@contextlib.contextmanager
-def workgroups(b: LoopBuilder, kernel: KernelView, sizes: Mapping[str, Index]) -> Iterator[dict[str, Index]]:
-    """The body of one workgroup: where its block starts in each dimension of `sizes` that is cut into blocks.
-
-    The blocks of parallel dimensions are spread over workgroups, those of others follow each other.
-    """
-    schedule = kernel.schedule
-    for name in schedule.parallel:
-        if name not in sizes:
-            raise kernel.refuse(f"{kernel.generator} cannot run '{name}' in parallel")
-    bounds = [b.ceildiv(sizes[d], schedule.block(d)) if schedule.block(d) else 1 for d in schedule.parallel]
-    with contextlib.ExitStack() as stack:
-        ids = stack.enter_context(b.parallel(bounds))
-        start = {d: b.mul(i, schedule.block(d)) for d, i in zip(schedule.parallel, ids, strict=True)}
-        for dim, size in sizes.items():
-            if schedule.block(dim) and dim not in schedule.parallel:
-                start[dim] = stack.enter_context(b.for_each(0, size, schedule.block(dim)))
-        yield start
-
-
-def over_tiles(
-    b: LoopBuilder,
-    kernel: KernelView,
-    sizes: Mapping[str, Index],
-    start: Mapping[str, Index],
-    body: Callable[[dict[str, Span]], None],
-) -> None:
-    """Run `body` on every tile of a workgroup's block of the dimensions in `sizes`, which begins at `start`.
-
-    Loops over dimensions that the schedule's order names come first, outermost; the others follow as in `sizes`.
-    """
-    schedule = kernel.schedule
-    order = [d for d in schedule.order if d in sizes] + [d for d in sizes if d not in schedule.order]
-    spans: dict[str, Span] = {}
-
-    def loops(remaining: Sequence[str]) -> None:
-        if not remaining:
-            body(spans)
-            return
-        dim, *inner = remaining
-
-        def tile(offset: Index, size: int, valid: Index | None) -> None:
-            spans[dim] = (offset, size, valid)
-            loops(inner)
-
-        b.tiles(start.get(dim, 0), schedule.block(dim), sizes[dim], schedule.tile(dim), tile)
-
-    loops(order)
+            cut = self.schedule.cut(memory)
+            kinds = [self.space.kinds[self.space.names.index(name)] for name in cut.sizes]
+            if memory == "register" and kinds != sorted(kinds):
+                raise self.refuse("what is summed must come last in the order for 'register'")
+            for name, size in cut.sizes.items():
+                if name not in able and (memory, size) != ("register", 1):
+                    raise self.refuse(f"'{name}' must not be cut for '{memory}', as {self.generator} does not cut it")
+            for name, how in cut.enters.items():
+                if name not in entering or isinstance(how, Copy) != (memory == "local"):
+                    raise self.refuse(f"'{name}' cannot enter '{memory}' by {how.name}; {self.generator} cannot do it")
 
 
 @dataclasses.dataclass(frozen=True)

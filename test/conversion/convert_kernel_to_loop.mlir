@@ -1,8 +1,8 @@
 // RUN: terrace-opt --convert-kernel-to-loop %s | filecheck %s
 // Edits of the kernels' text, each of which makes other loops; that results stay is held by test_generators.py.
-// RUN: sed -e 's/tile_sizes = array<i64: 4, 16, 1>/tile_sizes = array<i64: 2, 8, 3>/' -e 's/tile_sizes = array<i64: 1, 4, 8, 1>/tile_sizes = array<i64: 1, 1, 4, 1>/' -e 's/tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>/tile_sizes = array<i64: 1, 1, 2, 2, 8, 1, 1, 5>/' -e 's/tile_sizes = array<i64: 1, 8>/tile_sizes = array<i64: 3, 4>/' %s | terrace-opt --convert-kernel-to-loop | filecheck %s --check-prefix=TILES
-// RUN: sed -e 's/layouts = \[{}, {}, {}\]/layouts = [{low = array<i64: 0, 1, 1, 0>, high = array<i64: 0, 1, 1, 0>}, {}, {}]/' -e 's/{outer_permutation[^}]*}/{}/' -e 's/staged = \["rhs"\]/staged = []/' -e 's/staged = \["input"\]/staged = []/' %s | terrace-opt --convert-kernel-to-loop | filecheck %s --check-prefix=LAYOUTS
-// RUN: sed -e 's/parallel = \["n"\]/parallel = []/' -e 's/parallel = \["b", "n"\]/parallel = ["n", "b"]/' -e 's/parallel = \["n", "oh"\]/parallel = ["oh"]/' -e 's/parallel = \["d0"\]/parallel = ["d1", "d0"]/' %s | terrace-opt --convert-kernel-to-loop | filecheck %s --check-prefix=PARALLEL
+// RUN: sed -e 's/sizes = array<i64: 16, 4, 1>/sizes = array<i64: 8, 2, 3>/' -e 's/sizes = array<i64: 8, 4, 1>/sizes = array<i64: 4, 1, 1>/' -e 's/"ow"\], sizes = array<i64: 16, 1, 4>/"ow", "ic"], sizes = array<i64: 8, 2, 2, 5>/' -e 's/order = \["d1"\], sizes = array<i64: 8>/order = ["d0", "d1"], sizes = array<i64: 3, 4>/' %s | terrace-opt --convert-kernel-to-loop | filecheck %s --check-prefix=TILES
+// RUN: sed -e 's/{rhs = {pack = [^}]*}}}/{}/' -e 's/, enters = {rhs = {copy = {}}}//' -e 's/, enters = {input = {copy = {}}}//' -e 's/schedule = {cuts = \[ \/\/ padded/schedule = {cuts = [{memory = "device", enters = {input = {pad = {low = array<i64: 0, 1, 1, 0>, high = array<i64: 0, 1, 1, 0>}}}},/' %s | terrace-opt --convert-kernel-to-loop | filecheck %s --check-prefix=LAYOUTS
+// RUN: sed -e 's/, parallel = \["n"\]//' -e 's/order = \["b", "n"\], sizes = array<i64: 1, 8>, parallel = \["b", "n"\]/order = ["n", "b"], sizes = array<i64: 8, 1>, parallel = ["n", "b"]/' -e 's/parallel = \["n", "oh"\]/parallel = ["oh"]/' -e 's/order = \["d0"\], sizes = array<i64: 3>, parallel = \["d0"\]/order = ["d1", "d0"], sizes = array<i64: 16, 3>, parallel = ["d1", "d0"]/' %s | terrace-opt --convert-kernel-to-loop | filecheck %s --check-prefix=PARALLEL
 
 // A workgroup takes 16 columns; a tile stays in registers over all of k; the epilogue runs on it; the last 8 columns
 // have loops of their own.
@@ -33,10 +33,10 @@
 func.func private @matmul(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>, %b: tensor<1x40xf32>) -> tensor<4x40xf32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 16, 0>,
-      parallel = ["n"], staged = [], order = ["n", "m"],
-      layouts = [{}, {outer_permutation = array<i64: 1, 0>, inner_dims = array<i64: 1>, inner_tiles = array<i64: 32>}, {}]
-    }} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {rhs = {pack = {inner_dims = array<i64: 1>, inner_tiles = array<i64: 32>, outer_permutation = array<i64: 1, 0>}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 16>, parallel = ["n"]},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   %1 = "graph.add"(%0, %b) : (tensor<4x40xf32>, tensor<1x40xf32>) -> tensor<4x40xf32>
   return %1 : tensor<4x40xf32>
@@ -66,8 +66,9 @@ func.func private @batch_matmul(%q: tensor<?x?x16xf32>, %k: tensor<?x8x16xf32>, 
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["b", "m", "n", "k"], kinds = ["parallel", "parallel", "parallel", "reduction"],
       sizes = array<i64: -9223372036854775808, -9223372036854775808, 8, 16>},
-    schedule = {tile_sizes = array<i64: 1, 4, 8, 1>, block_sizes = array<i64: 1, 0, 8, 0>, parallel = ["b", "n"],
-      staged = ["rhs"], order = ["n", "m"], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "local", order = ["b", "n"], sizes = array<i64: 1, 8>, parallel = ["b", "n"], enters = {rhs = {copy = {}}}},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 8, 4, 1>}]}} : () -> ()
   %0 = "graph.batch_matmul"(%q, %k) {transpose_rhs = true} : (tensor<?x?x16xf32>, tensor<?x8x16xf32>) -> tensor<?x?x8xf32>
   return %0 : tensor<?x?x8xf32>
 }
@@ -98,8 +99,9 @@ func.func private @conv2d(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>, %y:
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
-    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 4, 0, 0, 0, 0, 0>,
-      parallel = ["n", "oh"], staged = ["input"], order = ["oc", "oh", "ow"], layouts = [{}, {}, {}]}} : () -> ()
+    schedule = {cuts = [ // padded
+      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, parallel = ["n", "oh"], enters = {input = {copy = {}}}},
+      {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 16, 1, 4>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
   %1 = "graph.maximum"(%0, %y) : (tensor<1x8x8x16xf32>, tensor<1x8x8x16xf32>) -> tensor<1x8x8x16xf32>
@@ -122,8 +124,9 @@ func.func private @conv2d(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>, %y:
 func.func private @elementwise(%x: tensor<6x11xf32>, %y: tensor<1x11xf32>) -> tensor<6x11xf32> {
   "kernel.schedule"() {generator = "elementwise", iteration_space = {
       names = ["d0", "d1"], kinds = ["parallel", "parallel"], sizes = array<i64: 6, 11>},
-    schedule = {tile_sizes = array<i64: 1, 8>, block_sizes = array<i64: 3, 0>, parallel = ["d0"], staged = [],
-      order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "local", order = ["d0"], sizes = array<i64: 3>, parallel = ["d0"]},
+      {memory = "register", order = ["d1"], sizes = array<i64: 8>}]}} : () -> ()
   %0 = "graph.add"(%x, %y) : (tensor<6x11xf32>, tensor<1x11xf32>) -> tensor<6x11xf32>
   %1 = "graph.exp"(%0) : (tensor<6x11xf32>) -> tensor<6x11xf32>
   return %1 : tensor<6x11xf32>

@@ -6,7 +6,8 @@
 // CHECK:           %[[TILE:.*]] = "loop.load_tile"(%{{.*}}, %c0, %[[I]]) {dims = array<i64: 1, 0>, {{.*}}} : {{.*}} -> vector<1x4xf32>
 // CHECK:           "loop.store_tile"(%[[TILE]], %{{.*}}, %[[I]], %c0) {dims = array<i64: 0, 1>
 func.func private @permute(%x: tensor<4x3xf32>) -> tensor<3x4xf32> {
-  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel", "parallel"], names = ["d0", "d1"], sizes = array<i64: 3, 4>}, schedule = {block_sizes = array<i64: 0, 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 1, 4>}} : () -> ()
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel", "parallel"], names = ["d0", "d1"], sizes = array<i64: 3, 4>}, schedule = {cuts = [
+      {memory = "register", order = ["d1"], sizes = array<i64: 4>}]}} : () -> ()
   %0 = "graph.permute"(%x) {permutation = array<i64: 1, 0>} : (tensor<4x3xf32>) -> tensor<3x4xf32>
   return %0 : tensor<3x4xf32>
 }
@@ -17,7 +18,8 @@ func.func private @permute(%x: tensor<4x3xf32>) -> tensor<3x4xf32> {
 // CHECK-LABEL: func.func private @slice
 // CHECK:         "loop.load_tile"(%{{.*}}, %c1) {dims = array<i64: 0>, {{.*}}strides = array<i64: 2>} : {{.*}} -> vector<3xf32>
 func.func private @slice(%x: tensor<8xf32>) -> tensor<3xf32> {
-  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 3>}, schedule = {block_sizes = array<i64: 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 3>}} : () -> ()
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 3>}, schedule = {cuts = [
+      {memory = "register", order = ["d0"], sizes = array<i64: 3>}]}} : () -> ()
   %0 = "graph.slice"(%x) {starts = array<i64: 1>, stops = array<i64: 7>, steps = array<i64: 2>} : (tensor<8xf32>) -> tensor<3xf32>
   return %0 : tensor<3xf32>
 }
@@ -29,7 +31,8 @@ func.func private @slice(%x: tensor<8xf32>) -> tensor<3xf32> {
 // CHECK:         "loop.store_tile"(%{{.*}}, %[[OUT:.*]], %c0)
 // CHECK:         "loop.store_tile"(%{{.*}}, %[[OUT]], %c2)
 func.func private @concat(%x: tensor<2xf32>, %y: tensor<2xf32>) -> tensor<4xf32> {
-  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 4>}, schedule = {block_sizes = array<i64: 0>, layouts = [{}, {}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 2>}} : () -> ()
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 4>}, schedule = {cuts = [
+      {memory = "register", order = ["d0"], sizes = array<i64: 2>}]}} : () -> ()
   %0 = "graph.concat"(%x, %y) {axis = 0 : i64} : (tensor<2xf32>, tensor<2xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
@@ -43,7 +46,8 @@ func.func private @concat(%x: tensor<2xf32>, %y: tensor<2xf32>) -> tensor<4xf32>
 // CHECK:         "loop.store_tile"(%[[X]], %[[OUT:.*]], %c3)
 // CHECK:         "loop.store_tile"(%[[NUMBER]], %[[OUT]], %c0)
 func.func private @pad(%x: tensor<4xf32>) -> tensor<7xf32> {
-  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 7>}, schedule = {block_sizes = array<i64: 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 4>}} : () -> ()
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 7>}, schedule = {cuts = [
+      {memory = "register", order = ["d0"], sizes = array<i64: 4>}]}} : () -> ()
   %0 = "graph.pad"(%x) {high = array<i64: 0>, low = array<i64: 3>, value = 2.5 : f32} : (tensor<4xf32>) -> tensor<7xf32>
   return %0 : tensor<7xf32>
 }
@@ -55,7 +59,8 @@ func.func private @pad(%x: tensor<4xf32>) -> tensor<7xf32> {
 // CHECK:         "loop.load_tile"(%{{.*}}, %[[I:.*]], %c0) {dims = array<i64: -1, 0, -1>
 // CHECK:         "loop.store_tile"(%{{.*}}, %{{.*}}, %{{.*}}, %[[I]], %c0)
 func.func private @broadcast(%x: tensor<3x1xf32>) -> tensor<2x3x4xf32> {
-  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel", "parallel", "parallel"], names = ["d0", "d1", "d2"], sizes = array<i64: 2, 3, 4>}, schedule = {block_sizes = array<i64: 0, 0, 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 1, 1, 4>}} : () -> ()
+  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel", "parallel", "parallel"], names = ["d0", "d1", "d2"], sizes = array<i64: 2, 3, 4>}, schedule = {cuts = [
+      {memory = "register", order = ["d2"], sizes = array<i64: 4>}]}} : () -> ()
   %0 = "graph.broadcast"(%x) : (tensor<3x1xf32>) -> tensor<2x3x4xf32>
   return %0 : tensor<2x3x4xf32>
 }

@@ -5,7 +5,7 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
   // expected-error @+1 {{names no generator 'wavelet'; known are conv2d, copy, elementwise, matmul}}
   "kernel.schedule"() {generator = "wavelet", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [{memory = "register", order = ["m", "n"], sizes = array<i64: 4, 16>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -29,7 +29,9 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {outer_permutation = array<i64: 1, 0>, inner_dims = array<i64: 1>, inner_tiles = array<i64: 24>}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {rhs = {pack = {inner_dims = array<i64: 1>, inner_tiles = array<i64: 24>, outer_permutation = array<i64: 1, 0>}}}},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -41,7 +43,9 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {rhs = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 1>}}}},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -49,11 +53,13 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 // -----
 
 // Only rhs may be laid out.
-// expected-error @+1 {{matmul wants argument 0 row-major}}
+// expected-error @+1 {{@kernel: 'lhs' cannot enter 'device' by pack; matmul cannot do it}}
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 2>}, {}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {lhs = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 2>, outer_permutation = array<i64: 0, 1>}}}},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -61,11 +67,13 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 // -----
 
 // Only operands of the contraction may be staged.
-// expected-error @+1 {{matmul cannot stage 'bias'}}
+// expected-error @+1 {{@kernel: 'bias' cannot enter 'local' by copy; matmul cannot do it}}
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = ["bias"], order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "local", enters = {bias = {copy = {}}}},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -77,7 +85,10 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 16, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = ["rhs"], order = [], layouts = [{}, {outer_permutation = array<i64: 1, 0>, inner_dims = array<i64: 1>, inner_tiles = array<i64: 16>}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {rhs = {pack = {inner_dims = array<i64: 1>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 1, 0>}}}},
+      {memory = "local", enters = {rhs = {copy = {}}}},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -85,12 +96,14 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 // -----
 
 // Padding must be made somewhere.
-// expected-error @+1 {{padding needs the input staged in local memory, or else its layout to be {'low': (0, 1, 1, 0), 'high': (0, 1, 1, 0)}}}
+// expected-error @+1 {{padding needs the input staged in local memory, or else entering 'device' by pad with {'low': [0, 1, 1, 0], 'high': [0, 1, 1, 0]}}}
 func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
-    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "local", order = ["n"], sizes = array<i64: 1>},
+      {memory = "register", order = ["oc", "ow"], sizes = array<i64: 16, 4>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
   return %0 : tensor<1x8x8x16xf32>
@@ -104,7 +117,10 @@ func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> 
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
-    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{low = array<i64: 0, 1, 1, 0>, high = array<i64: 0, 1, 1, 0>}, {}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {input = {pad = {high = array<i64: 0, 1, 1, 0>, low = array<i64: 0, 1, 1, 0>}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
+      {memory = "register", order = ["oc", "ow"], sizes = array<i64: 16, 4>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
   return %0 : tensor<1x8x8x16xf32>
@@ -118,7 +134,10 @@ func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> 
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
-    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{}, {outer_permutation = array<i64: 0, 1, 2, 3>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {weight = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 1, 2, 3>}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
+      {memory = "register", order = ["oc", "ow"], sizes = array<i64: 16, 4>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
   return %0 : tensor<1x8x8x16xf32>
@@ -132,7 +151,10 @@ func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> 
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
-    schedule = {tile_sizes = array<i64: 1, 1, 1, 4, 16, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{}, {outer_permutation = array<i64: 0, 2, 3, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 8>}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "device", enters = {weight = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 8>, outer_permutation = array<i64: 0, 2, 3, 1>}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
+      {memory = "register", order = ["oc", "ow"], sizes = array<i64: 16, 4>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
   return %0 : tensor<1x8x8x16xf32>
@@ -141,12 +163,14 @@ func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> 
 // -----
 
 // A tile holds one group, unless each is one channel.
-// expected-error @+1 {{tile size of 'g' must be 1, as conv2d does not cut it}}
+// expected-error @+1 {{'g' must not be cut for 'register', as conv2d does not cut it}}
 func.func private @kernel(%x: tensor<1x8x8x10xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 2, 8, 8, 8, 3, 3, 5>},
-    schedule = {tile_sizes = array<i64: 1, 2, 1, 4, 8, 1, 1, 1>, block_sizes = array<i64: 1, 0, 0, 0, 0, 0, 0, 0>, parallel = [], staged = ["input"], order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
+      {memory = "register", order = ["g", "oc", "ow"], sizes = array<i64: 2, 8, 4>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 2 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x10xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
   return %0 : tensor<1x8x8x16xf32>
@@ -155,37 +179,42 @@ func.func private @kernel(%x: tensor<1x8x8x10xf32>, %w: tensor<16x5x3x3xf32>) ->
 // -----
 
 // The elementwise generator has nothing to stage.
-// expected-error @+1 {{elementwise cannot stage 'x'}}
+// expected-error @+1 {{@kernel: 'x' cannot enter 'local' by copy; elementwise cannot do it}}
 func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
   "kernel.schedule"() {generator = "elementwise",
     iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 8>},
-    schedule = {tile_sizes = array<i64: 8>, block_sizes = array<i64: 0>, parallel = [], staged = ["x"], order = [],
-      layouts = [{}]}} : () -> ()
+    schedule = {cuts = [
+      {memory = "local", enters = {x = {copy = {}}}},
+      {memory = "register", order = ["d0"], sizes = array<i64: 8>}]}} : () -> ()
   %0 = "graph.exp"(%x) : (tensor<8xf32>) -> tensor<8xf32>
   return %0 : tensor<8xf32>
 }
 
 // -----
 
-// A layout of another rank.
-// expected-error @+1 {{@kernel: a layout does not fit its argument: attribute 'low' must have 1 elements, got 2}}
-func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
-  "kernel.schedule"() {generator = "elementwise",
-    iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 8>},
-    schedule = {tile_sizes = array<i64: 8>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [],
-      layouts = [{low = array<i64: 0, 0>, high = array<i64: 0, 0>}]}} : () -> ()
-  %0 = "graph.exp"(%x) : (tensor<8xf32>) -> tensor<8xf32>
-  return %0 : tensor<8xf32>
+// Padding of another rank.
+// expected-error @+1 {{@kernel: a packing does not fit its argument: attribute 'low' must have 4 elements, got 2}}
+func.func private @kernel(%x: tensor<1x8x8x5xf32>, %w: tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 8, 8, 16, 3, 3, 5>},
+    schedule = {cuts = [
+      {memory = "device", enters = {input = {pad = {high = array<i64: 0, 0>, low = array<i64: 0, 0>}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
+      {memory = "register", order = ["oc", "ow"], sizes = array<i64: 16, 4>}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x5xf32>, tensor<16x5x3x3xf32>) -> tensor<1x8x8x16xf32>
+  return %0 : tensor<1x8x8x16xf32>
 }
 
 // -----
 
-// An order that leaves a loop out.
-// expected-error @+1 {{@kernel: schedule order must name both 'm' and 'n', or neither, got ['n']}}
+// k runs inside of a tile.
+// expected-error @+1 {{@kernel: what is summed must come last in the order for 'register'}}
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = ["n"], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [{memory = "register", order = ["k", "n", "m"], sizes = array<i64: 1, 8, 4>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -197,7 +226,7 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
   // expected-error @+1 {{must have the iteration_space of its ops: {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 4, 40, 6>}}}
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "q", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [{memory = "register", order = ["m", "k"], sizes = array<i64: 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -209,7 +238,7 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
   // expected-error @+1 {{must have the iteration_space of its ops: {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 4, 40, 6>}}}
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 3>},
-    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [{memory = "register", order = ["n", "m", "k"], sizes = array<i64: 8, 4, 1>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -221,7 +250,7 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
   // expected-error @+1 {{names generator 'row_reduction', but its ops are those of 'matmul'}}
   "kernel.schedule"() {generator = "row_reduction", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
-    schedule = {tile_sizes = array<i64: 4, 8, 1>, block_sizes = array<i64: 0, 0, 0>, parallel = [], staged = [], order = [], layouts = [{}, {}]}} : () -> ()
+    schedule = {cuts = [{memory = "register", order = ["m", "n"], sizes = array<i64: 4, 8>}]}} : () -> ()
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6xf32>, tensor<6x40xf32>) -> tensor<4x40xf32>
   return %0 : tensor<4x40xf32>
 }
@@ -233,7 +262,7 @@ func.func private @kernel(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
   // expected-error @+1 {{has ops that generator 'row_reduction' does not take: softmax along another dimension than the last}}
   "kernel.schedule"() {generator = "row_reduction", iteration_space = {
       names = ["m", "n"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, 6>},
-    schedule = {tile_sizes = array<i64: 1, 2>, block_sizes = array<i64: 0, 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+    schedule = {cuts = [{memory = "register", order = ["n"], sizes = array<i64: 2>}]}} : () -> ()
   %0 = "graph.softmax"(%x) {axis = 0 : i64} : (tensor<4x6xf32>) -> tensor<4x6xf32>
   return %0 : tensor<4x6xf32>
 }
@@ -243,6 +272,6 @@ func.func private @kernel(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
 // expected-error @+1 {{@kernel must return a tensor; it is a kernel}}
 func.func private @kernel(%x: tensor<4xf32>) {
   "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 4>},
-    schedule = {tile_sizes = array<i64: 4>, block_sizes = array<i64: 0>, parallel = [], staged = [], order = [], layouts = [{}]}} : () -> ()
+    schedule = {cuts = [{memory = "register", order = ["d0"], sizes = array<i64: 4>}]}} : () -> ()
   return
 }

@@ -12,7 +12,8 @@
 // CHECK:             arith.mulf %[[SUM]]
 // CHECK:             "loop.store_tile"
 func.func private @mean(%x: tensor<2x49x8xf32>) -> tensor<2x1x8xf32> {
-  "kernel.schedule"() {generator = "reduce", iteration_space = {kinds = ["parallel", "reduction", "parallel"], names = ["d0", "d1", "d2"], sizes = array<i64: 2, 49, 8>}, schedule = {block_sizes = array<i64: 0, 0, 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 1, 1, 4>}} : () -> ()
+  "kernel.schedule"() {generator = "reduce", iteration_space = {kinds = ["parallel", "reduction", "parallel"], names = ["d0", "d1", "d2"], sizes = array<i64: 2, 49, 8>}, schedule = {cuts = [
+      {memory = "register", order = ["d2"], sizes = array<i64: 4>}]}} : () -> ()
   %0 = "graph.reduce"(%x) {axes = array<i64: 1>, keepdims = true, kind = "mean"} : (tensor<2x49x8xf32>) -> tensor<2x1x8xf32>
   return %0 : tensor<2x1x8xf32>
 }
@@ -27,7 +28,8 @@ func.func private @mean(%x: tensor<2x49x8xf32>) -> tensor<2x1x8xf32> {
 // CHECK:         arith.maximumf
 // CHECK:         arith.negf
 func.func private @smallest(%x: tensor<3x10xf32>) -> tensor<3x1xf32> {
-  "kernel.schedule"() {generator = "reduce", iteration_space = {kinds = ["parallel", "reduction"], names = ["d0", "d1"], sizes = array<i64: 3, 10>}, schedule = {block_sizes = array<i64: 0, 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 1, 4>}} : () -> ()
+  "kernel.schedule"() {generator = "reduce", iteration_space = {kinds = ["parallel", "reduction"], names = ["d0", "d1"], sizes = array<i64: 3, 10>}, schedule = {cuts = [
+      {memory = "register", order = ["d1"], sizes = array<i64: 4>}]}} : () -> ()
   %0 = "graph.reduce"(%x) {axes = array<i64: 1>, keepdims = true, kind = "min"} : (tensor<3x10xf32>) -> tensor<3x1xf32>
   return %0 : tensor<3x1xf32>
 }

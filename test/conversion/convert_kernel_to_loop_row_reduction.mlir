@@ -13,7 +13,9 @@
 // CHECK:           arith.divf
 // CHECK:           "loop.store_tile"
 func.func private @softmax(%x: tensor<8x128xf32>) -> tensor<8x128xf32> {
-  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 4, 0>, layouts = [{}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 64>}} : () -> ()
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {cuts = [
+      {memory = "local", order = ["m"], sizes = array<i64: 4>, parallel = ["m"]},
+      {memory = "register", order = ["n"], sizes = array<i64: 64>}]}} : () -> ()
   %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<8x128xf32>) -> tensor<8x128xf32>
   return %0 : tensor<8x128xf32>
 }
@@ -27,7 +29,8 @@ func.func private @softmax(%x: tensor<8x128xf32>) -> tensor<8x128xf32> {
 // CHECK:           "loop.reduce_tile"({{.*}} : (vector<1x96xf32>) -> vector<1x1xf32>
 // CHECK:           "loop.reduce_tile"({{.*}} : (vector<1x32xf32>) -> vector<1x1xf32>
 func.func private @softmax_wide_tile(%x: tensor<8x128xf32>) -> tensor<8x128xf32> {
-  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 0, 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 1, 96>}} : () -> ()
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {cuts = [
+      {memory = "register", order = ["n"], sizes = array<i64: 96>}]}} : () -> ()
   %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<8x128xf32>) -> tensor<8x128xf32>
   return %0 : tensor<8x128xf32>
 }
@@ -43,7 +46,9 @@ func.func private @softmax_wide_tile(%x: tensor<8x128xf32>) -> tensor<8x128xf32>
 // CHECK:         arith.sitofp
 // CHECK:         math.sqrt
 func.func private @rms_norm(%x: tensor<4x?xf32>, %scale: tensor<?xf32>, %n: index) -> tensor<4x?xf32> {
-  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 4, -9223372036854775808>}, schedule = {block_sizes = array<i64: 1, 0>, layouts = [{}, {}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 16>}} : () -> ()
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 4, -9223372036854775808>}, schedule = {cuts = [
+      {memory = "local", order = ["m"], sizes = array<i64: 1>, parallel = ["m"]},
+      {memory = "register", order = ["n"], sizes = array<i64: 16>}]}} : () -> ()
   %0 = "graph.rms_norm"(%x, %scale) {epsilon = 1.000000e-06 : f64} : (tensor<4x?xf32>, tensor<?xf32>) -> tensor<4x?xf32>
   return %0 : tensor<4x?xf32>
 }
@@ -60,7 +65,9 @@ func.func private @rms_norm(%x: tensor<4x?xf32>, %scale: tensor<?xf32>, %n: inde
 // CHECK:         "loop.lookup_tile"
 // CHECK:         "loop.store_tile"({{.*}} : (vector<1x64xi8>, memref<8x128xi8>
 func.func private @integer_softmax(%x: tensor<8x128xi8>) -> tensor<8x128xi8> {
-  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 4, 0>, layouts = [{}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 64>}} : () -> ()
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {cuts = [
+      {memory = "local", order = ["m"], sizes = array<i64: 4>, parallel = ["m"]},
+      {memory = "register", order = ["n"], sizes = array<i64: 64>}]}} : () -> ()
   %0 = "graph.integer_softmax"(%x) {axis = 1 : i64, table = dense<65536> : tensor<256xi32>} : (tensor<8x128xi8>) -> tensor<8x128xi8>
   return %0 : tensor<8x128xi8>
 }
@@ -78,7 +85,9 @@ func.func private @integer_softmax(%x: tensor<8x128xi8>) -> tensor<8x128xi8> {
 // CHECK:         arith.divsi
 // CHECK:         "loop.store_tile"({{.*}} : (vector<1x64xi32>, memref<8x128xi32>
 func.func private @integer_layer_norm(%x: tensor<8x128xi8>) -> tensor<8x128xi32> {
-  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {block_sizes = array<i64: 4, 0>, layouts = [{}], order = [], parallel = ["m"], staged = [], tile_sizes = array<i64: 1, 64>}} : () -> ()
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 8, 128>}, schedule = {cuts = [
+      {memory = "local", order = ["m"], sizes = array<i64: 4>, parallel = ["m"]},
+      {memory = "register", order = ["n"], sizes = array<i64: 64>}]}} : () -> ()
   %0 = "graph.integer_layer_norm"(%x) {dims = 1 : i64, epsilon = 5 : i64} : (tensor<8x128xi8>) -> tensor<8x128xi32>
   return %0 : tensor<8x128xi32>
 }

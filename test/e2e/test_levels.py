@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +14,8 @@ import terrace
 import torch
 from e2e_models import assert_close, eager, example
 from terrace.compiler import Lowered, lower, lower_mlir
-from terrace.dialects.base import attributes_of, to_attribute
 from terrace.dialects.context import create_context
+from terrace.lowering.kernels.schedule import Cut, Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import ir, parse_module
 from terrace.runtime.model import CompiledModel
@@ -101,8 +100,8 @@ def test_a_text_is_not_raised(case: Case) -> None:
 # Edited schedules
 # ---------------------------------------------------------------------------------------------------------------------
 
-Edit = Callable[[dict[str, Any], list[str]], bool]
-"""Changes a schedule (a dict of its attributes) of dimensions of those names; False leaves the kernel alone."""
+Edit = Callable[[Schedule], Schedule]
+"""Gives another schedule; the same one leaves the kernel alone."""
 
 
 def edit_schedules(text: str, edit: Edit) -> str:
@@ -112,47 +111,34 @@ def edit_schedules(text: str, edit: Edit) -> str:
     with context, ir.Location.unknown():
         for function in [op for op in module.body.operations if is_kernel(op)]:
             op = schedule_op(function).operation
-            attrs = attributes_of(op)
-            schedule = {name: value for name, value in attrs.schedule.items()}
-            if edit(schedule, list(attrs.iteration_space["names"])):
-                old = ir.DictAttr(op.attributes["schedule"])
-                new = {item.name: item.attr for item in old}
-                for name, value in schedule.items():
-                    if value != attrs.schedule[name]:
-                        new[name] = like(value, new[name])
-                op.attributes["schedule"] = ir.DictAttr.get(new)
+            op.attributes["schedule"] = edit(Schedule.from_attribute(op.attributes["schedule"])).to_attribute()
         return module.operation.get_asm()
 
 
-def like(value: Any, attribute: ir.Attribute) -> ir.Attribute:
-    """`value` as an attribute of the kind of `attribute`."""
-    return ir.DenseI64ArrayAttr.get(value) if isinstance(attribute, ir.DenseI64ArrayAttr) else to_attribute(value)
+def with_cut(schedule: Schedule, cut: Cut) -> Schedule:
+    return Schedule(tuple(cut if old.memory == cut.memory else old for old in schedule.cuts))
 
 
-def smaller_tiles(schedule: dict[str, Any], names: list[str]) -> bool:
+def smaller_tiles(schedule: Schedule) -> Schedule:
     """Half as many rows or pixels in a register tile."""
-    axis = names.index("ow") if "ow" in names else names.index("m") if "m" in names else None
-    if axis is None or schedule["tile_sizes"][axis] < 2:
-        return False
-    schedule["tile_sizes"] = [size // 2 if i == axis else size for i, size in enumerate(schedule["tile_sizes"])]
-    return True
+    cut = schedule.cut("register")
+    rows = "ow" if "ow" in cut.sizes else "m"
+    if cut.sizes.get(rows, 1) < 2:
+        return schedule
+    return with_cut(schedule, dataclasses.replace(cut, sizes={**cut.sizes, rows: cut.sizes[rows] // 2}))
 
 
-def sequential(schedule: dict[str, Any], names: list[str]) -> bool:
+def sequential(schedule: Schedule) -> Schedule:
     """No parallel dimensions."""
-    changed = bool(schedule["parallel"])
-    schedule["parallel"] = []
-    return changed
+    return with_cut(schedule, dataclasses.replace(schedule.cut("local"), parallel=()))
 
 
-def plain_layouts(schedule: dict[str, Any], names: list[str]) -> bool:
+def nothing_packed(schedule: Schedule) -> Schedule:
     """Nothing packed ahead."""
-    changed = any(schedule["layouts"])
-    schedule["layouts"] = [{} for _ in schedule["layouts"]]
-    return changed
+    return with_cut(schedule, Cut("device"))
 
 
-@pytest.mark.parametrize("edit", [smaller_tiles, sequential, plain_layouts])
+@pytest.mark.parametrize("edit", [smaller_tiles, sequential, nothing_packed])
 def test_an_edited_schedule_changes_the_loops_only(case: Case, edit: Edit) -> None:
     edited = lower_mlir(edit_schedules(case.compiled.ir("kernel"), edit), case.parameters)
     assert edited.ir["loop"] != case.lowered.ir["loop"]

@@ -5,37 +5,34 @@
 
 // One worker: no blocks but those that staging needs, and vectors of 16 lanes. Scheduling again changes nothing.
 // CHECK-LABEL: func.func private @relu_393216
-// CHECK:         block_sizes = array<i64: 0>, layouts = [{}], order = [], parallel = [], staged = [],
-// CHECK-SAME:    tile_sizes = array<i64: 64>
+// CHECK:         schedule = {cuts = [{memory = "register", order = ["d0"], sizes = array<i64: 64>}]}
 // CHECK-LABEL: func.func private @batch_matmul_12x128x128
-// CHECK:         block_sizes = array<i64: 1, 0, 128, 0>
-// CHECK-SAME:    parallel = ["b", "n"], staged = ["rhs"]
+// CHECK:         [{enters = {rhs = {copy = {}}}, memory = "local", order = ["b", "n"], parallel = ["b", "n"], sizes = array<i64: 1, 128>}
 // CHECK-LABEL: func.func private @matmul_128x3072
-// CHECK:         block_sizes = array<i64: 0, 0, 0>, layouts = [{}, {inner_dims = array<i64: 0>, inner_tiles = array<i64: 64>
-// CHECK-SAME:    order = ["n", "m"], parallel = [], staged = [], tile_sizes = array<i64: 7, 64, 1>
+// CHECK:         [{enters = {rhs = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 64>{{.*}} memory = "device"},
+// CHECK-SAME:    {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 64, 7, 1>}]
 // CHECK-LABEL: func.func private @conv2d_1x28x28x96
-// CHECK:         {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 2, 3, 1>}
-// CHECK-SAME:    order = ["oh", "g", "ow"], parallel = ["n"], staged = ["input"]
-// CHECK-SAME:    tile_sizes = array<i64: 1, 16, 1, 14, 1, 1, 3, 1>
+// CHECK:         {weight = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 2, 3, 1>}}}
+// CHECK-SAME:    {enters = {input = {copy = {}}}, memory = "local", order = ["n"], parallel = ["n"], sizes = array<i64: 1>},
+// CHECK-SAME:    order = ["oh", "g", "ow", "kw"], sizes = array<i64: 1, 16, 14, 3>
 // CHECK-LABEL: func.func private @conv2d_1x56x56x64
-// CHECK:         block_sizes = array<i64: 1, 0, 28, 0, 0, 0, 0, 0>
-// CHECK-SAME:    order = ["g", "oc", "oh", "ow"], parallel = ["n", "oh"], staged = ["input"]
-// CHECK-SAME:    tile_sizes = array<i64: 1, 1, 1, 14, 32, 1, 1, 1>
+// CHECK:         {enters = {input = {copy = {}}}, memory = "local", order = ["n", "oh"], parallel = ["n", "oh"], sizes = array<i64: 1, 28>},
+// CHECK-SAME:    order = ["g", "oc", "oh", "ow", "kw", "ic"], sizes = array<i64: 1, 32, 1, 14, 1, 1>
 
 // Four workers share blocks; vectors have 8 lanes, and half the registers hold smaller tiles.
 // AVX2-LABEL:  func.func private @relu_393216
-// AVX2:          block_sizes = array<i64: 32768>{{.*}} parallel = ["d0"]{{.*}} tile_sizes = array<i64: 32>
+// AVX2:          order = ["d0"], parallel = ["d0"], sizes = array<i64: 32768>{{.*}} order = ["d0"], sizes = array<i64: 32>
 // AVX2-LABEL:  func.func private @matmul_128x3072
-// AVX2:          block_sizes = array<i64: 0, 192, 0>{{.*}} parallel = ["n"]{{.*}} tile_sizes = array<i64: 4, 24, 1>
+// AVX2:          order = ["n"], parallel = ["n"], sizes = array<i64: 192>{{.*}} order = ["n", "m", "k"], sizes = array<i64: 24, 4, 1>
 // AVX2-LABEL:  func.func private @conv2d_1x56x56x64
-// AVX2:          block_sizes = array<i64: 1, 0, 4, 0, 0, 0, 0, 0>{{.*}} tile_sizes = array<i64: 1, 1, 1, 4, 24, 1, 1, 1>
+// AVX2:          order = ["n", "oh"], parallel = ["n", "oh"], sizes = array<i64: 1, 4>{{.*}} sizes = array<i64: 1, 24, 1, 4, 1, 1>
 
-// Where not even one row of tiles fits local memory, padding is a layout; less of rhs is staged at a time.
+// Where not even one row of tiles fits local memory, the image is padded before; less of rhs is staged at a time.
 // LOCAL-LABEL: func.func private @batch_matmul_12x128x128
-// LOCAL:         block_sizes = array<i64: 1, 0, 64, 0>
+// LOCAL:         order = ["b", "n"], parallel = ["b", "n"], sizes = array<i64: 1, 64>
 // LOCAL-LABEL: func.func private @conv2d_1x56x56x64
-// LOCAL:         layouts = [{high = array<i64: 0, 1, 1, 0>, low = array<i64: 0, 1, 1, 0>},
-// LOCAL-SAME:    staged = []
+// LOCAL:         [{enters = {input = {pad = {high = array<i64: 0, 1, 1, 0>, low = array<i64: 0, 1, 1, 0>}}, weight =
+// LOCAL-SAME:    {memory = "local"
 "graph.parameter"() {sym_name = "c", type = tensor<64x64x3x3xf32>} : () -> ()
 "graph.parameter"() {sym_name = "d", type = tensor<96x1x3x3xf32>} : () -> ()
 "graph.parameter"() {sym_name = "w", type = tensor<3072x768xf32>} : () -> ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,7 @@ import terrace
 from graph_reference import run_function
 from terrace.dialects.context import create_context
 from terrace.lowering.graph.evaluate import _widen
-from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.schedule import Packing, Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import DYNAMIC, func, ir, parse_module
 from terrace.runtime.model import CompiledModel
@@ -128,21 +126,38 @@ def schedules_of(compiled: CompiledModel) -> dict[str, Schedule]:
         for function in module.body.operations:
             if is_kernel(function):
                 op = schedule_op(function)
-                space = IterationSpace.from_attribute(op.iteration_space)
-                found[function.name.value] = Schedule.from_attribute(op.schedule, space)
+                found[function.name.value] = Schedule.from_attribute(op.schedule)
         return found
 
 
-def edited(text: str, changes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Kernel text in which the schedules of the named kernels have other fields."""
+def recut(
+    schedule: Schedule,
+    tile: Mapping[str, int] | None = None,
+    block: Mapping[str, int] | None = None,
+    parallel: Sequence[str] | None = None,
+    packed: Mapping[str, Packing] | None = None,
+    staged: Sequence[str] | None = None,
+) -> Schedule:
+    """The schedule with other cuts; what is not given stays, but in parallel are blocks only."""
+    local = schedule.cut("local")
+    block = local.sizes if block is None else block
+    return Schedule.of(
+        schedule.cut("register").sizes if tile is None else tile,
+        block,
+        [name for name in local.parallel if name in block] if parallel is None else parallel,
+        schedule.packed if packed is None else packed,
+        schedule.staged if staged is None else staged,
+    )
+
+
+def edited(text: str, changes: Mapping[str, Schedule]) -> str:
+    """Kernel text in which the named kernels have other schedules."""
     with create_context() as context, ir.Location.unknown():
         module = parse_module(text, context)
         kernels = {function.name.value: function for function in module.body.operations if is_kernel(function)}
-        for name, fields in changes.items():
+        for name, schedule in changes.items():
             op = schedule_op(kernels[name])
-            space = IterationSpace.from_attribute(op.iteration_space)
-            schedule = dataclasses.replace(Schedule.from_attribute(op.schedule, space), **fields)
-            op.operation.attributes["schedule"] = schedule.to_attribute(space)
+            op.operation.attributes["schedule"] = schedule.to_attribute()
         assert module.operation.verify()
         return str(module)
 

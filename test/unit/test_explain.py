@@ -204,9 +204,7 @@ def test_the_prediction_is_that_of_the_cost_model() -> None:
 
 
 def test_an_edited_schedule_is_said_to_be_edited() -> None:
-    text = reasons_of(
-        MODEL, CpuDescription(), ("tile_sizes = array<i64: 8, 48, 1>", "tile_sizes = array<i64: 2, 16, 1>")
-    )
+    text = reasons_of(MODEL, CpuDescription(), ("sizes = array<i64: 48, 8, 1>", "sizes = array<i64: 16, 2, 1>"))
     assert "note: this is not what the cost model chooses" in text
     place = next(line for line in text.splitlines() if line.startswith("tile: 2 x 16"))
     assert "number 1 of" not in place

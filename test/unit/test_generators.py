@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import generator_programs as programs
@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import terrace
 from generator_programs import one_of_each, uniform
-from graph_program import Program, edited, foreign_rows, loops_of, schedules_of
+from graph_program import Program, edited, foreign_rows, loops_of, recut, schedules_of
 from terrace.dialects import graph
 from terrace.errors import PassError
-from terrace.lowering.kernels.schedule import Layout, Padding, Schedule
+from terrace.lowering.kernels.schedule import Pack, Packing, Pad, Schedule
 from terrace.runtime.cpu_features import host_features
 from terrace.target import CpuDescription
 
@@ -98,74 +98,71 @@ def test_targets_agree(sample: tuple[Program, Any], bits: int, workers: int) -> 
 
 # -- edited schedules -------------------------------------------------------------------------------------------------
 
-Edit = Callable[[str, Schedule], dict[str, Any]]
+Edit = Callable[[str, Schedule], Schedule]
 
 
 def _family(kernel: str) -> str:
     return re.sub(r"_[0-9x]+(_\d+)?$", "", kernel)
 
 
-def _small_tiles(kernel: str, schedule: Schedule) -> dict[str, Any]:
-    return {
-        "tile_sizes": {},
-        "block_sizes": {},
-        "parallel": (),
-        "staged": schedule.staged[:0],
-        "layouts": _pads(schedule),
-    }
+def _tiles(schedule: Schedule) -> Mapping[str, int]:
+    return schedule.cut("register").sizes
 
 
-def _pads(schedule: Schedule) -> tuple[Layout | Padding | None, ...]:
-    """Row-major arguments, but the padding of a staged image, here 1 all around, made before."""
-    padding = Padding((0, 1, 1, 0), (0, 1, 1, 0)) if "input" in schedule.staged else None
-    return tuple(padding if i == 0 else None for i in range(len(schedule.layouts)))
+def _small_tiles(kernel: str, schedule: Schedule) -> Schedule:
+    return Schedule.of({}, packed=_pads(schedule))
 
 
-def _odd_tiles(kernel: str, schedule: Schedule) -> dict[str, Any]:
+def _pads(schedule: Schedule) -> Mapping[str, Packing]:
+    """Row-major operands, but the padding of a staged image, here 1 all around, made before."""
+    return {"input": Pad((0, 1, 1, 0), (0, 1, 1, 0))} if "input" in schedule.staged else {}
+
+
+def _odd_tiles(kernel: str, schedule: Schedule) -> Schedule:
     """Tiles that divide nothing; blocks of three tiles, in sequence."""
-    tiles = {name: size if size == 1 or name in ("kw", "ic") else 3 for name, size in schedule.tile_sizes.items()}
+    tiles = {name: size if size == 1 or name in ("kw", "ic") else 3 for name, size in _tiles(schedule).items()}
     blocks = {name: 3 * size for name, size in tiles.items() if name in ("m", "n", "ow", "oh", "d0", "d1") and size > 1}
-    layouts = tuple(None if isinstance(layout, Layout) else layout for layout in schedule.layouts)
-    fields: dict[str, Any] = {"tile_sizes": tiles, "parallel": (), "layouts": layouts}
-    return fields if _family(kernel).startswith("conv") else {**fields, "block_sizes": blocks}
-
-
-def _in_parallel(kernel: str, schedule: Schedule) -> dict[str, Any]:
-    """One tile a workgroup, the dimensions swapped."""
+    packed = {name: how for name, how in schedule.packed.items() if not isinstance(how, Pack)}
     if _family(kernel).startswith("conv"):
-        names: tuple[str, ...] = ("ow", "oh", "n")
-    elif "d1" in schedule.tile_sizes:
-        names = ("d1", "d0")
-    else:
-        names = ("n", "m")
-    return {"block_sizes": {name: schedule.tile(name) for name in names}, "parallel": names, "order": names[::-1]}
+        blocks = {name: size for name, size in schedule.cut("local").sizes.items() if size % tiles.get(name, 1) == 0}
+    return recut(schedule, tile=tiles, block=blocks, parallel=(), packed=packed)
 
 
-def _wide_layouts(kernel: str, schedule: Schedule) -> dict[str, Any]:
-    """Blocks twice as wide as the tile, where a layout is blocked; elsewhere rhs is staged, or no more."""
-    if any(isinstance(layout, Layout) for layout in schedule.layouts):
-        layouts = tuple(_doubled(layout) if isinstance(layout, Layout) else layout for layout in schedule.layouts)
+def _in_parallel(kernel: str, schedule: Schedule) -> Schedule:
+    """One tile a workgroup, the dimensions swapped."""
+    names = ("n", "m") if "m" in _tiles(schedule) else ("d1", "d0")
+    if _family(kernel).startswith("conv"):
+        names = ("ow", "oh", "n")
+    tiles = {name: schedule.tile(name) for name in (*names[::-1], *_tiles(schedule))}
+    sums = {name: tiles.pop(name) for name in ("kw", "ic", "k") if name in tiles}
+    blocks = {name: schedule.tile(name) for name in names}
+    return recut(schedule, tile={**tiles, **sums}, block=blocks, parallel=names)
+
+
+def _wide_layouts(kernel: str, schedule: Schedule) -> Schedule:
+    """Blocks twice as wide as the tile, where a packing has blocks; elsewhere rhs is staged, or no more."""
+    if any(isinstance(how, Pack) for how in schedule.packed.values()):
+        packed = {name: _doubled(how) if isinstance(how, Pack) else how for name, how in schedule.packed.items()}
         grouped = kernel.endswith("12x24")
-        return {"layouts": schedule.layouts if grouped else layouts, "order": tuple(reversed(schedule.order))}
+        kept = [name for name in _tiles(schedule) if name not in ("kw", "ic", "k")]
+        tiles = {**{name: schedule.tile(name) for name in reversed(kept)}, **_tiles(schedule)}
+        sums = {name: tiles.pop(name) for name in ("kw", "ic", "k") if name in tiles}
+        return recut(schedule, tile={**tiles, **sums}, packed=schedule.packed if grouped else packed)
     if _family(kernel) == "matmul":
-        return {"staged": ("rhs",), "block_sizes": {}}
-    return {"staged": (), "tile_sizes": {**schedule.tile_sizes, "k": 4} if "k" in schedule.tile_sizes else {"d0": 2}}
+        return recut(schedule, block={}, staged=("rhs",))
+    return recut(schedule, tile={**_tiles(schedule), "k": 4} if "k" in _tiles(schedule) else {"d0": 2}, staged=())
 
 
-def _doubled(layout: Layout) -> Layout:
-    return dataclasses.replace(layout, inner_tiles=(2 * layout.inner_tiles[0],))
+def _doubled(packing: Pack) -> Pack:
+    return dataclasses.replace(packing, inner_tiles=(2 * packing.inner_tiles[0],))
 
 
-def _staged_in_sequence(kernel: str, schedule: Schedule) -> dict[str, Any]:
+def _staged_in_sequence(kernel: str, schedule: Schedule) -> Schedule:
     """Blocks that one workgroup takes after another, staged ones too."""
     if _family(kernel).startswith("conv"):
-        return {
-            "block_sizes": {"n": 1, "oh": 2 * schedule.tile("oh")},
-            "parallel": (),
-            "tile_sizes": schedule.tile_sizes,
-        }
-    names = ("n", "m") if "m" in schedule.tile_sizes else ("d1", "d0")
-    return {"block_sizes": {name: schedule.tile(name) for name in names}, "parallel": names[1:]}
+        return recut(schedule, block={"n": 1, "oh": 2 * schedule.tile("oh")}, parallel=())
+    names = ("n", "m") if "m" in _tiles(schedule) else ("d1", "d0")
+    return recut(schedule, block={name: schedule.tile(name) for name in names}, parallel=names[1:])
 
 
 EDITS: dict[str, Edit] = {
@@ -192,7 +189,7 @@ def test_a_refused_edit_is_a_pass_error(sample: tuple[Program, Any]) -> None:
     program, compiled = sample
     conv = next(kernel for kernel in schedules_of(compiled) if kernel.startswith("conv2d_add"))
     with pytest.raises(PassError, match="padding needs the input staged"):
-        program.compile(text=edited(compiled.ir("kernel"), {conv: {"staged": ()}}))
+        program.compile(text=edited(compiled.ir("kernel"), {conv: recut(schedules_of(compiled)[conv], staged=())}))
 
 
 # -- what does not fit ------------------------------------------------------------------------------------------------
@@ -206,7 +203,7 @@ def test_rows_that_exceed_local_memory() -> None:
         p.result("conv2d", programs.conv(p, image, weight, padding=(1, 1, 1, 1)))
     compiled = program.compile()
     (schedule,) = schedules_of(compiled).values()
-    assert schedule.staged == () and schedule.layouts[0] == Padding((0, 1, 1, 0), (0, 1, 1, 0))
+    assert schedule.staged == () and schedule.packed["input"] == Pad((0, 1, 1, 0), (0, 1, 1, 0))
     program.check(compiled)
 
 

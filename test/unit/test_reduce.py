@@ -13,6 +13,7 @@ from generator_programs import uniform
 from graph_program import Program, edited, foreign_rows, schedules_of
 from terrace.dialects import graph
 from terrace.errors import PassError
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.mlir import ir
 from terrace.target import CpuDescription
 
@@ -124,4 +125,4 @@ def test_a_tile_along_a_product_is_refused() -> None:
     compiled = program.compile()
     (kernel,) = schedules_of(compiled)
     with pytest.raises(PassError, match="tile size of 'd1' must be 1 in a product along it"):
-        program.compile(text=edited(compiled.ir("kernel"), {kernel: {"tile_sizes": {"d0": 1, "d1": 4}}}))
+        program.compile(text=edited(compiled.ir("kernel"), {kernel: Schedule.of({"d1": 4})}))

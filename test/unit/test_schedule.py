@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from typing import Any
@@ -23,7 +22,7 @@ from terrace.lowering.kernels.register_tile import (
     fits_registers,
     step_cycles,
 )
-from terrace.lowering.kernels.schedule import Layout, Padding, Schedule
+from terrace.lowering.kernels.schedule import Pack, Pad, Schedule
 from terrace.lowering.kernels.work_division import WORKGROUPS_PER_WORKER, block_size, wanted_workgroups
 from terrace.mlir import DYNAMIC, ir
 from terrace.target import CpuDescription
@@ -60,9 +59,10 @@ def conv(image: list[int], weight: list[int], cpu: CpuDescription, constant: boo
 
 def check(schedule: Schedule, cpu: CpuDescription) -> None:
     """What holds for any schedule: blocks of whole tiles, and no more parallel dimensions than workgroups have."""
-    for name, block in schedule.block_sizes.items():
+    local = schedule.cut("local")
+    for name, block in local.sizes.items():
         assert block > 0 and block % schedule.tile(name) == 0, name
-    assert set(schedule.parallel) == set(schedule.block_sizes) and len(schedule.parallel) <= 3
+    assert set(local.parallel) == set(local.sizes) and len(local.parallel) <= 3
 
 
 # -- tiles ------------------------------------------------------------------------------------------------------------
@@ -123,9 +123,10 @@ def test_matmul(cpu: CpuDescription, transposed: bool) -> None:
         assert fits_registers(tile, cpu)
         if schedule.staged:
             assert k != DYNAMIC and 4 * k * schedule.block("n") <= cpu.local_bytes
-        if schedule.layouts[1] is not None:
+        if schedule.packed:
             assert weight and batch is None and DYNAMIC not in (n, k)
-            assert isinstance(schedule.layouts[1], Layout) and schedule.layouts[1].inner_tiles == (tile.columns,)
+            packing = schedule.packed["rhs"]
+            assert isinstance(packing, Pack) and packing.inner_tiles == (tile.columns,)
 
 
 CONVS: list[tuple[list[int], list[int], dict[str, Any]]] = [
@@ -162,9 +163,9 @@ def test_conv2d(cpu: CpuDescription, image: list[int], weight: list[int], attrs:
     if schedule.staged:
         assert staged_bytes(schedule, image, weight, attrs) <= cpu.local_bytes
     top, bottom, left, right = attrs.get("padding", [0, 0, 0, 0])
-    padding = Padding((0, top, left, 0), (0, bottom, right, 0))
+    padding = Pad((0, top, left, 0), (0, bottom, right, 0))
     needs_padding = any(attrs.get("padding", []))
-    assert bool(schedule.staged) + (schedule.layouts[0] == padding) == needs_padding
+    assert bool(schedule.staged) + (schedule.packed.get("input") == padding) == needs_padding
 
 
 def test_padding_is_staged_where_it_fits() -> None:
@@ -177,7 +178,8 @@ def test_padding_is_staged_where_it_fits() -> None:
 def test_large_weights_are_split_by_channels() -> None:
     cpu = CpuDescription(workers=8)
     schedule = conv([1, 7, 7, 512], [512, 512, 3, 3], cpu, padding=[1, 1, 1, 1])
-    assert "oc" in schedule.parallel and "oh" not in schedule.parallel
+    parallel = schedule.cut("local").parallel
+    assert "oc" in parallel and "oh" not in parallel
 
 
 @pytest.mark.parametrize("cpu", CPUS)
@@ -186,7 +188,7 @@ def test_elementwise(cpu: CpuDescription) -> None:
         space = IterationSpace(("d0", "d1"), ("parallel",) * 2, sizes)
         schedule = elementwise.schedule_for_vectors(space, 2, cpu)
         check(schedule, cpu)
-        assert set(schedule.tile_sizes) == {"d1"}
+        assert set(schedule.cut("register").sizes) == {"d1"}
         assert sizes[1] == DYNAMIC or schedule.tile("d1") <= sizes[1]
 
 
@@ -198,16 +200,10 @@ def test_more_workers_mean_more_blocks() -> None:
 
 def test_schedules_survive_the_attribute() -> None:
     space = matmul_space(3, DYNAMIC, 5)
-    schedule = Schedule(
-        {"m": 3, "n": 16, "k": 1},
-        {"m": 0, "n": 32, "k": 0},
-        ("n",),
-        (None, Layout((1, 0), (1,), (16,)), Padding((0, 1), (2, 0))),
-        ("rhs",),
-        ("n", "m"),
-    )
+    packed = {"rhs": Pack((1, 0), (1,), (16,)), "lhs": Pad((0, 1), (2, 0))}
+    schedule = Schedule.of({"n": 16, "m": 3, "k": 1}, {"m": 0, "n": 32}, ("n",), packed, ("lhs",))
     with create_context(), ir.Location.unknown():
-        assert Schedule.from_attribute(schedule.to_attribute(space), space) == schedule
+        back = Schedule.from_attribute(schedule.to_attribute())
+        assert back == schedule and list(back.cut("register").sizes) == ["n", "m", "k"], "in the order of the loops"
         assert IterationSpace.from_attribute(space.to_attribute()) == space
-        empty = dataclasses.replace(schedule, parallel=(), staged=(), order=(), layouts=(None,))
-        assert Schedule.from_attribute(empty.to_attribute(space), space) == empty
+        assert Schedule.from_attribute(Schedule().to_attribute()) == Schedule.of({}) == Schedule()

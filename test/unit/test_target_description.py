@@ -76,7 +76,7 @@ def test_hardware_is_scheduled_for_its_own_memory() -> None:
         text = lower(layers, (x,), target=Target("hls", hls=HlsDescription(local_bytes=size)), until="kernel").ir[
             "kernel"
         ]
-        assert ('staged = ["input"]' in text) == staged
+        assert ("input = {copy = {}}" in text) == staged
 
 
 @pytest.mark.parametrize(

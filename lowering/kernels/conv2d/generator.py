@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
-from terrace.lowering.kernels.schedule import Layout, Padding
-from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
+from terrace.lowering.kernels.nest import TileBody, nest
+from terrace.lowering.kernels.schedule import Pack, Pad
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import ir
 
 WEIGHT_ORDER = (0, 2, 3, 1)
@@ -42,7 +43,6 @@ class _Conv2d:
         if self.attrs.layout != "NHWC":
             raise kernel.refuse("conv2d must be in layout NHWC; run choose-layout first")
         self.input, self.weight = kernel.memory_of(root.operands[0]), kernel.memory_of(root.operands[1])
-        self.weight_layout = kernel.layout_of(root.operands[1])
         out_channels, self.depth, self.kh, self.kw = shape_of(root.operands[1])
         self.groups = self.attrs.groups
         self.width = out_channels // self.groups
@@ -52,14 +52,16 @@ class _Conv2d:
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}
         tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
-        kernel.check_schedule(tiled, blocked=("n", "g", "oh", "ow", "oc"), staged=("input",), laid_out=(0, 1))
-        self._check_weight_layout()
+        kernel.check_schedule(
+            tiled, blocked=("n", "g", "oh", "ow", "oc"), staged=("input",), packed=("input", "weight")
+        )
+        self.weight_packing = self._weight_packing()
 
-    def _check_weight_layout(self) -> None:
-        layout = self.weight_layout
+    def _weight_packing(self) -> Pack | None:
+        layout = self.kernel.packing_of(self.kernel.root.operands[1])
         if layout is None:
-            return
-        if not isinstance(layout, Layout) or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
+            return None
+        if not isinstance(layout, Pack) or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
             raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in][w]")
         block, channel = layout.inner_tiles[0], "g" if self.depthwise else "oc"
         tile = self.schedule.tile(channel)
@@ -69,34 +71,37 @@ class _Conv2d:
                 f"the layout's block of {block} channels must be a multiple of the tile size {tile} of '{channel}'"
                 " and must not span groups"
             )
+        return layout
 
     # -- blocks ---------------------------------------------------------------------------------------------------
 
     def emit(self) -> None:
         staged = "input" in self.schedule.staged
         self._check_padding(staged)
-        with (
-            workgroups(self.b, self.kernel, self.sizes) as start,
-            self.b.for_block(start.get("n", 0), self.schedule.block("n"), self.sizes["n"]) as image,
-        ):
+
+        def enter(start: Mapping[str, Index]) -> TileBody:
+            image = start["n"]
             source = self._stage(image, start) if staged else Image(self.input, (image,), 0, 0)
-            sizes = {dim: self.sizes[dim] for dim in ("g", "oc", "oh", "ow")}
-            over_tiles(self.b, self.kernel, sizes, start, functools.partial(self._tile, image, source))
+            return functools.partial(self._tile, image, source)
+
+        sizes = {dim: self.sizes[dim] for dim in ("n", "g", "oc", "oh", "ow")}
+        nest(self.b, self.kernel, sizes, enter, first=("n",))
 
     def _check_padding(self, staged: bool) -> None:
         """Padding is made on the way into local memory, or by the layout of the input."""
-        (top, bottom, left, right), layout = self.attrs.padding, self.kernel.layout_of(self.kernel.root.operands[0])
-        wanted = Padding((0, top, left, 0), (0, bottom, right, 0))
+        (top, bottom, left, right), layout = self.attrs.padding, self.kernel.packing_of(self.kernel.root.operands[0])
+        wanted = Pad((0, top, left, 0), (0, bottom, right, 0))
         if layout is None and (staged or not any(self.attrs.padding)):
             return
         if layout != wanted or staged:
             raise self.kernel.refuse(
-                f"padding needs the input staged in local memory, or else its layout to be {dataclasses.asdict(wanted)}"
+                "padding needs the input staged in local memory, or else entering 'device' by pad with"
+                f" {wanted.attributes}"
             )
 
     # -- staging --------------------------------------------------------------------------------------------------
 
-    def _stage(self, image: Index, start: dict[str, Index]) -> Image:
+    def _stage(self, image: Index, start: Mapping[str, Index]) -> Image:
         """Copy the rows that the block reads, padded, into local memory [rows, columns, channels]."""
         b, attrs = self.b, self.attrs
         block, columns = self.schedule.block("oh") or self.sizes["oh"], self.sizes["ow"]
@@ -226,9 +231,9 @@ class _Conv2d:
         b = self.b
         offset, channels, _ = spans["oc"]
         first = b.add(b.mul(spans["g"][0], self.width), offset)
-        if self.weight_layout is None:
+        if self.weight_packing is None:
             return b.load(self.weight, [first, at, row, column], [size, channels], [1, 0])
-        block = self.weight_layout.inner_tiles[0]
+        block = self.weight_packing.inner_tiles[0]
         indices = [b.floordiv(first, block), row, column, at, b.mod(first, block)]
         return b.load(self.weight, indices, [size, channels], [3, 4])
 
@@ -241,10 +246,10 @@ class _Conv2d:
         shape, valid = [th, tw, channels], [th_valid, tw_valid, g_valid]
         dims = [rank, rank + 1, rank + 2]
         pixels = b.load(source.memory, [*pixel, g], shape, dims, [*self.attrs.strides, 1], valid)
-        if self.weight_layout is None:
+        if self.weight_packing is None:
             weights = b.load(self.weight, [g, 0, row, column], shape, [-1, -1, 0])
         else:
-            block = self.weight_layout.inner_tiles[0]
+            block = self.weight_packing.inner_tiles[0]
             indices = [b.floordiv(g, block), row, column, 0, b.mod(g, block)]
             weights = b.load(self.weight, indices, shape, [-1, -1, 4])
         return b.multiply_add(pixels, weights, tile)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from terrace.dialects.base import Attributes
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.conv2d.space import is_depthwise
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile, cover_cycles
-from terrace.lowering.kernels.schedule import Layout, Padding, Schedule
+from terrace.lowering.kernels.schedule import Pack, Packing, Pad, Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, ELEMENTS, power_of_two
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
@@ -47,16 +47,16 @@ class ConvShape:
         """Local memory that `rows` output rows of an image need of the padded input, in bytes (32-bit elements)."""
         return 4 * self.space.footprint(0, {**self.size, "n": 1, "oh": rows})
 
-    def layouts(self, arguments: int, stages: bool, weight_block: int | None) -> tuple[Layout | Padding | None, ...]:
+    def packed(self, stages: bool, weight_block: int | None) -> dict[str, Packing]:
         """The input padded beforehand unless it is on its way into local memory; weights in blocks of channels."""
-        found: list[Layout | Padding | None] = [None] * arguments
+        found: dict[str, Packing] = {}
         if any(self.attrs.padding) and not stages:
             top, bottom, left, right = self.attrs.padding
-            found[0] = Padding((0, top, left, 0), (0, bottom, right, 0))
+            found["input"] = Pad((0, top, left, 0), (0, bottom, right, 0))
         if weight_block is not None:
             grouped = self.size["g"] > 1 and not self.depthwise
-            found[1] = Layout(WEIGHT_PERMUTATION, (0,), (self.size["oc"] if grouped else weight_block,))
-        return tuple(found)
+            found["weight"] = Pack(WEIGHT_PERMUTATION, (0,), (self.size["oc"] if grouped else weight_block,))
+        return found
 
 
 def schedule_for_vectors(
@@ -68,10 +68,10 @@ def schedule_for_vectors(
     static = DYNAMIC not in image[1:]
     stages = any(attrs.padding) and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
     blocks = _blocks(shape, tiles, stages, machine)
-    layouts = shape.layouts(len(constant), stages, tiles[shape.channel] if constant[1] else None)
+    packed = shape.packed(stages, tiles[shape.channel] if constant[1] else None)
     order = ("oh", "g", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
     parallel = tuple(name for name in ("n", "oh", shape.channel) if blocks.get(name))
-    return Schedule(tiles, blocks, parallel, layouts, ("input",) if stages else (), order)
+    return Schedule.of(_ordered(tiles, order), blocks, parallel, packed, ("input",) if stages else ())
 
 
 def schedule_for_workgroups(
@@ -90,10 +90,15 @@ def schedule_for_workgroups(
     while stages and tiles.get("oh", 1) > 1 and shape.staged_bytes(tiles["oh"]) > machine.local_bytes:
         tiles["oh"] //= 2
     stages = stages and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
-    layouts = shape.layouts(len(constant), stages, channels if constant[1] else None)
+    packed = shape.packed(stages, channels if constant[1] else None)
     blocks = {"n": 1, "oh": tiles.get("oh", 1), channel: channels}
     staged = ("input",) if stages else ()
-    return Schedule(tiles, blocks, ("n", "oh", channel), layouts, staged, ("g", "oc", "oh", "ow"))
+    return Schedule.of(_ordered(tiles, ("g", "oc", "oh", "ow")), blocks, ("n", "oh", channel), packed, staged)
+
+
+def _ordered(tiles: Mapping[str, int], order: Sequence[str]) -> dict[str, int]:
+    """The tiles of a pixel's dimensions in the order of their loops, then those of what is summed."""
+    return {**dict.fromkeys(order, 1), **tiles}
 
 
 def schedule_for_circuit(
@@ -117,8 +122,8 @@ def schedule_for_circuit(
     rows = min(size["oh"], (machine.local_bytes // row_bytes - window) // attrs.strides[0] + 1)
     stages = rows >= 1 if any(attrs.padding) else rows == size["oh"]
     blocks = {"oh": rows} if stages and rows < size["oh"] else {}
-    layouts = shape.layouts(len(constant), stages, None)
-    return Schedule(tiles, blocks, (), layouts, ("input",) if stages else (), ("oh", "ow", "g", "oc"))
+    packed = shape.packed(stages, None)
+    return Schedule.of(_ordered(tiles, ("oh", "ow", "g", "oc")), blocks, (), packed, ("input",) if stages else ())
 
 
 def _tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]:

@@ -21,7 +21,7 @@ class Copy(KernelFamily):
     name = "copy"
     roots = (graph.BroadcastOp, graph.ConcatOp, graph.PadOp, graph.PermuteOp, graph.SliceOp)
     needs_static_shapes = True
-    schedules = {CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space, len(kernel.constant))}
+    schedules = {CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space)}
 
     def takes_types(self, root: ir.Operation, types: TypeRule, reduced: Sequence[str]) -> bool:
         return True

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
-from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
+from terrace.lowering.kernels.nest import over_tiles, workgroups
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import ir
 
 

@@ -25,8 +25,8 @@ class Elementwise(KernelFamily):
     roots = ()
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, len(kernel.constant), machine),
-        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, len(kernel.constant), machine),
-        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space, len(kernel.constant)),
+        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
+        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
     }
     words = "vectors along the last dimension, several in flight; memory is the limit, not arithmetic"
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from terrace.dialects.base import shape_of
 from terrace.lowering.kernels.builder import LoopBuilder, Span
-from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
+from terrace.lowering.kernels.nest import nest
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 
 
 def generate(b: LoopBuilder, kernel: KernelView) -> None:
@@ -26,5 +27,4 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
         offsets, shape, valid = zip(*(spans[name] for name in names), strict=True)
         store_results(b, kernel, {}, TilePlace(offsets, tuple(range(len(names))), shape, valid))
 
-    with workgroups(b, kernel, sizes) as start:
-        over_tiles(b, kernel, sizes, start, tile)
+    nest(b, kernel, sizes, lambda start: tile)

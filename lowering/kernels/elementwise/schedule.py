@@ -35,10 +35,10 @@ def schedule_for_vectors(space: IterationSpace, arguments: int, machine: VectorM
             parts = parts * block // size
         if parts <= 1 or len(blocks) == MAX_PARALLEL:
             break
-    return Schedule({last: tile}, blocks, tuple(blocks), (None,) * arguments)
+    return Schedule.of({last: tile}, blocks, tuple(blocks))
 
 
-def schedule_for_workgroups(space: IterationSpace, arguments: int, machine: WorkgroupMachine) -> Schedule:
+def schedule_for_workgroups(space: IterationSpace, machine: WorkgroupMachine) -> Schedule:
     """Tiles of a few elements per invocation, from the last dimension outwards; a workgroup per tile."""
     room = ELEMENTS * machine.workgroup_size
     tiles: dict[str, int] = {}
@@ -49,4 +49,5 @@ def schedule_for_workgroups(space: IterationSpace, arguments: int, machine: Work
         room = max(1, room // tiles[name])
         if (size == DYNAMIC or size > tile) and len(blocks) < MAX_PARALLEL:
             blocks[name] = block_of_tiles(tiles[name], size)
-    return Schedule(tiles, blocks, tuple(n for n in space.names if n in blocks), (None,) * arguments)
+    tiles = {name: tiles[name] for name in space.names}
+    return Schedule.of(tiles, blocks, [name for name in space.names if name in blocks])

@@ -35,7 +35,7 @@ class Matmul(KernelFamily):
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
-        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space, len(kernel.constant)),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
 
     def partition(self, group: Group) -> Partition:

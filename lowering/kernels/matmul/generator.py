@@ -10,14 +10,15 @@ time.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.graph.payload_types import is_float
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
-from terrace.lowering.kernels.schedule import Layout
-from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
+from terrace.lowering.kernels.nest import TileBody, nest
+from terrace.lowering.kernels.schedule import Pack
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
 
 Load: TypeAlias = Callable[[Index, int], ir.Value]
@@ -69,29 +70,29 @@ class Operands:
 def generate(b: LoopBuilder, kernel: KernelView) -> None:
     """Emit the loops of a matmul or batch_matmul kernel."""
     root = kernel.root
-    kernel.check_schedule(tiled=("m", "n", "k"), blocked=("b", "m", "n", "k"), staged=("lhs", "rhs"), laid_out=(1,))
+    kernel.check_schedule(tiled=("m", "n", "k"), blocked=("b", "m", "n", "k"), staged=("lhs", "rhs"), packed=("rhs",))
     batched = "b" in kernel.space.names
     lhs = kernel.memory_of(root.operands[0])
     rank = 3 if batched else 2
     result = kernel.results_memory[0]
     m, n, k = b.size(result, rank - 2), b.size(result, rank - 1), b.size(lhs, rank - 1)
-    sizes = {"m": m, "n": n, **({"b": b.size(result, 0)} if batched else {})}
-    with (
-        workgroups(b, kernel, sizes) as start,
-        b.for_block(start.get("b", 0), kernel.schedule.block("b"), sizes.get("b", 1)) as batch,
-    ):
-        lead = (batch,) if batched else ()
-        rhs = _rhs(kernel, lead)
-        local = _blocks_of_k(b, kernel)
+
+    def enter(start: Mapping[str, Index]) -> TileBody:
+        """The operands of a block, in local memory where they are staged."""
+        lead = (start["b"],) if batched else ()
+        rhs, local = _rhs(kernel, lead), _blocks_of_k(b, kernel)
         if local is None:
             rhs = _stage(b, kernel, rhs, start.get("n", 0), n, k)
-        _tiles(b, kernel, Operands(lhs, rhs, local), lead, start, sizes, k)
+        operands = Operands(lhs, rhs, local)
+        return lambda spans: _one_tile(b, kernel, operands, lead, spans["m"], spans["n"], k)
+
+    nest(b, kernel, {"n": n, "m": m, **({"b": b.size(result, 0)} if batched else {})}, enter, first=("b",))
 
 
 def _rhs(kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
     root = kernel.root
     value = root.operands[1]
-    memory, layout = kernel.memory_of(value), kernel.layout_of(value)
+    memory, layout = kernel.memory_of(value), kernel.packing_of(value)
     transposed = attributes_of(root).transpose_rhs
     if layout is None:
         axes = (len(lead) + 1, len(lead)) if transposed else (len(lead), len(lead) + 1)
@@ -99,7 +100,7 @@ def _rhs(kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
     n_axis = 0 if transposed else 1
     if (
         lead
-        or not isinstance(layout, Layout)
+        or not isinstance(layout, Pack)
         or layout.inner_dims != (n_axis,)
         or layout.outer_permutation != (n_axis, 1 - n_axis)
     ):
@@ -142,26 +143,6 @@ def _blocks_of_k(b: LoopBuilder, kernel: KernelView) -> LocalBlocks | None:
     element_type = element_type_of(kernel.root.results[0])
     shapes = [schedule.tile("m"), block], [block, schedule.tile("n")]
     return LocalBlocks(*(b.alloc(shape, element_type) for shape in shapes))
-
-
-def _tiles(
-    b: LoopBuilder,
-    kernel: KernelView,
-    operands: Operands,
-    lead: tuple[Index, ...],
-    start: dict[str, Index],
-    sizes: dict[str, Index],
-    k: Index,
-) -> None:
-    """All tiles of the workgroup's block, in the schedule's order."""
-    order = [d for d in kernel.schedule.order if d in ("m", "n")]
-    if len(order) == 1:
-        raise kernel.refuse(f"schedule order must name both 'm' and 'n', or neither, got {list(kernel.schedule.order)}")
-
-    def tile(spans: dict[str, Span]) -> None:
-        _one_tile(b, kernel, operands, lead, spans["m"], spans["n"], k)
-
-    over_tiles(b, kernel, {"n": sizes["n"], "m": sizes["m"]}, start, tile)
 
 
 def _one_tile(

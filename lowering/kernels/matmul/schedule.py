@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import best_tile
-from terrace.lowering.kernels.schedule import Layout, Schedule
+from terrace.lowering.kernels.schedule import Pack, Packing, Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
 from terrace.machine import VectorMachine, WorkgroupMachine
@@ -38,9 +38,9 @@ def schedule_for_vectors(
     column_blocks = -(-size["n"] // columns) if columns else 1
     rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
-    layouts = _layouts(space, transpose_rhs, constant, tile.columns)
+    packed = _packed(space, transpose_rhs, constant, tile.columns)
     staged: tuple[str, ...] = ()
-    if layouts[1] is None and transpose_rhs and static_k:
+    if not packed and transpose_rhs and static_k:
         # Columns of rhs lie apart in memory: gather them once for all rows.
         limit = machine.local_bytes // (4 * size["k"]) // tile.columns * tile.columns
         if limit:
@@ -48,8 +48,7 @@ def schedule_for_vectors(
             blocks["n"] = min(limit, _round_up(wanted, tile.columns))
             staged = ("rhs",)
     parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
-    tiles = {"m": tile.rows, "n": tile.columns, "k": 1}
-    return Schedule(tiles, blocks, parallel, layouts, staged, ("n", "m"))
+    return Schedule.of({"n": tile.columns, "m": tile.rows, "k": 1}, blocks, parallel, packed, staged)
 
 
 def schedule_for_workgroups(
@@ -67,30 +66,26 @@ def schedule_for_workgroups(
     blocks = {"m": rows, "n": columns, "k": depth}
     blocks |= {"b": block_of_tiles(1, space.size("b"))} if "b" in size else {}
     parallel = tuple(name for name in ("b", "m", "n") if name in blocks)
-    tiles = {"m": rows, "n": columns, "k": 1}
-    layouts = _layouts(space, transpose_rhs, constant, columns)
-    return Schedule(tiles, blocks, parallel, layouts, ("lhs", "rhs"), ("n", "m"))
+    packed = _packed(space, transpose_rhs, constant, columns)
+    return Schedule.of({"n": columns, "m": rows, "k": 1}, blocks, parallel, packed, ("lhs", "rhs"))
 
 
-def schedule_for_circuit(space: IterationSpace, arguments: int) -> Schedule:
+def schedule_for_circuit(space: IterationSpace) -> Schedule:
     """One row by some columns."""
     tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": divisor(space.size("k"), DEPTH)}
-    return Schedule(tiles, {}, (), (None,) * arguments, (), ("m", "n"))
+    return Schedule.of(tiles)
 
 
 def _known(space: IterationSpace) -> dict[str, int]:
     return {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}
 
 
-def _layouts(
-    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], columns: int
-) -> tuple[Layout | None, ...]:
+def _packed(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], columns: int) -> dict[str, Packing]:
     """Weights in blocks of as many columns as a tile has."""
-    layouts: list[Layout | None] = [None] * len(constant)
-    if constant[1] and "b" not in space.names and DYNAMIC not in (space.size("n"), space.size("k")):
-        n_axis = 0 if transpose_rhs else 1
-        layouts[1] = Layout((n_axis, 1 - n_axis), (n_axis,), (columns,))
-    return tuple(layouts)
+    if not constant[1] or "b" in space.names or DYNAMIC in (space.size("n"), space.size("k")):
+        return {}
+    n_axis = 0 if transpose_rhs else 1
+    return {"rhs": Pack((n_axis, 1 - n_axis), (n_axis,), (columns,))}
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -28,10 +28,8 @@ class Pool2d(KernelFamily):
     needs_static_shapes = True
     types = {graph.MaxPool2dOp: ("i8", "i8"), graph.SumPool2dOp: ("i8", "i32")}
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(
-            kernel.space, attributes_of(kernel.root), len(kernel.constant), machine
-        ),
-        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space, len(kernel.constant)),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, attributes_of(kernel.root), machine),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
     words = "several vectors of channels in flight; loads are the limit"
 

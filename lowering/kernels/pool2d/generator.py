@@ -9,7 +9,8 @@ from __future__ import annotations
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.graph.payload_types import cast, combine, neutral
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
-from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
+from terrace.lowering.kernels.nest import nest
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
 
 DIMS = ("n", "oh", "ow", "c")
@@ -37,8 +38,7 @@ class _Pool2d:
         return self.attrs.ceil_mode or any(self.attrs.padding[2 * axis : 2 * axis + 2])
 
     def emit(self) -> None:
-        with workgroups(self.b, self.kernel, self.sizes) as start:
-            over_tiles(self.b, self.kernel, self.sizes, start, self.tile)
+        nest(self.b, self.kernel, self.sizes, lambda start: self.tile)
 
     def tile(self, spans: dict[str, Span]) -> None:
         b, (ow, width, ow_valid), (c, channels, c_valid) = self.b, spans["ow"], spans["c"]

@@ -13,7 +13,7 @@ UNROLL = 4
 """Vectors that are in flight together: of one pixel's channels, and of neighbouring pixels where there are fewer."""
 
 
-def schedule_for_vectors(space: IterationSpace, attrs: Attributes, arguments: int, machine: VectorMachine) -> Schedule:
+def schedule_for_vectors(space: IterationSpace, attrs: Attributes, machine: VectorMachine) -> Schedule:
     """Vectors of channels; blocks of output rows for the workgroups. A pooling kernel has static sizes."""
     size = dict(zip(space.names, space.sizes, strict=True))
     channels = min(size["c"], UNROLL * machine.lanes)
@@ -23,9 +23,9 @@ def schedule_for_vectors(space: IterationSpace, attrs: Attributes, arguments: in
     wanted = wanted_workgroups(work, machine.workers)
     blocks = {"n": block_size(size["n"], 1, wanted), "oh": block_size(size["oh"], 1, -(-wanted // size["n"]))}
     blocks = {name: block for name, block in blocks.items() if block}
-    return Schedule({"ow": pixels, "c": channels}, blocks, tuple(blocks), (None,) * arguments)
+    return Schedule.of({"ow": pixels, "c": channels}, blocks, tuple(blocks))
 
 
-def schedule_for_circuit(space: IterationSpace, arguments: int) -> Schedule:
+def schedule_for_circuit(space: IterationSpace) -> Schedule:
     """One pixel by some channels."""
-    return Schedule({"ow": 1, "c": divisor(space.size("c"), COLUMNS)}, {}, (), (None,) * arguments)
+    return Schedule.of({"ow": 1, "c": divisor(space.size("c"), COLUMNS)})

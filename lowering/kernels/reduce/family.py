@@ -72,9 +72,9 @@ class Reduce(KernelFamily):
         generate(b, kernel)
 
 
-def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, str, int]:
+def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, str]:
     """What schedules depend on."""
-    return kernel.space, str(attributes_of(kernel.root).kind), len(kernel.constant)
+    return kernel.space, str(attributes_of(kernel.root).kind)
 
 
 def _runs(group: Group) -> Runs:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, neutral, scalar_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
+from terrace.lowering.kernels.nest import nest
 from terrace.lowering.kernels.summation import sum_in_blocks
-from terrace.lowering.kernels.view import KernelView, TilePlace, over_tiles, store_results, workgroups
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
 
 
@@ -56,8 +57,7 @@ class _Reduce:
         """Loops over what stays."""
         names = self.kernel.space.names
         sizes = {names[axis]: self.sizes[axis] for axis in self.kept}
-        with workgroups(self.b, self.kernel, sizes) as start:
-            over_tiles(self.b, self.kernel, sizes, start, self.one_tile)
+        nest(self.b, self.kernel, sizes, lambda start: self.one_tile)
 
     def one_tile(self, where: dict[str, Span]) -> None:
         """A tile of the result: where it stands in the dimensions that stay."""

@@ -16,7 +16,7 @@ UNROLL = 4
 """Vectors along the last dimension that are in flight together: enough to hide the latency of an addition."""
 
 
-def schedule_for_vectors(space: IterationSpace, kind: str, arguments: int, machine: VectorMachine) -> Schedule:
+def schedule_for_vectors(space: IterationSpace, kind: str, machine: VectorMachine) -> Schedule:
     """Several vectors along the last dimension; blocks of what stays, outermost first, for the workgroups.
 
     Long sums are made in parts.
@@ -38,14 +38,14 @@ def schedule_for_vectors(space: IterationSpace, kind: str, arguments: int, machi
             blocks[name] = block
             parts = -(-parts * block // size)
     parts_of_sums = _sum_blocks(space, tile) if kind in ("sum", "mean") else {}
-    return Schedule({last: tile}, blocks | parts_of_sums, tuple(blocks), (None,) * arguments)
+    return Schedule.of({last: tile}, blocks | parts_of_sums, tuple(blocks))
 
 
-def schedule_for_circuit(space: IterationSpace, kind: str, arguments: int) -> Schedule:
+def schedule_for_circuit(space: IterationSpace, kind: str) -> Schedule:
     """Parts of the last dimension; a product along it takes one element after another."""
     if kind == "prod" and space.kinds[-1] == "reduction":
-        return Schedule({}, {}, (), (None,) * arguments)
-    return schedule_row_of_circuit(space, arguments)
+        return Schedule.of({})
+    return schedule_row_of_circuit(space)
 
 
 def _sum_blocks(space: IterationSpace, tile: int) -> dict[str, int]:

@@ -30,9 +30,9 @@ class RowReduction(KernelFamily):
     operands = ("input", "scale", "shift")
     types = {graph.IntegerLayerNormOp: ("i8", "i32"), graph.IntegerSoftmaxOp: ("i8", "i8")}
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, len(kernel.constant), machine),
-        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, len(kernel.constant), machine),
-        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space, len(kernel.constant)),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, machine),
+        WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
+        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
     }
     words = "several vectors along a row in flight, enough to hide the latency of an addition"
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of
 from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.nest import nest
 from terrace.lowering.kernels.row_reduction.integer_rows import integer_layer_norm, integer_softmax
 from terrace.lowering.kernels.row_reduction.row import Row
-from terrace.lowering.kernels.view import KernelView, TilePlace, workgroups
+from terrace.lowering.kernels.view import KernelView, TilePlace
 from terrace.mlir import arith, ir, math
 
 
@@ -81,7 +82,6 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     emit_row = _ROOTS.get(kernel.root.name)
     if emit_row is None:
         raise kernel.refuse(f"row_reduction has no form of {kernel.root.name}; it has {', '.join(_ROOTS)}")
-    rows, block = b.size(kernel.results_memory[0], 0), kernel.schedule.block("m")
+    rows = b.size(kernel.results_memory[0], 0)
     kernel.check_schedule(tiled=("n",), blocked=("m", "n"))
-    with workgroups(b, kernel, {"m": rows}) as start, b.for_block(start.get("m", 0), block, rows) as row:
-        emit_row(Row(b, kernel, row))
+    nest(b, kernel, {"m": rows}, lambda start: lambda _: emit_row(Row(b, kernel, start["m"])), first=("m",))

@@ -17,7 +17,7 @@ OPERATIONS = 32
 """Operations per element of softmax, in units of which work is counted."""
 
 
-def schedule_for_vectors(space: IterationSpace, arguments: int, machine: VectorMachine) -> Schedule:
+def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Schedule:
     """Several vectors along a row, long ones in parts; blocks of rows for the workgroups."""
     rows, columns = (ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes)
     tile = UNROLL * machine.lanes
@@ -28,13 +28,13 @@ def schedule_for_vectors(space: IterationSpace, arguments: int, machine: VectorM
     block = block_size(rows, 1, wanted_workgroups(OPERATIONS * rows * columns, machine.workers))
     blocks = {"m": block} if block else {}
     parallel, part = tuple(blocks), sum_block(space.size("n"), tile)
-    return Schedule({"n": tile}, blocks | ({"n": part} if part else {}), parallel, (None,) * arguments)
+    return Schedule.of({"n": tile}, blocks | {"n": part}, parallel)
 
 
-def schedule_for_workgroups(space: IterationSpace, arguments: int, machine: WorkgroupMachine) -> Schedule:
+def schedule_for_workgroups(space: IterationSpace, machine: WorkgroupMachine) -> Schedule:
     """A workgroup per row, whose elements its invocations share."""
     rows, columns = space.sizes
     limit = ELEMENTS * machine.workgroup_size
     tile = machine.workgroup_size if columns == DYNAMIC else max(1, min(columns, limit))
     blocks = {"m": block_of_tiles(1, rows), "n": sum_block(columns, tile)}
-    return Schedule({"n": tile}, blocks, ("m",), (None,) * arguments)
+    return Schedule.of({"n": tile}, blocks, ("m",))

@@ -13,7 +13,7 @@ from terrace.dialects.graph_base import TensorOp, macs_of
 from terrace.lowering.kernels.choose_schedules import choose_schedule
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.read_kernel import family_of_kernel
-from terrace.lowering.kernels.schedule import Layout, Schedule
+from terrace.lowering.kernels.schedule import Pack, Schedule
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import MINIMUM_WORK, WORKGROUPS_PER_WORKER
 from terrace.mlir import DYNAMIC
@@ -29,20 +29,13 @@ def reasons(kernel: KernelView, cpu: CpuDescription) -> list[str]:
         f" {cpu.fma_per_cycle} multiply-adds of latency {cpu.fma_latency} and {cpu.loads_per_cycle} loads a cycle,"
         f" {cpu.workers} worker{'s' if cpu.workers > 1 else ''}",
     ]
-    if not _equal(choose_schedule(kernel, cpu.machine), schedule, kernel.space):
+    if choose_schedule(kernel, cpu.machine) != schedule:
         lines.append("note: this is not what the cost model chooses for this hardware: it was edited, or set by a pass")
     lines += family_of_kernel(kernel.function).explain_tile(kernel, cpu.machine)
     lines.append(_memory(kernel))
     lines += _blocks(kernel.space, schedule, cpu)
     lines += _layouts(kernel, schedule, cpu)
     return lines
-
-
-def _equal(a: Schedule, b: Schedule, space: IterationSpace) -> bool:
-    """Whether both say the same; a tile of 1 and a block of 0 may be left out of a schedule."""
-    sizes = all(a.tile(name) == b.tile(name) and a.block(name) == b.block(name) for name in space.names)
-    rest = ("parallel", "layouts", "staged", "order")
-    return sizes and all(getattr(a, name) == getattr(b, name) for name in rest)
 
 
 def _space(space: IterationSpace) -> str:
@@ -67,12 +60,13 @@ def _memory(kernel: KernelView) -> str:
 
 
 def _blocks(space: IterationSpace, schedule: Schedule, cpu: CpuDescription) -> list[str]:
-    if not schedule.parallel:
+    parallel = schedule.cut("local").parallel
+    if not parallel:
         why = "there is one worker" if cpu.workers == 1 else f"less than {MINIMUM_WORK} operations for each of two"
         return [f"workgroups: 1, as {why}"]
     counts = {
         name: "?" if space.size(name) == DYNAMIC else str(-(-space.size(name) // schedule.block(name)))
-        for name in schedule.parallel
+        for name in parallel
     }
     known = "?" not in counts.values()
     total = str(math.prod(int(count) for count in counts.values())) if known else "?"
@@ -84,19 +78,18 @@ def _blocks(space: IterationSpace, schedule: Schedule, cpu: CpuDescription) -> l
 
 
 def _layouts(kernel: KernelView, schedule: Schedule, cpu: CpuDescription) -> list[str]:
-    lines, names = [], dict(enumerate(family_of_kernel(kernel.function).operands))
-    for number, layout in enumerate(schedule.layouts):
-        if layout is None:
-            continue
-        called = f"argument {number}, {names[number]}" if number in names else f"argument {number}"
-        if isinstance(layout, Layout):
-            blocks = " x ".join(map(str, layout.inner_tiles))
-            when = "once, when the model is compiled" if kernel.constant[number] else "at every call"
-            lines.append(f"{called}: packed in blocks of {blocks}, so that a tile reads consecutive memory ({when})")
+    lines = []
+    for name, packing in schedule.packed.items():
+        if isinstance(packing, Pack):
+            blocks = " x ".join(map(str, packing.inner_tiles))
+            constant = kernel.constant[kernel.operands.index(name)]
+            when = "once, when the model is compiled" if constant else "at every call"
+            lines.append(f"{name}: packed in blocks of {blocks}, so that a tile reads consecutive memory ({when})")
         else:
-            lines.append(f"{called}: padded by a copy, as its rows do not fit local memory")
+            lines.append(f"{name}: padded by a copy, as its rows do not fit local memory")
     for name in schedule.staged:
         lines.append(f"{name}: copied into local memory by each workgroup ({cpu.local_bytes} bytes at most)")
-    if schedule.order:
-        lines.append(f"loops over tiles, outermost first: {', '.join(schedule.order)}")
+    order = schedule.cut("register").sizes
+    if order:
+        lines.append(f"loops over tiles, outermost first: {', '.join(order)}")
     return lines

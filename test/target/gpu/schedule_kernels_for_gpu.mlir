@@ -7,28 +7,28 @@
 
 // 256 invocations. A workgroup has a row, of an unknown number of them several. Scheduling again changes nothing.
 // CHECK-LABEL: func.func private @softmax_dxd
-// CHECK:         block_sizes = array<i64: 16, 4096>{{.*}} parallel = ["m"]{{.*}} tile_sizes = array<i64: 1, 256>
+// CHECK:         memory = "local", order = ["m", "n"], parallel = ["m"], sizes = array<i64: 16, 4096>{{.*}} order = ["n"], sizes = array<i64: 256>
 // CHECK-LABEL: func.func private @softmax_128x3072
-// CHECK:         block_sizes = array<i64: 1, 0>{{.*}} parallel = ["m"]{{.*}} tile_sizes = array<i64: 1, 1024>
+// CHECK:         memory = "local", order = ["m"], parallel = ["m"], sizes = array<i64: 1>{{.*}} order = ["n"], sizes = array<i64: 1024>
 // CHECK-LABEL: func.func private @relu_393216
-// CHECK:         block_sizes = array<i64: 1024>{{.*}} parallel = ["d0"]{{.*}} tile_sizes = array<i64: 1024>
+// CHECK:         order = ["d0"], parallel = ["d0"], sizes = array<i64: 1024>{{.*}} order = ["d0"], sizes = array<i64: 1024>
 // More batches than there may be workgroups: two for each. Both operands go through local memory.
 // CHECK-LABEL: func.func private @batch_matmul_70000x8x8
-// CHECK:         block_sizes = array<i64: 2, 8, 8, 16>{{.*}} parallel = ["b", "m", "n"]
-// CHECK-SAME:    staged = ["lhs", "rhs"], tile_sizes = array<i64: 1, 8, 8, 1>
+// CHECK:         {enters = {lhs = {copy = {}}, rhs = {copy = {}}}, memory = "local", order = ["b", "m", "n", "k"],
+// CHECK-SAME:    parallel = ["b", "m", "n"], sizes = array<i64: 2, 8, 8, 16>{{.*}} order = ["n", "m", "k"], sizes = array<i64: 8, 8, 1>
 // CHECK-LABEL: func.func private @matmul_128x10
-// CHECK:         block_sizes = array<i64: 64, 16, 16>{{.*}} tile_sizes = array<i64: 64, 16, 1>
+// CHECK:         order = ["m", "n", "k"], parallel = ["m", "n"], sizes = array<i64: 64, 16, 16>{{.*}} order = ["n", "m", "k"], sizes = array<i64: 16, 64, 1>
 // CHECK-LABEL: func.func private @conv2d_1x28x28x96
-// CHECK:         layouts = [{high = array<i64: 0, 1, 1, 0>, low = array<i64: 0, 1, 1, 0>}, {}]
-// CHECK-SAME:    parallel = ["n", "oh", "g"], staged = [], tile_sizes = array<i64: 1, 128, 1, 8, 1, 1, 3, 1>
+// CHECK:         {enters = {input = {pad = {high = array<i64: 0, 1, 1, 0>, low = array<i64: 0, 1, 1, 0>}}}, memory = "device"},
+// CHECK-SAME:    {memory = "local", order = ["n", "oh", "g"], parallel = ["n", "oh", "g"], {{.*}} order = ["g", "oc", "oh", "ow", "kw"], sizes = array<i64: 128, 1, 1, 8, 3>
 // CHECK-LABEL: func.func private @conv2d_1x56x56x64
-// CHECK:         parallel = ["n", "oh", "oc"], staged = [], tile_sizes = array<i64: 1, 1, 1, 16, 64, 1, 1, 1>
+// CHECK:         {memory = "local", {{.*}} parallel = ["n", "oh", "oc"], {{.*}} order = ["g", "oc", "oh", "ow", "kw", "ic"], sizes = array<i64: 1, 64, 1, 16, 1, 1>
 
 // 64 invocations, and less of k at a time in less local memory.
 // SMALL-LABEL: func.func private @relu_393216
-// SMALL:         tile_sizes = array<i64: 256>
+// SMALL:         {memory = "register", order = ["d0"], sizes = array<i64: 256>
 // SMALL-LABEL: func.func private @matmul_128x10
-// SMALL:         block_sizes = array<i64: 32, 16, 4>{{.*}} tile_sizes = array<i64: 32, 16, 1>
+// SMALL:         sizes = array<i64: 32, 16, 4>{{.*}} order = ["n", "m", "k"], sizes = array<i64: 16, 32, 1>
 func.func @main(%image: tensor<1x56x56x64xf32>, %c: tensor<64x64x3x3xf32>, %deep: tensor<1x28x28x96xf32>, %d: tensor<96x1x3x3xf32>,
     %x: tensor<128x768xf32>, %y: tensor<768x10xf32>, %q: tensor<70000x8x64xf32>, %k: tensor<70000x64x8xf32>,
     %z: tensor<128x3072xf32>, %rows: tensor<?x?xf32>) {

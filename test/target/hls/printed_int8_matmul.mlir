@@ -8,7 +8,8 @@
 // CHECK:        int64_t([[ACC]][i0] + a2[i0]) * int64_t(a3[i0]);
 // CHECK:        a5[i0] = larger(int8_t(smaller(larger({{.*}} >> {{.*}}, int64_t(-128)), int64_t(127))), int8_t(0));
 func.func private @linear_1x8(%arg0: tensor<1x12xi8>, %arg1: tensor<8x12xi8>, %arg2: tensor<1x8xi32>, %arg3: tensor<1x8xi32>, %arg4: tensor<1x8xi32>) -> tensor<1x8xi8> {
-  "kernel.schedule"() {generator = "matmul", iteration_space = {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 1, 8, 12>}, schedule = {block_sizes = array<i64: 0, 0, 0>, layouts = [{}, {}, {}, {}, {}], order = ["n", "m"], parallel = [], staged = [], tile_sizes = array<i64: 1, 8, 4>}} : () -> ()
+  "kernel.schedule"() {generator = "matmul", iteration_space = {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 1, 8, 12>}, schedule = {cuts = [
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 8, 1, 4>}]}} : () -> ()
   %0 = "graph.matmul"(%arg0, %arg1) {transpose_rhs = true} : (tensor<1x12xi8>, tensor<8x12xi8>) -> tensor<1x8xi32>
   %1 = "graph.add"(%0, %arg2) : (tensor<1x8xi32>, tensor<1x8xi32>) -> tensor<1x8xi32>
   %2 = "graph.requantize"(%1, %arg3, %arg4) : (tensor<1x8xi32>, tensor<1x8xi32>, tensor<1x8xi32>) -> tensor<1x8xi8>

@@ -6,7 +6,8 @@
 // CHECK:      void model(const int8_t input0[32], int8_t output0[32]) {
 // CHECK:        lookup_32(input0, output0);
 func.func private @lookup_32(%arg0: tensor<32xi8>) -> tensor<32xi8> {
-  "kernel.schedule"() {generator = "elementwise", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 32>}, schedule = {block_sizes = array<i64: 0>, layouts = [{}], order = [], parallel = [], staged = [], tile_sizes = array<i64: 8>}} : () -> ()
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 32>}, schedule = {cuts = [
+      {memory = "register", order = ["d0"], sizes = array<i64: 8>}]}} : () -> ()
   %0 = "graph.lookup"(%arg0) {table = dense<"0x01010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010102"> : tensor<256xi8>} : (tensor<32xi8>) -> tensor<32xi8>
   return %0 : tensor<32xi8>
 }

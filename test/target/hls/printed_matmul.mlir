@@ -26,7 +26,8 @@
 // CHECK-NEXT: #pragma HLS INTERFACE s_axilite port=input0 bundle=control
 // CHECK:        matmul_add_1x10(input0, w_f_weight, input1, output0);
 func.func private @matmul_add_1x10(%arg0: tensor<1x84xf32>, %arg1: tensor<10x84xf32>, %arg2: tensor<1x10xf32>) -> tensor<1x10xf32> {
-  "kernel.schedule"() {generator = "matmul", iteration_space = {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 1, 10, 84>}, schedule = {block_sizes = array<i64: 0, 0, 0>, layouts = [{}, {}, {}], order = ["n", "m"], parallel = [], staged = [], tile_sizes = array<i64: 1, 10, 4>}} : () -> ()
+  "kernel.schedule"() {generator = "matmul", iteration_space = {kinds = ["parallel", "parallel", "reduction"], names = ["m", "n", "k"], sizes = array<i64: 1, 10, 84>}, schedule = {cuts = [
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 10, 1, 4>}]}} : () -> ()
   %0 = "graph.matmul"(%arg0, %arg1) {transpose_rhs = true} : (tensor<1x84xf32>, tensor<10x84xf32>) -> tensor<1x10xf32>
   %1 = "graph.add"(%0, %arg2) : (tensor<1x10xf32>, tensor<1x10xf32>) -> tensor<1x10xf32>
   return %1 : tensor<1x10xf32>

@@ -7,8 +7,9 @@ from terrace.dialects.base import shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.nest import workgroups
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.view import KernelView, TilePlace, store_results, workgroups
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.machine import VectorMachine
 from terrace.mlir import arith, ir, memref
 
@@ -20,7 +21,7 @@ class Rows(KernelFamily):
     roots = (graph.EmbeddingOp,)
     operands = ("table", "indices")
     types = {graph.EmbeddingOp: ("f32", "i64", "f32")}
-    schedules = {VectorMachine: lambda kernel, machine: Schedule({"d1": machine.lanes}, {}, (), (None, None))}
+    schedules = {VectorMachine: lambda kernel, machine: Schedule.of({"d1": machine.lanes})}
 
     def refusal(self, root: ir.Operation) -> str | None:
         return None if len(shape_of(root.operands[1])) == 1 else "indices that are no list"
