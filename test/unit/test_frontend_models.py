@@ -56,6 +56,27 @@ def test_strided_reads_of_dynamic_sizes() -> None:
     compare_with_eager(rows, (randn(4, 6),), dynamic, [(randn(9, 6),)])
 
 
+STRIDES_OF_SIZES = {
+    "offset": lambda x: x.as_strided((2, 2), (1, 2), x.shape[1]) * 1,
+    "scatter_at_offset": lambda x: x.as_strided_scatter(x[:2, :2] * 2, (2, 2), (1, 2), x.shape[1]),
+    "scatter_by_strides": lambda x: x.as_strided_scatter(x[:4, 0] * 2, (4,), (x.shape[1] + 1,)),
+}
+
+
+@pytest.mark.parametrize("name", STRIDES_OF_SIZES)
+def test_strides_and_offsets_of_dynamic_sizes(name: str) -> None:
+    dynamic = (({1: Dim("n", min=5)},),)
+    compare_with_eager(Calls(STRIDES_OF_SIZES[name]), (randn(5, 8),), dynamic, [(randn(5, 9),)])
+
+
+def test_an_offset_that_only_a_view_tells() -> None:
+    model = Calls(lambda x: x.flatten()[x.shape[1] :].as_strided((2, 2), (1, 2)) * 1)
+    with pytest.raises(
+        ModelImportError, match=r"aten\.as_strided at .*test_frontend_models\.py:\d+.*give it the offset"
+    ):
+        compare_with_eager(model, (randn(5, 8),), (({1: Dim("n", min=5)},),))
+
+
 def test_channels_last_argument() -> None:
     compare_with_eager(nn.AdaptiveAvgPool2d(1), (randn(2, 3, 8, 8).to(memory_format=torch.channels_last),))
 

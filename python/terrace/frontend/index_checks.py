@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
+from torch.fx.node import Argument
 
 from terrace.frontend.checks import Checks
-from terrace.frontend.inserter import Inserter, Size
+from terrace.frontend.inserter import Inserter, Size, value_of
 from terrace.frontend.symbolic_tensors import number_tensor
 from terrace.frontend.value_range import value_range
 
@@ -80,13 +81,9 @@ class IndexBounds:
         checks.add("index", has_failed, f"{checks.place(node)}: an index is out of range: {expected}")
 
 
-def is_known(condition: Any) -> bool:
+def is_known(condition: bool | torch.SymBool) -> bool:
     """Whether a condition on sizes always holds."""
     return statically_known_true(condition)
-
-
-def value_of(size: Size) -> Any:
-    return size.meta["val"] if isinstance(size, torch.fx.Node) else size
 
 
 def from_front(insert: Inserter, index: torch.fx.Node, size: Size) -> torch.fx.Node:
@@ -200,7 +197,7 @@ DEFAULTS: tuple[Any, ...] = (0, None, None, 1)
 """Of the dim, start, end and step of a slice."""
 
 
-def depends_on_data(index: Any) -> bool:
+def depends_on_data(index: Argument) -> bool:
     """Whether a number is known only when the program runs; what depends on sizes is known at the call."""
     return isinstance(index, torch.fx.Node) and bool(free_unbacked_symbols(index.meta["val"]))
 

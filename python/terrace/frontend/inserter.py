@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
-Size = Any
+Size = int | torch.fx.Node
 """An int, or the node of a symbolic one."""
+
+
+def value_of(size: Size) -> int | torch.SymInt:
+    return size.meta["val"] if isinstance(size, torch.fx.Node) else size
 
 
 def fake_mode_of(graph: torch.fx.Graph) -> Any:
@@ -26,7 +31,7 @@ class Inserter:
         self._graph = graph
         self._at = at
 
-    def call(self, op: Any, *args: Any, **keywords: Any) -> torch.fx.Node:
+    def call(self, op: Callable[..., Any], *args: Any, **keywords: Any) -> torch.fx.Node:
         """A node that calls `op`; the importer would prefer an old "tensor_meta", so it is not kept."""
         with self._graph.inserting_before(self._at):
             node = self._graph.call_function(op, args, keywords)

@@ -49,6 +49,7 @@ def put_merged(insert: Inserter, node: torch.fx.Node) -> torch.fx.Node:
     arguments: Any = node.args
     value, indices, *rest = arguments
     flat, merged, order = merge(insert, value, indices)
+    assert callable(node.target)
     written = insert.call(node.target, flat, merged, *rest)
     shaped = insert.call(aten.reshape.default, written, [insert.size(value, axis) for axis in order])
     back = insert.call(aten.permute.default, shaped, [order.index(axis) for axis in range(len(order))])

@@ -61,6 +61,7 @@ def give_dimension(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
         return insert.call(aten.view.default, value, [1]) if rank(value) == 0 else value
 
     args, keywords = torch.fx.node.map_arg((node.args, node.kwargs), vector)
+    assert callable(node.target)
     whole = insert.call(node.target, *args, **keywords)
     results = [user for user in node.users if user.target is operator.getitem] or [node]
     for result in results:
