@@ -60,6 +60,7 @@ ARITHMETIC = [
     *(lambda z, w, x: z == w, lambda z, w, x: z != w),
     *(lambda z, w, x: z**2, lambda z, w, x: z**-3, lambda z, w, x: z**0.5, lambda z, w, x: z**2.5),
     *(lambda z, w, x: z**w, lambda z, w, x: 2.0**z, lambda z, w, x: z**x),
+    *(lambda z, w, x: z ** float("inf"), lambda z, w, x: z ** float("nan")),
 ]
 UNARY = [
     *(torch.abs, torch.angle, torch.conj, torch.real, torch.imag, torch.exp, torch.log, torch.log2, torch.log10),

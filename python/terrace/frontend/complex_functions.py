@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from terrace.frontend.complex_pairs import Pair, full_parts, parts
+from terrace.frontend.complex_pairs import Pair, Value, full_parts, parts
 
 aten = torch.ops.aten
 
@@ -24,7 +24,7 @@ aten = torch.ops.aten
 def linear_sum(op: Callable[..., Any]) -> Callable[..., Any]:
     """The rule of a sum or difference, with the factor `alpha` of what is added."""
 
-    def rule(left: Any, right: Any, alpha: Any = 1) -> Any:
+    def rule(left: Value, right: Value, alpha: complex = 1) -> Any:
         right = right if alpha == 1 else multiply(right, alpha)
         (a, b), (c, d) = parts(left), parts(right)
         re = op(a, c)
@@ -38,14 +38,14 @@ def linear_sum(op: Callable[..., Any]) -> Callable[..., Any]:
 add, subtract = linear_sum(operator.add), linear_sum(operator.sub)
 
 
-def reverse_subtract(left: Any, right: Any, alpha: Any = 1) -> Any:
+def reverse_subtract(left: Value, right: Value, alpha: complex = 1) -> Any:
     return subtract(right, left, alpha)
 
 
 def product(op: Callable[..., Any]) -> Callable[..., Any]:
     """The rule of an op that is linear in both of its first operands."""
 
-    def rule(left: Any, right: Any, *args: Any, **kwargs: Any) -> Pair:
+    def rule(left: Value, right: Value, *args: Any, **kwargs: Any) -> Pair:
         (a, b), (c, d) = parts(left), parts(right)
         first = op(a, c, *args, **kwargs)
         if d is None:
@@ -63,19 +63,19 @@ def product(op: Callable[..., Any]) -> Callable[..., Any]:
 scale = product(operator.mul)
 
 
-def multiply(left: Any, right: Any) -> Any:
+def multiply(left: Value, right: Value) -> Any:
     """A product of tensors and numbers, which may both be real."""
-    is_real = parts(left)[1] is None and parts(right)[1] is None
-    return left * right if is_real else scale(left, right)
+    (a, b), (c, d) = parts(left), parts(right)
+    return a * c if b is None and d is None else scale(left, right)
 
 
-def linear(value: Any, weight: Any, bias: Any = None) -> Any:
+def linear(value: Pair | torch.Tensor, weight: Pair | torch.Tensor, bias: Pair | torch.Tensor | None = None) -> Any:
     """x w^T + b: the bias is added once, and not in each of the products."""
     made = product(aten.linear.default)(value, weight)
     return made if bias is None else add(made, bias)
 
 
-def convolution(value: Any, weight: Any, bias: Any, *how: Any) -> Any:
+def convolution(value: Pair | torch.Tensor, weight: Pair | torch.Tensor, bias: Pair | None, *how: Any) -> Any:
     made = product(aten.convolution.default)(value, weight, None, *how)
     if bias is None:
         return made
@@ -83,12 +83,19 @@ def convolution(value: Any, weight: Any, bias: Any, *how: Any) -> Any:
     return add(made, Pair(bias.re.reshape(shape), bias.im.reshape(shape)))
 
 
-def addmm(bias: Any, left: Any, right: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def addmm(
+    bias: Pair | torch.Tensor,
+    left: Pair | torch.Tensor,
+    right: Pair | torch.Tensor,
+    *,
+    beta: complex = 1,
+    alpha: complex = 1,
+) -> Any:
     made = product(torch.mm)(left, right)
     return add(multiply(bias, beta) if beta != 1 else bias, multiply(made, alpha) if alpha != 1 else made)
 
 
-def divide(left: Any, right: Any) -> Pair:
+def divide(left: Value, right: Value) -> Pair:
     """By a complex number: both scaled by the larger part of the divisor, so that its square does not overflow."""
     (a, b), (c, d) = parts(left), parts(right)
     if d is None:
@@ -113,7 +120,7 @@ def negative(value: Pair) -> Pair:
     return Pair(-value.re, -value.im)
 
 
-def conjugate(value: Any) -> Any:
+def conjugate(value: Pair | torch.Tensor) -> Any:
     return Pair(value.re, -value.im) if isinstance(value, Pair) else value
 
 
@@ -121,25 +128,28 @@ def square(value: Pair) -> Pair:
     return scale(value, value)
 
 
-def nonzero(value: Any) -> torch.Tensor:
+def nonzero(value: Value) -> torch.Tensor:
     re, im = parts(value)
     return re != 0 if im is None else (re != 0) | (im != 0)
 
 
-def select(condition: torch.Tensor, left: Any, right: Any) -> Pair:
+def select(condition: torch.Tensor, left: Value, right: Value) -> Pair:
     example = next(part for part in (parts(left)[0], parts(right)[0]) if isinstance(part, torch.Tensor))
     (a, b), (c, d) = full_parts(left, example), full_parts(right, example)
     return Pair(torch.where(condition, a, c), torch.where(condition, b, d))
 
 
-def power(base: Any, exponent: Any) -> Any:
+WHOLE = range(-8, 9)
+
+
+def power(base: Value, exponent: Value) -> Any:
     """Whole powers up to 8 as products, of a half as a root, and else exp(exponent log(base)); 0 of a power is 0."""
-    if isinstance(exponent, (int, float)) and exponent == int(exponent) and 0 <= abs(exponent) <= 8:
+    if isinstance(base, Pair) and isinstance(exponent, (int, float)) and exponent in WHOLE:
         if exponent == 0:
             return torch.ones_like(base.re)
         whole = functools.reduce(scale, [base] * abs(int(exponent)))
         return whole if exponent > 0 else reciprocal(whole)
-    if isinstance(exponent, (int, float)) and exponent == 0.5:
+    if isinstance(base, Pair) and isinstance(exponent, (int, float)) and exponent == 0.5:
         return root(base)
     if not isinstance(base, (Pair, torch.Tensor)):
         return exponential(scale(exponent, cmath.log(base))) if base else NotImplemented

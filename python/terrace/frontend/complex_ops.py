@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeGuard
 
 import torch
+from torch.fx.node import Argument, Target
 
+from terrace.frontend.complex_pairs import Pair
 from terrace.frontend.complex_rules import RULES
 from terrace.frontend.fourier import FOURIER
 
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
-def is_complex(value: Any) -> bool:
+def is_complex(value: Argument | Pair) -> TypeGuard[torch.Tensor]:
     return isinstance(value, torch.Tensor) and value.is_complex()
 
 
-def leaves_of(value: Any) -> Iterator[Any]:
+def leaves_of(value: Argument | Pair | Sequence[Argument | Pair]) -> Iterator[Any]:
     """The elements of nested lists and tuples."""
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -35,7 +37,7 @@ def touches_complex(node: torch.fx.Node) -> bool:
     return any(gives_complex(value) for value in (node, *node.all_input_nodes))
 
 
-def rule_of(target: Any) -> Callable[..., Any] | None:
+def rule_of(target: Target) -> Callable[..., Any] | None:
     """What makes real ops of an op on complex tensors: a rule for the overload, or for all of them."""
     tables = FOURIER, RULES
     packet = getattr(target, "overloadpacket", target)

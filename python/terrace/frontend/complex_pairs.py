@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.fx.node import Argument
 
 REAL_TYPES = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 """The type of the parts of each complex type."""
@@ -20,11 +21,15 @@ class Pair:
     im: torch.Tensor
 
 
+Value = Pair | torch.Tensor | complex | torch.SymInt | torch.SymFloat
+"""What an op on complex tensors may be given as a factor: a pair, a real tensor or a number."""
+
+
 class Refused(Exception):
     """An op that has a rule, but not for these operands: why, and what to do."""
 
 
-def static(length: Any) -> int:
+def static(length: int | torch.SymInt) -> int:
     """A size that has to be known when the model is compiled."""
     if not isinstance(length, int):
         raise Refused("its length is dynamic: give that dimension a fixed size")
@@ -36,19 +41,19 @@ def view_as_complex(value: torch.Tensor) -> Pair:
     return Pair(value.select(-1, 0), value.select(-1, 1))
 
 
-def as_tensor(value: Any) -> Any:
+def as_tensor(value: Argument | Pair) -> Any:
     """A pair as a real tensor with a last axis of size 2; anything else as it is."""
     return torch.stack([value.re, value.im], -1) if isinstance(value, Pair) else value
 
 
-def parts(value: Any) -> tuple[Any, Any]:
+def parts(value: Value) -> tuple[Any, Any]:
     """The real and the imaginary part of a pair, a tensor or a number; None for that of something real."""
     if isinstance(value, Pair):
         return value.re, value.im
     return (value.real, value.imag) if isinstance(value, complex) else (value, None)
 
 
-def full_parts(value: Any, like: torch.Tensor) -> tuple[Any, Any]:
+def full_parts(value: Value, like: torch.Tensor) -> tuple[Any, Any]:
     """The two parts, with zeros for the imaginary one of something real; numbers stay numbers."""
     re, im = parts(value)
     if im is None:

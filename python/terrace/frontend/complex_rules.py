@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch._ops import OpOverload, OpOverloadPacket
 
 from terrace.frontend import complex_functions as f
 from terrace.frontend.complex_functions import multiply, nonzero, product, select
-from terrace.frontend.complex_pairs import Pair, as_tensor, full_parts, pair_in, parts, static, view_as_complex
+from terrace.frontend.complex_pairs import Pair, Value, as_tensor, full_parts, pair_in, parts, static, view_as_complex
 
 aten = torch.ops.aten
 prims = torch.ops.prims
 
 
-def made_of_reals(target: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def made_of_reals(target: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What an op without complex operands makes: a tensor of one number."""
     name = target.overloadpacket.__name__
     if name in ("full", "full_like", "new_full"):
@@ -37,10 +38,10 @@ CREATORS = (
 """Ops that make a real tensor of no number that is given."""
 
 
-def like(op: Any) -> Callable[..., Any]:
+def like(op: OpOverloadPacket) -> Callable[..., Any]:
     """The rule of an op that takes the form of a complex tensor, or of a real one for a complex."""
 
-    def rule(value: Any, *args: Any, **kwargs: Any) -> Any:
+    def rule(value: Pair | torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         template = value.re if isinstance(value, Pair) else value
         if args and op in (aten.full_like, aten.new_full):
             *sizes, number = args
@@ -51,12 +52,12 @@ def like(op: Any) -> Callable[..., Any]:
     return rule
 
 
-def convert(value: Any, dtype: torch.dtype | None = None, **_: Any) -> Any:
+def convert(value: Pair | torch.Tensor, dtype: torch.dtype | None = None, **_: Any) -> Any:
     """A conversion, which `to_type` makes of the value: the imaginary part goes where the result is real."""
     return nonzero(value) if dtype == torch.bool else value
 
 
-def by_parts(op: Any) -> Callable[..., Any]:
+def by_parts(op: OpOverloadPacket) -> Callable[..., Any]:
     """The rule of an op that does the same to both parts, and has one complex operand, the first."""
 
     def rule(value: Pair, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +67,7 @@ def by_parts(op: Any) -> Callable[..., Any]:
     return rule
 
 
-def by_all_parts(op: Any) -> Callable[..., Any]:
+def by_all_parts(op: OpOverload | OpOverloadPacket) -> Callable[..., Any]:
     """The rule of an op that moves elements of several operands: to the parts of each, zeros for what is real."""
 
     def rule(*args: Any, **kwargs: Any) -> Any:
@@ -86,11 +87,11 @@ def by_all_parts(op: Any) -> Callable[..., Any]:
     return rule
 
 
-def equal(left: Any, right: Any) -> torch.Tensor:
+def equal(left: Value, right: Value) -> torch.Tensor:
     return ~unequal(left, right)
 
 
-def unequal(left: Any, right: Any) -> torch.Tensor:
+def unequal(left: Value, right: Value) -> torch.Tensor:
     (a, b), (c, d) = parts(left), parts(right)
     im = d != 0 if b is None else b != (0 if d is None else d)
     return torch.ne(a, c) | im
@@ -111,7 +112,7 @@ def of_truth(op: Callable[..., torch.Tensor]) -> Callable[..., Any]:
     return rule
 
 
-def masked_fill(value: Pair, mask: torch.Tensor, number: Any) -> Pair:
+def masked_fill(value: Pair, mask: torch.Tensor, number: Value) -> Pair:
     return select(mask, number, value)
 
 
@@ -141,11 +142,13 @@ def norm(value: Pair, *args: Any, **kwargs: Any) -> torch.Tensor:
     return aten.linalg_vector_norm.default(f.absolute(value), *args, **kwargs)
 
 
-def index_add(value: Any, dim: int, index: torch.Tensor, source: Any, *, alpha: Any = 1) -> Pair:
+def index_add(
+    value: Pair | torch.Tensor, dim: int, index: torch.Tensor, source: Pair | torch.Tensor, *, alpha: complex = 1
+) -> Pair:
     return by_all_parts(aten.index_add.default)(value, dim, index, multiply(source, alpha) if alpha != 1 else source)
 
 
-def pad(value: Pair, sizes: Sequence[int], number: Any = 0) -> Pair:
+def pad(value: Pair, sizes: Sequence[int], number: complex = 0) -> Pair:
     re, im = parts(number)
     return Pair(aten.constant_pad_nd(value.re, sizes, re), aten.constant_pad_nd(value.im, sizes, im or 0))
 

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._guards import detect_fake_mode
+from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.node import Argument, Target
 from torch.fx.traceback import preserve_node_meta
 
 from terrace.errors import ModelImportError
@@ -24,13 +26,15 @@ from terrace.frontend.complex_rules import made_of_reals
 from terrace.frontend.export import composite_ops_kept
 from terrace.frontend.source import at_line
 
+Arguments = tuple[Argument | Pair, ...]
+
 
 def holds_complex(graph: torch.fx.Graph) -> bool:
     """Whether any value of a graph is a complex tensor."""
     return any(gives_complex(node) for node in graph.nodes)
 
 
-def as_real(value: Any) -> Any:
+def as_real(value: torch.Tensor | torch.SymInt | torch.SymFloat) -> Any:
     """A complex tensor as the real one that stands for it, on its memory where that has no conjugate bit."""
     return torch.view_as_real(value.resolve_conj()) if is_complex(value) else value
 
@@ -104,7 +108,7 @@ class RealInterpreter(torch.fx.Interpreter):
             args, kwargs = self.fetch_args_kwargs_from_env(n)
             return self._in_reals(n, args, kwargs)
 
-    def _in_reals(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
+    def _in_reals(self, node: torch.fx.Node, args: Arguments, kwargs: dict[str, Any]) -> Any:
         """What an op with complex operands or results gives."""
         result = node.meta.get("val")
         if any(
@@ -116,7 +120,9 @@ class RealInterpreter(torch.fx.Interpreter):
         found = NotImplemented
         if rule is not None:
             found = self._by_rule(rule, node, args, kwargs)
-        elif not any(isinstance(arg, Pair) for arg in leaves_of([*args, *kwargs.values()])):
+        elif isinstance(node.target, OpOverload) and not any(
+            isinstance(arg, Pair) for arg in leaves_of([*args, *kwargs.values()])
+        ):
             found = made_of_reals(node.target, args, kwargs)
         if found is NotImplemented:
             raise ModelImportError(
@@ -125,12 +131,15 @@ class RealInterpreter(torch.fx.Interpreter):
             )
         return to_type(found, result)
 
-    def _by_rule(self, rule: Callable[..., Any], node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
+    def _by_rule(
+        self, rule: Callable[..., Any], node: torch.fx.Node, args: Arguments, kwargs: dict[str, Argument]
+    ) -> Any:
         try:
             return rule(*args, **kwargs)
         except Refused as error:
             raise ModelImportError(f"{node.target}{at_line(node)} is not supported, as {error}") from error
 
-    def output(self, target: Any, args: Any, kwargs: Any) -> Any:
+    def output(self, target: Target, args: Arguments, kwargs: dict[str, Any]) -> Any:
         """Complex results leave as real tensors."""
-        return [as_tensor(value) for value in args[0]]
+        values: Any = args[0]
+        return [as_tensor(value) for value in values]

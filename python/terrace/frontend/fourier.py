@@ -94,7 +94,7 @@ def along(value: Pair, axis: int, step: Callable[[Pair], Pair]) -> Pair:
     return Pair(made.re.movedim(-1, axis), made.im.movedim(-1, axis))
 
 
-def normalized(value: Any, sizes: Sequence[Any], normalization: int) -> Any:
+def normalized(value: Pair | torch.Tensor, sizes: Sequence[Any], normalization: int) -> Any:
     """The result of transforms of these lengths, scaled."""
     factor = SCALES[normalization](math.prod(static(size) for size in sizes))
     if factor == 1:
@@ -128,7 +128,7 @@ def real_to_complex(value: torch.Tensor, dims: Sequence[int], normalization: int
     return normalized(made, sizes, normalization)
 
 
-def complex_to_real(value: Pair, dims: Sequence[int], normalization: int, length: Any) -> torch.Tensor:
+def complex_to_real(value: Pair, dims: Sequence[int], normalization: int, length: int | torch.SymInt) -> torch.Tensor:
     """`aten._fft_c2r`: the last of `dims` holds the first half of a spectrum of `length` that is its own mirror.
 
     The imaginary parts that a mirror cannot have, of the first and of an even length's middle, are not read.
