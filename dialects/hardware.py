@@ -5,6 +5,8 @@ They change speed and resources only: without them the same loops give the same 
 
 from __future__ import annotations
 
+from typing import NotRequired, TypedDict
+
 from terrace.dialects.base import to_attribute
 from terrace.mlir import ir
 
@@ -28,6 +30,15 @@ HARDWARE_ATTRIBUTES = {
     STREAM: "on memref.alloc between two calls of a dataflow function: a queue of this depth instead of an array",
 }
 """What `verify-hardware-attributes` checks."""
+
+
+class Partition(TypedDict):
+    """The value of `loop.partition`, as Python has it."""
+
+    kind: str
+    dim: int
+    factor: NotRequired[int]
+
 
 PARTITION_KINDS = ("block", "complete", "cyclic")
 

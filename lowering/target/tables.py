@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from terrace.dialects.base import element_type_of, shape_of, to_attribute
 from terrace.mlir import ir, memref
 
 
-def table_memory(table: Any) -> ir.Value:
+def table_memory(table: ir.DenseElementsAttr) -> ir.Value:
     """The memory that holds a dense attribute, for the function at the insertion point; its module gets a global."""
     type_ = ir.MemRefType.get(shape_of(table.type), element_type_of(table.type))
     name = f"table_{hashlib.sha256(str(table).encode()).hexdigest()[:8]}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from terrace.errors import TargetError
 
@@ -20,6 +20,8 @@ except ImportError as error:
     raise TargetError(
         f"SystemVerilog needs CIRCT, which cannot be imported ({error}); pip install 'mlir-terrace[hls]'"
     ) from error
+
+Value: TypeAlias = ir.Value
 
 _PASSES = (
     "builtin.module(canonicalize,cse,hw.module(lower-seq-hlmem),lower-seq-to-sv,canonicalize,cse,"
@@ -81,17 +83,17 @@ class Design:
         """An op of the dialect comb, whose result has the type of its last operand or so many bits."""
         return self.op(f"comb.{name}", [operands[-1].type if width is None else self.bits(width)], operands)
 
-    def hinted(self, value: Any, name: str) -> Any:
+    def hinted(self, value: Value, name: str) -> Any:
         """The same value; if the text needs a wire for it, then of this name."""
         value.owner.attributes["sv.namehint"] = self.attribute(name)
         return value
 
-    def compare(self, predicate: str, left: Any, right: Any) -> Any:
+    def compare(self, predicate: str, left: Value, right: Value) -> Any:
         order = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
         number = self.attribute(order.index(predicate))
         return self.op("comb.icmp", [self.bits(1)], [left, right], predicate=number)
 
-    def part(self, value: Any, low: int, width: int) -> Any:
+    def part(self, value: Value, low: int, width: int) -> Any:
         """`width` bits of a value, from bit `low` on."""
         if low == 0 and width == value.type.width:
             return value
@@ -99,7 +101,7 @@ class Design:
             number = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), low)
         return self.op("comb.extract", [self.bits(width)], [value], lowBit=number)
 
-    def extended(self, value: Any, width: int, sign: bool) -> Any:
+    def extended(self, value: Value, width: int, sign: bool) -> Any:
         """A value with more bits."""
         more = width - value.type.width
         if more <= 0:
@@ -121,11 +123,11 @@ class Design:
             "seq.compreg", [self.bits(width)], operands, name=self.attribute(name), operandSegmentSizes=sizes
         )
 
-    def connect(self, register: Any, value: Any) -> None:
+    def connect(self, register: Value, value: Value) -> None:
         """What a register holds from the next cycle on."""
         register.owner.operands[0] = value
 
-    def delayed(self, name: str, value: Any, reset: int | None = None) -> Any:
+    def delayed(self, name: str, value: Value, reset: int | None = None) -> Any:
         """A value one cycle later."""
         made = self.register(name, value.type.width, reset)
         self.connect(made, value)
@@ -136,7 +138,7 @@ class Design:
             type_ = ir.Type.parse(f"!seq.hlmem<{depth}xi{width}>")
         return self.op("seq.hlmem", [type_], [self.clock, self.reset], sym_name=self.attribute(name))
 
-    def memory_read(self, memory: Any, address: Any, enable: Any, width: int) -> Any:
+    def memory_read(self, memory: Value, address: Value, enable: Value, width: int) -> Any:
         """The element one cycle later; the old one if it is written meanwhile."""
         return self.op(
             "seq.read",
@@ -146,7 +148,7 @@ class Design:
             operandSegmentSizes=self.attribute([1, 1, 1]),
         )
 
-    def memory_write(self, memory: Any, address: Any, data: Any, enable: Any) -> None:
+    def memory_write(self, memory: Value, address: Value, data: Value, enable: Value) -> None:
         self.op("seq.write", [], [memory, address, data, enable], latency=self.attribute(1))
 
     # -- text -----------------------------------------------------------------------------------------------------

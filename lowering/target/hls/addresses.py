@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 from terrace.dialects.base import to_python
 from terrace.mlir import ir, operation_of, walk
@@ -82,7 +81,7 @@ class Access:
         return any(c is None or index in c for c in found)
 
 
-def accesses(root: Any) -> Iterator[Access]:
+def accesses(root: ir.Operation) -> Iterator[Access]:
     """All loads and stores in `root`."""
     for operation in walk(root):
         if operation.name in ("memref.load", "memref.store"):

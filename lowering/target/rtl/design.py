@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from terrace.dialects.context import create_context
 from terrace.lowering.analysis.loop_kernels import loop_kernels
@@ -78,7 +77,7 @@ def verilog(text: str) -> str:
         return "\n\n".join(_verilog(kernel) for kernel in loop_kernels(module.operation)) + "\n"
 
 
-def _verilog(kernel: Any) -> str:
+def _verilog(kernel: func.FuncOp) -> str:
     try:
         return design_kernel(kernel).verilog().rstrip()
     except PassError as error:

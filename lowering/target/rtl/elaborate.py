@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL
+from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL, Partition
 from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.lowering.target.rtl.circuit import (
@@ -238,7 +238,9 @@ class _Elaboration:
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def memory(self, operation: ir.Operation, value: ir.Value, name: str, spec: Any, argument: int | None) -> Memory:
+    def memory(
+        self, operation: ir.Operation, value: ir.Value, name: str, spec: Partition | None, argument: int | None
+    ) -> Memory:
         if not isinstance(value.type, ir.MemRefType):
             raise fail(operation, f"takes {value.type}; circuits take memory of static shape")
         shape = tuple(shape_of(value))
@@ -392,7 +394,7 @@ class _Elaboration:
             self.names[body.arguments[0]] = index.plus(Linear((), number * step))
             self.block(body)
 
-    def pipelined(self, operation: ir.Operation, label: str, counter: Counter, fill: Any) -> None:
+    def pipelined(self, operation: ir.Operation, label: str, counter: Counter, fill: Callable[[], None]) -> None:
         self.pipeline = operation
         self.work = _Work(Segment(label))
         fill()

@@ -8,7 +8,7 @@ a register for each cycle between.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from terrace.lowering.target.rtl.circuit import (
     Branch,
@@ -27,6 +27,9 @@ from terrace.lowering.target.rtl.circuit import (
 )
 from terrace.lowering.target.rtl.operators import cycles
 from terrace.lowering.target.rtl.schedule import Schedule, SegmentSchedule
+
+if TYPE_CHECKING:
+    from terrace.circt import Design, Value
 
 _SHIFTS = {"shl": "shl", "shrs": "shrs", "shru": "shru"}
 _PLAIN = {"add": "add", "and": "and", "or": "or", "sub": "sub", "xor": "xor"}
@@ -89,7 +92,7 @@ class _Values:
         return value
 
 
-def _operator(design: Any, node: Node, operands: list[Any]) -> Any:
+def _operator(design: Design, node: Node, operands: list[Any]) -> Any:
     """The gates of a value."""
     if node.op in _PLAIN:
         return design.comb(_PLAIN[node.op], *operands)
@@ -114,7 +117,7 @@ def _operator(design: Any, node: Node, operands: list[Any]) -> Any:
     return _linear(design, node, operands)
 
 
-def _selected(design: Any, elements: list[Any], index: Any) -> Any:
+def _selected(design: Design, elements: list[Any], index: Value) -> Any:
     """A tree of multiplexers, by the bits of the index."""
     bit = 0
     while len(elements) > 1:
@@ -125,7 +128,7 @@ def _selected(design: Any, elements: list[Any], index: Any) -> Any:
     return elements[0]
 
 
-def _linear(design: Any, node: Node, operands: list[Any]) -> Any:
+def _linear(design: Design, node: Node, operands: list[Any]) -> Any:
     """A linear sum of shifted terms: a multiplication by a constant must not take a DSP block."""
     factors, constant = node.detail
     total = None if constant == 0 else design.constant(constant, node.width)
@@ -219,7 +222,7 @@ class _Printer:
             self.local[key] = self.design.memory(port_name(memory, bank), max(2, memory.depth), memory.width)
         return self.local[key]
 
-    def connect_register(self, register: Register, made: Any) -> None:
+    def connect_register(self, register: Register, made: Value) -> None:
         value = made
         for enable, data in self.writes.get(register, ()):
             value = self.design.comb("mux", enable, data, value)
@@ -250,7 +253,7 @@ class _Printer:
 
     # -- control --------------------------------------------------------------------------------------------------
 
-    def steps(self, steps: Sequence[Step], go: Any) -> Any:
+    def steps(self, steps: Sequence[Step], go: Value) -> Any:
         """Run steps one after the other; what is set in the last cycle of the last, or None if there are none."""
         last = None
         for step in steps:
@@ -264,12 +267,12 @@ class _Printer:
             last = last if made is None else made
         return last
 
-    def segment(self, segment: Segment, go: Any) -> Any:
+    def segment(self, segment: Segment, go: Value) -> Any:
         if segment not in self.times:
             return None
         return self.actions(segment, None, go)
 
-    def actions(self, segment: Segment, counter: Counter | None, go: Any) -> Any:
+    def actions(self, segment: Segment, counter: Counter | None, go: Value) -> Any:
         """All that a segment does, which `go` starts; what is set in its last cycle."""
         times = self.times[segment]
         values = _Values(self, segment.name, counter, times)
@@ -294,7 +297,7 @@ class _Printer:
                 self.writes.setdefault(action.register, []).append((now, data))
         return valid[-1]
 
-    def count(self, counter: Counter, advance: Any) -> Any:
+    def count(self, counter: Counter, advance: Value) -> Any:
         """Move a counter on, at the end of a cycle in which `advance` is set; whether it is at its last value."""
         design = self.design
         width = max(counter.first.bit_length(), counter.last.bit_length(), 1)
@@ -311,7 +314,7 @@ class _Printer:
         design.connect(index, design.comb("mux", advance, moved, index))
         return is_last
 
-    def loop(self, loop: Loop, go: Any) -> Any:
+    def loop(self, loop: Loop, go: Value) -> Any:
         design = self.design
         again = design.register(f"{loop.name}_again", 1, 0)
         end = self.steps(loop.steps, design.hinted(design.comb("or", go, again), f"{loop.name}_start"))
@@ -322,7 +325,7 @@ class _Printer:
         design.connect(again, design.comb("and", end, design.comb("xor", is_last, design.constant(1, 1))))
         return design.comb("and", end, is_last)
 
-    def pipeline(self, pipeline: Pipeline, go: Any) -> Any:
+    def pipeline(self, pipeline: Pipeline, go: Value) -> Any:
         if pipeline.body not in self.times:
             return None
         design, times = self.design, self.times[pipeline.body]
@@ -339,7 +342,7 @@ class _Printer:
             last = design.delayed(f"{pipeline.name}_last{cycle}", last, 0)
         return last
 
-    def branch(self, branch: Branch, go: Any) -> Any:
+    def branch(self, branch: Branch, go: Value) -> Any:
         design = self.design
         empty = SegmentSchedule(0)
         _start(branch.condition, empty)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
-from terrace.lowering.target.rtl.circuit import Counter, Linear, Node, Segment
+from terrace.lowering.target.rtl.circuit import Counter, Linear, Load, Node, Register, Segment
 
 PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 """By the number of arith.cmpi's predicate, as comb.icmp names them."""
@@ -58,7 +58,7 @@ class Values:
         op: str,
         width: int,
         inputs: tuple[Node, ...] = (),
-        detail: Any = None,
+        detail: Hashable = None,
         span: tuple[int, int] | None = None,
     ) -> Node:
         """A value; the one that exists if there is an equal one. `span` is its range if less than all of the width."""
@@ -200,12 +200,12 @@ class Values:
 
     # -- what depends on a cycle ----------------------------------------------------------------------------------
 
-    def loaded(self, load: Any, bank: int, home: Segment) -> Node:
+    def loaded(self, load: Load, bank: int, home: Segment) -> Node:
         node = self.make("loaded", load.memory.width, detail=(load, bank))
         node.home = home
         return node
 
-    def read(self, register: Any, home: Segment | None) -> Node:
+    def read(self, register: Register, home: Segment | None) -> Node:
         node = self.make("read", register.width, detail=(register, home))
         node.home = home
         return node

@@ -106,6 +106,14 @@ func.func @dim() {
 
 // -----
 
+func.func @dim_in_words() {
+  // expected-error @+1 {{'memref.alloca' op attribute 'loop.partition' must have integers as dim and factor}}
+  %t = memref.alloca() {loop.partition = {kind = "complete", dim = "first"}} : memref<8xf32>
+  return
+}
+
+// -----
+
 func.func private @f(memref<8xf32>)
 func.func @dataflow() attributes {loop.dataflow} {
   // expected-error @+1 {{'memref.alloc' op needs one call that writes it and one that reads it in a dataflow function}}
