@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Expression = Any
-"""int | float | str | list of an operator's name and its operands."""
+Expression = int | float | str | list["Expression"]
+"""A list is an operator's name and its operands."""
 
 Values = Mapping[str, float]
 """What sizes and numbers are called, and are in a call."""
@@ -70,7 +70,7 @@ def compiled(expression: Expression) -> Callable[[Values], Any]:
         return operator.itemgetter(expression)
     if not isinstance(expression, list):
         return lambda values: expression
-    name, *rest = expression
+    name, rest = str(expression[0]), expression[1:]
     operands = [compiled(operand) for operand in rest]
     if name in BINARY:
         function, (lhs, rhs) = BINARY[name], operands
@@ -104,7 +104,7 @@ def text_of(expression: Expression, least: int = 0) -> str:
         return f"({expression})" if least and re.search(r"[*+ -]", expression) else expression
     if not isinstance(expression, list):
         return str(expression)
-    name, *operands = expression
+    name, operands = str(expression[0]), expression[1:]
     precedence = _PRECEDENCE.get(name, _PRODUCT)
     if name in ("not", "neg"):
         text = f"{'-' if name == 'neg' else 'not '}{text_of(operands[0], precedence + 1)}"

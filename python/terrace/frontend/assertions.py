@@ -6,10 +6,10 @@ What they say of sizes alone is checked at each call (`terrace.frontend.guards`)
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import torch
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.fx.node import Argument
 
 from terrace.frontend.checks import Checks
 from terrace.frontend.inserter import Inserter
@@ -38,7 +38,7 @@ def check_tensor(node: torch.fx.Node, checks: Checks) -> None:
     checks.add("assertion", failed, f"{checks.place(node)}: {message}")
 
 
-def says_something(condition: Any) -> bool:
+def says_something(condition: Argument) -> bool:
     """Whether a condition depends on data, and on nothing that a compiled program has not."""
     if not isinstance(condition, torch.fx.Node) or not free_unbacked_symbols(condition.meta["val"]):
         return False

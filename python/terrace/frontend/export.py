@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch._dynamo.exc import TorchDynamoException
 from torch.export import AdditionalInputs, Dim, ExportedProgram, ShapesCollection
-from torch.export.dynamic_shapes import _combine_args, _tree_map_with_path
+from torch.export.dynamic_shapes import _combine_args, _DimHint, _tree_map_with_path
 from torch.export.exported_program import (
     _override_composite_implicit_decomp,
     _split_decomp_table_to_cia_and_python_decomp,
 )
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import KeyPath, tree_leaves
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.callers import calling_line, warn
@@ -33,6 +33,12 @@ from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 from terrace.frontend.spectra import SPECTRA
 
 aten = torch.ops.aten
+
+Shapes = None | int | Dim | _DimHint | Sequence["Shapes"] | Mapping[str, "Shapes"] | Mapping[int, "Shapes"]
+"""What may be dynamic in an argument: of a tensor, its dimensions; of a container, what may be in its parts."""
+
+DynamicShapes = None | Sequence[Shapes] | Mapping[str, Shapes] | ShapesCollection | AdditionalInputs
+"""What `torch.export` takes as `dynamic_shapes`."""
 
 PARAMETER_NAMES = "terrace_parameter_names"
 """The entry of an exported graph's "meta" that holds the names of the model's positional parameters."""
@@ -82,7 +88,10 @@ KEPT_WHOLE = {
 
 
 def export_program(
-    model: torch.nn.Module | ExportedProgram, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic_shapes: Any
+    model: torch.nn.Module | ExportedProgram,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None,
+    dynamic_shapes: DynamicShapes,
 ) -> ExportedProgram:
     """`model` as an ExportedProgram; raises `ModelImportError` with the user's line if PyTorch cannot export it."""
     if isinstance(model, ExportedProgram):
@@ -112,17 +121,18 @@ def export_program(
 
 
 def trace(
-    model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: DynamicShapes
 ) -> ExportedProgram:
     """The program as it runs in Python; as TorchDynamo reads it, if it makes a number of a tensor by `int` or `float`.
 
     Python insists on an int there, which only the data would tell.
     """
+    shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
     try:
-        return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
+        return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     except GuardOnDataDependentSymNode as error:
         try:
-            return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic_shapes, strict=True)
+            return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=True)
         # What the user meets without Dynamo says more.
         except (TorchDynamoException, GuardOnDataDependentSymNode):
             raise error from None
@@ -138,7 +148,7 @@ def check_weights(model: torch.nn.Module) -> None:
             )
 
 
-def check_arguments(model: torch.nn.Module, args: Any, kwargs: Any) -> None:
+def check_arguments(model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
     """Refuse arguments that are no tuple and no dict, and warn of a model that trains."""
     if not isinstance(args, (tuple, list)):
         raise ModelImportError(
@@ -192,24 +202,25 @@ def parameter_names(exported: ExportedProgram) -> list[str]:
 
 
 def dimension_names(
-    model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic_shapes: Any
+    model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic_shapes: DynamicShapes
 ) -> dict[int, dict[int, str]]:
     """The names of the `torch.export.Dim`s of a model's inputs, counted as leaves of (args, kwargs)."""
     args, kwargs = tuple(args), dict(kwargs or {})
+    given: Any = dynamic_shapes
     if isinstance(dynamic_shapes, (ShapesCollection, AdditionalInputs)):
-        dynamic_shapes = dynamic_shapes.dynamic_shapes(model, args, kwargs)
+        given = dynamic_shapes.dynamic_shapes(model, args, kwargs)
     names: dict[int, dict[int, str]] = {}
     places = {id(leaf): index for index, leaf in reversed(list(enumerate(tree_leaves((args, kwargs)))))}
 
-    def note(path: Any, leaf: Any, shape: Any = None) -> None:
+    def note(path: KeyPath, leaf: Any, shape: Shapes = None) -> None:
         axes = shape if isinstance(shape, dict) else dict(enumerate(shape)) if isinstance(shape, (list, tuple)) else {}
         names.setdefault(places.get(id(leaf), -1), {}).update(
             {axis: dim.__name__ for axis, dim in axes.items() if isinstance(dim, Dim)}
         )
 
-    if dynamic_shapes is not None:
+    if given is not None:
         inputs = _combine_args(model, args, kwargs)
-        shapes = dynamic_shapes if isinstance(dynamic_shapes, dict) else dict(zip(inputs, dynamic_shapes, strict=True))
+        shapes = given if isinstance(given, dict) else dict(zip(inputs, given, strict=True))
         _tree_map_with_path(note, inputs, {name: shapes.get(name) for name in inputs}, tree_name="inputs")
     return names
 

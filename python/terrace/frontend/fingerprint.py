@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.fx.node import Argument
 
 from terrace.frontend.export import DIMENSION_NAMES, parameter_names
 from terrace.frontend.program import tensor_identity, tensors_of
@@ -83,7 +84,7 @@ def _target(node: torch.fx.Node, module: torch.fx.GraphModule) -> str:
     raise _NoText
 
 
-def _argument(value: Any) -> str:
+def _argument(value: Argument) -> str:
     """An argument of a node."""
     if isinstance(value, torch.fx.Node):
         return f"%{value.name}"
@@ -104,7 +105,7 @@ def _joined(values: Iterable[Any]) -> str:
     return ", ".join(_argument(value) for value in values)
 
 
-def _value(value: Any) -> str:
+def _value(value: Argument) -> str:
     """What a node gives: its type."""
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided:

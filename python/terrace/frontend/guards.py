@@ -10,9 +10,11 @@ import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import sympy
 import torch
 from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import ShapeGuardPythonPrinter, free_unbacked_symbols
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from terrace.errors import ModelImportError
 from terrace.frontend.size_names import SizeNames, guard_texts, is_symbol, symbolic_sizes, user_inputs
@@ -50,7 +52,9 @@ def guards_of(
 
 def is_trivial(expression: Expression) -> bool:
     """Whether a guard always holds: PyTorch has found sizes to be equal since it made it."""
-    return expression is True or (expression[0] in ("==", "<=", ">=") and expression[1] == expression[2])
+    return expression is True or (
+        isinstance(expression, list) and expression[0] in ("==", "<=", ">=") and expression[1] == expression[2]
+    )
 
 
 def is_about_sizes(text: str) -> bool:
@@ -72,12 +76,12 @@ def nonempty(indexed: Indexed, exported: ExportedProgram, names: SizeNames) -> I
     known = {name for name in names.references.values() if isinstance(name, str)}
     for size, shape in indexed:
         counts = [count for count in shape if not isinstance(count, int) or count == 0]
-        numbers = [in_names(number, names, known) for number in (size, *counts)]
-        if least(size, exported) <= 0 and None not in numbers:
+        numbers = [found for number in (size, *counts) if (found := in_names(number, names, known)) is not None]
+        if least(size, exported) <= 0 and len(numbers) == 1 + len(counts):
             yield ["or", [">", numbers[0], 0], *(["==", count, 0] for count in numbers[1:])]
 
 
-def in_names(size: Any, names: SizeNames, known: Collection[str]) -> Expression:
+def in_names(size: torch.SymInt | sympy.Expr | int, names: SizeNames, known: Collection[str]) -> Expression | None:
     """A size as data, over `known` names; None for one that depends on others."""
     expression = size.node.expr if isinstance(size, torch.SymInt) else size
     if isinstance(expression, int) or expression.is_Integer:
@@ -85,13 +89,13 @@ def in_names(size: Any, names: SizeNames, known: Collection[str]) -> Expression:
     if names.text(expression) in known:
         return names.text(expression)
     operator = SYMPY_OPERATORS.get(type(expression).__name__)
-    operands = [in_names(operand, names, known) for operand in expression.args]
-    if operator is None or None in operands:
+    operands = [found for each in expression.args if (found := in_names(each, names, known)) is not None]
+    if operator is None or len(operands) < len(expression.args):
         return None
     return functools.reduce(lambda lhs, rhs: [operator, lhs, rhs], operands)
 
 
-def least(size: Any, exported: ExportedProgram) -> int:
+def least(size: int | torch.SymInt, exported: ExportedProgram) -> int:
     """The least that a size can be; 0 if only PyTorch's reasoning tells, which takes every size for 2 or more."""
     bounds = None if isinstance(size, int) else exported.range_constraints.get(size.node.expr)
     return size if isinstance(size, int) else int(bounds.lower) if bounds and bounds.lower.is_Integer else 0
@@ -141,7 +145,7 @@ def linear_sizes(exported: ExportedProgram, names: SizeNames) -> Iterator[Expres
             raise ModelImportError(
                 f"the size {names.text(expression)} does not tell {names.text(root)}: pass a tensor of it"
             )
-        distance = ["-", names.text(expression), int(rest)] if rest else names.text(expression)
+        distance: Expression = ["-", names.text(expression), int(rest)] if rest else names.text(expression)
         yield ["==", ["%", distance, int(factor)], 0]
         yield from in_range(["//", distance, int(factor)], exported.range_constraints.get(root))
 
@@ -153,7 +157,7 @@ def number_ranges(exported: ExportedProgram, names: SizeNames) -> Iterator[Expre
             yield from in_range(names.text(value), exported.range_constraints.get(value.node.expr))
 
 
-def in_range(expression: Expression, bounds: Any) -> Iterator[Expression]:
+def in_range(expression: Expression, bounds: ValueRanges[sympy.Expr] | None) -> Iterator[Expression]:
     """That an expression lies in a range of PyTorch's."""
     if bounds is not None and bounds.lower.is_Integer:
         yield [">=", expression, int(bounds.lower)]

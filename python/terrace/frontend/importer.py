@@ -14,7 +14,7 @@ import torch
 from torch_mlir.extras.fx_importer import ContextCache, FxImporter
 
 from terrace.errors import ModelImportError
-from terrace.frontend.export import decompose, export_program
+from terrace.frontend.export import DynamicShapes, decompose, export_program
 from terrace.frontend.legalize import legalize
 from terrace.frontend.program import read_program
 from terrace.frontend.size_names import size_names
@@ -44,7 +44,7 @@ def import_model(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
-    dynamic_shapes: Any = None,
+    dynamic_shapes: DynamicShapes = None,
     context: ir.Context,
     check_indices: bool = True,
 ) -> ImportedModel:

@@ -19,9 +19,9 @@ aten = torch.ops.aten
 
 def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     """Make an `index_put` by a mask a select, and let another have all that it writes as it writes it."""
-    value, indices, update, *rest = node.args
-    assert isinstance(value, torch.fx.Node) and isinstance(indices, (list, tuple))
-    assert isinstance(update, torch.fx.Node)
+    value, _, update, *rest = node.args
+    indices: Any = node.args[1]
+    assert isinstance(value, torch.fx.Node) and isinstance(update, torch.fx.Node)
     insert = Inserter(graph, node)
     if writes_nothing(indices):
         node.replace_all_uses_with(value)
@@ -37,7 +37,9 @@ def rewrite_index_put(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
         written.args = (operands[0], *whole(Inserter(graph, written), *operands[:3]), *rest)
 
 
-def whole(insert: Inserter, value: torch.fx.Node, indices: Any, update: torch.fx.Node) -> tuple[list[Any], Any]:
+def whole(
+    insert: Inserter, value: torch.fx.Node, indices: Sequence[torch.fx.Node | None], update: torch.fx.Node
+) -> tuple[list[Any], Any]:
     """The indices in one shape, and the update in that of what it is written to.
 
     torch-mlir takes sizes that are broadcast for 1 or more, and would write somewhere when there is no index.
@@ -72,10 +74,17 @@ def expanded(
     return insert.call(aten.expand.default, tensor, sizes)
 
 
-def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulate: bool) -> torch.fx.Node | None:
+def select(
+    insert: Inserter,
+    value: torch.fx.Node,
+    indices: Sequence[torch.fx.Node | None],
+    update: torch.fx.Node,
+    *,
+    accumulate: bool,
+) -> torch.fx.Node | None:
     """The write of one element wherever a mask over the first dimensions holds; None for any other write."""
     mask = indices[0]
-    if len(indices) != 1 or not is_mask(mask):
+    if len(indices) != 1 or mask is None or not is_mask(mask):
         return None
     if update.meta["val"].ndim != 0:
         return None
@@ -85,12 +94,12 @@ def select(insert: Inserter, value: Any, indices: Any, update: Any, *, accumulat
     return insert.call(aten.where.self, mask, written, value)
 
 
-def writes_nothing(indices: Any) -> bool:
+def writes_nothing(indices: Sequence[torch.fx.Node | None]) -> bool:
     """Whether there is no index, for all sizes: torch-mlir divides by the count of those."""
     return any(index is not None and statically_known_true(index.meta["val"].numel() == 0) for index in indices)
 
 
-def is_mask(index: Any) -> bool:
+def is_mask(index: torch.fx.Node | None) -> bool:
     """Whether one of the indices of an op is a mask; None, which takes all, is none."""
     return index is not None and index.meta["val"].dtype in (torch.bool, torch.uint8)
 
@@ -98,8 +107,8 @@ def is_mask(index: Any) -> bool:
 def drop_empty_scatter(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
     """Take `op(value, dim, index, ...)` away if it writes nothing."""
     value, _, index = node.args[:3]
+    assert isinstance(value, torch.fx.Node) and isinstance(index, torch.fx.Node)
     if writes_nothing([index]):
-        assert isinstance(value, torch.fx.Node)
         node.replace_all_uses_with(value)
         graph.erase_node(node)
 

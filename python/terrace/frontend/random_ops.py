@@ -99,7 +99,9 @@ def randint(high: int, size: Sequence[int], *, dtype: torch.dtype | None = None,
     return integers(0, high, size, dtype or torch.int64)
 
 
-def randint_low(low: int, high: int, size: Sequence[int], *, dtype: Any = None, **_: Any) -> torch.Tensor:
+def randint_low(
+    low: int, high: int, size: Sequence[int], *, dtype: torch.dtype | None = None, **_: Any
+) -> torch.Tensor:
     return integers(low, high, size, dtype or torch.int64)
 
 
@@ -107,7 +109,9 @@ def randint_like(value: torch.Tensor, high: int, *, dtype: torch.dtype | None = 
     return integers(0, high, value.shape, dtype or value.dtype)
 
 
-def randint_like_low(value: torch.Tensor, low: int, high: int, *, dtype: Any = None, **_: Any) -> torch.Tensor:
+def randint_like_low(
+    value: torch.Tensor, low: int, high: int, *, dtype: torch.dtype | None = None, **_: Any
+) -> torch.Tensor:
     return integers(low, high, value.shape, dtype or value.dtype)
 
 
@@ -128,11 +132,11 @@ def uniform_like(value: torch.Tensor, low: float = 0.0, high: float = 1.0, gener
     return uniform(value.shape, value.dtype) * (high - low) + low
 
 
-def normal_like(value: torch.Tensor, mean: Any = 0.0, std: Any = 1.0, generator: None = None) -> torch.Tensor:
+def normal_like(value: torch.Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> torch.Tensor:
     return normal(value.shape, value.dtype) * std + mean
 
 
-def normal_of_mean(mean: torch.Tensor, std: Any = 1.0, generator: None = None) -> torch.Tensor:
+def normal_of_mean(mean: torch.Tensor, std: torch.Tensor | float = 1.0, generator: None = None) -> torch.Tensor:
     shape = torch.broadcast_shapes(mean.shape, std.shape) if isinstance(std, torch.Tensor) else mean.shape
     return normal(shape, mean.dtype) * std + mean
 

@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import sympy
 import torch
 from torch._dynamo.source import ConstantSource
 from torch.export import ExportedProgram
 from torch.export.exported_program import _convert_guards_to_code
 from torch.export.graph_signature import InputKind
+from torch.fx.node import Argument
 from torch.utils import _pytree as pytree
 
 from terrace.frontend.export import DIMENSION_NAMES, parameter_names
@@ -37,7 +39,7 @@ class SizeNames:
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     references: dict[str, Expression] = dataclasses.field(default_factory=dict)
 
-    def text(self, expression: Any) -> str:
+    def text(self, expression: int | torch.SymInt | torch.SymBool | sympy.Basic) -> str:
         """A size or a relation of sizes in the user's names; u0 and the like are numbers that the model computes."""
 
         def name(symbol: re.Match[str]) -> str:
@@ -94,13 +96,13 @@ def user_path(path: Path) -> str:
     return "".join(path)
 
 
-def number_or(text: Callable[[Any], str], size: Any) -> int | str:
+def number_or(text: Callable[[Any], str], size: int | torch.SymInt) -> int | str:
     """A size: a number, also where PyTorch found a dynamic one to have one value only, or its `text`."""
     expression = size.node.expr if isinstance(size, torch.SymInt) else size
     return int(expression) if isinstance(expression, int) or expression.is_Integer else text(size)
 
 
-def is_symbol(value: Any) -> bool:
+def is_symbol(value: Argument) -> bool:
     """Whether a size or number is a symbol by itself, and no arithmetic on one."""
     return isinstance(value, SYMBOLIC) and value.node.expr.is_Symbol
 
@@ -117,7 +119,7 @@ def root_names(inputs: list[tuple[Path, Any]]) -> dict[str, str]:
     return names
 
 
-def symbolic_sizes(value: Any) -> list[Any]:
+def symbolic_sizes(value: Argument) -> list[Any]:
     """The dynamic sizes of an input, if it is a tensor."""
     shape: tuple[Any, ...] = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
     return [size for size in shape if isinstance(size, torch.SymInt)]
@@ -152,9 +154,11 @@ def variadic_aliases(exported: ExportedProgram, guards: list[str]) -> Callable[[
     return aliases
 
 
-def references(key: str, path: Path, value: Any, names: SizeNames) -> dict[str, Expression]:
+def references(key: str, path: Path, value: Argument, names: SizeNames) -> dict[str, Expression]:
     """What guards call the sizes of an input, or the number that it is, and what these are."""
     if isinstance(value, torch.Tensor):
         sizes = [number_or(names.text, size) for size in value.shape]
         return {f"{key}.size()[{axis}]": size for axis, size in enumerate(sizes)}
-    return {key: user_path(path) if isinstance(value, SYMBOLIC) else value}
+    if isinstance(value, SYMBOLIC):
+        return {key: user_path(path)}
+    return {key: value} if isinstance(value, (int, float, str)) else {}

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
+from torch.fx.node import Argument
 
 from terrace.frontend.inserter import Inserter
 from terrace.frontend.symbolic_tensors import ARITHMETIC, number_tensor
@@ -23,7 +25,7 @@ def rewrite_arithmetic(graph: torch.fx.Graph) -> None:
             rule(Inserter(graph, node), node)
 
 
-def become(node: torch.fx.Node, target: Any, *args: Any) -> None:
+def become(node: torch.fx.Node, target: Callable[..., Any], *args: Any) -> None:
     """Let `node` call another function, for the same number."""
     node.target, node.args, node.kwargs = target, args, {}
 
@@ -64,7 +66,7 @@ def of_float(insert: Inserter, node: torch.fx.Node) -> None:
     node.target = aten.Float.Scalar
 
 
-def rounded(op: Any) -> Callable[[Inserter, torch.fx.Node], None]:
+def rounded(op: OpOverload) -> Callable[[Inserter, torch.fx.Node], None]:
     """By `op` on a tensor: IREE's host code has no float64."""
 
     def rewrite(insert: Inserter, node: torch.fx.Node) -> None:
@@ -97,7 +99,7 @@ def of_sum(insert: Inserter, node: torch.fx.Node) -> None:
     become(node, operator.add, total, numbers[-1])
 
 
-def float_tensor(insert: Inserter, number: Any) -> torch.fx.Node:
+def float_tensor(insert: Inserter, number: Argument) -> torch.fx.Node:
     """A float64 tensor of a number, and of each that it is made of."""
     if isinstance(number, torch.fx.Node) and isinstance(number.meta["val"], torch.SymFloat):
         if number.target in FLOAT_ARITHMETIC:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
 
 import torch
+from torch.fx.node import Argument
 
 from terrace.frontend.inserter import Inserter
 
@@ -23,7 +23,7 @@ CONNECTIVES = {operator.and_: aten.logical_and.default, operator.or_: aten.logic
 ARITHMETIC = {operator.add: aten.add.Tensor, operator.mul: aten.mul.Tensor, operator.sub: aten.sub.Tensor}
 
 
-def condition_tensor(insert: Inserter, value: Any) -> torch.fx.Node:
+def condition_tensor(insert: Inserter, value: Argument) -> torch.fx.Node:
     """A boolean tensor of the condition `value`, a bool or the node of one."""
     if not isinstance(value, torch.fx.Node):
         return insert.call(aten.scalar_tensor.default, value, dtype=torch.bool)
@@ -38,7 +38,7 @@ def condition_tensor(insert: Inserter, value: Any) -> torch.fx.Node:
     return insert.call(aten.scalar_tensor.default, value, dtype=torch.bool)
 
 
-def number_tensor(insert: Inserter, value: Any) -> torch.fx.Node:
+def number_tensor(insert: Inserter, value: Argument) -> torch.fx.Node:
     """An int64 tensor of the number `value`, an int or the node of one."""
     if isinstance(value, torch.fx.Node):
         if value.target in ARITHMETIC:

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.export.graph_signature import ArgumentSpec, ConstantArgument, InputKind, OutputKind
+from torch.fx.node import Argument
 from torch.utils._pytree import TreeSpec
 
 from terrace.errors import ModelImportError
@@ -58,14 +59,14 @@ def signature_of(
     )
 
 
-def leaf_of(argument: Any, values: dict[str, Any], names: SizeNames) -> Leaf | None:
+def leaf_of(argument: ArgumentSpec, values: dict[str, Any], names: SizeNames) -> Leaf | None:
     """What an input or output is; None for a None."""
     if isinstance(argument, ConstantArgument):
         return None if argument.value is None else Leaf("constant", value=argument.value)
     return leaf_of_value(argument.name, values[argument.name], names)
 
 
-def leaf_of_value(name: str, value: Any, names: SizeNames | None = None) -> Leaf:
+def leaf_of_value(name: str, value: Argument, names: SizeNames | None = None) -> Leaf:
     """What the fake tensor or symbolic number of the node `name` is."""
     if isinstance(value, torch.Tensor):
         require_plain(f"'{name}', an input or result of the model,", value)

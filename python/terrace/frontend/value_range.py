@@ -12,7 +12,7 @@ from terrace.frontend.operators import arg_scan, argsort
 
 aten = torch.ops.aten
 
-Bound = Any
+Bound = int | torch.SymInt
 """An int, or a SymInt: where a size is dynamic, so is what it bounds."""
 
 Range = tuple[Bound, Bound]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 
 from terrace.frontend.inserter import Inserter
 
@@ -81,7 +82,7 @@ def joined(insert: Inserter, integers: torch.fx.Node, wide: torch.dtype) -> torc
     return whole
 
 
-def shift(insert: Inserter, op: Any, value: torch.fx.Node, bits: int) -> torch.fx.Node:
+def shift(insert: Inserter, op: OpOverload, value: torch.fx.Node, bits: int) -> torch.fx.Node:
     """`value` shifted; torch-mlir has no shift by a number."""
     if bits == 0:
         return value

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 
 aten = torch.ops.aten
 Number = bool | int | float
 
 
-def with_number(op: Any) -> Callable[[torch.Tensor, Number], torch.Tensor]:
+def with_number(op: OpOverload) -> Callable[[torch.Tensor, Number], torch.Tensor]:
     """The decomposition of an op on a tensor and a number into `op`, which is the same on two tensors."""
 
     def decompose(value: torch.Tensor, number: Number) -> torch.Tensor:
@@ -22,7 +23,7 @@ def with_number(op: Any) -> Callable[[torch.Tensor, Number], torch.Tensor]:
     return decompose
 
 
-def of_number(op: Any) -> Callable[[Number, torch.Tensor], torch.Tensor]:
+def of_number(op: OpOverload) -> Callable[[Number, torch.Tensor], torch.Tensor]:
     """The same for an op on a number and a tensor."""
 
     def decompose(number: Number, value: torch.Tensor) -> torch.Tensor:
@@ -32,7 +33,7 @@ def of_number(op: Any) -> Callable[[Number, torch.Tensor], torch.Tensor]:
     return decompose
 
 
-def shift(op: Any) -> Callable[[torch.Tensor, torch.Tensor | Number], torch.Tensor]:
+def shift(op: OpOverload) -> Callable[[torch.Tensor, torch.Tensor | Number], torch.Tensor]:
     """The decomposition of `<<` or `>>` into `op`, which is the same on tensors of integers."""
 
     def decompose(value: torch.Tensor, amount: torch.Tensor | Number) -> torch.Tensor:

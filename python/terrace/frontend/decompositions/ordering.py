@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 
 from terrace.frontend.operators import arg_scan, argsort
 
@@ -108,7 +109,9 @@ def mode(value: torch.Tensor, dim: int = -1, keepdim: bool = False) -> Pair:
     return elements_at(value, dim, aten.gather.default(order, dim, best), keepdim)
 
 
-def extreme_along(reduction: Any, place: Any) -> Callable[..., Pair]:
+def extreme_along(
+    reduction: OpOverload, place: Callable[[torch.Tensor, int, bool], torch.Tensor]
+) -> Callable[..., Pair]:
     """`max` or `min` along a dimension. Which zero is found among zeros of both signs is not said."""
 
     def decompose(value: torch.Tensor, dim: int, keepdim: bool = False) -> Pair:
