@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from terrace.mlir import DYNAMIC, ext, ir
@@ -34,7 +34,13 @@ class ShapeError(ValueError):
     """The operands and attributes of an op contradict each other. The text completes "'graph.x' op ..."."""
 
 
-def to_attribute(value: Any) -> ir.Attribute:
+AttributeValue = (
+    bool | int | float | str | ir.Attribute | ir.Type | Sequence["AttributeValue"] | Mapping[str, "AttributeValue"]
+)
+"""What `to_attribute` takes."""
+
+
+def to_attribute(value: AttributeValue) -> ir.Attribute:
     """The attribute for a Python value: bool, int (i64), float (f64), str, list of int, dict, or an attribute."""
     if isinstance(value, ir.Attribute):
         return value
@@ -91,7 +97,7 @@ class Attributes:
             raise ShapeError(f"requires attribute '{name}'") from None
 
 
-def attributes_of(operation: Any) -> Attributes:
+def attributes_of(operation: ir.Operation | ir.OpView) -> Attributes:
     """The attributes of `operation` as Python values. Raises ShapeError for one that the bindings cannot give."""
     try:
         return Attributes({name: to_python(value) for name, value in operation.operation.attributes.items()})
@@ -99,13 +105,13 @@ def attributes_of(operation: Any) -> Attributes:
         raise ShapeError(f"has an attribute of a kind that Terrace's ops do not take: {error}") from error
 
 
-def shape_of(value_or_type: Any) -> list[int]:
+def shape_of(value_or_type: ir.Value | ir.Type) -> list[int]:
     """The shape of a ranked tensor, memref or vector (or of a value of such a type); `?` is `DYNAMIC`."""
     type_ = value_or_type.type if isinstance(value_or_type, ir.Value) else value_or_type
     return list(ir.ShapedType(type_).shape)
 
 
-def element_type_of(value_or_type: Any) -> ir.Type:
+def element_type_of(value_or_type: ir.Value | ir.Type) -> ir.Type:
     """The element type of a shaped type, or of a value of such a type."""
     type_ = value_or_type.type if isinstance(value_or_type, ir.Value) else value_or_type
     return ir.ShapedType(type_).element_type
@@ -216,7 +222,7 @@ def _attribute(operation: ir.Operation, name: str) -> ir.Attribute | None:
     return found
 
 
-def _has_attribute(operation: ir.Operation, field: Any) -> bool:
+def _has_attribute(operation: ir.Operation, field: ext.AttributeDef) -> bool:
     if field.name not in operation.attributes:
         return False
     kind = field.constraint

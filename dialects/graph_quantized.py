@@ -76,7 +76,7 @@ Table = Any
 """A dense attribute, which the bindings' constraint language cannot name."""
 
 
-def require_table(table: Any, widths: tuple[int, ...]) -> ir.Type:
+def require_table(table: ir.Attribute, widths: tuple[int, ...]) -> ir.Type:
     """The element type of a table of 256 integers."""
     if not isinstance(table, ir.DenseElementsAttr) or shape_of(table.type) != [256]:
         raise ShapeError("attribute 'table' must be dense and have 256 elements")
