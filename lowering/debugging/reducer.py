@@ -9,7 +9,16 @@ The bindings are an argument, as IREE's texts are read by IREE's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from iree.compiler import ir as iree_ir
+    from terrace.mlir import ir
+
+    Operation: TypeAlias = ir.Operation | iree_ir.Operation
+    Value: TypeAlias = ir.Value | iree_ir.Value
+    Attribute: TypeAlias = ir.Attribute | iree_ir.Attribute
 
 Fails = Callable[[str], bool]
 """Whether a text still fails in the same way."""
@@ -18,7 +27,7 @@ FUNCTIONS = ("func.func", "util.func")
 _BOUND_TO_THE_SIGNATURE = ("arg_attrs", "res_attrs", "terrace_signature")
 
 
-def cut(module: Any, bindings: Any, fails: Fails, generic: bool = False) -> str | None:
+def cut(module: Operation, bindings: ModuleType, fails: Fails, generic: bool = False) -> str | None:
     """The text of the smallest part of `module` found to fail, or None if nothing could go.
 
     `module` is a module op and `bindings` the `ir` module that made it; its context must be entered. Texts are in
@@ -32,22 +41,22 @@ def cut(module: Any, bindings: Any, fails: Fails, generic: bool = False) -> str 
 
 
 class _Cutter:
-    def __init__(self, bindings: Any, fails: Fails, generic: bool) -> None:
+    def __init__(self, bindings: ModuleType, fails: Fails, generic: bool) -> None:
         self.bindings = bindings
         self.fails = fails
         self.generic = generic
 
-    def text(self, module: Any) -> str:
+    def text(self, module: Operation) -> str:
         return str(module.get_asm(print_generic_op_form=self.generic, assume_verified=True))
 
-    def does_fail(self, module: Any) -> bool:
+    def does_fail(self, module: Operation) -> bool:
         try:
             module.verify()
         except self.bindings.MLIRError:
             return False  # A module that cannot be read fails in another way.
         return self.fails(self.text(module))
 
-    def one_function(self, module: Any) -> Any | None:
+    def one_function(self, module: Operation) -> Any | None:
         """The module with one function and what that refers to, if that fails; called functions first."""
         names = [_symbol(op) for op in _operations(module) if op.name in FUNCTIONS]
         if len(names) == 1:
@@ -59,7 +68,7 @@ class _Cutter:
                 return candidate
         return None
 
-    def fewer_ops(self, module: Any) -> Any | None:
+    def fewer_ops(self, module: Operation) -> Any | None:
         """The module with fewer ops in its first function that nothing calls."""
         roots = _roots(module)
         if not roots:
@@ -79,7 +88,7 @@ class _Cutter:
         kept = _minimize(next((half for half in halves if fails(half)), removable), fails)
         return None if len(kept) == len(removable) else self._with_ops(module, roots[0], kept)
 
-    def fewer_symbols(self, module: Any) -> Any | None:
+    def fewer_symbols(self, module: Operation) -> Any | None:
         """The module with fewer of the other symbols: all that its uncalled functions reach, and of the rest few."""
         names = [_symbol(op) for op in _operations(module) if _symbol(op)]
         roots = _roots(module)
@@ -88,7 +97,7 @@ class _Cutter:
         smaller = _kept(module, [*roots, *(names[i] for i in kept)])
         return smaller if len(_operations(smaller)) < len(_operations(module)) else None
 
-    def _with_ops(self, module: Any, name: str, kept: Iterable[int]) -> Any:
+    def _with_ops(self, module: Operation, name: str, kept: Iterable[int]) -> Any:
         """A copy in which the function `name` has only the ops numbered `kept`, and the constants that they use."""
         copy = module.clone()
         (function,) = (op for op in _operations(copy) if _symbol(op) == name)
@@ -119,17 +128,17 @@ class _Cutter:
         """Whether an op of a body is none that fails by itself: it has no operands, or makes numbers beside tensors."""
         has_tensors = any(self._is_tensor(result) for op in body for result in op.results)
 
-        def helps(operation: Any) -> bool:
+        def helps(operation: Operation) -> bool:
             is_source = not len(operation.operands) and not len(operation.regions)
             results = list(operation.results)
             return is_source or (has_tensors and bool(results) and not any(map(self._is_tensor, results)))
 
         return helps
 
-    def _is_tensor(self, value: Any) -> bool:
+    def _is_tensor(self, value: Value) -> bool:
         return isinstance(value.type, self.bindings.ShapedType) or str(value.type).startswith("!torch.vtensor")
 
-    def _set_type(self, function: Any, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+    def _set_type(self, function: Operation, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         type_ = self.bindings.FunctionType.get(inputs, results)
         function.attributes["function_type"] = self.bindings.TypeAttr.get(type_)
         for stale in _BOUND_TO_THE_SIGNATURE:
@@ -137,40 +146,40 @@ class _Cutter:
                 del function.attributes[stale]
 
 
-def _operations(module: Any) -> list[Any]:
+def _operations(module: Operation) -> list[Any]:
     return [view.operation for view in module.regions[0].blocks[0].operations]
 
 
-def _body(module: Any, name: str) -> list[Any]:
+def _body(module: Operation, name: str) -> list[Any]:
     (function,) = (op for op in _operations(module) if _symbol(op) == name)
     return [view.operation for view in function.regions[0].blocks[0].operations]
 
 
-def _is_used_by_none_but(end: Any, operation: Any) -> bool:
+def _is_used_by_none_but(end: Operation, operation: Operation) -> bool:
     return all(use.owner == end for result in operation.results for use in result.uses)
 
 
-def _symbol(operation: Any) -> str:
+def _symbol(operation: Operation) -> str:
     return str(operation.attributes["sym_name"].value) if "sym_name" in operation.attributes else ""
 
 
-def _called(module: Any) -> set[str]:
+def _called(module: Operation) -> set[str]:
     """The symbols that are referred to."""
     found: set[str] = set()
     return found.union(*(_references(op) for op in _operations(module)))
 
 
-def _roots(module: Any) -> list[str]:
+def _roots(module: Operation) -> list[str]:
     """The functions that nothing calls."""
     called = _called(module)
     return [_symbol(op) for op in _operations(module) if op.name in FUNCTIONS and _symbol(op) not in called]
 
 
-def _is_used(value: Any) -> bool:
+def _is_used(value: Value) -> bool:
     return next(iter(value.uses), None) is not None
 
 
-def _kept(module: Any, roots: Iterable[str]) -> Any:
+def _kept(module: Operation, roots: Iterable[str]) -> Any:
     """A copy with only the symbols that `roots` reach, and the ops without a symbol that refer to none but those."""
     symbols = {_symbol(op): op for op in _operations(module) if _symbol(op)}
     reached: set[str] = set()
@@ -188,7 +197,7 @@ def _kept(module: Any, roots: Iterable[str]) -> Any:
     return copy
 
 
-def _references(operation: Any) -> set[str]:
+def _references(operation: Operation) -> set[str]:
     """Every symbol that an op or an op inside it may refer to: references, and strings, which may be meant so, too."""
     found: set[str] = set()
     for name, attribute in operation.attributes.items():
@@ -201,7 +210,7 @@ def _references(operation: Any) -> set[str]:
     return found
 
 
-def _names_in(attribute: Any) -> set[str]:
+def _names_in(attribute: Attribute) -> set[str]:
     value = getattr(attribute, "value", None)
     if isinstance(value, str):
         return {value}

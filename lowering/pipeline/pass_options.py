@@ -10,9 +10,13 @@ import dataclasses
 import json
 import types
 import typing
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from terrace.passes import Pass, format_option
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 BOOLS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
@@ -65,7 +69,7 @@ def build_pass(pass_class: type[Pass], text: str) -> Pass:
 
 def describe_options(pass_class: type[Pass]) -> list[str]:
     """A line per option for `--help`: `max-tile: an integer (default: 4)`."""
-    defaults = {field.name.replace("_", "-"): field.default for field in dataclasses.fields(pass_class)}
+    defaults: dict[str, Any] = {field.name.replace("_", "-"): field.default for field in dataclasses.fields(pass_class)}
     return [
         f"{name}: {describe_type(type_)} (default: {format_option(defaults[name]) or 'empty'})"
         for name, type_ in option_types(pass_class).items()
@@ -148,7 +152,7 @@ def _parse_value(type_: Any, text: str | None) -> Any:
     return _look_up(SCALARS, type_)(text)
 
 
-def _look_up(choices: dict[Any, Any], key: Any) -> Any:
+def _look_up(choices: Mapping[K, V], key: K) -> V:
     if key not in choices:
         raise ValueError(f"{key!r} is none of {list(choices)}")
     return choices[key]
@@ -158,7 +162,7 @@ def _unquote(text: str) -> str:
     return str(json.loads(text)) if text.startswith('"') else text
 
 
-SCALARS = {int: int, float: float, str: _unquote}
+SCALARS: dict[type, Callable[[str], Any]] = {int: int, float: float, str: _unquote}
 
 
 def _split_list(text: str) -> list[str]:

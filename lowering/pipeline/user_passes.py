@@ -33,9 +33,11 @@ POINTS: dict[str, Any] = {
 
 UserPasses = Mapping[str, Sequence[Pass]]
 """The passes of a user, by the point at which they run."""
+Passes = Pass | str | Sequence[Pass | str]
+"""What a point may be given: a list of passes and of pipeline text, or one of these."""
 
 
-def user_passes(option: Any) -> dict[str, list[Pass]]:
+def user_passes(option: Mapping[str, Passes]) -> dict[str, list[Pass]]:
     """The option "passes" of a compile: points, each with a list of passes or of pipeline text, or one such text.
 
     Raises CompileError, or PipelineError for a text.
@@ -45,7 +47,7 @@ def user_passes(option: Any) -> dict[str, list[Pass]]:
     return {point: _passes_of(point, given) for point, given in option.items()}
 
 
-def _passes_of(point: Any, given: Any) -> list[Pass]:
+def _passes_of(point: str, given: Passes) -> list[Pass]:
     if point not in POINTS:
         near = suggestion(str(point), POINTS)
         raise CompileError(f"option 'passes' names an unknown point {point!r}{near}; known are {', '.join(POINTS)}")

@@ -82,6 +82,9 @@ class UpstreamPass(Pass):
         return self.text
 
 
+Option = None | bool | int | float | str | Sequence["Option"]
+"""The value of an option of a pass."""
+
 PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+*?")
 
 
@@ -90,7 +93,7 @@ def given_options(pass_: Pass) -> dict[str, Any]:
     return {f.name: value for f in dataclasses.fields(pass_) if (value := getattr(pass_, f.name)) is not None}
 
 
-def format_option(value: Any) -> str:
+def format_option(value: Option) -> str:
     """An option's value as pipeline text: booleans in lower case, sequences joined by commas, quotes where needed."""
     if value is None:
         return "none"
@@ -104,7 +107,7 @@ def format_option(value: Any) -> str:
     return text
 
 
-def fail(operation: Any, message: str) -> PassError:
+def fail(operation: ir.Operation | ir.OpView, message: str) -> PassError:
     """The error to raise when a pass refuses `operation`; it carries the operation's name and location."""
     op = operation.operation
     return LocatedPassError(op.location, f"'{op.name}' op {message}")
