@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from types import TracebackType
-from typing import Any
 
 from terrace.mlir import PassManager, ir, walk
 from terrace.supervision import Limits, announce, rehearse
@@ -22,7 +21,7 @@ def op_at(trace: TracebackType | None) -> ir.Operation | None:
     return None
 
 
-def _is_alive(op: Any) -> bool:
+def _is_alive(op: ir.Operation | ir.OpView) -> bool:
     try:
         return bool(op.operation.name)
     except RuntimeError:  # What was erased.

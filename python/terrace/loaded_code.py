@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
 PACKAGES = ("terrace", "terrace.dialects", "terrace.lowering")
 """What takes part in making a program; the tools do not."""
@@ -120,7 +119,7 @@ def code_digest(code: CodeType) -> bytes:
     return state.digest()
 
 
-def _feed(state: Any, code: CodeType) -> None:
+def _feed(state: hashlib._Hash, code: CodeType) -> None:
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     own = (
         tuple(constant for constant in code.co_consts if not isinstance(constant, CodeType))

@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
 _erase = ir.Operation.erase
 
 
-def _erase_unused(operation: Any) -> None:
+def _erase_unused(operation: ir.Operation | ir.OpView) -> None:
     """`Operation.erase`, which left uses of nothing behind: the process died later, far from the line to blame."""
     for result in operation.operation.results:
         user = next(iter(result.uses), None)
@@ -83,7 +83,7 @@ def parse_module(text: str, context: ir.Context) -> ir.Module:
         return ir.Module.parse(text, context)
 
 
-def operation_of(value: Any) -> ir.Operation | None:
+def operation_of(value: ir.Value) -> ir.Operation | None:
     """The operation that defines `value`, or None for a block argument."""
     owner = value.owner
     return None if isinstance(owner, ir.Block) else owner.operation
@@ -98,7 +98,7 @@ def source_of(value: ir.Value, names: Container[str]) -> ir.Value:
     return value
 
 
-def walk(operation: Any) -> Iterator[ir.Operation]:
+def walk(operation: ir.Operation | ir.OpView) -> Iterator[ir.Operation]:
     """All operations nested in `operation`, itself excluded, in order; safe against erasing the one yielded."""
     for region in operation.regions:
         for block in region.blocks:

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from terrace.checks import CODE_DTYPE, Check
 from terrace.errors import ArtifactError, InputError
 from terrace.guards import Expression, Values, check_expression, compiled, holds, names_in, text_of
-from terrace.structure import Tree, dtype_name, flatten, in_words, is_tensor, refuse, unflatten
+from terrace.structure import TensorLike, Tree, dtype_name, flatten, in_words, is_tensor, refuse, unflatten
 
 LeafKind = Literal["tensor", "constant", "scalar"]
 
@@ -243,7 +243,7 @@ class Signature:
         flatten(self.outputs, result, "result", leaves)
         return [value for value, _ in leaves]
 
-    def _bind_sizes(self, leaf: Leaf, value: Any, path: str, symbols: dict[str, tuple[int, str]]) -> None:
+    def _bind_sizes(self, leaf: Leaf, value: TensorLike, path: str, symbols: dict[str, tuple[int, str]]) -> None:
         """Check the sizes of a tensor of the right rank against `leaf`, and bind its symbols."""
         for axis, (want, size) in enumerate(zip(leaf.shape, map(int, value.shape), strict=True)):
             here = f"size {axis} of {path}"
@@ -341,7 +341,7 @@ class Signature:
             ) from error
 
 
-def _range(bounds: Any) -> list[int | None]:
+def _range(bounds: Sequence[int | None]) -> list[int | None]:
     """The bounds of a size, of which either may be open."""
     low, high = bounds
     if not all(bound is None or type(bound) is int for bound in (low, high)):

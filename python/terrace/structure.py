@@ -11,11 +11,21 @@ import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, Protocol, TypeGuard, get_args
 
 from terrace.errors import InputError
 
 TreeKind = Literal["leaf", "none", "tuple", "list", "dict", "ordered_dict", "namedtuple", "dataclass"]
+
+
+class TensorLike(Protocol):
+    """A NumPy array or scalar, a torch tensor or the like."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+    @property
+    def dtype(self) -> Any: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,13 +94,13 @@ def describe(value: Any) -> tuple[Tree, list[Any]]:
     return _describe_tree(value, leaves), leaves
 
 
-def dtype_name(value: Any) -> str:
+def dtype_name(value: TensorLike) -> str:
     """The NumPy name of the element type of a NumPy array or torch tensor: `torch.float32` is "float32"."""
     return str(value.dtype).removeprefix("torch.")
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether `value` is a NumPy array or scalar, a torch tensor or the like: it has a shape and a dtype."""
+def is_tensor(value: Any) -> TypeGuard[TensorLike]:
+    """Whether `value` has a shape and a dtype."""
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 

@@ -30,7 +30,7 @@ COMPUTE_FEATURES = frozenset({
 """The features, by LLVM's names, that generated code may use; a machine has others that matter to its system only."""
 
 
-def _check_types(description: Any) -> None:
+def _check_types(description: CpuDescription | GpuDescription | HlsDescription | Target) -> None:
     """Refuse a description that has a value of another type than its field: threads="2", features="avx2"."""
     for name, type_ in typing.get_type_hints(type(description)).items():
         value = getattr(description, name)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def plain(value: Any) -> str:
+def plain(text: str) -> str:
     """A text in one line without what moves the cursor, changes colours or turns the direction of writing."""
-    return "".join(letter for letter in str(value) if letter.isprintable())
+    return "".join(letter for letter in text if letter.isprintable())

@@ -245,7 +245,7 @@ def _read_manifest(members: Mapping[str, Member], view: memoryview) -> dict[str,
         raise ArtifactError("manifest.json does not describe a Terrace model; give a file that Terrace wrote")
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
-        writer = manifest.get("terrace_version") or "an unknown version"
+        writer = str(manifest.get("terrace_version") or "an unknown version")
         raise ArtifactError(
             f"the file has format version {version!r:.20} (written by Terrace {plain(writer):.20}), this Terrace reads "
             f"{FORMAT_VERSION}; compile the model again with this version, or install that one"
@@ -304,7 +304,7 @@ def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryvie
         raise ArtifactError(f"the manifest is malformed ({error!r:.200}); compile and save the model again") from error
 
 
-def program_name(target: Any) -> str:
+def program_name(target: str | None) -> str:
     """The name of the member with the program of a target, by the target's name; IREE runs those that nobody knows."""
     return TARGETS[target].program if target in TARGETS else PROGRAMS[0]
 

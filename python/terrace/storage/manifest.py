@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from terrace.signature import DTYPES
 
@@ -21,6 +21,8 @@ _MAX_RANK = 32
 _MAX_ELEMENTS = 1 << 62
 _MAX_FIGURE = 1 << 80
 _SOURCE = re.compile(r"(input )?[0-9]{1,9}")
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
 OWNERS = ("terrace", "iree")
 """Whose code may run a kernel."""
 
@@ -41,7 +43,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}")
 
 
-def _check_plain(value: Any) -> None:
+def _check_plain(value: Json) -> None:
     """Refuse infinite numbers, and what those who walk through it could not leave again."""
     level = [value]
     for _ in range(_MAX_DEPTH):
@@ -58,12 +60,12 @@ def _check_plain(value: Any) -> None:
     raise ValueError("it nests too deeply")
 
 
-def shape_of(sizes: Any) -> tuple[int, ...]:
+def shape_of(sizes: Json) -> tuple[int, ...]:
     """A shape that an array can have."""
-    if not isinstance(sizes, list) or len(sizes) > _MAX_RANK or not all(_is_count(size) for size in sizes):
+    if not _are_counts(sizes) or len(sizes) > _MAX_RANK:
         raise ValueError(f"a shape {_short(sizes)}")
     if math.prod(size or 1 for size in sizes) > _MAX_ELEMENTS:
-        raise ValueError(f"a shape {_short(sizes)} of too many elements")
+        raise ValueError(f"a shape {_short([*sizes])} of too many elements")
     return tuple(sizes)
 
 
@@ -72,20 +74,20 @@ def check_leaf_shape(sizes: Sequence[int | str]) -> None:
     shape_of([1 if isinstance(size, str) else size for size in sizes])
 
 
-def dtype_of(name: Any) -> str:
+def dtype_of(name: Json) -> str:
     """One of the element types."""
     if name not in DTYPES:
         raise ValueError(f"an element type {_short(name)}")
     return str(name)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Json) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{_short(value)} in the place of a text")
     return value
 
 
-def target_of(data: Any) -> dict[str, Any]:
+def target_of(data: Json) -> dict[str, Any]:
     """What the program was compiled for; of it, a name, an architecture and CPU features are asked for at load."""
     if not isinstance(data, dict):
         raise ValueError(f"{_short(data)} in the place of a target")
@@ -98,14 +100,14 @@ def target_of(data: Any) -> dict[str, Any]:
     return dict(data)
 
 
-def rows_of(rows: Any) -> list[dict[str, Any]]:
+def rows_of(rows: Json) -> list[dict[str, Any]]:
     """The rows of a report; a row may lack what it does not know."""
     if not isinstance(rows, list):
         raise ValueError(f"{_short(rows)} in the place of rows")
     return [_row(row) for row in rows]
 
 
-def layers_of(graph: Any) -> dict[str, Any]:
+def layers_of(graph: Json) -> dict[str, Any]:
     """The layers, which have all their keys, and what the model returns."""
     if not isinstance(graph, dict):
         raise ValueError(f"{_short(graph)} in the place of layers")
@@ -119,7 +121,7 @@ def layers_of(graph: Any) -> dict[str, Any]:
     return {**graph, "layers": rows} if "layers" in graph else dict(graph)
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: Json) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f"{_short(row)} in the place of a row")
     for key, value in row.items():
@@ -129,37 +131,41 @@ def _row(row: Any) -> dict[str, Any]:
     return row
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Json) -> bool:
     return type(value) is int and 0 <= value < _MAX_FIGURE
 
 
-def _is_figure(value: Any) -> bool:
+def _are_counts(value: Json) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(map(_is_count, value))
+
+
+def _is_figure(value: Json) -> bool:
     return value is None or _is_count(value)
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Json) -> TypeGuard[str]:
     return isinstance(value, str)
 
 
-def _are_texts(value: Any) -> bool:
+def _are_texts(value: Json) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
-def _is_shape(value: Any) -> bool:
+def _is_shape(value: Json) -> bool:
     return isinstance(value, list) and all(_is_count(size) or _is_text(size) for size in value)
 
 
-def _are_sources(value: Any) -> bool:
+def _are_sources(value: Json) -> bool:
     return isinstance(value, list) and all(_is_text(name) and _SOURCE.fullmatch(name) for name in value)
 
 
-def _is_symbolic(value: Any) -> bool:
+def _is_symbolic(value: Json) -> bool:
     return isinstance(value, dict) and all(
         isinstance(terms, list) and all(_is_term(term) for term in terms) for terms in value.values()
     )
 
 
-def _is_term(term: Any) -> bool:
+def _is_term(term: Json) -> bool:
     return isinstance(term, list) and len(term) > 0 and type(term[0]) is int and all(map(_is_text, term[1:]))
 
 
@@ -180,7 +186,7 @@ _ACCEPTED: Mapping[str, Callable[[Any], bool]] = {
 _LAYER_KEYS = tuple(key for key in _ACCEPTED if key not in ("symbolic", "called", "origins"))
 
 
-def _short(value: Any) -> str:
+def _short(value: Json) -> str:
     return (
         f"{value!r:.60}" if not isinstance(value, (dict, list)) or len(value) < 10 else f"a long {type(value).__name__}"
     )

@@ -51,7 +51,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
 
 
-def aligned_copy(value: Array, dtype: Any = None) -> Array:
+def aligned_copy(value: Array, dtype: np.dtype[Any] | type[np.generic] | None = None) -> Array:
     """A contiguous copy at an address that IREE uses in place, converted to `dtype` if one is given."""
     kind = value.dtype if dtype is None else np.dtype(dtype)
     room = np.empty(value.size * kind.itemsize + _ALIGNMENT, np.uint8)

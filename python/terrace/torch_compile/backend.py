@@ -15,6 +15,7 @@ from torch._dynamo.utils import counters
 from torch._functorch._aot_autograd.utils import make_boxed_func
 from torch._guards import TracingContext, detect_fake_mode
 from torch.fx import GraphModule
+from torch.fx.node import Argument
 
 from terrace.errors import CompileError, ModelImportError
 from terrace.frontend.export import composite_ops_kept, decomposition_table
@@ -72,7 +73,7 @@ def weight_names(graph_module: GraphModule) -> set[str]:
     }
 
 
-def has_static_shape(value: Any) -> bool:
+def has_static_shape(value: Argument) -> bool:
     return isinstance(value, torch.Tensor) and all(isinstance(size, int) for size in value.shape)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.node import Argument
 from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
 from torch.fx.passes.operator_support import OperatorSupportBase
 from torch.fx.passes.utils.fuser_utils import fuse_by_partitions
@@ -97,7 +98,7 @@ def is_number(node: Node) -> bool:
     return isinstance(node.meta.get("val"), NUMBERS)
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: Argument) -> bool:
     """Whether a value is a number, or a dense tensor of a known type on the CPU."""
     if not isinstance(value, torch.Tensor):
         return value is None or isinstance(value, NUMBERS)

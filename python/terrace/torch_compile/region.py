@@ -15,6 +15,7 @@ import torch
 from torch._dynamo.utils import counters
 from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import optimization_hint
+from torch.fx.node import Argument
 
 from terrace.compiler import build_imported
 from terrace.dialects.context import create_context
@@ -203,7 +204,7 @@ def warn_of_pytorch(region: GraphModule, reason: str) -> None:
     warnings.warn(f"torch.compile(backend='terrace'): PyTorch runs a part of the graph{where}: {reason}", stacklevel=2)
 
 
-def memory_order(value: Any) -> list[int] | None:
+def memory_order(value: Argument) -> list[int] | None:
     """The axes of a tensor from the slowest to the fastest, where that is not their own order; None where it is."""
     if not isinstance(value, torch.Tensor) or value.ndim < 2:
         return None
