@@ -341,7 +341,7 @@ class Signature:
             ) from error
 
 
-def _range(bounds: Sequence[int | None]) -> list[int | None]:
+def _range(bounds: Any) -> list[int | None]:
     """The bounds of a size, of which either may be open."""
     low, high = bounds
     if not all(bound is None or type(bound) is int for bound in (low, high)):

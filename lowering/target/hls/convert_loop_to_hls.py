@@ -32,7 +32,7 @@ PORT = "hls.port"
 """The attribute of an argument of @main that is a weight: the symbol whose elements it points to."""
 
 
-def _memref_type(operation: ir.Operation, type_: ir.Type) -> ir.Type:
+def _memref_type(operation: ir.Operation | ir.OpView, type_: ir.Type) -> ir.Type:
     """The memory of a tensor."""
     if not isinstance(type_, ir.RankedTensorType) or DYNAMIC in shape_of(type_):
         raise fail(operation, f"has a value of type {type_}; hardware needs tensors of static shape")

@@ -102,17 +102,17 @@ class _Function:
         self.count += 1
         return f"{hint}{self.count}"
 
-    def type_name(self, operation: ir.Operation, type_: ir.Type) -> str:
+    def type_name(self, operation: ir.Operation | ir.OpView, type_: ir.Type) -> str:
         return self.known(operation, self.numbers.type_name(type_), type_)
 
-    def memory_type(self, operation: ir.Operation, memory: ir.Value) -> str:
+    def memory_type(self, operation: ir.Operation | ir.OpView, memory: ir.Value) -> str:
         """The type of the elements of a memory; weights on chip may have one of their own."""
         element = ir.MemRefType(memory.type).element_type
         name = self.numbers.global_type(element) if memory in self.on_chip else self.numbers.memory_type(memory)
         return self.known(operation, name, element)
 
     @staticmethod
-    def known(operation: ir.Operation, name: str | None, type_: ir.Type) -> str:
+    def known(operation: ir.Operation | ir.OpView, name: str | None, type_: ir.Type) -> str:
         if name is None:
             raise fail(operation, f"has a value of type {type_}, which has no C++ here")
         return name

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL, Partition
+from terrace.dialects.base import AttributeValue, shape_of, to_python
+from terrace.dialects.hardware import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
 from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
 from terrace.lowering.target.hls.stream_order import is_sequential, is_stream
@@ -60,7 +60,7 @@ def _check_pipeline(operation: ir.Operation) -> None:
             raise fail(inner, "stands in a pipelined loop, so it must be unrolled whole (loop.unroll = trip count)")
 
 
-def _check_partition(memory: ir.Value, operation: ir.Operation, spec: Partition) -> None:
+def _check_partition(memory: ir.Value, operation: ir.Operation, spec: AttributeValue) -> None:
     """`spec` is the partition of `memory`, which `operation` makes or takes."""
     if not isinstance(spec, dict) or not {"kind", "dim"} <= spec.keys() <= {"kind", "dim", "factor"}:
         raise fail(operation, f"attribute '{PARTITION}' must be a dictionary of kind, dim and factor")
