@@ -43,7 +43,7 @@ NUMPY_TYPES: dict[str, Any] = {
 class Constants:
     """The `graph.constant` and `graph.parameter` ops of a module, which it keeps alive."""
 
-    def __init__(self, module: ir.Operation) -> None:
+    def __init__(self, module: ir.Operation | ir.Module) -> None:
         operations = (op.operation for op in module.operation.regions[0].blocks[0].operations)
         named = (op for op in operations if op.name in ("graph.constant", "graph.parameter"))
         self._symbols = {op.attributes["sym_name"].value: op for op in named}
@@ -276,7 +276,7 @@ def _evaluate_lookup(op: ir.Operation, attrs: Attributes, operands: list[Array])
     return np.asarray(dense_array(attrs.table)[operands[0].astype(np.int64) + 128])
 
 
-def _shift_right(value: Array, shift: Any) -> Array:
+def _shift_right(value: Array, shift: Array) -> Array:
     """value / 2^shift, rounded to nearest, ties to even."""
     almost_half = (np.int64(1) << (shift - 1)) - 1
     return np.asarray((value + almost_half + ((value >> shift) & 1)) >> shift)

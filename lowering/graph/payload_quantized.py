@@ -62,7 +62,7 @@ def _scaled_add(attrs: Attributes, operands: Values, element: ir.Type) -> ir.Val
     return saturate(shift_right(arith.addi(*scaled), constant(left.type, attrs.shift)), element)
 
 
-def look_up(index: ir.Value, table: Any) -> ir.Value:
+def look_up(index: ir.Value, table: ir.DenseElementsAttr) -> ir.Value:
     """table[index]: of a tile, or of the scalar in a linalg op."""
     element = element_type_of(table.type)
     if isinstance(index.type, ir.VectorType):
@@ -87,7 +87,7 @@ def i64(value: ir.Value) -> ir.Value:
     return cast(value, ir.IntegerType.get_signless(64))
 
 
-def exponential(value: ir.Value, largest: ir.Value, table: Any) -> ir.Value:
+def exponential(value: ir.Value, largest: ir.Value, table: ir.DenseElementsAttr) -> ir.Value:
     """e(x) of `graph.integer_softmax`; both operands are i8."""
     wide, most = (cast(v, ir.IntegerType.get_signless(32)) for v in (value, largest))
     return look_up(arith.addi(arith.subi(wide, most), constant(wide.type, 255)), table)

@@ -133,7 +133,7 @@ def combine(kind: str, left: ir.Value, right: ir.Value) -> ir.Value:
     return (on_floats if is_float(scalar_type(left.type)) else on_integers)(left, right)
 
 
-def limits(element: Any) -> tuple[int, int]:
+def limits(element: ir.IntegerType) -> tuple[int, int]:
     """The smallest and the largest number of a signed integer type."""
     half = 1 << (element.width - 1)
     return -half, half - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 UNKNOWN = "?"
@@ -15,7 +16,7 @@ _POWERS = ("", "k", "M", "G", "T")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def escape(text: Any) -> str:
+def escape(text: str | float) -> str:
     """Text for HTML, quotes included."""
     return html.escape(str(text), quote=True)
 
@@ -49,7 +50,7 @@ def _scaled(value: float, base: float, units: tuple[str, ...]) -> str:
     return f"{shown} {units[power]}".rstrip()
 
 
-def shape(sizes: Any) -> str:
+def shape(sizes: str | Sequence[int | str]) -> str:
     """Sizes with a multiplication sign between them; a scalar is `scalar`."""
     if isinstance(sizes, str):
         return sizes
@@ -62,7 +63,7 @@ def symbolic(layer: Any, key: str) -> str:
     return UNKNOWN if terms is None else polynomial([(term[0], tuple(term[1:])) for term in terms], key)
 
 
-def polynomial(terms: Any, key: str) -> str:
+def polynomial(terms: Iterable[tuple[int, tuple[str, ...]]], key: str) -> str:
     """Terms (factor, symbols) as text; `key` says whether they count MACs or bytes."""
     show = count if key == "macs" else size
     return " + ".join(DOT.join([show(factor), *symbols]) for factor, symbols in terms) or show(0)

@@ -47,7 +47,13 @@ class Imported(Owned):
     """
 
     def __init__(
-        self, view: Any, buffer: Any, addresses: range, *, is_copy: bool, device: Device | None = None
+        self,
+        view: rt.HalBufferView | Array,
+        buffer: rt.HalBuffer | Array,
+        addresses: range,
+        *,
+        is_copy: bool,
+        device: Device | None = None,
     ) -> None:
         super().__init__(view, buffer, device)
         self.view = view
@@ -101,7 +107,7 @@ def copy_array(device: Device, value: Array) -> Imported:
     return Imported(view_of(buffer, value), buffer, range(0), is_copy=True, device=device)
 
 
-def to_array(device: Device, view: Any, dtype: str, foreign: Sequence[range]) -> Array:
+def to_array(device: Device, view: rt.HalBufferView, dtype: str, foreign: Sequence[range]) -> Array:
     """A result as a NumPy array that owns its buffer, or as a copy if its memory lies in one of `foreign`."""
     length = view.byte_length
     shape = tuple(view.shape)
@@ -115,5 +121,5 @@ def to_array(device: Device, view: Any, dtype: str, foreign: Sequence[range]) ->
     return value.copy() if any(overlaps(span, other) for other in foreign) else value
 
 
-def view_of(buffer: Any, value: Array) -> Any:
+def view_of(buffer: rt.HalBuffer, value: Array) -> Any:
     return rt.HalBufferView(buffer, value.shape, _ELEMENT_TYPES[dtype_name(value)])

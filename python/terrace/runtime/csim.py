@@ -86,7 +86,7 @@ class CsimProgram:
         """An input that nobody changes: a design keeps none."""
         return self.put(value.copy())
 
-    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+    def take(self, result: Array, dtype: str, foreign: Sequence[range]) -> Array:
         """A result as an array, which is nobody else's."""
         del foreign
         array: Array = np.asarray(result)

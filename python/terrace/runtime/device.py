@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from iree.runtime import flags
-from iree.runtime._binding import create_hal_driver
+from iree.runtime._binding import HalDevice, create_hal_driver
 
 from terrace.errors import TargetError
 from terrace.runtime.cpu_features import allow_amx
@@ -22,7 +22,7 @@ MAX_THREADS = 64
 class Device(Owned):
     """A `HalDevice`, open as long as someone holds this. Its last holder ends its threads."""
 
-    def __init__(self, hal: Any) -> None:
+    def __init__(self, hal: HalDevice) -> None:
         super().__init__(hal)
         self.hal = hal
 

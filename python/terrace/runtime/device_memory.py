@@ -37,7 +37,7 @@ class DeviceMemory:
         self._copy(staging, buffer)
         return Imported(view_of(buffer, value), buffer, range(0), is_copy=True, device=self.device)
 
-    def to_array(self, view: Any, dtype: str) -> Array:
+    def to_array(self, view: rt.HalBufferView, dtype: str) -> Array:
         """A copy of a result; `DeviceArray.to_host` imports memory with an alignment that drivers may refuse."""
         shape = tuple(view.shape)
         if not view.byte_length:
@@ -52,7 +52,7 @@ class DeviceMemory:
             memory_type=_STAGING, allowed_usage=_STAGING_USAGE, allocation_size=length
         )
 
-    def _copy(self, source: Any, target: Any) -> None:
+    def _copy(self, source: rt.HalBuffer, target: rt.HalBuffer) -> None:
         """Copy between buffers and wait until that is done."""
         semaphore = self.device.hal.create_semaphore(0)
         done = rt.HalFence.create_at(semaphore, 1)

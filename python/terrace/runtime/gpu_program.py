@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iree.runtime import HalBufferView
+
 from terrace.errors import TerraceError
 from terrace.runtime.buffers import Imported
 from terrace.runtime.device import Device
@@ -42,7 +44,7 @@ class GpuProgram(Program):
     def copy(self, value: Array) -> Imported:
         return self._memory.import_array(value)
 
-    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+    def take(self, result: HalBufferView, dtype: str, foreign: Sequence[range]) -> Array:
         return self._memory.to_array(result, dtype)
 
 

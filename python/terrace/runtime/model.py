@@ -36,6 +36,8 @@ from terrace.structure import dtype_name
 from terrace.texts import plain
 
 if TYPE_CHECKING:
+    import torch
+
     from terrace.runtime.cosim import CosimReport
 
 
@@ -381,7 +383,7 @@ def _to_numpy(value: Any, path: str) -> Array:
     return _seen_by_numpy(value, path)
 
 
-def _seen_by_numpy(value: Any, path: str) -> Array:
+def _seen_by_numpy(value: torch.Tensor, path: str) -> Array:
     try:
         return np.asarray(value.numpy())
     except (RuntimeError, TypeError) as error:  # Of a fake, nested or quantised tensor, or another class of the user's.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from iree.runtime import HalBufferView
 
 from terrace.errors import ArtifactError, TerraceError
 from terrace.runtime import lifetime
@@ -93,7 +94,7 @@ class Program:
         """A copy of `value` for `invoke`, which the program may keep."""
         return copy_array(self._session.device, value)
 
-    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+    def take(self, result: HalBufferView, dtype: str, foreign: Sequence[range]) -> Array:
         """A result of `invoke` as an array whose memory lies in none of `foreign`."""
         return to_array(self._session.device, result, dtype, foreign)
 

@@ -113,7 +113,7 @@ def report_of(
     return Report(rows, graph, subtitle, inputs)
 
 
-def _cell(column: str, value: Any) -> str:
+def _cell(column: str, value: str | int | Sequence[int | str] | None) -> str:
     if value is None:
         return "?" if column in _NUMBERS else ""
     if isinstance(value, int):

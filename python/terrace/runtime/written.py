@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from terrace.errors import InputError
 from terrace.storage.parameter_archive import Array
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check_writable(
@@ -41,7 +44,7 @@ def share_memory(left: Array, right: Array) -> bool:
         return True
 
 
-def write_back(leaf: Any, value: Any) -> None:
+def write_back(leaf: Array | torch.Tensor, value: Any) -> None:
     """Give an argument its new value, an array or a torch tensor, in place."""
     if isinstance(leaf, np.ndarray):
         np.copyto(leaf, np.asarray(value))
