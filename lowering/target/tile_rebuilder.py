@@ -1,8 +1,10 @@
 """Rebuilding loop functions without tiles: what the targets that lower tiles share.
 
 A tile becomes a list of parts, values of types that the target has; ops on tiles are repeated for each part and
-loop-carried tiles become that many loop-carried values. What is not a tile is copied unchanged. A target says what the
-parts of a tile are and lowers the tile ops. Each function is rebuilt beside the old one, which is then erased.
+loop-carried tiles become that many loop-carried values. What is not a tile is copied unchanged. A target says how a
+tile is held, which parts that makes, and lowers the tile ops. What multiplies wants its operands held in ways of its
+own; that goes backwards through elementwise ops to the loads and constants, which are made once for each way that their
+uses want. Each function is rebuilt beside the old one, which is then erased.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from terrace.mlir import arith, func, ir, scf
+from terrace.mlir import arith, func, ir, scf, walk
 from terrace.passes import fail
 
 
@@ -23,34 +25,85 @@ class TileParts(Protocol):
 
 
 T = TypeVar("T", bound=TileParts)
+H = TypeVar("H")
+"""How a tile is held: its shape, its element type, and how it is cut into parts. Equal ones give equal parts."""
 
 
-class TileRebuilder(abc.ABC, Generic[T]):
-    """Rebuilds one function; `values` maps each old value to its new one, `tiles` to its tile of parts."""
+class TileRebuilder(abc.ABC, Generic[T, H]):
+    """Rebuilds one function; `values` maps each old value to its new one, `tiles` to its tile of parts for each way in
+    which it is held.
+    """
 
     machine = ""
     """What tiles are lowered to, for messages."""
 
     def __init__(self) -> None:
         self.values: dict[ir.Value, ir.Value] = {}
-        self.tiles: dict[ir.Value, T] = {}
+        self.tiles: dict[ir.Value, dict[H, T]] = {}
+        self.wants: dict[ir.Value, list[H]] = {}
+        self.current: ir.Operation
+        """The op that is being rebuilt, for messages."""
         self.handlers: dict[str, Callable[[ir.Operation], None]] = {"scf.for": self.for_}
 
     @abc.abstractmethod
-    def part_types(self, type_: ir.Type) -> list[ir.Type]:
+    def holding(self, type_: ir.Type) -> H:
+        """How a tile is held where nothing wants it otherwise."""
+
+    @abc.abstractmethod
+    def part_types(self, holding: H) -> list[ir.Type]:
         """The types of the parts of a tile."""
 
     @abc.abstractmethod
-    def make_tile(self, type_: ir.Type, values: list[ir.Value]) -> T:
-        """The tile of a type with these parts."""
+    def make_tile(self, holding: H, values: list[ir.Value]) -> T:
+        """The tile with these parts."""
+
+    @abc.abstractmethod
+    def convert(self, tile: T, holding: H) -> T:
+        """The tile held in another way, at the current insertion point. Raises PassError if there is none."""
+
+    def wanted(self, operation: ir.Operation, number: int) -> H | None:
+        """How an op wants operand `number` held; None for the usual way."""
+        return None
+
+    # -- how tiles are held ---------------------------------------------------------------------------------------
+
+    def find_wants(self, function: func.FuncOp) -> None:
+        """For each tile, the ways of holding it that its uses want; uses come before what they use."""
+        for operation in reversed(list(walk(function.operation))):
+            elementwise = _is_elementwise(operation)
+            for number, operand in enumerate(operation.operands):
+                if not isinstance(operand.type, ir.VectorType):
+                    continue
+                if elementwise:
+                    of_result = self.wants.get(operation.results[0], [])
+                    here = [self.retyped(wanted, operand.type) for wanted in of_result]
+                else:
+                    here = [self.wanted(operation, number) or self.holding(operand.type)]
+                known = self.wants.setdefault(operand, [])
+                known += [holding for holding in here if holding not in known]
+
+    @abc.abstractmethod
+    def retyped(self, holding: H, type_: ir.Type) -> H:
+        """The same way of holding a tile, of a type that has the same shape and another element type."""
+
+    def wants_of(self, value: ir.Value) -> list[H]:
+        """The ways of holding a tile that its uses want; the usual one if there are no uses."""
+        return self.wants.get(value) or [self.holding(value.type)]
 
     # -- values ---------------------------------------------------------------------------------------------------
 
     def plain(self, value: ir.Value) -> ir.Value:
         return self.values[value]
 
-    def tile(self, value: ir.Value) -> T:
-        return self.tiles[value]
+    def tile(self, value: ir.Value, holding: H | None = None) -> T:
+        """The tile, held in that way, or in the usual one."""
+        holding = self.holding(value.type) if holding is None else holding
+        known = self.tiles[value]
+        return known[holding] if holding in known else self.convert(next(iter(known.values())), holding)
+
+    def set_tile(self, value: ir.Value, tile: T) -> None:
+        """A tile that is made in the usual way only."""
+        self.tiles[value] = {self.holding(value.type): tile}
 
     def flatten(self, value: ir.Value) -> list[ir.Value]:
         return self.tile(value).values if isinstance(value.type, ir.VectorType) else [self.plain(value)]
@@ -59,8 +112,9 @@ class TileRebuilder(abc.ABC, Generic[T]):
         remaining = list(new)
         for value in old:
             if isinstance(value.type, ir.VectorType):
-                count = len(self.part_types(value.type))
-                self.tiles[value] = self.make_tile(value.type, remaining[:count])
+                holding = self.holding(value.type)
+                count = len(self.part_types(holding))
+                self.set_tile(value, self.make_tile(holding, remaining[:count]))
                 remaining = remaining[count:]
             else:
                 self.values[value] = remaining.pop(0)
@@ -74,6 +128,7 @@ class TileRebuilder(abc.ABC, Generic[T]):
         for name, attribute in function.attributes.items():
             if name not in ("sym_name", "function_type"):
                 new.attributes[name] = attribute
+        self.find_wants(function)
         entry = new.add_entry_block()
         self.values.update(zip(function.entry_block.arguments, entry.arguments, strict=True))
         with ir.InsertionPoint(entry):
@@ -89,6 +144,7 @@ class TileRebuilder(abc.ABC, Generic[T]):
                 self.operation(operation)
 
     def operation(self, operation: ir.Operation) -> None:
+        self.current = operation
         handler = self.handlers.get(operation.name)
         if handler is not None:
             handler(operation)
@@ -133,14 +189,17 @@ class TileRebuilder(abc.ABC, Generic[T]):
 
     def elementwise(self, operation: ir.Operation) -> None:
         """An arith or math op on tiles: the same op on each part. Equal operands give one op."""
-        if not operation.name.startswith(("arith.", "math.")):
+        if not _is_elementwise(operation):
             raise fail(operation, f"has no lowering to {self.machine}")
-        type_ = operation.results[0].type
-        parts = self.part_types(type_)
+        result = operation.results[0]
+        self.tiles[result] = {holding: self._held(operation, holding) for holding in self.wants_of(result)}
+
+    def _held(self, operation: ir.Operation, holding: H) -> T:
+        """The result of an elementwise op, held in a way."""
+        parts = self.part_types(holding)
         if operation.name == "arith.constant":
-            self.tiles[operation.results[0]] = self.make_tile(type_, self._constants(operation, parts))
-            return
-        operands = [self.tile(v).values for v in operation.operands]
+            return self.make_tile(holding, self._constants(operation, parts))
+        operands = [self.tile(v, self.retyped(holding, v.type)).values for v in operation.operands]
         attributes = dict(operation.attributes.items())
         made: dict[tuple[ir.Value, ...], ir.Value] = {}
         results = []
@@ -148,7 +207,7 @@ class TileRebuilder(abc.ABC, Generic[T]):
             if key not in made:
                 made[key] = ir.Operation.create(operation.name, [part], list(key), attributes).results[0]
             results.append(made[key])
-        self.tiles[operation.results[0]] = self.make_tile(type_, results)
+        return self.make_tile(holding, results)
 
     @staticmethod
     def _constants(operation: ir.Operation, parts: list[ir.Type]) -> list[ir.Value]:
@@ -163,3 +222,8 @@ class TileRebuilder(abc.ABC, Generic[T]):
                     splat = ir.DenseElementsAttr.get_splat(part, splat)
                 made[part] = arith.constant(part, splat)
         return [made[part] for part in parts]
+
+
+def _is_elementwise(operation: ir.Operation) -> bool:
+    """Whether an op on tiles is one on each of their elements."""
+    return operation.name.startswith(("arith.", "math.")) and len(operation.results) == 1

@@ -10,6 +10,7 @@ tile is copied unchanged. Each function is rebuilt beside the old one, which is 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 from terrace.dialects.base import shape_of
 from terrace.lowering.analysis.loop_kernels import loop_kernels
@@ -25,7 +26,7 @@ from terrace.passes import Pass, fail
 from terrace.progress import track
 
 
-class _Lowering(TileRebuilder[Tile]):
+class _Lowering(TileRebuilder[Tile, TileType]):
     """Rebuilds one function with native vectors of `lanes` elements."""
 
     machine = "CPU vectors"
@@ -44,33 +45,46 @@ class _Lowering(TileRebuilder[Tile]):
             "vector.broadcast": self.spread,
         }
 
-    def tile_type(self, type_: ir.Type) -> TileType:
+    def holding(self, type_: ir.Type) -> TileType:
         return TileType(tuple(shape_of(type_)), ir.VectorType(type_).element_type, self.lanes)
 
-    def part_types(self, type_: ir.Type) -> list[ir.Type]:
-        tile = self.tile_type(type_)
-        return [piece.type_of(tile.element_type) for piece in tile.pieces] * tile.rows
+    def retyped(self, holding: TileType, type_: ir.Type) -> TileType:
+        return dataclasses.replace(holding, element_type=ir.VectorType(type_).element_type)
 
-    def make_tile(self, type_: ir.Type, values: list[ir.Value]) -> Tile:
-        return Tile(self.tile_type(type_), values)
+    def part_types(self, holding: TileType) -> list[ir.Type]:
+        return [piece.type_of(holding.element_type) for piece in holding.pieces] * holding.rows
+
+    def make_tile(self, holding: TileType, values: list[ir.Value]) -> Tile:
+        return Tile(holding, values)
+
+    def convert(self, tile: Tile, holding: TileType) -> Tile:
+        """Element by element."""
+        made = []
+        for row, piece in itertools.product(range(holding.rows), holding.pieces):
+            elements = [tile.scalar(row, piece.offset + min(i, piece.count - 1)) for i in range(piece.lanes)]
+            type_ = piece.type_of(holding.element_type)
+            made.append(elements[0] if piece.lanes == 1 else vector.from_elements(type_, elements))
+        return Tile(holding, made)
+
+    def wanted(self, operation: ir.Operation, number: int) -> TileType | None:
+        """The left operand of a contraction is read as scalars, which FMAs broadcast from memory."""
+        if operation.name != "loop.contract_tile" or number != 0:
+            return None
+        return dataclasses.replace(self.holding(operation.operands[number].type), lanes=1)
 
     # -- tile ops -------------------------------------------------------------------------------------------------
 
     def load_tile(self, operation: ir.Operation) -> None:
-        result = operation.results[0]
-        type_ = self.tile_type(result.type)
-        uses = [(use.owner.operation.name, use.operand_number) for use in result.uses]
-        if all(use == ("loop.contract_tile", 0) for use in uses):
-            type_ = dataclasses.replace(type_, lanes=1)  # lhs is read as scalars, which FMAs broadcast from memory
         access = Access.of(operation.opview, self.plain)
-        self.tiles[result] = self.memory.load(access, type_)
+        result = operation.results[0]
+        self.tiles[result] = {holding: self.memory.load(access, holding) for holding in self.wants_of(result)}
 
     def store_tile(self, operation: ir.Operation) -> None:
         tile = self.tile(operation.operands[0])
         self.memory.store(Access.of(operation.opview, self.plain), tile)
 
     def contract_tile(self, operation: ir.Operation) -> None:
-        lhs, rhs, accumulator = (self.tile(v) for v in operation.operands)
+        lhs, rhs, accumulator = (self.tile(v, self.wanted(operation, i)) for i, v in enumerate(operation.operands))
         type_ = accumulator.type
         values = list(accumulator.values)
         columns = len(type_.pieces)
@@ -86,24 +100,24 @@ class _Lowering(TileRebuilder[Tile]):
                         broadcast[piece_type] = vector.broadcast(piece_type, scalar) if is_vector else scalar
                     at = row * columns + column
                     values[at] = _multiply_add(broadcast[piece_type], right[column], values[at])
-        self.tiles[operation.results[0]] = Tile(type_, values)
+        self.set_tile(operation.results[0], Tile(type_, values))
 
     def reduce_tile(self, operation: ir.Operation) -> None:
         """Pieces of a row are combined pairwise, then across the lanes of one vector."""
         tile = self.tile(operation.operands[0])
         kind = operation.attributes["kind"].value
         count = self.plain(list(operation.operands)[-1]) if len(operation.operands) > 1 else None
-        result = self.tile_type(operation.results[0].type)
+        result = self.holding(operation.results[0].type)
         columns = len(tile.type.pieces)
         rows = [
             reduce_row(tile.type, tile.values[row * columns : (row + 1) * columns], kind, count)
             for row in range(tile.type.rows)
         ]
-        self.tiles[operation.results[0]] = Tile(result, rows)
+        self.set_tile(operation.results[0], Tile(result, rows))
 
     def lookup_tile(self, operation: ir.Operation) -> None:
         """Element by element, from a constant in memory."""
-        tile, type_ = self.tile(operation.operands[0]), self.tile_type(operation.results[0].type)
+        tile, type_ = self.tile(operation.operands[0]), self.holding(operation.results[0].type)
         memory = table_memory(operation.attributes["table"])
         values = []
         for indices, piece in zip(tile.values, list(type_.pieces) * type_.rows, strict=True):
@@ -112,27 +126,27 @@ class _Lowering(TileRebuilder[Tile]):
             found += [found[-1]] * (piece.lanes - len(found))  # lanes that nobody stores
             made = piece.type_of(type_.element_type)
             values.append(found[0] if piece.lanes == 1 else vector.from_elements(made, found))
-        self.tiles[operation.results[0]] = Tile(type_, values)
+        self.set_tile(operation.results[0], Tile(type_, values))
 
     def spread(self, operation: ir.Operation) -> None:
         """A tile made of one number."""
-        type_ = self.tile_type(operation.results[0].type)
+        type_ = self.holding(operation.results[0].type)
         number = self.plain(operation.operands[0])
         made = {
             piece: vector.broadcast(piece.type_of(type_.element_type), number) if piece.lanes > 1 else number
             for piece in type_.pieces
         }
-        self.tiles[operation.results[0]] = Tile(type_, [made[p] for _ in range(type_.rows) for p in type_.pieces])
+        self.set_tile(operation.results[0], Tile(type_, [made[p] for _ in range(type_.rows) for p in type_.pieces]))
 
     def broadcast_tile(self, operation: ir.Operation) -> None:
-        tile, type_ = self.tile(operation.operands[0]), self.tile_type(operation.results[0].type)
+        tile, type_ = self.tile(operation.operands[0]), self.holding(operation.results[0].type)
         values = []
         for row in range(type_.rows):
             for piece in type_.pieces:
                 piece_type = piece.type_of(type_.element_type)
                 scalar = tile.scalar(row, 0)
                 values.append(vector.broadcast(piece_type, scalar) if piece.lanes > 1 else scalar)
-        self.tiles[operation.results[0]] = Tile(type_, values)
+        self.set_tile(operation.results[0], Tile(type_, values))
 
 
 def _multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:

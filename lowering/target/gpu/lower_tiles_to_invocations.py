@@ -41,7 +41,7 @@ def _touched(operation: ir.Operation) -> frozenset[str]:
     return frozenset(kinds)
 
 
-class _Lowering(TileRebuilder[Fragment]):
+class _Lowering(TileRebuilder[Fragment, FragmentType]):
     """Rebuilds one function for a workgroup of that many invocations."""
 
     machine = "invocations of a GPU"
@@ -50,7 +50,6 @@ class _Lowering(TileRebuilder[Fragment]):
         super().__init__()
         self.invocations = invocations
         self.accumulators: dict[tuple[int, ...], Grid] = {}
-        self.operands: dict[tuple[ir.Value, FragmentType], Fragment] = {}
         self.pending: frozenset[str] = frozenset()
         """How local memory may have been used since the last barrier."""
         self.scratch: dict[ir.Type, ir.Value] = {}
@@ -74,24 +73,32 @@ class _Lowering(TileRebuilder[Fragment]):
 
     # -- tiles ----------------------------------------------------------------------------------------------------
 
-    def fragment_type(self, type_: ir.Type) -> FragmentType:
+    def holding(self, type_: ir.Type) -> FragmentType:
         """How a tile is spread: tiles of the shape of an accumulator near to square, others along rows."""
         shape, element_type = tuple(shape_of(type_)), ir.VectorType(type_).element_type
         whole = FragmentType(shape, element_type, Grid(1, 1))
         grid = self.accumulators.get(shape) or row_grid(whole.tile_columns, self.invocations)
         return dataclasses.replace(whole, grid=grid)
 
-    def part_types(self, type_: ir.Type) -> list[ir.Type]:
-        fragment = self.fragment_type(type_)
-        return [fragment.element_type] * fragment.count
+    def retyped(self, holding: FragmentType, type_: ir.Type) -> FragmentType:
+        return dataclasses.replace(holding, element_type=ir.VectorType(type_).element_type)
 
-    def make_tile(self, type_: ir.Type, values: list[ir.Value]) -> Fragment:
-        return Fragment(self.fragment_type(type_), values)
+    def part_types(self, holding: FragmentType) -> list[ir.Type]:
+        return [holding.element_type] * holding.count
 
-    def operand_type(self, contraction: ir.Operation, number: int) -> FragmentType:
-        """How operand 0 or 1 of a contraction is spread: as the accumulator's rows or columns, whole along k."""
-        grid = self.accumulators[tuple(shape_of(contraction.results[0]))]
-        type_ = self.fragment_type(contraction.operands[number].type)
+    def make_tile(self, holding: FragmentType, values: list[ir.Value]) -> Fragment:
+        return Fragment(holding, values)
+
+    def convert(self, tile: Fragment, holding: FragmentType) -> Fragment:
+        where = "spread over invocations otherwise than it was computed"
+        raise fail(self.current, f"wants a tile {where}: it must be of loop.load_tile and elementwise ops alone")
+
+    def wanted(self, operation: ir.Operation, number: int) -> FragmentType | None:
+        """Operand 0 or 1 of a contraction is spread as the accumulator's rows or columns, whole along k."""
+        if operation.name != "loop.contract_tile" or number > 1:
+            return None
+        grid = self.accumulators[tuple(shape_of(operation.results[0]))]
+        type_ = self.holding(operation.operands[number].type)
         return dataclasses.replace(type_, grid=grid, spread_rows=number == 0, spread_columns=number == 1)
 
     # -- order of accesses to local memory ------------------------------------------------------------------------
@@ -149,14 +156,7 @@ class _Lowering(TileRebuilder[Fragment]):
         self.pending |= _touched(operation)
         tile = operation.results[0]
         access = Access.of(operation.opview, self.plain)
-        for use in tile.uses:
-            user = use.owner.operation
-            if user.name == "loop.contract_tile" and use.operand_number < 2:
-                type_ = self.operand_type(user, use.operand_number)
-                if (tile, type_) not in self.operands:
-                    self.operands[tile, type_] = self.memory.load(access, type_)
-            elif tile not in self.tiles:
-                self.tiles[tile] = self.memory.load(access, self.fragment_type(tile.type))
+        self.tiles[tile] = {holding: self.memory.load(access, holding) for holding in self.wants_of(tile)}
 
     def store_tile(self, operation: ir.Operation) -> None:
         self.before(_touched(operation))
@@ -167,22 +167,14 @@ class _Lowering(TileRebuilder[Fragment]):
         accumulator = self.tile(operation.operands[2])
         if not isinstance(accumulator.type.element_type, ir.FloatType):
             raise fail(operation, f"has no lowering for {accumulator.type.element_type}")
-        lhs, rhs = (self._operand(operation, number) for number in (0, 1))
+        lhs, rhs = (self.tile(operation.operands[i], self.wanted(operation, i)) for i in (0, 1))
         values = list(accumulator.values)
         columns = accumulator.type.columns
         for k in range(rhs.type.rows):
             for at in range(len(values)):
                 row, column = divmod(at, columns)
                 values[at] = math.fma(lhs.element(row, k), rhs.element(k, column), values[at])
-        self.tiles[operation.results[0]] = Fragment(accumulator.type, values)
-
-    def _operand(self, operation: ir.Operation, number: int) -> Fragment:
-        found = self.operands.get((operation.operands[number], self.operand_type(operation, number)))
-        if found is None:
-            raise fail(
-                operation, f"operand {number} must be the result of loop.load_tile to be spread over invocations"
-            )
-        return found
+        self.set_tile(operation.results[0], Fragment(accumulator.type, values))
 
     def reduce_tile(self, operation: ir.Operation) -> None:
         """Of each invocation first, then over the workgroup; every invocation gets the result."""
@@ -196,20 +188,21 @@ class _Lowering(TileRebuilder[Fragment]):
         kind = operation.attributes["kind"].value
         number = reduce_over_workgroup(self.memory, tile, sizes, kind, self.scratch[element_type])
         self.pending = frozenset()
-        self.tiles[operation.results[0]] = self.make_tile(operation.results[0].type, [number])
+        self.set_tile(operation.results[0], self.make_tile(self.holding(operation.results[0].type), [number]))
 
     def broadcast_tile(self, operation: ir.Operation) -> None:
         tile = self.tile(operation.operands[0])
         if tile.type.tile_rows != 1:
             raise fail(operation, f"has no lowering to {self.machine} for a tile of several rows")
-        type_ = operation.results[0].type
-        self.tiles[operation.results[0]] = self.make_tile(type_, tile.values * len(self.part_types(type_)))
+        holding = self.holding(operation.results[0].type)
+        values = tile.values * len(self.part_types(holding))
+        self.set_tile(operation.results[0], self.make_tile(holding, values))
 
     def spread(self, operation: ir.Operation) -> None:
         """A tile made of one number."""
-        type_ = operation.results[0].type
+        holding = self.holding(operation.results[0].type)
         number = self.plain(operation.operands[0])
-        self.tiles[operation.results[0]] = self.make_tile(type_, [number] * len(self.part_types(type_)))
+        self.set_tile(operation.results[0], self.make_tile(holding, [number] * len(self.part_types(holding))))
 
 
 def _require_workgroups(kernel: func.FuncOp) -> None:

@@ -144,6 +144,7 @@ func.func private @contract(%a: memref<3x8xf32>, %b: memref<8x32xf32>, %o: memre
 // -----
 
 // Integers are sign-extended to the accumulator, each piece of rhs once.
+// LANES8-LABEL: func.func private @integers
 // CHECK-LABEL: func.func private @integers
 // CHECK-DAG:     %[[A:.*]] = memref.load {{.*}} : memref<2x8xi8>
 // CHECK-DAG:     %[[B:.*]] = vector.load {{.*}} : memref<8x16xi8>, vector<16xi8>
@@ -165,6 +166,32 @@ func.func private @integers(%a: memref<2x8xi8>, %b: memref<8x16xi8>, %o: memref<
   %2 = "loop.contract_tile"(%0, %1, %sum) : (vector<2x1xi8>, vector<1x16xi8>, vector<2x16xi32>) -> vector<2x16xi32>
   "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
     operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x16xi32>, memref<2x16xi32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// What a contraction multiplies by is computed as the scalars that it wants; what is stored, too, is made for both uses.
+// CHECK-LABEL: func.func private @held
+// CHECK-DAG:     %[[SCALAR:.*]] = memref.load %arg0[%c0, %c0] : memref<1x16xf32>
+// CHECK-DAG:     %[[ROW:.*]] = vector.load %arg0[%c0, %c0] : memref<1x16xf32>, vector<16xf32>
+// CHECK-DAG:     math.exp %[[SCALAR]] : f32
+// CHECK-DAG:     math.exp %[[ROW]] : vector<16xf32>
+// CHECK-NOT:     vector.extract
+func.func private @held(%a: memref<1x16xf32>, %b: memref<16x16xf32>, %o: memref<2x16xf32>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant dense<0.0> : vector<1x16xf32>
+  %0 = "loop.load_tile"(%a, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<1x16xf32>, index, index) -> vector<1x16xf32>
+  %1 = math.exp %0 : vector<1x16xf32>
+  %2 = "loop.load_tile"(%b, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<16x16xf32>, index, index) -> vector<16x16xf32>
+  %3 = "loop.contract_tile"(%1, %2, %zero) : (vector<1x16xf32>, vector<16x16xf32>, vector<1x16xf32>) -> vector<1x16xf32>
+  "loop.store_tile"(%1, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<1x16xf32>, memref<2x16xf32>, index, index) -> ()
+  "loop.store_tile"(%3, %o, %c1, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<1x16xf32>, memref<2x16xf32>, index, index) -> ()
   return
 }
 

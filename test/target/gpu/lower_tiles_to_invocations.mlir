@@ -34,6 +34,28 @@ func.func private @full(%m: memref<4x8xf32>, %o: memref<4x8xf32>, %n: index) att
 
 // -----
 
+// The operand of a contraction is computed as the columns that an invocation multiplies by.
+// CHECK-LABEL: func.func private @computed
+// CHECK:         math.exp
+// CHECK:         math.fma
+func.func private @computed(%m: memref<4x4xf32>, %o: memref<4x4xf32>, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  "loop.parallel"(%n) ({
+  ^bb0(%g: index):
+    %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
+    %zero = arith.constant dense<0.0> : vector<4x4xf32>
+    %1 = math.exp %0 : vector<4x4xf32>
+    %2 = "loop.contract_tile"(%0, %1, %zero) : (vector<4x4xf32>, vector<4x4xf32>, vector<4x4xf32>) -> vector<4x4xf32>
+    "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4x4xf32>, memref<4x4xf32>, index, index) -> ()
+    "loop.yield"() : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
 // 19 elements: the second of an invocation is clamped into the tile, and stored by the three that have one.
 // CHECK-LABEL: func.func private @tail
 // CHECK:         %[[ID:.*]] = gpu.thread_id x

@@ -16,15 +16,15 @@ func.func private @integers(%m: memref<4x4xi32>, %n: index) attributes {loop.ker
 
 // -----
 
-// An operand that was computed is spread in another way than a contraction reads it.
+// The result of a contraction is spread in another way than a contraction reads its operands.
 func.func private @computed(%m: memref<4x4xf32>, %n: index) attributes {loop.kernel} {
   "loop.parallel"(%n) ({
   ^bb0(%g: index):
     %0 = "loop.load_tile"(%m, %g, %g) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
       operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
     %zero = arith.constant dense<0.0> : vector<4x4xf32>
-    %1 = math.exp %0 : vector<4x4xf32>
-    // expected-error @+1 {{operand 1 must be the result of loop.load_tile to be spread over invocations}}
+    %1 = "loop.contract_tile"(%0, %0, %zero) : (vector<4x4xf32>, vector<4x4xf32>, vector<4x4xf32>) -> vector<4x4xf32>
+    // expected-error @+1 {{wants a tile spread over invocations otherwise than it was computed: it must be of loop.load_tile}}
     %2 = "loop.contract_tile"(%0, %1, %zero) : (vector<4x4xf32>, vector<4x4xf32>, vector<4x4xf32>) -> vector<4x4xf32>
     "loop.yield"() : () -> ()
   }) {mapping = ["workgroup"]} : (index) -> ()
