@@ -18,7 +18,10 @@ ITERATION_KEYS = {
     "kinds": "for each dimension, parallel or reduction",
     "sizes": "for each dimension its number of iterations (? is the most negative i64)",
 }
-SCHEDULE_KEYS = {"cuts": "what each level of memory holds at a time, a list of dictionaries, outermost first"}
+SCHEDULE_KEYS = {
+    "cuts": "what each level of memory holds at a time, a list of dictionaries, outermost first",
+    "atom": "the step of the machine that multiplies; a multiply-add if it is missing",
+}
 CUT_KEYS = {
     "memory": "the level: one of `CUT_MEMORIES`",
     "order": "the dimensions that are cut, in the order of the loops, outermost first; others are not cut here",
@@ -33,10 +36,11 @@ CUT_MEMORIES = {
 }
 PACKINGS = {
     "pack": {"outer_permutation", "inner_dims", "inner_tiles"},
+    "pack_with_sums": {"outer_permutation", "inner_dims", "inner_tiles"},
     "pad": {"low", "high"},
     "copy": set[str](),
 }
-"""The attributes of each packing: those of graph.pack, of graph.pad (with zeros), and none."""
+"""The attributes of each packing: those of graph.pack (beside it, sums of columns), of graph.pad (zeros), and none."""
 MAX_TILE = 1 << 16
 """The largest tile of a dimension. A tile is held in registers: one of this size is a slip, and fills the memory."""
 MAX_BLOCK = (1 << 63) - 1
@@ -124,7 +128,9 @@ def _check_cut(cut: Any, space: dict[str, Any]) -> None:
 
 
 def _check_schedule(schedule: dict[str, Any], space: dict[str, Any]) -> None:
-    _check_keys("schedule", schedule, SCHEDULE_KEYS, SCHEDULE_KEYS)
+    _check_keys("schedule", schedule, SCHEDULE_KEYS, ("cuts",))
+    if "atom" in schedule:
+        require(isinstance(schedule["atom"], str), f"schedule atom must be a name, got {schedule['atom']}")
     cuts = schedule["cuts"]
     require(isinstance(cuts, list), f"schedule cuts must be a list, got {cuts}")
     for cut in cuts:

@@ -108,7 +108,12 @@ class StoreTileOp(Loop.Operation, name="store_tile"):
 
 class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
     """accumulator[m..., n] + sum over k of lhs[m..., k] * rhs[k, n]. Each product is added by a fused multiply-add,
-    k ascending. Integers (i8 with an accumulator of i32) are sign-extended to the accumulator's type first."""
+    k ascending. Integers (i8 with an accumulator of i32) are sign-extended to the accumulator's type first; with the
+    attribute `unsigned_lhs` those of lhs are unsigned.
+
+    With the attribute `atom`, the step of a machine by name, the order of the sums is the atom's, and rhs is
+    [k / q, n, q], q neighbours along k beside each other. The last q may be more than lhs has; what is missing is zero.
+    """
 
     lhs: Operand[Tile]
     rhs: Operand[Tile]
@@ -122,8 +127,12 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
     @staticmethod
     def _check(op: ir.Operation) -> None:
         lhs, rhs, acc = (shape_of(v) for v in op.operands)
-        require(len(rhs) == 2, f"rhs must have rank 2, got {format_shape(rhs)}")
-        require(len(lhs) >= 1 and lhs[-1] == rhs[0], f"contracted sizes differ: {lhs[-1:]} and {rhs[0]}")
+        with_atom = "atom" in op.attributes
+        rank = 3 if with_atom else 2
+        require(len(rhs) == rank, f"rhs must have rank {rank}, got {format_shape(rhs)}")
+        depth = rhs[2] if with_atom else 1
+        fits = len(lhs) >= 1 and -(-lhs[-1] // depth) == rhs[0]
+        require(fits, f"contracted sizes differ: {lhs[-1:]} and {format_shape([rhs[0], *rhs[2:]])}")
         require(acc == [*lhs[:-1], rhs[1]], f"accumulator must be {format_shape([*lhs[:-1], rhs[1]])}")
         require(op.operands[2].type == op.results[0].type, "result and accumulator differ in type")
         left, right, total = (ir.VectorType(v.type).element_type for v in op.operands)

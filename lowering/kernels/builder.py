@@ -253,8 +253,20 @@ class LoopBuilder:
             return []
         return [self.value(s if v is None else v) for v, s in zip(valid, shape, strict=True)]
 
-    def contract(self, lhs: ir.Value, rhs: ir.Value, accumulator: ir.Value) -> ir.Value:
-        return loop.ContractTileOp(lhs, rhs, accumulator, accumulator.type).operation.results[0]
+    def contract(
+        self,
+        lhs: ir.Value,
+        rhs: ir.Value,
+        accumulator: ir.Value,
+        atom: str | None = None,
+        unsigned_lhs: bool = False,
+    ) -> ir.Value:
+        operation = loop.ContractTileOp(lhs, rhs, accumulator, accumulator.type).operation
+        if atom is not None:
+            operation.attributes["atom"] = to_attribute(atom)
+        if unsigned_lhs:
+            operation.attributes["unsigned_lhs"] = ir.UnitAttr.get()
+        return operation.results[0]
 
     def multiply_add(self, lhs: ir.Value, rhs: ir.Value, accumulator: ir.Value) -> ir.Value:
         """accumulator + lhs * rhs for each element, fused on floats; integers are widened to the accumulator first."""

@@ -8,53 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from terrace.dialects.base import to_attribute, to_python
-from terrace.dialects.kernel import PACKINGS
+from terrace.lowering.kernels.packing import Copy, Packing, packing_of
 from terrace.mlir import ir
-
-
-@dataclasses.dataclass(frozen=True)
-class Packing:
-    """How an operand is laid out as it enters a cut; `name` is the word in the text."""
-
-    name: ClassVar[str]
-
-    @property
-    def attributes(self) -> dict[str, list[int]]:
-        """Those of the graph op of this name."""
-        return {field.name: list(getattr(self, field.name)) for field in dataclasses.fields(self)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Pack(Packing):
-    """Blocks, with the meaning of `graph.pack`'s attributes."""
-
-    name = "pack"
-    outer_permutation: tuple[int, ...]
-    inner_dims: tuple[int, ...]
-    inner_tiles: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pad(Packing):
-    """Zeros around, with the meaning of `graph.pad`'s attributes."""
-
-    name = "pad"
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Copy(Packing):
-    """What the cut's part needs, in the form in which the family's loops read it."""
-
-    name = "copy"
-
-
-_PACKINGS: dict[str, type[Packing]] = {kind.name: kind for kind in (Pack, Pad, Copy)}
-assert set(_PACKINGS) == set(PACKINGS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,16 +44,20 @@ class Cut:
         enters: dict[str, Packing] = {}
         for operand, packing in value.get("enters", {}).items():
             ((name, attributes),) = packing.items()
-            enters[operand] = _PACKINGS[name](**{key: tuple(item) for key, item in attributes.items()})
+            enters[operand] = packing_of(name, attributes)
         sizes = dict(zip(value.get("order", ()), value.get("sizes", ()), strict=True))
         return Cut(value["memory"], sizes, tuple(value.get("parallel", ())), enters)
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How a kernel is cut: the cuts, outermost first, without those that say nothing."""
+    """How a kernel is cut: the cuts, outermost first, without those that say nothing.
+
+    `atom` is the step of the machine that multiplies, where it is not a multiply-add.
+    """
 
     cuts: tuple[Cut, ...] = ()
+    atom: str | None = None
 
     @staticmethod
     def of(
@@ -104,6 +66,7 @@ class Schedule:
         parallel: Sequence[str] = (),
         packed: Mapping[str, Packing] | None = None,
         staged: Sequence[str] = (),
+        atom: str | None = None,
     ) -> Schedule:
         """The cuts that cost models choose: operands `packed` before the kernel runs, a `block` that one worker or
         workgroup takes, 0 for all of a dimension, with what is `staged` in its memory, and a `tile` for registers.
@@ -114,7 +77,7 @@ class Schedule:
             Cut("local", ordered, tuple(parallel), dict.fromkeys(staged, Copy())),
             Cut("register", tile),
         )
-        return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters))
+        return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters), atom)
 
     def cut(self, memory: str) -> Cut:
         """The cut of a level; one that says nothing if there is none."""
@@ -139,8 +102,10 @@ class Schedule:
         return tuple(self.cut("local").enters)
 
     def to_attribute(self) -> ir.Attribute:
-        return to_attribute({"cuts": [cut.to_attribute() for cut in self.cuts] or ir.ArrayAttr.get([])})
+        atom = {} if self.atom is None else {"atom": self.atom}
+        return to_attribute(atom | {"cuts": [cut.to_attribute() for cut in self.cuts] or ir.ArrayAttr.get([])})
 
     @staticmethod
     def from_attribute(attribute: ir.Attribute) -> Schedule:
-        return Schedule(tuple(map(Cut.of, to_python(attribute)["cuts"])))
+        value = to_python(attribute)
+        return Schedule(tuple(map(Cut.of, value["cuts"])), value.get("atom"))

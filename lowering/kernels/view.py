@@ -13,7 +13,8 @@ from terrace.errors import PassError
 from terrace.lowering.graph.payload import emit
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.schedule import Copy, Packing, Schedule
+from terrace.lowering.kernels.packing import Copy, Packing
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.mlir import func, ir
 from terrace.passes import fail
 
@@ -24,7 +25,7 @@ class KernelView:
 
     `generator` is the name of its family, `operands` are the names of its root's operands. `constant` says of each
     tensor argument whether it is a weight wherever the kernel is called. `memory` holds the loop-level memref of each
-    tensor argument, then of each result.
+    tensor argument, then of each result; `beside` those that a packing stores beside an operand, by the operand's name.
     """
 
     function: func.FuncOp
@@ -33,6 +34,7 @@ class KernelView:
     operands: tuple[str, ...]
     constant: tuple[bool, ...]
     memory: tuple[ir.Value, ...] = ()
+    beside: Mapping[str, tuple[ir.Value, ...]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def schedule(self) -> Schedule:

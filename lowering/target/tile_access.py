@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from terrace.dialects.base import attributes_of
-from terrace.mlir import arith, ir
+from terrace.dialects.base import attributes_of, shape_of
+from terrace.mlir import arith, ir, memref
+from terrace.passes import fail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,28 @@ class Access:
             sizes=[lookup(v) for v in op.sizes],
             dims=attrs.dims,
             strides=attrs.strides,
+        )
+
+    def merged(self, operation: ir.Operation) -> Access:
+        """The access with its last two dimensions as one; they must be the last of memory, the very last one whole."""
+        rank, size = len(self.indices), list(ir.MemRefType(self.memory.type).shape)[-1]
+        shape = shape_of(operation.results[0])
+        if self.dims[-2:] != [rank - 2, rank - 1] or self.strides[-2:] != [1, 1] or shape[-1] != size or self.sizes:
+            raise fail(operation, "must read neighbours along k that stand beside each other in memory, all of them")
+        type_ = ir.MemRefType(self.memory.type)
+        flat = ir.MemRefType.get(
+            [*type_.shape[: rank - 2], type_.shape[rank - 2] * size],
+            type_.element_type,
+            memory_space=type_.memory_space,
+        )
+        groups = [[axis] for axis in range(rank - 2)] + [[rank - 2, rank - 1]]
+        column = arith.muli(self.indices[-2], index_constant(size))
+        return Access(
+            memory=memref.collapse_shape(flat, self.memory, groups),
+            indices=[*self.indices[:-2], column],
+            sizes=[],
+            dims=self.dims[:-1],
+            strides=self.strides[:-1],
         )
 
     def may_be_partial(self, dimension: int, size: int) -> bool:

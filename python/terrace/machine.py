@@ -9,8 +9,33 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
+class Atom:
+    """A step that multiplies: to each element of an accumulator it adds `depth` products, of neighbours along k.
+
+    `types` are those of lhs, rhs and the accumulator. `speed` is how many products it makes in the time in which a
+    multiply-add of float32 makes one. With `unsigned_lhs` it reads lhs as unsigned.
+    """
+
+    name: str
+    types: tuple[str, str, str]
+    depth: int
+    speed: float
+    unsigned_lhs: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Machine:
     """Something that runs kernels."""
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """The steps that it has beside multiply-adds."""
+        return ()
+
+    def best_atom(self, types: tuple[str, ...]) -> Atom | None:
+        """The fastest step for these element types of lhs, rhs and accumulator; None if a multiply-add is."""
+        faster = [atom for atom in self.atoms if atom.types == types and atom.speed > 1]
+        return max(faster, key=lambda atom: atom.speed, default=None)
 
 
 @dataclasses.dataclass(frozen=True)

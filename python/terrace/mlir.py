@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # Imported when first asked for: together they cost a tool a third of its start-up time, linalg most of it.
-UPSTREAM_DIALECTS = ("arith", "func", "gpu", "linalg", "math", "memref", "scf", "tensor", "vector")
+UPSTREAM_DIALECTS = ("arith", "func", "gpu", "linalg", "llvm", "math", "memref", "scf", "tensor", "vector")
 
 
 def __getattr__(name: str) -> Any:

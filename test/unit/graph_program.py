@@ -10,7 +10,8 @@ import terrace
 from graph_reference import run_function
 from terrace.dialects.context import create_context
 from terrace.lowering.graph.evaluate import _widen
-from terrace.lowering.kernels.schedule import Packing, Schedule
+from terrace.lowering.kernels.packing import Packing
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import DYNAMIC, func, ir, parse_module
 from terrace.runtime.model import CompiledModel

@@ -19,7 +19,8 @@ from generator_programs import one_of_each, uniform
 from graph_program import Program, edited, foreign_rows, loops_of, recut, schedules_of
 from terrace.dialects import graph
 from terrace.errors import PassError
-from terrace.lowering.kernels.schedule import Pack, Packing, Pad, Schedule
+from terrace.lowering.kernels.packing import Pack, Packing, Pad
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.runtime.cpu_features import host_features
 from terrace.target import CpuDescription
 

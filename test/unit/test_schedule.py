@@ -14,6 +14,7 @@ from terrace.lowering.kernels.conv2d.space import conv2d_space
 from terrace.lowering.kernels.elementwise import schedule as elementwise
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.matmul import schedule as matmul
+from terrace.lowering.kernels.packing import Pack, Pad
 from terrace.lowering.kernels.register_tile import (
     RegisterTile,
     best_tile,
@@ -22,7 +23,7 @@ from terrace.lowering.kernels.register_tile import (
     fits_registers,
     step_cycles,
 )
-from terrace.lowering.kernels.schedule import Pack, Pad, Schedule
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import WORKGROUPS_PER_WORKER, block_size, wanted_workgroups
 from terrace.mlir import DYNAMIC, ir
 from terrace.target import CpuDescription

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import TileBody, nest
-from terrace.lowering.kernels.schedule import Pack, Pad
+from terrace.lowering.kernels.packing import Pack, Pad
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import ir
 

@@ -9,8 +9,9 @@ from terrace.dialects.base import Attributes
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.conv2d.space import is_depthwise
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.packing import Pack, Packing, Pad
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile, cover_cycles
-from terrace.lowering.kernels.schedule import Pack, Packing, Pad, Schedule
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, ELEMENTS, power_of_two
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of, shape_of
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Partition
 from terrace.lowering.kernels.family import KernelFamily, each_axis
@@ -68,6 +68,8 @@ def _partition(group: Group, rank: int) -> Partition:
     return (tuple(range(rank - kept)), *((axis,) for axis in range(rank - kept, rank)))
 
 
-def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...]]:
+def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...], tuple[str, ...]]:
     """What schedules depend on."""
-    return kernel.space, bool(attributes_of(kernel.root).transpose_rhs), kernel.constant
+    root = kernel.root
+    types = tuple(str(element_type_of(value)) for value in (*root.operands, *root.results))
+    return kernel.space, bool(attributes_of(root).transpose_rhs), kernel.constant, types

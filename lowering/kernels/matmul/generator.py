@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.lowering.graph.payload_types import is_float
+from terrace.lowering.graph.payload_types import constant, is_float
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import TileBody, nest
-from terrace.lowering.kernels.schedule import Pack
+from terrace.lowering.kernels.packing import Pack, PackWithSums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
 
@@ -30,7 +30,10 @@ CHUNK = 512
 
 @dataclasses.dataclass(frozen=True)
 class Rhs:
-    """How rhs is read: the memref, its fixed leading indices, its axes of k and n, and the width of column blocks."""
+    """How rhs is read: the memref, its fixed leading indices, its axes of k and n, and the width of column blocks.
+
+    `depth` neighbours along k stand beside each other in blocks that are packed for an atom.
+    """
 
     memory: ir.Value
     batch: tuple[Index, ...]
@@ -38,6 +41,7 @@ class Rhs:
     n_axis: int
     width: int | None = None
     first_column: Index = 0
+    depth: int = 1
 
     def load(self, b: LoopBuilder, k: Index, n: Index, depth: int, size: int, valid: Index | None) -> ir.Value:
         """The tile [depth, size] at (k, n)."""
@@ -47,7 +51,11 @@ class Rhs:
             return b.load(self.memory, indices, [depth, size], [self.k_axis, self.n_axis], valid=[None, valid])
         column = b.sub(n, self.first_column)
         block, inside = b.floordiv(column, self.width), b.mod(column, self.width)
-        return b.load(self.memory, [block, k, inside], [depth, size], [1, 2])
+        if self.depth == 1:
+            return b.load(self.memory, [block, k, inside], [depth, size], [1, 2])
+        groups = -(-depth // self.depth)
+        at = [block, b.floordiv(k, self.depth), inside, 0]
+        return b.load(self.memory, at, [groups, size, self.depth], [1, 2, 3])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,17 +106,21 @@ def _rhs(kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
         axes = (len(lead) + 1, len(lead)) if transposed else (len(lead), len(lead) + 1)
         return Rhs(memory, lead, *axes)
     n_axis = 0 if transposed else 1
+    with_atom = kernel.schedule.atom is not None
     if (
         lead
         or not isinstance(layout, Pack)
-        or layout.inner_dims != (n_axis,)
+        or layout.inner_dims != ((n_axis, 1 - n_axis) if with_atom else (n_axis,))
         or layout.outer_permutation != (n_axis, 1 - n_axis)
     ):
-        raise kernel.refuse("the layout of rhs must be blocks of columns, [n/w][k][w], without a batch")
-    width = layout.inner_tiles[0]
+        wanted = "[n/w][k/q][w][q] for an atom" if with_atom else "[n/w][k][w]"
+        raise kernel.refuse(f"the layout of rhs must be blocks of columns, {wanted}, without a batch")
+    width, depth = layout.inner_tiles[0], layout.inner_tiles[1] if with_atom else 1
+    if kernel.schedule.tile("k") % depth:
+        raise kernel.refuse(f"tile size {kernel.schedule.tile('k')} of 'k' must be a multiple of the {depth} packed")
     if width % kernel.schedule.tile("n"):
         raise kernel.refuse(f"tile size {kernel.schedule.tile('n')} of 'n' must divide the layout's block of {width}")
-    return Rhs(memory, (), 1, 2, width)
+    return Rhs(memory, (), 1, 2, width, depth=depth)
 
 
 def _stage(b: LoopBuilder, kernel: KernelView, rhs: Rhs, start: Index, n: Index, k: Index) -> Rhs:
@@ -158,13 +170,19 @@ def _one_tile(
     rank, depth = len(lead), kernel.schedule.tile("k")
     element_type = element_type_of(kernel.root.results[0])
 
+    unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
+
     def load_lhs(at: Index, size: int) -> ir.Value:
-        return b.load(operands.lhs, [*lead, i, at], [m, size], [rank, rank + 1], valid=[m_valid, None])
+        tile = b.load(operands.lhs, [*lead, i, at], [m, size], [rank, rank + 1], valid=[m_valid, None])
+        return arith.xori(tile, constant(tile.type, -128)) if unsigned else tile  # 128 more, as unsigned.
 
     def load_rhs(at: Index, size: int) -> ir.Value:
         return operands.rhs.load(b, at, j, size, n, n_valid)
 
-    zero = b.splat([m, n], element_type, 0.0)
+    if unsigned:
+        zero = b.load(kernel.beside["rhs"][0], [j], [m, n], [-1, 0], valid=[m_valid, n_valid])
+    else:
+        zero = b.splat([m, n], element_type, 0.0)
 
     def part(start: Index, size: Index) -> ir.Value:
         loads: tuple[Load, Load] = (
@@ -172,22 +190,24 @@ def _one_tile(
             lambda at, count: load_rhs(b.add(start, at), count),
         )
         if operands.local is None:
-            return _contract(b, size, depth, zero, *loads)
+            return _contract(b, size, depth, zero, *loads, kernel.schedule.atom, unsigned)
         return _contract_blocks(b, kernel, operands.local, size, zero, *loads)
 
-    tile = _in_chunks(b, k, zero, part) if is_float(element_type) else part(0, k)
+    tile = _in_chunks(b, k, zero, part, operands.rhs.depth) if is_float(element_type) else part(0, k)
     place = TilePlace((*lead, i, j), (rank, rank + 1), (m, n), (m_valid, n_valid))
     store_results(b, kernel, {kernel.root.results[0]: tile}, place)
 
 
-def _in_chunks(b: LoopBuilder, k: Index, zero: ir.Value, part: Callable[[Index, Index], ir.Value]) -> ir.Value:
-    """The sum of `part(start, size)` over chunks of k, of a size that no schedule changes.
+def _in_chunks(
+    b: LoopBuilder, k: Index, zero: ir.Value, part: Callable[[Index, Index], ir.Value], multiple: int
+) -> ir.Value:
+    """The sum of `part(start, size)` over chunks of k, of a size that no schedule changes: multiples of `multiple`.
 
     One long sum would lose digits: each of its terms is rounded to the last place of all that came before.
     """
     if isinstance(k, int) and k <= CHUNK:
         return part(0, k)
-    size = _chunk_of(k) if isinstance(k, int) else CHUNK
+    size = _chunk_of(k, multiple) if isinstance(k, int) else CHUNK
     rest = k % size if isinstance(k, int) else 0
     full = b.sub(k, rest)
 
@@ -198,9 +218,9 @@ def _in_chunks(b: LoopBuilder, k: Index, zero: ir.Value, part: Callable[[Index, 
     return arith.addf(total, part(full, rest)) if rest else total
 
 
-def _chunk_of(k: int) -> int:
+def _chunk_of(k: int, multiple: int) -> int:
     """The size of chunks that leaves no rest, which would be another loop to compile, if there is one."""
-    sizes = [size for size in range(CHUNK // 4, CHUNK + 1) if k % size == 0]
+    sizes = [size for size in range(CHUNK // 4, CHUNK + 1) if k % size == 0 and size % multiple == 0]
     return max(sizes, key=lambda size: (size % 16 == 0, size), default=CHUNK)
 
 
@@ -217,9 +237,22 @@ def _along(
     return b.reduce(main, k, 1, tile, lambda at, total: step(at, 1, total))
 
 
-def _contract(b: LoopBuilder, k: Index, depth: int, tile: ir.Value, load_lhs: Load, load_rhs: Load) -> ir.Value:
+def _contract(
+    b: LoopBuilder,
+    k: Index,
+    depth: int,
+    tile: ir.Value,
+    load_lhs: Load,
+    load_rhs: Load,
+    atom: str | None = None,
+    unsigned: bool = False,
+) -> ir.Value:
     """The tile plus the product of what is loaded along all of k."""
-    return _along(b, k, depth, tile, lambda at, size, sum: b.contract(load_lhs(at, size), load_rhs(at, size), sum))
+
+    def step(at: Index, size: int, total: ir.Value) -> ir.Value:
+        return b.contract(load_lhs(at, size), load_rhs(at, size), total, atom, unsigned)
+
+    return _along(b, k, depth, tile, step)
 
 
 def _contract_blocks(

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums
 from terrace.lowering.kernels.register_tile import best_tile
-from terrace.lowering.kernels.schedule import Pack, Packing, Schedule
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
-from terrace.machine import VectorMachine, WorkgroupMachine
+from terrace.machine import Atom, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
 
 ASSUMED_SIZE = 128
@@ -21,9 +22,16 @@ STAGED_DEPTH = 16
 
 
 def schedule_for_vectors(
-    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], machine: VectorMachine
+    space: IterationSpace,
+    transpose_rhs: bool,
+    constant: Sequence[bool],
+    types: tuple[str, ...],
+    machine: VectorMachine,
 ) -> Schedule:
-    """Choose tile, blocks and the layout of rhs. `constant` says for each argument whether it is a weight."""
+    """Choose tile, blocks, the packing of rhs and the step that multiplies.
+
+    `constant` says for each argument whether it is a weight; `types` are those of lhs, rhs and accumulator.
+    """
     size = _known(space)
     static_n, static_k = space.size("n") != DYNAMIC, space.size("k") != DYNAMIC
     tile = best_tile(size["m"], size["n"], range(1, 15), machine)
@@ -38,7 +46,9 @@ def schedule_for_vectors(
     column_blocks = -(-size["n"] // columns) if columns else 1
     rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
-    packed = _packed(space, transpose_rhs, constant, tile.columns)
+    # Atoms read weights that were packed for them; a copy of other operands would have to be, at every call.
+    atom = machine.best_atom(types) if _is_packed(space, constant) else None
+    packed = _packed(space, transpose_rhs, constant, tile.columns, atom)
     staged: tuple[str, ...] = ()
     if not packed and transpose_rhs and static_k:
         # Columns of rhs lie apart in memory: gather them once for all rows.
@@ -48,11 +58,16 @@ def schedule_for_vectors(
             blocks["n"] = min(limit, _round_up(wanted, tile.columns))
             staged = ("rhs",)
     parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
-    return Schedule.of({"n": tile.columns, "m": tile.rows, "k": 1}, blocks, parallel, packed, staged)
+    tiles = {"n": tile.columns, "m": tile.rows, "k": atom.depth if atom else 1}
+    return Schedule.of(tiles, blocks, parallel, packed, staged, atom.name if atom else None)
 
 
 def schedule_for_workgroups(
-    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], machine: WorkgroupMachine
+    space: IterationSpace,
+    transpose_rhs: bool,
+    constant: Sequence[bool],
+    types: tuple[str, ...],
+    machine: WorkgroupMachine,
 ) -> Schedule:
     """A tile of the result per workgroup; blocks of both operands along k pass through local memory."""
     size = _known(space)
@@ -80,12 +95,22 @@ def _known(space: IterationSpace) -> dict[str, int]:
     return {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}
 
 
-def _packed(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], columns: int) -> dict[str, Packing]:
-    """Weights in blocks of as many columns as a tile has."""
-    if not constant[1] or "b" in space.names or DYNAMIC in (space.size("n"), space.size("k")):
+def _is_packed(space: IterationSpace, constant: Sequence[bool]) -> bool:
+    """Whether rhs is a weight that can be packed ahead."""
+    return constant[1] and "b" not in space.names and DYNAMIC not in (space.size("n"), space.size("k"))
+
+
+def _packed(
+    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], columns: int, atom: Atom | None = None
+) -> dict[str, Packing]:
+    """Weights in blocks of as many columns as a tile has, with the neighbours along k that an atom takes together."""
+    if not _is_packed(space, constant):
         return {}
-    n_axis = 0 if transpose_rhs else 1
-    return {"rhs": Pack((n_axis, 1 - n_axis), (n_axis,), (columns,))}
+    n_axis, k_axis = (0, 1) if transpose_rhs else (1, 0)
+    if atom is None:
+        return {"rhs": Pack((n_axis, k_axis), (n_axis,), (columns,))}
+    kind = PackWithSums if atom.unsigned_lhs else Pack
+    return {"rhs": kind((n_axis, k_axis), (n_axis, k_axis), (columns, atom.depth))}
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -2,9 +2,8 @@
 
 A tile [r..., c] becomes r rows of pieces, each a 1-D vector of the machine's lanes (the last one narrower or masked, a
 single element a scalar). Every op on tiles is repeated for each piece, loop-carried tiles become that many loop-carried
-vectors, and a contraction becomes an outer product of scalars of lhs, broadcast, with the pieces of rhs; integers are
-sign-extended to the accumulator first. What is not a
-tile is copied unchanged. Each function is rebuilt beside the old one, which is then erased.
+vectors, and a contraction becomes what `contraction.py` makes of it. What is not a tile is copied unchanged. Each
+function is rebuilt beside the old one, which is then erased.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ import itertools
 
 from terrace.dialects.base import shape_of
 from terrace.lowering.analysis.loop_kernels import loop_kernels
-from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
+from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom
+from terrace.lowering.target.cpu.contraction import contract, contract_by, wanted_lhs, wanted_rhs
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.tables import table_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
-from terrace.mlir import arith, ir, math, memref, vector
+from terrace.mlir import arith, ir, memref, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
@@ -67,17 +67,30 @@ class _Lowering(TileRebuilder[Tile, TileType]):
         return Tile(holding, made)
 
     def wanted(self, operation: ir.Operation, number: int) -> TileType | None:
-        """The left operand of a contraction is read as scalars, which FMAs broadcast from memory."""
-        if operation.name != "loop.contract_tile" or number != 0:
+        if operation.name != "loop.contract_tile" or number == 2:
             return None
-        return dataclasses.replace(self.holding(operation.operands[number].type), lanes=1)
+        usual = self.holding(operation.operands[number].type)
+        return (wanted_lhs, wanted_rhs)[number](usual, self._atom(operation))
+
+    def _atom(self, operation: ir.Operation) -> CpuAtom | None:
+        """The atom of a contraction; None for multiply-adds."""
+        if "atom" not in operation.attributes:
+            return None
+        name = operation.attributes["atom"].value
+        atom = find_atom(name)
+        if atom is None or max(atom.lanes) != self.lanes:
+            raise fail(operation, f"wants the atom '{name}', which no CPU with vectors of {self.lanes} lanes has")
+        return atom
 
     # -- tile ops -------------------------------------------------------------------------------------------------
 
     def load_tile(self, operation: ir.Operation) -> None:
         access = Access.of(operation.opview, self.plain)
         result = operation.results[0]
-        self.tiles[result] = {holding: self.memory.load(access, holding) for holding in self.wants_of(result)}
+        self.tiles[result] = {
+            holding: self.memory.load(access.merged(operation) if holding.depth > 1 else access, holding)
+            for holding in self.wants_of(result)
+        }
 
     def store_tile(self, operation: ir.Operation) -> None:
         tile = self.tile(operation.operands[0])
@@ -85,22 +98,14 @@ class _Lowering(TileRebuilder[Tile, TileType]):
 
     def contract_tile(self, operation: ir.Operation) -> None:
         lhs, rhs, accumulator = (self.tile(v, self.wanted(operation, i)) for i, v in enumerate(operation.operands))
-        type_ = accumulator.type
-        values = list(accumulator.values)
-        columns = len(type_.pieces)
-        for k in range(rhs.type.rows):
-            right = [cast(v, type_.element_type) for v in rhs.values[k * columns : (k + 1) * columns]]
-            for row in range(type_.rows):
-                scalar = cast(lhs.scalar(row, k), type_.element_type)
-                broadcast: dict[ir.Type, ir.Value] = {}
-                for column, piece in enumerate(type_.pieces):
-                    piece_type = piece.type_of(type_.element_type)
-                    if piece_type not in broadcast:
-                        is_vector = isinstance(piece_type, ir.VectorType)
-                        broadcast[piece_type] = vector.broadcast(piece_type, scalar) if is_vector else scalar
-                    at = row * columns + column
-                    values[at] = _multiply_add(broadcast[piece_type], right[column], values[at])
-        self.set_tile(operation.results[0], Tile(type_, values))
+        atom = self._atom(operation)
+        if atom is None:
+            result = contract(lhs, rhs, accumulator)
+        else:
+            if atom.unsigned_lhs != ("unsigned_lhs" in operation.attributes):
+                raise fail(operation, f"must have 'unsigned_lhs' if its atom has, and {atom.name} is another")
+            result = contract_by(atom, lhs, rhs, accumulator)
+        self.set_tile(operation.results[0], result)
 
     def reduce_tile(self, operation: ir.Operation) -> None:
         """Pieces of a row are combined pairwise, then across the lanes of one vector."""
@@ -147,12 +152,6 @@ class _Lowering(TileRebuilder[Tile, TileType]):
                 scalar = tile.scalar(row, 0)
                 values.append(vector.broadcast(piece_type, scalar) if piece.lanes > 1 else scalar)
         self.set_tile(operation.results[0], Tile(type_, values))
-
-
-def _multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
-    if is_float(scalar_type(accumulator.type)):
-        return math.fma(left, right, accumulator)
-    return arith.addi(accumulator, arith.muli(left, right))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.lowering.kernels.choose_schedules import schedule_kernels
+from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.lowering.target.description import target_of
 from terrace.mlir import ir
 from terrace.passes import Pass, given_options
-from terrace.target import CpuDescription
+from terrace.target import CpuDescription, Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,6 @@ class ScheduleKernels(Pass):
     workers: int | None = None
 
     def run(self, module: ir.Operation) -> None:
-        target = target_of(module)
-        cpu = (target and target.cpu) or CpuDescription()
-        schedule_kernels(module, dataclasses.replace(cpu, **given_options(self)).machine)
+        target = target_of(module) or Target(features=())
+        cpu = dataclasses.replace(target.cpu or CpuDescription(), **given_options(self))
+        schedule_kernels(module, machine_of(dataclasses.replace(target, cpu=cpu)))

@@ -17,6 +17,10 @@ class Piece:
     count: int
     lanes: int
 
+    def times(self, depth: int) -> Piece:
+        """The piece where each lane is so many elements."""
+        return Piece(self.offset * depth, self.count * depth, self.lanes * depth)
+
     def type_of(self, element_type: ir.Type) -> ir.Type:
         """The piece's type: a vector, or the element type itself for one lane."""
         return element_type if self.lanes == 1 else ir.VectorType.get([self.lanes], element_type)
@@ -38,11 +42,12 @@ def cut(size: int, lanes: int) -> tuple[Piece, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class TileType:
-    """The shape of a tile, and the lanes of the machine's vectors."""
+    """The shape of a tile, and the lanes of the machine's vectors; `depth` neighbours along a row are one of them."""
 
     shape: tuple[int, ...]
     element_type: ir.Type
     lanes: int
+    depth: int = 1
 
     @property
     def rows(self) -> int:
@@ -50,7 +55,8 @@ class TileType:
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        return cut(self.shape[-1], self.lanes)
+        pieces = cut(self.shape[-1] // self.depth, self.lanes)
+        return pieces if self.depth == 1 else tuple(piece.times(self.depth) for piece in pieces)
 
     def row_index(self, row: int) -> tuple[int, ...]:
         """The position of a row along the leading dimensions."""

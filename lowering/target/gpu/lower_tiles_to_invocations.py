@@ -165,6 +165,10 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
 
     def contract_tile(self, operation: ir.Operation) -> None:
         accumulator = self.tile(operation.operands[2])
+        if "atom" in operation.attributes:
+            raise fail(
+                operation, f"wants the atom '{operation.attributes['atom'].value}'; invocations multiply and add"
+            )
         if not isinstance(accumulator.type.element_type, ir.FloatType):
             raise fail(operation, f"has no lowering for {accumulator.type.element_type}")
         lhs, rhs = (self.tile(operation.operands[i], self.wanted(operation, i)) for i in (0, 1))

@@ -232,6 +232,9 @@ class _Lowering:
         result = self.owned(operation.operands[2])
         element_type = element_type_of(operation.operands[2])
 
+        if "atom" in operation.attributes:
+            raise fail(operation, f"wants the atom '{operation.attributes['atom'].value}'; circuits multiply and add")
+
         def step(indices: list[ir.Value]) -> None:
             k, *rows, column = indices
             at = [*rows, column]

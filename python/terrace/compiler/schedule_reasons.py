@@ -12,8 +12,9 @@ from terrace.compiler.layer_figures import bytes_of, is_tensor
 from terrace.dialects.graph_base import TensorOp, macs_of
 from terrace.lowering.kernels.choose_schedules import choose_schedule
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.packing import Pack
 from terrace.lowering.kernels.read_kernel import family_of_kernel
-from terrace.lowering.kernels.schedule import Pack, Schedule
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import MINIMUM_WORK, WORKGROUPS_PER_WORKER
 from terrace.mlir import DYNAMIC

@@ -275,3 +275,19 @@ func.func @f(%m: memref<19xf32>, %i: index) {
     : (memref<19xf32>, index) -> vector<19xf32>
   return
 }
+
+// -----
+
+func.func @atom(%a: vector<2x9xi8>, %b: vector<2x16x4xi8>, %c: vector<2x16xi32>) {
+  // expected-error @+1 {{'loop.contract_tile' op contracted sizes differ: [9] and 2x4}}
+  %0 = "loop.contract_tile"(%a, %b, %c) {atom = "step"} : (vector<2x9xi8>, vector<2x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  return
+}
+
+// -----
+
+func.func @atom(%a: vector<2x4xi8>, %b: vector<4x16xi8>, %c: vector<2x16xi32>) {
+  // expected-error @+1 {{'loop.contract_tile' op rhs must have rank 3, got 4x16}}
+  %0 = "loop.contract_tile"(%a, %b, %c) {atom = "step"} : (vector<2x4xi8>, vector<4x16xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  return
+}

@@ -37,3 +37,11 @@ func.func private @kernel(%x: tensor<?x8xf32>, %n: index, %zero: vector<4x8xf32>
   %2 = "loop.to_tensor"(%1) : (memref<?x8xf32>) -> tensor<?x8xf32>
   return %2 : tensor<?x8xf32>
 }
+
+// A step of a machine takes neighbours along k together; the last of them may be more than lhs has.
+// CHECK-LABEL: func.func @atom
+// CHECK-NEXT:    "loop.contract_tile"(%arg0, %arg1, %arg2) {atom = "step", unsigned_lhs} : (vector<2x6xi8>, vector<2x16x4xi8>, vector<2x16xi32>)
+func.func @atom(%a: vector<2x6xi8>, %b: vector<2x16x4xi8>, %c: vector<2x16xi32>) -> vector<2x16xi32> {
+  %0 = "loop.contract_tile"(%a, %b, %c) {atom = "step", unsigned_lhs} : (vector<2x6xi8>, vector<2x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  return %0 : vector<2x16xi32>
+}

@@ -17,3 +17,17 @@ func.func private @shuffle(%m: memref<4xf32>, %i: index) attributes {loop.kernel
   %1 = vector.shuffle %0, %0 [3, 2, 1, 0] : vector<4xf32>, vector<4xf32>
   return
 }
+
+// -----
+
+// A step that no CPU of Terrace has.
+func.func private @atom(%a: memref<2x4xi8>, %b: memref<1x16x4xi8>, %i: index) attributes {loop.kernel} {
+  %zero = arith.constant dense<0> : vector<2x16xi32>
+  %0 = "loop.load_tile"(%a, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x4xi8>, index, index) -> vector<2x4xi8>
+  %1 = "loop.load_tile"(%b, %i, %i, %i) {dims = array<i64: 0, 1, 2>, strides = array<i64: 1, 1, 1>,
+    operandSegmentSizes = array<i32: 1, 3, 0>} : (memref<1x16x4xi8>, index, index, index) -> vector<1x16x4xi8>
+  // expected-error @+1 {{wants the atom 'magic', which no CPU with vectors of 16 lanes has}}
+  %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "magic"} : (vector<2x4xi8>, vector<1x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  return
+}

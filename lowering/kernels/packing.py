@@ -1,0 +1,108 @@
+"""Packings: how an operand is laid out as it enters a cut, and what stores it then. In text they stand by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from terrace.dialects import graph
+from terrace.dialects.base import element_type_of, shape_of
+from terrace.dialects.kernel import PACKINGS
+from terrace.lowering.graph.builders import splat
+from terrace.mlir import ir
+
+
+@dataclasses.dataclass(frozen=True)
+class Packing:
+    """How an operand is laid out; `name` is the word in the text."""
+
+    name: ClassVar[str]
+
+    @property
+    def attributes(self) -> dict[str, list[int]]:
+        """What the text says beside the name."""
+        return {field.name: list(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def storage(self, type_: ir.Type) -> tuple[ir.Type, ...]:
+        """The tensors that a tensor is stored as, the operand's own first. Raises ShapeError where it does not fit."""
+        raise NotImplementedError(f"{self.name} is made inside of a kernel")
+
+    def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
+        """Those tensors, computed by graph ops at the current insertion point."""
+        raise NotImplementedError(f"{self.name} is made inside of a kernel")
+
+    def _type(self, op: type[graph.PackOp | graph.PadOp], type_: ir.Type) -> ir.Type:
+        shaped = ir.ShapedType(type_)
+        shape = op.infer([list(shaped.shape)], graph.Attributes(self.attributes))
+        assert shape is not None
+        return ir.RankedTensorType.get(shape, shaped.element_type)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack(Packing):
+    """Blocks, with the meaning of `graph.pack`'s attributes."""
+
+    name = "pack"
+    outer_permutation: tuple[int, ...]
+    inner_dims: tuple[int, ...]
+    inner_tiles: tuple[int, ...]
+
+    def storage(self, type_: ir.Type) -> tuple[ir.Type, ...]:
+        return (self._type(graph.PackOp, type_),)
+
+    def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
+        return (graph.PackOp.build(value, **self.attributes),)
+
+
+@dataclasses.dataclass(frozen=True)
+class PackWithSums(Pack):
+    """`Pack` of int8 for a step that reads the other operand as unsigned, 128 more than it is: beside the blocks, what
+    that adds to each element of the result, negated: -128 times the sum of each column, in int32.
+
+    Columns are along `inner_dims[0]`; all other dimensions are summed.
+    """
+
+    name = "pack_with_sums"
+
+    def storage(self, type_: ir.Type) -> tuple[ir.Type, ...]:
+        columns = list(ir.ShapedType(type_).shape)[self.inner_dims[0]]
+        return (*super().storage(type_), ir.RankedTensorType.get([columns], ir.IntegerType.get_signless(32)))
+
+    def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
+        _, type_ = self.storage(value.type)
+        axes = [axis for axis in range(len(shape_of(value))) if axis != self.inner_dims[0]]
+        sums = graph.ReduceOp.build(value, kind="sum", axes=axes, keepdims=False, result_type=type_)
+        return (*super().apply(value), graph.MulOp.build(sums, splat(-128, element_type_of(sums))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pad(Packing):
+    """Zeros around, with the meaning of `graph.pad`'s attributes."""
+
+    name = "pad"
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+    def storage(self, type_: ir.Type) -> tuple[ir.Type, ...]:
+        return (self._type(graph.PadOp, type_),)
+
+    def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
+        return (graph.PadOp.build(value, value=0.0, **self.attributes),)
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy(Packing):
+    """What the cut's part needs, in the form in which the family's loops read it."""
+
+    name = "copy"
+
+
+_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad)}
+assert set(_KINDS) == set(PACKINGS)
+
+
+def packing_of(name: str, attributes: dict[str, Any]) -> Packing:
+    """The packing that a verified text says."""
+    fields: dict[str, Sequence[int]] = {key: tuple(value) for key, value in attributes.items()}
+    return _KINDS[name](**fields)

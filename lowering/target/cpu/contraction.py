@@ -1,0 +1,115 @@
+"""`loop.contract_tile` on a CPU: multiply-adds of scalars of lhs with vectors of rhs, or an atom's steps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
+from terrace.lowering.target.cpu.atoms import CpuAtom
+from terrace.lowering.target.cpu.tile import Tile, TileType
+from terrace.mlir import arith, ir, math, vector
+
+
+def wanted_lhs(usual: TileType, atom: CpuAtom | None) -> TileType:
+    """lhs as the scalars that are broadcast, or as the neighbours along k that a step takes."""
+    return dataclasses.replace(usual, lanes=atom.depth if atom else 1)
+
+
+def wanted_rhs(usual: TileType, atom: CpuAtom | None) -> TileType:
+    """rhs as rows; with an atom the neighbours along k stand beside each other in them."""
+    if atom is None:
+        return usual
+    *rows, columns, depth = usual.shape
+    return dataclasses.replace(usual, shape=(*rows, columns * depth), depth=depth)
+
+
+def contract(lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
+    """The accumulator with all products added by multiply-adds, k ascending."""
+    type_ = accumulator.type
+    values = list(accumulator.values)
+    columns = len(type_.pieces)
+    for k in range(rhs.type.rows):
+        right = [cast(v, type_.element_type) for v in rhs.values[k * columns : (k + 1) * columns]]
+        for row in range(type_.rows):
+            scalar = cast(lhs.scalar(row, k), type_.element_type)
+            broadcast: dict[ir.Type, ir.Value] = {}
+            for column, piece in enumerate(type_.pieces):
+                piece_type = piece.type_of(type_.element_type)
+                if piece_type not in broadcast:
+                    is_vector = isinstance(piece_type, ir.VectorType)
+                    broadcast[piece_type] = vector.broadcast(piece_type, scalar) if is_vector else scalar
+                at = row * columns + column
+                values[at] = _multiply_add(broadcast[piece_type], right[column], values[at])
+    return Tile(type_, values)
+
+
+def _multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
+    if is_float(scalar_type(accumulator.type)):
+        return math.fma(left, right, accumulator)
+    return arith.addi(accumulator, arith.muli(left, right))
+
+
+def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
+    """The accumulator with all products added by an atom's steps; pieces of widths that it lacks are widened."""
+    type_ = accumulator.type
+    values = list(accumulator.values)
+    columns, groups = len(type_.pieces), len(lhs.type.pieces)
+    for group in range(rhs.type.rows):
+        right = rhs.values[group * columns : (group + 1) * columns]
+        for row in range(type_.rows):
+            word = _word(lhs.values[row * groups + group])
+            for column, piece in enumerate(type_.pieces):
+                at = row * columns + column
+                lanes = next(lanes for lanes in sorted(atom.lanes) if lanes >= piece.lanes)
+                left = _bitcast(vector.broadcast(ir.VectorType.get([lanes], word.type), word), lhs.type.element_type)
+                wide = _widened(right[column], lanes * atom.depth)
+                values[at] = _narrowed(atom.step(_widened(values[at], lanes), wide, left), values[at].type)
+    return Tile(type_, values)
+
+
+def _word(group: ir.Value) -> ir.Value:
+    """Neighbours along k as an i32, zeros where they are fewer than fill it."""
+    if isinstance(group.type, ir.VectorType):
+        bits = ir.VectorType(group.type).shape[0] * _width(ir.VectorType(group.type).element_type)
+        number = vector.extract(_bitcast(group, ir.IntegerType.get_signless(bits)), [], [0])
+    else:
+        bits = _width(group.type)
+        number = group if bits == 8 else arith.bitcast(ir.IntegerType.get_signless(bits), group)
+    return number if bits == 32 else arith.extui(ir.IntegerType.get_signless(32), number)
+
+
+def _width(type_: ir.Type) -> int:
+    return int(type_.width if isinstance(type_, ir.FloatType) else ir.IntegerType(type_).width)
+
+
+def _bitcast(value: ir.Value, element_type: ir.Type) -> ir.Value:
+    """A vector of the same bits, of another element type."""
+    type_ = ir.VectorType(value.type)
+    if type_.element_type == element_type:
+        return value
+    count = type_.shape[0] * _width(type_.element_type) // _width(element_type)
+    return vector.bitcast(ir.VectorType.get([count], element_type), value)
+
+
+def _widened(value: ir.Value, lanes: int) -> ir.Value:
+    """A vector, or a number, in the first of so many lanes; the others are zero."""
+    is_vector = isinstance(value.type, ir.VectorType)
+    own = ir.VectorType(value.type).shape[0] if is_vector else 1
+    if own == lanes and is_vector:
+        return value
+    element = scalar_type(value.type)
+    wide = ir.VectorType.get([lanes], element)
+    zero = ir.FloatAttr.get(element, 0.0) if is_float(element) else ir.IntegerAttr.get(element, 0)
+    zeros = arith.constant(wide, ir.DenseElementsAttr.get_splat(wide, zero))
+    if not is_vector:
+        return vector.insert(value, zeros, [], [0])
+    return vector.insert_strided_slice(value, zeros, [0], [1])
+
+
+def _narrowed(value: ir.Value, type_: ir.Type) -> ir.Value:
+    """The first lanes of a vector that `_widened` made of one of this type."""
+    if value.type == type_:
+        return value
+    if not isinstance(type_, ir.VectorType):
+        return vector.extract(value, [], [0])
+    return vector.extract_strided_slice(type_, value, [0], [ir.VectorType(type_).shape[0]], [1])
