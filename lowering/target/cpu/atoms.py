@@ -28,7 +28,7 @@ class CpuAtom(Atom):
     slow_with: str = ""
 
 
-ATOMS: tuple[str, ...] = ()
+ATOMS: tuple[str, ...] = ("terrace.lowering.target.cpu.int8_dot:INT8_DOT",)
 """Where each atom is, as module:name."""
 
 
