@@ -10,11 +10,13 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.element_types import ELEMENT_TYPES, ElementType
 from terrace.errors import PassError
 from terrace.lowering.graph.payload import emit
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.mlir import func, ir
 from terrace.passes import fail
 
@@ -24,13 +26,15 @@ class KernelView:
     """What cost models, generators and reports read of a kernel, a `func.func` that begins with `kernel.schedule`.
 
     `generator` is the name of its family. `constant` says of each tensor argument whether it is a weight wherever the
-    kernel is called. `memory` holds the loop-level memref of each tensor argument, then of each result.
+    kernel is called. `rule` is that of its root's element types. `memory` holds the loop-level memref of each tensor
+    argument, then of each result.
     """
 
     function: func.FuncOp
     generator: str
     space: IterationSpace
     constant: tuple[bool, ...]
+    rule: TypeRule | None = None
     memory: tuple[ir.Value, ...] = ()
 
     @functools.cached_property
@@ -53,6 +57,26 @@ class KernelView:
     def arguments(self) -> list[ir.Value]:
         """The tensor arguments."""
         return [a for a in self.block.arguments if isinstance(a.type, ir.RankedTensorType)]
+
+    @property
+    def types(self) -> tuple[ElementType, ...]:
+        """The element types of the tensor arguments, then of the results."""
+        return tuple(ELEMENT_TYPES[str(element_type_of(value))] for value in [*self.arguments, *self.returned])
+
+    @property
+    def operand_types(self) -> tuple[ElementType, ...]:
+        """The element types of the root's operands."""
+        return tuple(ELEMENT_TYPES[name] for name in self._rule.operands)
+
+    @property
+    def accumulator(self) -> ir.Type:
+        """What the root computes and sums in."""
+        return ir.Type.parse(self._rule.accumulator)
+
+    @property
+    def _rule(self) -> TypeRule:
+        assert self.rule is not None, "elementwise kernels have no root"
+        return self.rule
 
     @property
     def operations(self) -> list[ir.Operation]:

@@ -47,7 +47,7 @@ class _Conv2d:
         self.groups = self.attrs.groups
         self.width = out_channels // self.groups
         self.depthwise = self.depth == 1 and self.width == 1 and self.groups > 1
-        self.element_type, self.sum_type = element_type_of(root.operands[0]), element_type_of(root.results[0])
+        self.element_type, self.sum_type = element_type_of(root.operands[0]), kernel.accumulator
         result = kernel.results_memory[0]
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}

@@ -139,7 +139,7 @@ def _blocks_of_k(b: LoopBuilder, kernel: KernelView) -> LocalBlocks | None:
         return None
     if staged != {"lhs", "rhs"}:
         raise kernel.refuse("needs both lhs and rhs staged where 'k' is cut into blocks")
-    element_type = element_type_of(kernel.root.results[0])
+    element_type = element_type_of(kernel.root.operands[0])
     shapes = [schedule.tile("m"), block], [block, schedule.tile("n")]
     return LocalBlocks(*(b.alloc(shape, element_type) for shape in shapes))
 
@@ -174,8 +174,7 @@ def _one_tile(
     k: Index,
 ) -> None:
     (i, m, m_valid), (j, n, n_valid) = rows, columns
-    rank, depth = len(lead), kernel.schedule.tile("k")
-    element_type = element_type_of(kernel.root.results[0])
+    rank, depth, element_type = len(lead), kernel.schedule.tile("k"), kernel.accumulator
 
     def load_lhs(at: Index, size: int) -> ir.Value:
         return b.load(operands.lhs, [*lead, i, at], [m, size], [rank, rank + 1], valid=[m_valid, None])

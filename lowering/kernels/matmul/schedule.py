@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import best_tile
@@ -21,7 +22,7 @@ STAGED_DEPTH = 16
 
 
 def schedule_for_vectors(
-    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], machine: VectorMachine
+    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], operand: ElementType, machine: VectorMachine
 ) -> Schedule:
     """Choose tile, blocks and the layout of rhs. `constant` says for each argument whether it is a weight."""
     size = _known(space)
@@ -42,7 +43,7 @@ def schedule_for_vectors(
     staged: tuple[str, ...] = ()
     if layouts[1] is None and transpose_rhs and static_k:
         # Columns of rhs lie apart in memory: gather them once for all rows.
-        limit = machine.local_bytes // (4 * size["k"]) // tile.columns * tile.columns
+        limit = machine.local_bytes // (operand.held.bytes * size["k"]) // tile.columns * tile.columns
         if limit:
             wanted = blocks.get("n", 0) or (size["n"] if static_n else limit)
             blocks["n"] = min(limit, _round_up(wanted, tile.columns))
@@ -53,7 +54,11 @@ def schedule_for_vectors(
 
 
 def schedule_for_workgroups(
-    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], machine: WorkgroupMachine
+    space: IterationSpace,
+    transpose_rhs: bool,
+    constant: Sequence[bool],
+    operand: ElementType,
+    machine: WorkgroupMachine,
 ) -> Schedule:
     """A tile of the result per workgroup; blocks of both operands along k pass through local memory."""
     size = _known(space)
@@ -62,7 +67,7 @@ def schedule_for_workgroups(
     # Of a few rows a tile is narrow: the weights are what is read, by as many workgroups as there can be.
     columns = min(power_of_two(size["n"]), area // rows, machine.workgroup_size)
     depth = STAGED_DEPTH
-    while depth > 1 and 4 * depth * (rows + columns) > machine.local_bytes:
+    while depth > 1 and operand.held.bytes * depth * (rows + columns) > machine.local_bytes:
         depth //= 2
     blocks = {"m": rows, "n": columns, "k": depth}
     blocks |= {"b": block_of_tiles(1, space.size("b"))} if "b" in size else {}
