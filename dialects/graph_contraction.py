@@ -34,10 +34,10 @@ from terrace.mlir import DYNAMIC, ext, ir
 
 
 class Contraction(TensorOp):
-    """Sums of products of two operands of one element type, which is the result's.
+    """Sums of products of two operands of one element type, which is the result's, or that in which they are summed.
 
-    The result of i8 operands may be i32 instead, which holds the exact sum of up to 131071 products (the table of
-    element types says so); in i8 they wrap.
+    That is f32 for bf16 and f16, whose sums are else rounded once, and i32 for i8. It holds the exact sum of up to
+    131071 products (the table of element types says so); in i8 they wrap.
     """
 
     @staticmethod

@@ -186,6 +186,10 @@ EXACT = frozenset({"abs", "copysign", "maximum", "minimum", "neg", "relu"})
 """Ops whose result is never rounded, so that half precision needs no detour through f32."""
 
 
+JUMPING = frozenset(f"graph.{name}" for name in ("cast", "ceil", "compare", "floor", "fmod", "pow", "quantize"))
+"""Ops whose results may differ by more than a rounding where their operands do."""
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Integers: wrap-around arithmetic; on i1 add is or, mul is and, as in PyTorch
 # ---------------------------------------------------------------------------------------------------------------------

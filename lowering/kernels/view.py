@@ -12,7 +12,8 @@ from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.element_types import ELEMENT_TYPES, ElementType
 from terrace.errors import PassError
-from terrace.lowering.graph.payload import emit
+from terrace.lowering.graph.payload import JUMPING, emit
+from terrace.lowering.graph.payload_types import cast, compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
@@ -205,8 +206,12 @@ def load_operand(b: LoopBuilder, memory: ir.Value, shape: Sequence[int], place: 
 
 
 def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, ir.Value], place: TilePlace) -> None:
-    """Run the elementwise ops of the kernel on tiles at `place`, starting from `computed`, and store the results."""
-    tiles = dict(computed)
+    """Run the elementwise ops of the kernel on tiles at `place`, starting from `computed`, and store the results.
+
+    What is of a type for storage alone (bf16) is computed in a wider one and rounded where it is stored. Before that it
+    is rounded where the model asks for it, by a cast, and for ops whose result jumps: they see what eager's see.
+    """
+    tiles, unrounded = dict(computed), set(computed)
 
     def tile_of(value: ir.Value) -> ir.Value:
         if value not in tiles:
@@ -221,18 +226,29 @@ def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, i
         if operation.name == "arith.constant":
             tiles[result] = _splat(b, kernel, operation, place)
             continue
-        operands = [tile_of(v) for v in operation.operands]
         with operation.location:
-            tiles[result] = emit(operation.name, attributes_of(operation), operands, element_type)
+            operands = [tile_of(v) for v in operation.operands]
+            if operation.name in JUMPING:
+                pairs = zip(operation.operands, operands, strict=True)
+                operands = [_as_stored(tile, value) if value in unrounded else tile for value, tile in pairs]
+            tile = emit(operation.name, attributes_of(operation), operands, compute_type(element_type))
+            tiles[result] = _as_stored(tile, result) if operation.name == "graph.cast" else tile
+            unrounded.add(result)
     for value, memory in zip(kernel.returned, kernel.results_memory, strict=True):
         b.store(tile_of(value), memory, place.offsets, place.axes, valid=place.valid)
+
+
+def _as_stored(tile: ir.Value, value: ir.Value) -> ir.Value:
+    """A tile of `value` with its elements rounded to those that a tensor of the value's type holds."""
+    element_type = element_type_of(value)
+    return cast(cast(tile, element_type), compute_type(element_type))
 
 
 def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: TilePlace) -> ir.Value:
     value = operation.attributes["value"]
     if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
         raise fail(operation, f"must be a splat inside kernel @{kernel.name}; pass other constants as arguments")
-    return b.splat(place.shape, element_type_of(operation.results[0]), value.get_splat_value().value)
+    return b.splat(place.shape, compute_type(element_type_of(operation.results[0])), value.get_splat_value().value)
 
 
 def schedule_op(function: func.FuncOp) -> Any:

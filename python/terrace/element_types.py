@@ -54,8 +54,8 @@ _TABLE = (
     # name          bits kind        dtype                computes  sums   fraction kernels
     ElementType("f64", 64, "float", "float64", "f64", "f64", 52, True),
     ElementType("f32", 32, "float", "float32", "f32", "f32", 23, True),
-    ElementType("f16", 16, "float", "float16", "f32", "f32", 10),
-    ElementType("bf16", 16, "float", "bfloat16", "f32", "f32", 7),
+    ElementType("f16", 16, "float", "float16", "f32", "f32", 10, True),
+    ElementType("bf16", 16, "float", "bfloat16", "f32", "f32", 7, True),
     ElementType("f8E4M3FN", 8, "float", "float8_e4m3fn", "f32", "f32", 3),
     ElementType("f8E5M2", 8, "float", "float8_e5m2", "f32", "f32", 2),
     ElementType("i1", 1, "boolean", "bool", "i1", "i1"),
