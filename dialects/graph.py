@@ -315,7 +315,8 @@ REDUCTIONS = ("sum", "mean", "max", "min", "prod")
 class ReduceOp(TensorOp, name="reduce", traits=[ext.Pure]):
     """Reduces `axes` (ascending) by `kind`: sum, mean, max, min (NaN propagates) or prod; `keepdims` leaves a 1.
 
-    The result of a sum of i8 may be i32, which holds it exactly up to 2^24 terms; else it has the type of the input.
+    The result of a sum may be of the type in which it is made: i32 for i8, exact up to 2^24 terms, f32 for bf16 and
+    f16. Else it has the type of the input.
     """
 
     input: Operand[Tensor]

@@ -16,6 +16,7 @@ from terrace.dialects.base import (
     to_attribute,
     verify,
 )
+from terrace.element_types import ELEMENT_TYPES
 from terrace.mlir import DYNAMIC, ext, ir
 
 Tensor = ir.RankedTensorType
@@ -136,8 +137,9 @@ def require_axis(axis: int, rank: int) -> None:
 
 
 def widens(inferred: ir.Type, declared: ir.Type) -> bool:
-    """Whether sums of i8 are declared to be i32."""
-    return (inferred, declared) == tuple(ir.IntegerType.get_signless(width) for width in (8, 32))
+    """Whether sums are declared to be of the type in which they are made: i32 for i8, f32 for bf16 and f16."""
+    row = ELEMENT_TYPES.get(str(inferred))
+    return row is not None and row.sums_in == str(declared)
 
 
 def require_same_type(types: Sequence[ir.Type]) -> ir.Type:

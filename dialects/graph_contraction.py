@@ -29,17 +29,15 @@ from terrace.dialects.graph_base import (
     widens,
     window_size,
 )
+from terrace.element_types import ELEMENT_TYPES
 from terrace.mlir import DYNAMIC, ext, ir
-
-MAX_INT8_TERMS = (2**31 - 1) // (128 * 128)
-"""The most products of two i8 that an i32 always holds: 131071."""
 
 
 class Contraction(TensorOp):
-    """Sums of products of two operands of one element type, which is the result's.
+    """Sums of products of two operands of one element type, which is the result's, or that in which they are summed.
 
-    The result of i8 operands may be i32 instead, which holds the exact sum of up to `MAX_INT8_TERMS`
-    products; in i8 they wrap.
+    That is f32 for bf16 and f16, whose sums are else rounded once, and i32 for i8. It holds the exact sum of up to
+    131071 products (the table of element types says so); in i8 they wrap.
     """
 
     @staticmethod
@@ -61,11 +59,15 @@ class Contraction(TensorOp):
 
     def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
         super()._check(tensors, operation)
-        if element_type_of(operation.results[0]) == element_type_of(tensors[0]):
+        element_type, result = element_type_of(tensors[0]), element_type_of(operation.results[0])
+        if element_type == result:
             return
+        limit = ELEMENT_TYPES[str(element_type)].exact_products
         terms = self.terms([shape_of(v) for v in tensors], attributes_of(operation))
-        if terms > MAX_INT8_TERMS:
-            raise ShapeError(f"sums {terms} products of i8, which may overflow i32: {MAX_INT8_TERMS} is the limit")
+        if limit is not None and terms > limit:
+            raise ShapeError(
+                f"sums {terms} products of {element_type}, which may overflow {result}: {limit} is the limit"
+            )
 
 
 class MatmulOp(Contraction, name="matmul", traits=[ext.Pure]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects.base import element_type_of, shape_of
-from terrace.dialects.graph import ReshapeOp
+from terrace.dialects.graph import CastOp, ReshapeOp
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor, walk
 
 _KEPT_OPS = frozenset(
@@ -22,6 +22,13 @@ def splat(value: float, element_type: ir.Type, shape: Sequence[int] = ()) -> ir.
         element = ir.FloatAttr.get(element_type, float(value))
     type_ = ir.RankedTensorType.get(list(shape), element_type)
     return arith.ConstantOp(type_, ir.DenseElementsAttr.get_splat(type_, element)).result
+
+
+def convert(value: ir.Value, element_type: ir.Type) -> ir.Value:
+    """`value` in another element type; itself where that is its own."""
+    if element_type_of(value) == element_type:
+        return value
+    return CastOp.build(value, result_type=ir.RankedTensorType.get(shape_of(value), element_type))
 
 
 def splat_value(value: ir.Value) -> float | int | None:

@@ -15,6 +15,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from terrace.dialects.base import Attributes, attributes_of
+from terrace.element_types import ELEMENT_TYPES
 from terrace.errors import CompileError
 from terrace.mlir import ir
 from terrace.passes import fail
@@ -23,19 +24,8 @@ from terrace.storage.parameter_archive import aligned_copy
 Array = np.ndarray
 Lookup = Callable[[str], Array]
 
-NUMPY_TYPES: dict[str, Any] = {
-    "f64": np.float64,
-    "f32": np.float32,
-    "f16": np.float16,
-    "bf16": ml_dtypes.bfloat16,
-    "f8E4M3FN": ml_dtypes.float8_e4m3fn,
-    "f8E5M2": ml_dtypes.float8_e5m2,
-    "i1": np.bool_,
-    "i8": np.int8,
-    "ui8": np.uint8,
-    "i16": np.int16,
-    "i32": np.int32,
-    "i64": np.int64,
+NUMPY_TYPES: dict[str, np.dtype[Any]] = {
+    name: np.dtype(getattr(ml_dtypes, row.dtype, row.dtype)) for name, row in ELEMENT_TYPES.items()
 }
 """The numpy type of each element type that a constant may have, by its MLIR name."""
 

@@ -15,7 +15,7 @@ from terrace.dialects.base import Attributes
 from terrace.errors import CompileError
 from terrace.lowering.graph import payload_f64
 from terrace.lowering.graph.payload_quantized import QUANTIZED
-from terrace.lowering.graph.payload_types import cast, compare, constant, is_bool, is_float, scalar_type
+from terrace.lowering.graph.payload_types import cast, compare, compute_type, constant, is_bool, is_float, scalar_type
 from terrace.mlir import arith, ir, math
 
 Values = list[ir.Value]
@@ -49,10 +49,10 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
     if name not in FLOAT:
         raise PayloadError(f"is not defined on element type {element}; cast its operands first")
     emitter = FLOAT[name]
-    if element.width >= 32 or name in EXACT:
+    if name in EXACT:
         return emitter(attrs, operands)
-    wide = emitter(attrs, [cast(value, ir.F32Type.get()) for value in operands])
-    return cast(wide, element)
+    wide = compute_type(element)
+    return cast(emitter(attrs, [cast(value, wide) for value in operands]), element)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -184,6 +184,10 @@ FLOAT: dict[str, Emitter] = {
 
 EXACT = frozenset({"abs", "copysign", "maximum", "minimum", "neg", "relu"})
 """Ops whose result is never rounded, so that half precision needs no detour through f32."""
+
+
+JUMPING = frozenset(f"graph.{name}" for name in ("cast", "ceil", "compare", "floor", "fmod", "pow", "quantize"))
+"""Ops whose results may differ by more than a rounding where their operands do."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from terrace.element_types import ELEMENT_TYPES
 from terrace.mlir import arith, ir
 
 
@@ -25,6 +26,12 @@ def with_element(type_: ir.Type, element: ir.Type) -> ir.Type:
 def is_float(type_: ir.Type) -> bool:
     """Whether `type_` is a floating-point scalar type."""
     return isinstance(type_, ir.FloatType)
+
+
+def compute_type(element: ir.Type) -> ir.Type:
+    """The type that elements of a scalar type are computed in: f32 for narrower floats, else the type itself."""
+    row = ELEMENT_TYPES.get(str(element))
+    return element if row is None or row.computes_in == row.name else ir.Type.parse(row.computes_in)
 
 
 def is_bool(type_: ir.Type) -> bool:

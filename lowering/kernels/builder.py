@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from terrace.dialects import loop
 from terrace.dialects.base import element_type_of, shape_of, to_attribute
-from terrace.lowering.graph.payload_types import cast, constant, is_float
+from terrace.lowering.graph.payload_types import cast, compute_type, constant, is_float
 from terrace.mlir import DYNAMIC, arith, ir, math, memref, scf, vector
 
 Index: TypeAlias = int | ir.Value
@@ -215,9 +215,13 @@ class LoopBuilder:
         strides: Sequence[int] | None = None,
         valid: Sequence[Index | None] | None = None,
     ) -> ir.Value:
-        """A `loop.load_tile` of `shape`; `valid` counts the elements in bounds per tile dimension, None for all."""
-        type_ = ir.VectorType.get(list(shape), ir.MemRefType(source.type).element_type)
-        return loop.LoadTileOp(
+        """A `loop.load_tile` of `shape`; `valid` counts the elements in bounds per tile dimension, None for all.
+
+        Elements of a type that is for storage alone come as what they are computed in: bf16 as f32.
+        """
+        element_type = ir.MemRefType(source.type).element_type
+        type_ = ir.VectorType.get(list(shape), element_type)
+        tile = loop.LoadTileOp(
             source,
             [self.value(i) for i in indices],
             self._sizes(shape, valid),
@@ -225,6 +229,7 @@ class LoopBuilder:
             to_attribute(list(strides or [1] * len(shape))),
             type_,
         ).operation.results[0]
+        return cast(tile, compute_type(element_type))
 
     def store(
         self,
@@ -235,8 +240,10 @@ class LoopBuilder:
         strides: Sequence[int] | None = None,
         valid: Sequence[Index | None] | None = None,
     ) -> None:
-        """A `loop.store_tile`; `valid` as for `load`."""
-        shape = shape_of(tile)
+        """A `loop.store_tile`; `valid` as for `load`. Rounds, once, where memory is of a type for storage alone."""
+        shape, element_type = shape_of(tile), ir.MemRefType(destination.type).element_type
+        if element_type_of(tile) == compute_type(element_type):
+            tile = cast(tile, element_type)
         loop.StoreTileOp(
             tile,
             destination,

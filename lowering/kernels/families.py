@@ -36,7 +36,7 @@ def refusal(
     values = [*root.operands, *root.results]
     if family.needs_static_shapes and any(DYNAMIC in shape_of(value) for value in values):
         return f"{root.name} of dynamic shape"
-    if not family.takes_types(root, tuple(str(element_type_of(value)) for value in values), reduced_types):
+    if family.type_rule(root, reduced_types) is None:
         return f"element type {element_type_of(root.results[0])} of {root.name}"
     return family.refusal(root)
 

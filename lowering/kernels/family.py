@@ -12,12 +12,10 @@ from terrace.lowering.kernels.collapse import Partition
 from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import Machine
 from terrace.mlir import ir
-
-TypeRule = tuple[str, ...]
-"""The element types of a root's operands and, last, of its result."""
 
 
 class KernelFamily:
@@ -36,8 +34,8 @@ class KernelFamily:
     """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
     needs_static_shapes: ClassVar[bool] = False
     """Whether a root with a `?` is refused."""
-    types: ClassVar[Mapping[type[TensorOp], TypeRule]] = {}
-    """The element types, beside f32 alone, that a root may have."""
+    types: ClassVar[Mapping[type[TensorOp], Sequence[TypeRule]]] = {}
+    """The element types that a root may have beside those that are computed in f32."""
     schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Any], Schedule]]]
     """What chooses a kernel's schedule, by the kind of machine; on another kind the family is not used."""
     words: ClassVar[str] = "chosen by rule, not by comparing candidates"
@@ -47,9 +45,14 @@ class KernelFamily:
         """Why a group with this root, whose types are legal, is not taken, or None."""
         return None
 
-    def takes_types(self, root: ir.Operation, types: TypeRule, reduced: Sequence[str]) -> bool:
-        """Whether there are kernels of these element types; `reduced` are those that the target reduces beside f32."""
-        return all(type_ == "f32" for type_ in types) or types == self.types.get(type(root.opview))
+    def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:
+        """The rule of the root's element types; None if there are no such kernels.
+
+        `reduced` are the types that the target reduces beside f32.
+        """
+        types = types_of(root)
+        rules = self.types.get(type(root.opview), ())
+        return all_in("f32", types) or next((rule for rule in rules if rule.takes(types)), None)
 
     def partition(self, group: Group) -> Partition:
         """The runs of the result's axes that become one dimension of the kernel each."""

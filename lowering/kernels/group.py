@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from terrace.dialects.base import element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.dialects.graph_base import window_size
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.graph.builders import splat_value
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 
-KERNEL_TYPES = ("f32", "f64", "i8", "i32", "i64")
+KERNEL_TYPES = tuple(name for name, row in ELEMENT_TYPES.items() if row.in_kernels)
 """The element types that a kernel reads and writes, where IREE's code generation takes others."""
 MOST_OPERANDS = 24
 """The tensors that a group reads: IREE binds 32 to a kernel, its result and tables among them."""

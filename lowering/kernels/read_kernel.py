@@ -60,4 +60,5 @@ def read_kernel(function: func.FuncOp, constant: dict[str, tuple[bool, ...]] | N
         raise fail(op, f"must have the iteration_space of its ops: {space.to_attribute()}")
     tensors = sum(isinstance(a.type, ir.RankedTensorType) for a in function.entry_block.arguments)
     flags = (constant or {}).get(function.name.value, (False,) * tensors)
-    return KernelView(function, family.name, space, family.operands, flags)
+    rule = family.type_rule(group.root, KERNEL_TYPES) if group.root is not None else None
+    return KernelView(function, family.name, space, family.operands, flags, rule)

@@ -69,7 +69,7 @@ def explain_register_tile(
             f"{total / 1e6:>9.3f}{ideal / total:>12.0%}"
         )
     depth = math.prod(size[n] for n, kind in zip(size, kernel.space.kinds, strict=True) if kind == "reduction")
-    panel = 4 * depth * own.columns
+    panel = kernel.operand_types[1].bytes * depth * own.columns
     fits = f"fits L1 ({machine.l1_bytes})" if panel <= machine.l1_bytes else f"exceeds L1 ({machine.l1_bytes})"
     if panel > machine.l1_bytes:
         fits += f", fits L2 ({machine.l2_bytes})" if panel <= machine.l2_bytes else f" and L2 ({machine.l2_bytes})"

@@ -9,12 +9,15 @@ from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.element_types import ELEMENT_TYPES, ElementType
 from terrace.errors import PassError
-from terrace.lowering.graph.payload import emit
+from terrace.lowering.graph.payload import JUMPING, emit
+from terrace.lowering.graph.payload_types import cast, compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Copy, Packing
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.mlir import func, ir
 from terrace.passes import fail
 
@@ -23,9 +26,10 @@ from terrace.passes import fail
 class KernelView:
     """What cost models, generators and reports read of a kernel, a `func.func` that begins with `kernel.schedule`.
 
-    `generator` is the name of its family, `operands` are the names of its root's operands. `constant` says of each
-    tensor argument whether it is a weight wherever the kernel is called. `memory` holds the loop-level memref of each
-    tensor argument, then of each result; `beside` those that a packing stores beside an operand, by the operand's name.
+    `generator` is the name of its family, `operands` are the names of its root's operands, `rule` is that of its root's
+    element types. `constant` says of each tensor argument whether it is a weight wherever the kernel is called.
+    `memory` holds the loop-level memref of each tensor argument, then of each result; `beside` those that a packing
+    stores beside an operand, by the operand's name.
     """
 
     function: func.FuncOp
@@ -33,6 +37,7 @@ class KernelView:
     space: IterationSpace
     operands: tuple[str, ...]
     constant: tuple[bool, ...]
+    rule: TypeRule | None = None
     memory: tuple[ir.Value, ...] = ()
     beside: Mapping[str, tuple[ir.Value, ...]] = dataclasses.field(default_factory=dict)
 
@@ -56,6 +61,26 @@ class KernelView:
     def arguments(self) -> list[ir.Value]:
         """The tensor arguments."""
         return [a for a in self.block.arguments if isinstance(a.type, ir.RankedTensorType)]
+
+    @property
+    def types(self) -> tuple[ElementType, ...]:
+        """The element types of the tensor arguments, then of the results."""
+        return tuple(ELEMENT_TYPES[str(element_type_of(value))] for value in [*self.arguments, *self.returned])
+
+    @property
+    def operand_types(self) -> tuple[ElementType, ...]:
+        """The element types of the root's operands."""
+        return tuple(ELEMENT_TYPES[name] for name in self._rule.operands)
+
+    @property
+    def accumulator(self) -> ir.Type:
+        """What the root computes and sums in."""
+        return ir.Type.parse(self._rule.accumulator)
+
+    @property
+    def _rule(self) -> TypeRule:
+        assert self.rule is not None, "elementwise kernels have no root"
+        return self.rule
 
     @property
     def operations(self) -> list[ir.Operation]:
@@ -95,6 +120,9 @@ class KernelView:
         """Those arguments that are laid out before the kernel runs, by number, and how."""
         found: dict[int, Packing] = {}
         for name, how in self.schedule.packed.items():
+            if name not in self.operands:
+                known = ", ".join(self.operands) or "none that can be laid out"
+                raise self.refuse(f"{self.generator} has no operand '{name}'; it has {known}")
             operand = self.root.operands[self.operands.index(name)]
             if list(self.root.operands).count(operand) > 1:
                 raise self.refuse(f"cannot lay out '{name}', which is another operand of {self.root.name}, too")
@@ -144,8 +172,12 @@ def load_operand(b: LoopBuilder, memory: ir.Value, shape: Sequence[int], place: 
 
 
 def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, ir.Value], place: TilePlace) -> None:
-    """Run the elementwise ops of the kernel on tiles at `place`, starting from `computed`, and store the results."""
-    tiles = dict(computed)
+    """Run the elementwise ops of the kernel on tiles at `place`, starting from `computed`, and store the results.
+
+    What is of a type for storage alone (bf16) is computed in a wider one and rounded where it is stored. Before that it
+    is rounded where the model asks for it, by a cast, and for ops whose result jumps: they see what eager's see.
+    """
+    tiles, unrounded = dict(computed), set(computed)
 
     def tile_of(value: ir.Value) -> ir.Value:
         if value not in tiles:
@@ -160,18 +192,29 @@ def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, i
         if operation.name == "arith.constant":
             tiles[result] = _splat(b, kernel, operation, place)
             continue
-        operands = [tile_of(v) for v in operation.operands]
         with operation.location:
-            tiles[result] = emit(operation.name, attributes_of(operation), operands, element_type)
+            operands = [tile_of(v) for v in operation.operands]
+            if operation.name in JUMPING:
+                pairs = zip(operation.operands, operands, strict=True)
+                operands = [_as_stored(tile, value) if value in unrounded else tile for value, tile in pairs]
+            tile = emit(operation.name, attributes_of(operation), operands, compute_type(element_type))
+            tiles[result] = _as_stored(tile, result) if operation.name == "graph.cast" else tile
+            unrounded.add(result)
     for value, memory in zip(kernel.returned, kernel.results_memory, strict=True):
         b.store(tile_of(value), memory, place.offsets, place.axes, valid=place.valid)
+
+
+def _as_stored(tile: ir.Value, value: ir.Value) -> ir.Value:
+    """A tile of `value` with its elements rounded to those that a tensor of the value's type holds."""
+    element_type = element_type_of(value)
+    return cast(cast(tile, element_type), compute_type(element_type))
 
 
 def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: TilePlace) -> ir.Value:
     value = operation.attributes["value"]
     if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
         raise fail(operation, f"must be a splat inside kernel @{kernel.name}; pass other constants as arguments")
-    return b.splat(place.shape, element_type_of(operation.results[0]), value.get_splat_value().value)
+    return b.splat(place.shape, compute_type(element_type_of(operation.results[0])), value.get_splat_value().value)
 
 
 def schedule_op(function: func.FuncOp) -> Any:

@@ -1,17 +1,17 @@
 """Attention as two batched matmuls around a softmax, each of which has a generator.
 
 The scale stays on the scores: there it fuses into the first matmul's epilogue together with the mask and costs no
-memory traffic, while scaling the query is one more kernel. In f16 alone it goes to the query: scores that are
-scaled too late may exceed 65504.
+memory traffic, while scaling the query is one more kernel.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import AddOp, BatchMatmulOp, MulOp, SoftmaxOp
-from terrace.lowering.graph.builders import size_of, splat
+from terrace.lowering.graph.builders import convert, size_of, splat
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
 from terrace.origins import renamed
 from terrace.passes import Pass
@@ -19,7 +19,10 @@ from terrace.rewriting import Pattern, apply_patterns, replace
 
 
 class DecomposeAttentionOp(Pattern):
-    """attention(q, k, v, mask) becomes batch_matmul(softmax(batch_matmul(q, k^T) * scale + mask), v)."""
+    """attention(q, k, v, mask) becomes batch_matmul(softmax(batch_matmul(q, k^T) * scale + mask), v).
+
+    The scores of half precisions stay in f32: rounded, they would be off by more than eager's, and f16 overflows.
+    """
 
     op_name = "graph.attention"
 
@@ -27,30 +30,29 @@ class DecomposeAttentionOp(Pattern):
         query, key, value, *masks = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(query)
-        scale = splat(attrs.scale, element_type)
-        scale_query = isinstance(element_type, ir.F16Type)
-        if attrs.scale != 1.0 and scale_query:
-            query = MulOp.build(query, scale)
-        scores = BatchMatmulOp.build(query, key, transpose_rhs=True)
-        if attrs.scale != 1.0 and not scale_query:
+        wide = compute_type(element_type)
+        scale = splat(attrs.scale, wide)
+        shape = BatchMatmulOp.infer([shape_of(query), shape_of(key)], Attributes({"transpose_rhs": True}))
+        type_ = ir.RankedTensorType.get(shape, wide)
+        scores = BatchMatmulOp.build(query, key, transpose_rhs=True, result_type=type_)
+        if attrs.scale != 1.0:
             scores = MulOp.build(scores, scale)
         for mask in masks:
-            scores = AddOp.build(scores, mask, result_type=scores.type)
+            scores = AddOp.build(scores, convert(mask, wide), result_type=type_)
         if attrs.is_causal:
             with renamed(op.location, "causal_mask"):
-                mask = _causal_mask(query, key)
-            scores = AddOp.build(scores, mask, result_type=scores.type)
-        weights = SoftmaxOp.build(scores, axis=len(shape_of(scores)) - 1)
+                mask = _causal_mask(query, key, wide)
+            scores = AddOp.build(scores, mask, result_type=type_)
+        weights = convert(SoftmaxOp.build(scores, axis=len(shape_of(scores)) - 1), element_type)
         result = BatchMatmulOp.build(weights, value, transpose_rhs=False, result_type=op.result.type)
         return replace(op, result)
 
 
-def _causal_mask(query: ir.Value, key: ir.Value) -> ir.Value:
+def _causal_mask(query: ir.Value, key: ir.Value, element_type: ir.Type) -> ir.Value:
     """The [l, s] tensor that is 0 at columns up to the row's number and -inf after.
 
     Computed by a linalg op from its indices, for any size; as a constant it would take l * s elements in the text.
     """
-    element_type = element_type_of(query)
     # From the operands, not from the scores: the mask has to be there before them to fuse into their epilogue.
     sizes = [_length(value) for value in (query, key)]
     shape = [size if isinstance(size, int) else DYNAMIC for size in sizes]

@@ -5,6 +5,9 @@
 After a convolution or matmul whose weight is constant, k scales the weight's output channels and the rest becomes the
 bias. Anywhere else the two elementwise ops stay, with k and the shift computed from the statistics alone. All of it is
 graph ops over loads, which `hoist-constants` makes constant expressions; the evaluator rounds them once.
+
+In half precisions the weight stays as it is, since times k it would be rounded once more: the sum, the product with k
+and the addition are f32, and the result is rounded.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import dataclasses
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import (
     AddOp,
-    CastOp,
     Conv2dOp,
     MatmulOp,
     MulOp,
@@ -22,8 +24,9 @@ from terrace.dialects.graph import (
     SubOp,
     image_axes,
 )
-from terrace.lowering.graph.builders import along_axis, reshape, splat, users_of
+from terrace.lowering.graph.builders import along_axis, convert, reshape, splat, users_of
 from terrace.lowering.graph.constant_expressions import is_constant_expression
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.mlir import ir, operation_of
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace
@@ -48,14 +51,14 @@ class FoldIntoConv2d(Pattern):
             value = Conv2dOp.build(
                 conv.operands[0],
                 _scale_weight(conv.operands[1], factor, 0),
-                result_type=conv.results[0].type,
+                result_type=_wide(conv.results[0]),
                 strides=attrs.strides,
                 padding=attrs.padding,
                 dilations=attrs.dilations,
                 groups=attrs.groups,
                 layout=attrs.layout,
             )
-        return replace(op, _add_channels(value, shift, op))
+        return replace(op, _finish(value, factor, shift, op))
 
 
 class FoldIntoMatmul(Pattern):
@@ -71,10 +74,10 @@ class FoldIntoMatmul(Pattern):
         transposed = attributes_of(matmul).transpose_rhs
         factor, shift = _factor_and_shift(op, bias)
         weight = _scale_weight(matmul.operands[1], factor, 0 if transposed else 1)
-        result_type = matmul.results[0].type
+        result_type = _wide(matmul.results[0])
         with _location_of_all(matmul, op):
             value = MatmulOp.build(matmul.operands[0], weight, transpose_rhs=transposed, result_type=result_type)
-        return replace(op, _add_channels(value, shift, op))
+        return replace(op, _finish(value, factor, shift, op))
 
 
 class DecomposeBatchNorm(Pattern):
@@ -84,10 +87,8 @@ class DecomposeBatchNorm(Pattern):
 
     def rewrite(self, op: ir.OpView) -> bool:
         factor, shift = _factor_and_shift(op, None)
-        factor = _cast(factor, element_type_of(op.input))
-        channels = along_axis(factor, attributes_of(op).axis, len(shape_of(op.input)))
-        scaled = MulOp.build(op.input, channels, result_type=op.result.type)
-        return replace(op, _add_channels(scaled, shift, op))
+        value = convert(op.input, element_type_of(_wide(op.input)))
+        return replace(op, _add_channels(_scale_channels(value, factor, op), shift, op))
 
 
 def _match_producer(op: ir.OpView, name: str) -> tuple[ir.Operation, ir.Value | None] | None:
@@ -132,34 +133,55 @@ def _is_channel_constant(op: ir.OpView, bias: ir.Value) -> bool:
 
 
 def _factor_and_shift(op: ir.OpView, bias: ir.Value | None) -> tuple[ir.Value, ir.Value]:
-    """k and (bias - mean) * k + shift, one element per channel, in the element type of the statistics."""
-    statistics = element_type_of(op.variance)
-    mean, scale, shift = (_cast(v, statistics) for v in (op.mean, op.scale, op.shift))
+    """k and (bias - mean) * k + shift, one element per channel, in the type that the statistics are computed in."""
+    statistics = element_type_of(_wide(op.variance))
+    mean, variance, scale, shift = (convert(v, statistics) for v in (op.mean, op.variance, op.scale, op.shift))
     epsilon = splat(attributes_of(op).epsilon, statistics)
-    factor = MulOp.build(scale, RsqrtOp.build(AddOp.build(op.variance, epsilon)))
+    factor = MulOp.build(scale, RsqrtOp.build(AddOp.build(variance, epsilon)))
     if bias is None:
         return factor, SubOp.build(shift, MulOp.build(mean, factor))
     axis = _bias_axis(op, bias)
-    channels = _cast(reshape(bias, [axis if axis >= 0 else None]), statistics)
+    channels = convert(reshape(bias, [axis if axis >= 0 else None]), statistics)
     return factor, AddOp.build(MulOp.build(SubOp.build(channels, mean), factor), shift)
 
 
 def _scale_weight(weight: ir.Value, factor: ir.Value, axis: int) -> ir.Value:
-    """`weight` times `factor` along `axis`; in the type of `factor`, so that a narrow weight is rounded once."""
-    product = MulOp.build(_cast(weight, element_type_of(factor)), along_axis(factor, axis, len(shape_of(weight))))
-    return _cast(product, element_type_of(weight))
+    """`weight` times `factor` along `axis`; in half precisions itself, see `_finish`."""
+    if _is_stored(weight):
+        return weight
+    product = MulOp.build(convert(weight, element_type_of(factor)), along_axis(factor, axis, len(shape_of(weight))))
+    return convert(product, element_type_of(weight))
+
+
+def _wide(value: ir.Value) -> ir.Type:
+    """The type of `value` with the element type that it is computed in."""
+    return ir.RankedTensorType.get(shape_of(value), compute_type(element_type_of(value)))
+
+
+def _is_stored(value: ir.Value) -> bool:
+    """Whether the element type of `value` is for storage alone: a half precision."""
+    return _wide(value) != value.type
+
+
+def _finish(value: ir.Value, factor: ir.Value, shift: ir.Value, op: ir.OpView) -> ir.Value:
+    """What a contraction, whose weight was scaled unless it is of a half precision, lacks to be `op`."""
+    scaled = _scale_channels(value, factor, op) if _is_stored(op.result) else value
+    return _add_channels(scaled, shift, op)
+
+
+def _scale_channels(value: ir.Value, factor: ir.Value, op: ir.OpView) -> ir.Value:
+    """`value` times `factor`, the latter along the channels of `op`."""
+    return MulOp.build(value, _channels(factor, value, op), result_type=value.type)
 
 
 def _add_channels(value: ir.Value, shift: ir.Value, op: ir.OpView) -> ir.Value:
-    """`value` + `shift`, the latter along the channels of `op`."""
-    channels = along_axis(_cast(shift, element_type_of(value)), attributes_of(op).axis, len(shape_of(value)))
-    return AddOp.build(value, channels, result_type=op.result.type)
+    """`value` + `shift`, the latter along the channels of `op`, as the result of `op`."""
+    total = AddOp.build(value, _channels(shift, value, op), result_type=_wide(op.result))
+    return convert(total, element_type_of(op.result))
 
 
-def _cast(value: ir.Value, element_type: ir.Type) -> ir.Value:
-    if element_type_of(value) == element_type:
-        return value
-    return CastOp.build(value, result_type=ir.RankedTensorType.get(shape_of(value), element_type))
+def _channels(vector: ir.Value, value: ir.Value, op: ir.OpView) -> ir.Value:
+    return along_axis(convert(vector, element_type_of(value)), attributes_of(op).axis, len(shape_of(value)))
 
 
 @dataclasses.dataclass(frozen=True)

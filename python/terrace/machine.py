@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from terrace.element_types import F32
+
 
 @dataclasses.dataclass(frozen=True)
 class Atom:
@@ -58,8 +60,8 @@ class VectorMachine(Machine):
 
     @property
     def lanes(self) -> int:
-        """Elements of 32 bits in a vector register."""
-        return self.vector_bits // 32
+        """The elements of a piece of a tile, of whatever type: as many as a register holds of float32."""
+        return self.vector_bits // F32.bits
 
 
 @dataclasses.dataclass(frozen=True)

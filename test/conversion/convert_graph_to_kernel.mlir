@@ -106,19 +106,32 @@ func.func @twice(%x: tensor<7x7xf32>) -> tensor<7x7xf32> {
 
 // What no generator takes stays, and says why.
 // CHECK-LABEL: func.func @stays
-// CHECK-NEXT:    "graph.relu"(%arg0) {why = "element type f16"}
+// CHECK-NEXT:    "graph.relu"(%arg0) {why = "element type i16"}
 // CHECK-NEXT:    "graph.matmul"(%arg1, %arg1) {transpose_rhs = false, why = "element type f64 of graph.matmul"}
 // CHECK-NEXT:    "graph.conv2d"(%arg2, %arg3) {{.*}}why = "layout NCHW; choose-layout makes it NHWC"}
 // CHECK-NEXT:    "graph.relu"(%arg4) {why = "it has no elements"}
 // CHECK-NEXT:    "graph.softmax"(%arg2) {axis = 1 : i64, why = "softmax along another dimension than the last"}
 // CHECK-NEXT:    return
-func.func @stays(%h: tensor<4xf16>, %d: tensor<4x4xf64>, %i: tensor<1x2x4x4xf32>, %w: tensor<3x2x1x1xf32>,
+func.func @stays(%h: tensor<4xi16>, %d: tensor<4x4xf64>, %i: tensor<1x2x4x4xf32>, %w: tensor<3x2x1x1xf32>,
                  %e: tensor<0x4xf32>) {
-  %0 = "graph.relu"(%h) : (tensor<4xf16>) -> tensor<4xf16>
+  %0 = "graph.relu"(%h) : (tensor<4xi16>) -> tensor<4xi16>
   %1 = "graph.matmul"(%d, %d) {transpose_rhs = false} : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xf64>
   %2 = "graph.conv2d"(%i, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NCHW"} : (tensor<1x2x4x4xf32>, tensor<3x2x1x1xf32>) -> tensor<1x3x4x4xf32>
   %3 = "graph.relu"(%e) : (tensor<0x4xf32>) -> tensor<0x4xf32>
   %4 = "graph.softmax"(%i) {axis = 1 : i64} : (tensor<1x2x4x4xf32>) -> tensor<1x2x4x4xf32>
   return
+}
+
+// -----
+
+// Half precisions are types like others; sums of them may be f32.
+// CHECK-LABEL: func.func private @matmul_
+// CHECK:         "graph.matmul"(%arg0, %arg1) {transpose_rhs = false} : (tensor<4x5xbf16>, tensor<5x3xbf16>) -> tensor<4x3xf32>
+// CHECK-LABEL: func.func @half
+// CHECK-NOT:     why
+func.func @half(%x: tensor<4x5xbf16>, %y: tensor<5x3xbf16>, %h: tensor<4xf16>) -> (tensor<4x3xf32>, tensor<4xf16>) {
+  %0 = "graph.matmul"(%x, %y) {transpose_rhs = false} : (tensor<4x5xbf16>, tensor<5x3xbf16>) -> tensor<4x3xf32>
+  %1 = "graph.relu"(%h) : (tensor<4xf16>) -> tensor<4xf16>
+  return %0, %1 : tensor<4x3xf32>, tensor<4xf16>
 }

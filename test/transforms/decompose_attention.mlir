@@ -36,14 +36,18 @@ func.func @causal(%q: tensor<3x?x16xf32>, %k: tensor<3x?x16xf32>) -> tensor<3x?x
 
 // -----
 
-// In f16 the query is scaled, so that the scores stay in range.
+// The scores of half precisions are f32, the weights rounded to what they multiply.
 // CHECK-LABEL: func.func @half
-// CHECK:         %[[Q:.*]] = "graph.mul"(%arg0, %{{.*}}) : (tensor<3x5x16xf16>, tensor<f16>)
-// CHECK-NEXT:    %[[SCORES:.*]] = "graph.batch_matmul"(%[[Q]], %arg0) {transpose_rhs = true}
-// CHECK-NEXT:    "graph.softmax"(%[[SCORES]])
-func.func @half(%q: tensor<3x5x16xf16>) -> tensor<3x5x16xf16> {
-  %0 = "graph.attention"(%q, %q, %q) {scale = 0.25 : f64, is_causal = false}
-    : (tensor<3x5x16xf16>, tensor<3x5x16xf16>, tensor<3x5x16xf16>) -> tensor<3x5x16xf16>
+// CHECK:         %[[SCORES:.*]] = "graph.batch_matmul"(%arg0, %arg0) {transpose_rhs = true} : (tensor<3x5x16xf16>, tensor<3x5x16xf16>) -> tensor<3x5x5xf32>
+// CHECK:         %[[SCALED:.*]] = "graph.mul"(%[[SCORES]], %{{.*}}) : (tensor<3x5x5xf32>, tensor<f32>)
+// CHECK:         %[[MASK:.*]] = "graph.cast"(%arg1) : (tensor<5x5xf16>) -> tensor<5x5xf32>
+// CHECK:         %[[MASKED:.*]] = "graph.add"(%[[SCALED]], %[[MASK]])
+// CHECK:         %[[WEIGHTS:.*]] = "graph.softmax"(%[[MASKED]])
+// CHECK:         %[[ROUNDED:.*]] = "graph.cast"(%[[WEIGHTS]]) : (tensor<3x5x5xf32>) -> tensor<3x5x5xf16>
+// CHECK:         "graph.batch_matmul"(%[[ROUNDED]], %arg0)
+func.func @half(%q: tensor<3x5x16xf16>, %mask: tensor<5x5xf16>) -> tensor<3x5x16xf16> {
+  %0 = "graph.attention"(%q, %q, %q, %mask) {scale = 0.25 : f64, is_causal = false}
+    : (tensor<3x5x16xf16>, tensor<3x5x16xf16>, tensor<3x5x16xf16>, tensor<5x5xf16>) -> tensor<3x5x16xf16>
   return %0 : tensor<3x5x16xf16>
 }
 

@@ -89,10 +89,33 @@ func.func @other_axis(%x: tensor<?x4x8xf32>, %w: tensor<8x4xf32>, %s: tensor<4xf
 // Statistics in f32 beside activations in bf16: the arithmetic is done in f32; channels may be `?`.
 // CHECK-LABEL: func.func @mixed_types
 // CHECK:         %[[K:.*]] = "graph.mul"({{.*}}) : (tensor<?xf32>, tensor<?xf32>) -> tensor<?xf32>
-// CHECK:         %[[CAST:.*]] = "graph.cast"(%[[K]]) : (tensor<?xf32>) -> tensor<?xbf16>
-// CHECK:         "graph.reshape"(%[[CAST]], %{{.*}}) : (tensor<?xbf16>, index) -> tensor<?x1xbf16>
+// CHECK:         %[[X:.*]] = "graph.cast"(%arg0) : (tensor<2x?x5xbf16>) -> tensor<2x?x5xf32>
+// CHECK:         %[[CHANNELS:.*]] = "graph.reshape"(%[[K]], %{{.*}}) : (tensor<?xf32>, index) -> tensor<?x1xf32>
+// CHECK:         %[[SCALED:.*]] = "graph.mul"(%[[X]], %[[CHANNELS]])
+// CHECK:         %[[Y:.*]] = "graph.add"(%[[SCALED]], %{{.*}}) : (tensor<2x?x5xf32>, tensor<?x1xf32>) -> tensor<2x?x5xf32>
+// CHECK:         "graph.cast"(%[[Y]]) : (tensor<2x?x5xf32>) -> tensor<2x?x5xbf16>
 func.func @mixed_types(%x: tensor<2x?x5xbf16>, %s: tensor<?xf32>) -> tensor<2x?x5xbf16> {
   %0 = "graph.batch_norm"(%x, %s, %s, %s, %s) {epsilon = 1.0e-05 : f64, axis = 1 : i64}
     : (tensor<2x?x5xbf16>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?xf32>) -> tensor<2x?x5xbf16>
   return %0 : tensor<2x?x5xbf16>
+}
+
+// -----
+
+// A weight of a half precision is not rounded again: its product is f32 until k and the shift are in it.
+// CHECK-LABEL: func.func @half
+// CHECK:         %[[W:.*]] = "graph.load"() {symbol = @w}
+// CHECK:         %[[Y:.*]] = "graph.matmul"(%arg0, %[[W]]) {transpose_rhs = true} : (tensor<2x4xbf16>, tensor<3x4xbf16>) -> tensor<2x3xf32>
+// CHECK:         %[[SCALED:.*]] = "graph.mul"(%[[Y]], %{{.*}}) : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+// CHECK:         %[[SUM:.*]] = "graph.add"(%[[SCALED]], %{{.*}})
+// CHECK:         "graph.cast"(%[[SUM]]) : (tensor<2x3xf32>) -> tensor<2x3xbf16>
+"graph.parameter"() {sym_name = "w", type = tensor<3x4xbf16>} : () -> ()
+"graph.parameter"() {sym_name = "s", type = tensor<3xbf16>} : () -> ()
+func.func @half(%x: tensor<2x4xbf16>) -> tensor<2x3xbf16> {
+  %w = "graph.load"() {symbol = @w} : () -> tensor<3x4xbf16>
+  %s = "graph.load"() {symbol = @s} : () -> tensor<3xbf16>
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<2x4xbf16>, tensor<3x4xbf16>) -> tensor<2x3xbf16>
+  %1 = "graph.batch_norm"(%0, %s, %s, %s, %s) {epsilon = 1.0e-05 : f64, axis = 1 : i64}
+    : (tensor<2x3xbf16>, tensor<3xbf16>, tensor<3xbf16>, tensor<3xbf16>, tensor<3xbf16>) -> tensor<2x3xbf16>
+  return %1 : tensor<2x3xbf16>
 }

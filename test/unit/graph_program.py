@@ -9,6 +9,7 @@ import numpy as np
 import terrace
 from graph_reference import run_function
 from terrace.dialects.context import create_context
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.graph.evaluate import _widen
 from terrace.lowering.kernels.packing import Packing
 from terrace.lowering.kernels.schedule import Schedule
@@ -16,7 +17,7 @@ from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import DYNAMIC, func, ir, parse_module
 from terrace.runtime.model import CompiledModel
 
-ELEMENT_TYPES = {"float32": "f32", "float64": "f64", "int8": "i8", "int32": "i32", "int64": "i64", "bool": "i1"}
+MLIR_NAMES = {row.dtype: row.name for row in ELEMENT_TYPES.values()}
 RTOL, ATOL = 2e-6, 1e-6
 """A result y of f32 may be RTOL * max|y| + ATOL from float64: sums of a few hundred products of numbers below 1."""
 
@@ -24,10 +25,12 @@ RTOL, ATOL = 2e-6, 1e-6
 class Program:
     """A module with one function, @main, which grows while the program is entered.
 
-    An axis in `dynamic` is `?` in the type of an argument; its size in the array is that of the first call.
+    An axis in `dynamic` is `?` in the type of an argument; its size in the array is that of the first call. Arrays of
+    float32 are stored as `storage`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, storage: Any = np.float32) -> None:
+        self.storage = storage
         self.context = create_context()
         self.inputs: list[np.ndarray] = []
         self.parameters: dict[str, np.ndarray] = {}
@@ -55,12 +58,13 @@ class Program:
             scope.__exit__(*error)
 
     def argument(self, array: np.ndarray, dynamic: Sequence[int] = ()) -> ir.Value:
+        array = self._stored(array)
         self.inputs.append(array)
         shape = [DYNAMIC if axis in dynamic else size for axis, size in enumerate(array.shape)]
         return self._block.add_argument(_type(shape, array), ir.Location.unknown())
 
     def parameter(self, array: np.ndarray) -> ir.Value:
-        name = f"p{len(self.parameters)}"
+        name, array = f"p{len(self.parameters)}", self._stored(array)
         self.parameters[name] = array
         type_ = _type(array.shape, array)
         with ir.InsertionPoint.at_block_begin(self.module.body):
@@ -69,6 +73,9 @@ class Program:
         return ir.Operation.create(
             "graph.load", [type_], attributes={"symbol": ir.FlatSymbolRefAttr.get(name)}
         ).results[0]
+
+    def _stored(self, array: np.ndarray) -> np.ndarray:
+        return array.astype(self.storage) if array.dtype == np.float32 else array
 
     def result(self, name: str, value: ir.Value) -> ir.Value:
         self.names.append(name)
@@ -111,7 +118,7 @@ class Program:
 
 
 def _type(shape: Sequence[int], array: np.ndarray) -> ir.Type:
-    return ir.RankedTensorType.get(list(shape), ir.Type.parse(ELEMENT_TYPES[array.dtype.name]))
+    return ir.RankedTensorType.get(list(shape), ir.Type.parse(MLIR_NAMES[array.dtype.name]))
 
 
 def foreign_rows(compiled: CompiledModel) -> list[str]:

@@ -42,6 +42,7 @@ LAYERS = (
         *(
             "terrace.guards",
             "terrace.machine",
+            "terrace.element_types",
             "terrace.loaded_code",
             "terrace.texts",
             "terrace.supervision",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from terrace.dialects.base import Attributes
 from terrace.dialects.context import create_context
+from terrace.element_types import F32
 from terrace.lowering.kernels.conv2d import schedule as conv2d
 from terrace.lowering.kernels.conv2d.space import conv2d_space
 from terrace.lowering.kernels.elementwise import schedule as elementwise
@@ -24,10 +25,12 @@ from terrace.lowering.kernels.register_tile import (
     step_cycles,
 )
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.work_division import WORKGROUPS_PER_WORKER, block_size, wanted_workgroups
 from terrace.mlir import DYNAMIC, ir
 from terrace.target import CpuDescription
 
+FLOATS = TypeRule(("f32", "f32"), "f32", ("f32",))
 CPUS = [
     CpuDescription(),
     CpuDescription(workers=8),
@@ -55,7 +58,7 @@ def conv(image: list[int], weight: list[int], cpu: CpuDescription, constant: boo
         )
     )
     space = conv2d_space(Attributes(given), weight, (image[0], rows, columns, weight[0]))
-    return conv2d.schedule_for_vectors(space, Attributes(given), image, (False, constant), cpu)
+    return conv2d.schedule_for_vectors(space, Attributes(given), image, (False, constant), F32, cpu)
 
 
 def check(schedule: Schedule, cpu: CpuDescription) -> None:
@@ -118,7 +121,7 @@ def test_block_size_cuts_whole_tiles() -> None:
 @pytest.mark.parametrize("transposed", [False, True])
 def test_matmul(cpu: CpuDescription, transposed: bool) -> None:
     for m, n, k, batch, weight in itertools.product(SIZES, SIZES, (1, 64, 5000, DYNAMIC), (None, 12), (True, False)):
-        schedule = matmul.schedule_for_vectors(matmul_space(m, n, k, batch), transposed, [False, weight], cpu)
+        schedule = matmul.schedule_for_vectors(matmul_space(m, n, k, batch), transposed, [False, weight], FLOATS, cpu)
         check(schedule, cpu)
         tile = RegisterTile(schedule.tile("m"), schedule.tile("n"))
         assert fits_registers(tile, cpu)
@@ -187,7 +190,7 @@ def test_large_weights_are_split_by_channels() -> None:
 def test_elementwise(cpu: CpuDescription) -> None:
     for sizes in itertools.product((1, 3, 1000, DYNAMIC), (1, 17, 4096, DYNAMIC)):
         space = IterationSpace(("d0", "d1"), ("parallel",) * 2, sizes)
-        schedule = elementwise.schedule_for_vectors(space, 2, cpu)
+        schedule = elementwise.schedule_for_vectors(space, 2, (F32,) * 3, cpu)
         check(schedule, cpu)
         assert set(schedule.cut("register").sizes) == {"d1"}
         assert sizes[1] == DYNAMIC or schedule.tile("d1") <= sizes[1]
@@ -195,7 +198,9 @@ def test_elementwise(cpu: CpuDescription) -> None:
 
 def test_more_workers_mean_more_blocks() -> None:
     space = IterationSpace(("d0",), ("parallel",), (1 << 22,))
-    blocks = [elementwise.schedule_for_vectors(space, 1, CpuDescription(workers=w)).block("d0") for w in (1, 2, 8)]
+    blocks = [
+        elementwise.schedule_for_vectors(space, 1, (F32,) * 2, CpuDescription(workers=w)).block("d0") for w in (1, 2, 8)
+    ]
     assert blocks[0] == 0 and blocks[1] > blocks[2] > 0
 
 

@@ -11,6 +11,7 @@ import math as pymath
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+from terrace.element_types import ELEMENT_TYPES, ElementType
 from terrace.lowering.graph.payload_types import compare, constant, scalar_type, with_element
 from terrace.mlir import arith, ir, math
 
@@ -28,8 +29,9 @@ class Format:
         """The smallest number that is not denormal."""
         return 2.0 ** (1 - self.bias)
 
-
-_FORMATS = {"f32": Format(32, 23, 127), "f64": Format(64, 52, 1023)}
+    @staticmethod
+    def of(type_: ElementType) -> Format:
+        return Format(type_.bits, type_.fraction, 2 ** (type_.bits - type_.fraction - 2) - 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Number:
 
     @property
     def format(self) -> Format:
-        return _FORMATS[str(scalar_type(self.value.type))]
+        return Format.of(ELEMENT_TYPES[str(scalar_type(self.value.type))])
 
     def of(self, other: Number | float) -> Number:
         """A constant of this number's type; a number is itself."""

@@ -134,13 +134,6 @@ def finish(op: ir.OpView, value: ir.Value) -> bool:
     return replace(op, cast_type(value, op.operation.results[0].type))
 
 
-def accumulator_type(element_type: ir.Type) -> ir.Type:
-    """The type to sum in: f32 for f16 and bf16, else the type itself."""
-    if payload.is_float(element_type) and element_type.width < 32:
-        return ir.F32Type.get()
-    return element_type
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # linalg.generic
 # ---------------------------------------------------------------------------------------------------------------------

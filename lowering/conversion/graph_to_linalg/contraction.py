@@ -50,7 +50,7 @@ class ConvertMatmul(Pattern):
     def rewrite(self, op: ir.OpView) -> bool:
         lhs, rhs = op.operation.operands
         element_type = element_type_of(op.operation.results[0])
-        accumulator = b.accumulator_type(element_type)
+        accumulator = payload.compute_type(element_type)
         rank = len(shape_of(lhs))
         groups = b.groups_with(rank, 0, rank - 1)
         product = contract(b.collapse(lhs, groups), rhs, attributes_of(op).transpose_rhs, accumulator)
@@ -67,7 +67,7 @@ class ConvertBatchMatmul(Pattern):
     def rewrite(self, op: ir.OpView) -> bool:
         lhs, rhs = op.operation.operands
         element_type = element_type_of(op.operation.results[0])
-        accumulator = b.accumulator_type(element_type)
+        accumulator = payload.compute_type(element_type)
         product = contract_batches(lhs, rhs, attributes_of(op).transpose_rhs, accumulator)
         return b.finish(op, b.convert_elements(product, element_type))
 
@@ -100,7 +100,7 @@ class ConvertAttention(Pattern):
         query, key, value, *masks = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(op.operation.results[0])
-        accumulator = b.accumulator_type(element_type)
+        accumulator = payload.compute_type(element_type)
         scores = contract_batches(query, key, True, accumulator)
         scores = mask_scores(scores, masks, attrs.scale, attrs.is_causal)
         weights = softmax(scores, len(shape_of(scores)) - 1)

@@ -8,6 +8,7 @@ from terrace.dialects.base import Attributes, attributes_of, element_type_of, sh
 from terrace.dialects.graph_base import image_axes, image_shape
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.contraction import multiply_add
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.mlir import arith, ir, linalg, tensor
 from terrace.rewriting import Pattern
 
@@ -102,7 +103,7 @@ class ConvertConv2d(Pattern):
             0.0,
         )
         how = Convolution(attrs.strides, attrs.dilations, attrs.groups, attrs.layout)
-        result = convolve(padded, weight, how, b.accumulator_type(element_type))
+        result = convolve(padded, weight, how, compute_type(element_type))
         return b.finish(op, b.convert_elements(result, element_type))
 
 
@@ -164,7 +165,7 @@ class ConvertConvTranspose2d(Pattern):
         kernel = b.sizes_of(weight)[2:]
         how = Convolution([1, 1], attrs.dilations, attrs.groups, attrs.layout)
         bordered = spread(image, kernel, attrs)
-        result = convolve(bordered, flip_weight(weight, attrs.groups), how, b.accumulator_type(element_type))
+        result = convolve(bordered, flip_weight(weight, attrs.groups), how, compute_type(element_type))
         return b.finish(op, b.convert_elements(result, element_type))
 
 

@@ -38,7 +38,7 @@ class ConvertSoftmax(Pattern):
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         element_type = element_type_of(value)
-        wide = b.convert_elements(value, b.accumulator_type(element_type))
+        wide = b.convert_elements(value, payload.compute_type(element_type))
         result = softmax(wide, attributes_of(op).axis)
         return b.finish(op, b.convert_elements(result, element_type))
 
@@ -97,7 +97,7 @@ def normalize(
 ) -> ir.Value:
     """(value - mean) / sqrt(variance + epsilon) * scale + shift over `axes`; `affine` indexes scale and shift."""
     element_type = element_type_of(value)
-    wide = b.accumulator_type(element_type)
+    wide = payload.compute_type(element_type)
     sizes = b.sizes_of(value)
     rank = len(sizes)
     mean = mean_of(value, axes, wide)
@@ -152,7 +152,7 @@ class ConvertRmsNorm(Pattern):
         value, scale = op.operation.operands
         epsilon = attributes_of(op).epsilon
         element_type = element_type_of(value)
-        wide = b.accumulator_type(element_type)
+        wide = payload.compute_type(element_type)
         sizes = b.sizes_of(value)
         rank = len(sizes)
         axes = list(range(rank - len(shape_of(scale)), rank))
@@ -176,7 +176,7 @@ class ConvertBatchNorm(Pattern):
         operands = list(op.operation.operands)
         attrs = attributes_of(op)
         element_type = element_type_of(operands[0])
-        wide = b.accumulator_type(element_type)
+        wide = payload.compute_type(element_type)
         sizes = b.sizes_of(operands[0])
 
         def body(*scalars: ir.Value) -> ir.Value:

@@ -110,7 +110,7 @@ class ConvertAvgPool2d(Pattern):
         (value,) = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(value)
-        wide = b.accumulator_type(element_type)
+        wide = payload.compute_type(element_type)
         total = pool(value, "sum", attrs, wide, 0.0)
         sizes = b.sizes_of(total)
         spatial = image_axes(attrs.layout)[1:]

@@ -39,7 +39,7 @@ class ConvertReduce(Pattern):
         element_type = element_type_of(op.operation.results[0])
         if attrs.kind == "mean" and not payload.is_float(element_type):
             raise fail(op, f"has no mean of element type {element_type}; cast its operand to a float first")
-        wide = b.accumulator_type(element_type)
+        wide = payload.compute_type(element_type)
         no_attributes = Attributes({})
 
         def combine(accumulator: ir.Value, item: ir.Value) -> ir.Value:

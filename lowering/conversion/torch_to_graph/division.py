@@ -18,6 +18,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     is_float,
     scalar,
 )
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.mlir import ir
 
 Binary = Callable[[ir.Value, ir.Value], ir.Value]
@@ -91,8 +92,7 @@ def rounding(function: Binary) -> Builder:
         element_type = op.result_element_type
         if is_bool(element_type):
             return None
-        is_half = is_float(element_type) and element_type.width < 32
-        wide = ir.F32Type.get() if is_half else element_type
+        wide = compute_type(element_type)
         lhs, rhs = op.broadcastable(0, wide), op.broadcastable(1, wide)
         return None if lhs is None or rhs is None else cast(function(lhs, rhs), element_type)
 

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, shape_of
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.conversion.torch_to_graph.torch_op import TorchOp, cast, converts, is_float, splat
 from terrace.mlir import DYNAMIC, ir
-
-# What PyTorch's rms_norm takes when its `eps` is None: the machine epsilon of the input's type.
-MACHINE_EPSILON = {"f64": 2.0**-52, "f32": 2.0**-23, "f16": 2.0**-10, "bf16": 2.0**-7}
 
 
 @converts("torch.aten.batch_norm")
@@ -49,7 +47,7 @@ def build_group_norm(op: TorchOp) -> ir.Value | None:
 def build_rms_norm(op: TorchOp) -> ir.Value | None:
     value, sizes = op.tensor(0), op.integers(1)
     element_type = element_type_of(value)
-    epsilon = MACHINE_EPSILON.get(str(element_type)) if op.is_none(3) else op.number(3)
+    epsilon = ELEMENT_TYPES[str(element_type)].epsilon if op.is_none(3) else op.number(3)
     if sizes is None or epsilon is None:
         return None
     scale = splat(1, sizes, element_type) if op.is_none(2) else cast(op.tensor(2), element_type)

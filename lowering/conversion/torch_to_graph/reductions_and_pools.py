@@ -19,6 +19,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     is_float,
     scalar,
 )
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.mlir import ir
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -75,7 +76,7 @@ def build_vector_norm(op: TorchOp) -> ir.Value | None:
     value = op.tensor(0)
     if axes is None or not is_float(element_type_of(value)) or not is_float(element_type):
         return None
-    value = cast(value, element_type if element_type.width >= 32 else ir.F32Type.get())
+    value = cast(value, compute_type(element_type))
     if order == 2:
         total = reduced(graph.MulOp.build(value, value), "sum", axes, op.flag(3))
         return cast(graph.SqrtOp.build(total), element_type)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, shape_of
+from terrace.element_types import ElementType
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.conv2d.generator import generate
 from terrace.lowering.kernels.conv2d.schedule import (
@@ -18,6 +19,7 @@ from terrace.lowering.kernels.conv2d.space import conv2d_space, is_depthwise
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC, ir
@@ -30,7 +32,7 @@ class Conv2d(KernelFamily):
     roots = (graph.Conv2dOp,)
     fusing_roots = roots
     operands = ("input", "weight")
-    types = {graph.Conv2dOp: ("i8", "i8", "i32")}
+    types = {graph.Conv2dOp: (TypeRule(("i8", "i8"), "i32", ("i32",)),)}
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
@@ -58,6 +60,7 @@ class Conv2d(KernelFamily):
         return explain_register_tile(kernel, machine, ("ow", "oc"), ASSUMED_SIZE, "oh")
 
 
-def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, Attributes, list[int], tuple[bool, ...]]:
+def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, Attributes, list[int], tuple[bool, ...], ElementType]:
     """What schedules depend on."""
-    return kernel.space, attributes_of(kernel.root), shape_of(kernel.root.operands[0]), kernel.constant
+    root = kernel.root
+    return kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.constant, kernel.operand_types[0]

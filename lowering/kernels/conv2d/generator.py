@@ -13,6 +13,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import TileBody, nest
 from terrace.lowering.kernels.packing import Pack, Pad
@@ -47,7 +48,7 @@ class _Conv2d:
         self.groups = self.attrs.groups
         self.width = out_channels // self.groups
         self.depthwise = self.depth == 1 and self.width == 1 and self.groups > 1
-        self.element_type, self.sum_type = element_type_of(root.operands[0]), element_type_of(root.results[0])
+        self.element_type, self.sum_type = compute_type(element_type_of(root.operands[0])), kernel.accumulator
         result = kernel.results_memory[0]
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from terrace.dialects.base import Attributes
+from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.conv2d.space import is_depthwise
 from terrace.lowering.kernels.iteration_space import IterationSpace
@@ -24,16 +25,17 @@ ASSUMED_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class ConvShape:
-    """A space, its sizes by name (unknown ones assumed), and the conv's attributes."""
+    """A space, its sizes by name (unknown ones assumed), the conv's attributes, and the operands' element type."""
 
     space: IterationSpace
     size: dict[str, int]
     attrs: Attributes
+    type: ElementType
 
     @staticmethod
-    def of(space: IterationSpace, attrs: Attributes) -> ConvShape:
+    def of(space: IterationSpace, attrs: Attributes, operand: ElementType) -> ConvShape:
         sizes = zip(space.names, space.sizes, strict=True)
-        return ConvShape(space, {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in sizes}, attrs)
+        return ConvShape(space, {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in sizes}, attrs, operand)
 
     @property
     def depthwise(self) -> bool:
@@ -45,8 +47,8 @@ class ConvShape:
         return "g" if self.depthwise else "oc"
 
     def staged_bytes(self, rows: int) -> int:
-        """Local memory that `rows` output rows of an image need of the padded input, in bytes (32-bit elements)."""
-        return 4 * self.space.footprint(0, {**self.size, "n": 1, "oh": rows})
+        """Local memory that `rows` output rows of an image need of the padded input, in bytes."""
+        return self.type.held.bytes * self.space.footprint(0, {**self.size, "n": 1, "oh": rows})
 
     def packed(self, stages: bool, weight_block: int | None) -> dict[str, Packing]:
         """The input padded beforehand unless it is on its way into local memory; weights in blocks of channels."""
@@ -61,10 +63,15 @@ class ConvShape:
 
 
 def schedule_for_vectors(
-    space: IterationSpace, attrs: Attributes, image: Sequence[int], constant: Sequence[bool], machine: VectorMachine
+    space: IterationSpace,
+    attrs: Attributes,
+    image: Sequence[int],
+    constant: Sequence[bool],
+    operand: ElementType,
+    machine: VectorMachine,
 ) -> Schedule:
     """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC."""
-    shape = ConvShape.of(space, attrs)
+    shape = ConvShape.of(space, attrs, operand)
     tiles = _depthwise_tiles(shape, machine) if shape.depthwise else _tiles(shape, machine)
     static = DYNAMIC not in image[1:]
     stages = any(attrs.padding) and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
@@ -76,10 +83,15 @@ def schedule_for_vectors(
 
 
 def schedule_for_workgroups(
-    space: IterationSpace, attrs: Attributes, image: Sequence[int], constant: Sequence[bool], machine: WorkgroupMachine
+    space: IterationSpace,
+    attrs: Attributes,
+    image: Sequence[int],
+    constant: Sequence[bool],
+    operand: ElementType,
+    machine: WorkgroupMachine,
 ) -> Schedule:
     """A tile of pixels and channels per workgroup; padding is made in local memory if the rows fit, else beforehand."""
-    shape = ConvShape.of(space, attrs)
+    shape = ConvShape.of(space, attrs, operand)
     size, channel = shape.size, shape.channel
     area = (ELEMENTS if shape.depthwise else ACCUMULATORS) * machine.workgroup_size
     channels = min(power_of_two(size[channel]), machine.workgroup_size)
@@ -103,14 +115,19 @@ def _ordered(tiles: Mapping[str, int], order: Sequence[str]) -> dict[str, int]:
 
 
 def schedule_for_circuit(
-    space: IterationSpace, attrs: Attributes, image: Sequence[int], constant: Sequence[bool], machine: CircuitMachine
+    space: IterationSpace,
+    attrs: Attributes,
+    image: Sequence[int],
+    constant: Sequence[bool],
+    operand: ElementType,
+    machine: CircuitMachine,
 ) -> Schedule:
     """One pixel by some output channels. Input goes through local memory, which is read in banks and filled in order:
     all of it, or of a padded image as many rows as fit.
 
     Where not even the rows of one output row fit, the image is padded before, by a kernel of its own.
     """
-    shape = ConvShape.of(space, attrs)
+    shape = ConvShape.of(space, attrs, operand)
     size = shape.size
     tiles = {"ow": 1, "kw": 1}
     if shape.depthwise:
@@ -158,7 +175,7 @@ def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, machine: Vect
         macs *= value
     parts = -(-wanted_workgroups(macs, machine.workers) // size["n"])
     tile_rows = tiles.get("oh", 1)
-    weights = 4 * size["oc"] * size["g"] * size["ic"] * size["kh"] * size["kw"]
+    weights = shape.type.bytes * size["oc"] * size["g"] * size["ic"] * size["kh"] * size["kw"]
     blocks = {"n": 1}
     rows = size["oh"]
     if weights > machine.l2_bytes // 2 and size["g"] == 1:

@@ -8,8 +8,9 @@ from terrace.dialects import graph
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
 from terrace.lowering.kernels.copy.generator import generate
-from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.type_rule import TypeRule, types_of
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine
 from terrace.mlir import ir
@@ -23,8 +24,9 @@ class Copy(KernelFamily):
     needs_static_shapes = True
     schedules = {CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space)}
 
-    def takes_types(self, root: ir.Operation, types: TypeRule, reduced: Sequence[str]) -> bool:
-        return True
+    def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:
+        *operands, result = types_of(root)
+        return TypeRule(tuple(operands), result, (result,))
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         names = tuple(f"d{axis}" for axis in range(len(result)))

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import over_tiles, workgroups
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
@@ -96,7 +97,7 @@ def _emit(b: LoopBuilder, kernel: KernelView, piece: Piece) -> None:
 def _tile(b: LoopBuilder, kernel: KernelView, memory: ir.Value | None, piece: Piece, spans: dict[str, Span]) -> None:
     offsets, shape, valid = zip(*(spans[name] for name in kernel.space.names), strict=True)
     if memory is None:
-        tile = b.splat(shape, element_type_of(kernel.root.results[0]), piece.value)
+        tile = b.splat(shape, compute_type(element_type_of(kernel.root.results[0])), piece.value)
     else:
         indices: list[Index] = list(piece.starts)
         for axis, dim in enumerate(piece.axes):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from terrace.element_types import ElementType
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
@@ -19,14 +21,19 @@ MAX_PARALLEL = 3
 """Dimensions that workgroups are numbered by."""
 
 
-def schedule_for_vectors(space: IterationSpace, arguments: int, machine: VectorMachine) -> Schedule:
-    """Vectors along the last dimension, several at once; blocks of the outermost dimension that is long enough."""
+def schedule_for_vectors(
+    space: IterationSpace, arguments: int, types: Sequence[ElementType], machine: VectorMachine
+) -> Schedule:
+    """Vectors along the last dimension, several at once; blocks of the outermost dimension that is long enough.
+
+    `types` are those of all tensors that are read and written.
+    """
     sizes = [ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes]
     last = space.names[-1]
     tile = min(UNROLL * machine.lanes, max(1, sizes[-1]))
     if space.sizes[-1] == DYNAMIC:
         tile = machine.lanes
-    parts = wanted_workgroups(4 * math.prod(sizes) * (arguments + 1), machine.workers)
+    parts = wanted_workgroups(math.prod(sizes) * sum(type_.bytes for type_ in types), machine.workers)
     blocks: dict[str, int] = {}
     for name, size in zip(space.names, sizes, strict=True):
         block = block_size(size, tile if name == last else 1, parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Partition
 from terrace.lowering.kernels.family import KernelFamily, each_axis
@@ -19,6 +19,7 @@ from terrace.lowering.kernels.matmul.schedule import (
     schedule_for_workgroups,
 )
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
 from terrace.mlir import ir
@@ -31,7 +32,7 @@ class Matmul(KernelFamily):
     roots = (graph.BatchMatmulOp, graph.MatmulOp)
     fusing_roots = roots
     operands = ("lhs", "rhs")
-    types = dict.fromkeys(roots, ("i8", "i8", "i32"))
+    types = dict.fromkeys(roots, (TypeRule(("i8", "i8"), "i32", ("i32",)),))
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
@@ -68,8 +69,7 @@ def _partition(group: Group, rank: int) -> Partition:
     return (tuple(range(rank - kept)), *((axis,) for axis in range(rank - kept, rank)))
 
 
-def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...], tuple[str, ...]]:
+def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...], TypeRule]:
     """What schedules depend on."""
-    root = kernel.root
-    types = tuple(str(element_type_of(value)) for value in (*root.operands, *root.results))
-    return kernel.space, bool(attributes_of(root).transpose_rhs), kernel.constant, types
+    assert kernel.rule is not None
+    return kernel.space, bool(attributes_of(kernel.root).transpose_rhs), kernel.constant, kernel.rule

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.lowering.graph.payload_types import constant, is_float
+from terrace.lowering.graph.payload_types import compute_type, constant, is_float
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import TileBody, nest
 from terrace.lowering.kernels.packing import Pack, PackWithSums
@@ -130,7 +130,7 @@ def _stage(b: LoopBuilder, kernel: KernelView, rhs: Rhs, start: Index, n: Index,
     block, width = kernel.schedule.block("n") or n, kernel.schedule.tile("n")
     if rhs.width is not None or not isinstance(block, int) or not isinstance(k, int):
         raise kernel.refuse("can stage rhs only when it is row-major and its block has a static size")
-    local = b.alloc([-(-block // width), k, width], element_type_of(rhs.memory))
+    local = b.alloc([-(-block // width), k, width], compute_type(element_type_of(rhs.memory)))
     depth = 16 if k % 16 == 0 else 1
 
     def copy(offset: Index, size: int, valid: Index | None) -> None:
@@ -152,7 +152,7 @@ def _blocks_of_k(b: LoopBuilder, kernel: KernelView) -> LocalBlocks | None:
         return None
     if staged != {"lhs", "rhs"}:
         raise kernel.refuse("needs both lhs and rhs staged where 'k' is cut into blocks")
-    element_type = element_type_of(kernel.root.results[0])
+    element_type = compute_type(element_type_of(kernel.root.operands[0]))
     shapes = [schedule.tile("m"), block], [block, schedule.tile("n")]
     return LocalBlocks(*(b.alloc(shape, element_type) for shape in shapes))
 
@@ -167,8 +167,7 @@ def _one_tile(
     k: Index,
 ) -> None:
     (i, m, m_valid), (j, n, n_valid) = rows, columns
-    rank, depth = len(lead), kernel.schedule.tile("k")
-    element_type = element_type_of(kernel.root.results[0])
+    rank, depth, element_type = len(lead), kernel.schedule.tile("k"), kernel.accumulator
 
     unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums
 from terrace.lowering.kernels.register_tile import best_tile
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
 from terrace.machine import Atom, VectorMachine, WorkgroupMachine
@@ -22,15 +24,11 @@ STAGED_DEPTH = 16
 
 
 def schedule_for_vectors(
-    space: IterationSpace,
-    transpose_rhs: bool,
-    constant: Sequence[bool],
-    types: tuple[str, ...],
-    machine: VectorMachine,
+    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule, machine: VectorMachine
 ) -> Schedule:
     """Choose tile, blocks, the packing of rhs and the step that multiplies.
 
-    `constant` says for each argument whether it is a weight; `types` are those of lhs, rhs and accumulator.
+    `constant` says for each argument whether it is a weight.
     """
     size = _known(space)
     static_n, static_k = space.size("n") != DYNAMIC, space.size("k") != DYNAMIC
@@ -47,12 +45,12 @@ def schedule_for_vectors(
     rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
     # Atoms read weights that were packed for them; a copy of other operands would have to be, at every call.
-    atom = machine.best_atom(types) if _is_packed(space, constant) else None
+    atom = machine.best_atom((*rule.operands, rule.accumulator)) if _is_packed(space, constant) else None
     packed = _packed(space, transpose_rhs, constant, tile.columns, atom)
     staged: tuple[str, ...] = ()
     if not packed and transpose_rhs and static_k:
         # Columns of rhs lie apart in memory: gather them once for all rows.
-        limit = machine.local_bytes // (4 * size["k"]) // tile.columns * tile.columns
+        limit = machine.local_bytes // (_held_bytes(rule) * size["k"]) // tile.columns * tile.columns
         if limit:
             wanted = blocks.get("n", 0) or (size["n"] if static_n else limit)
             blocks["n"] = min(limit, _round_up(wanted, tile.columns))
@@ -66,7 +64,7 @@ def schedule_for_workgroups(
     space: IterationSpace,
     transpose_rhs: bool,
     constant: Sequence[bool],
-    types: tuple[str, ...],
+    rule: TypeRule,
     machine: WorkgroupMachine,
 ) -> Schedule:
     """A tile of the result per workgroup; blocks of both operands along k pass through local memory."""
@@ -76,7 +74,7 @@ def schedule_for_workgroups(
     # Of a few rows a tile is narrow: the weights are what is read, by as many workgroups as there can be.
     columns = min(power_of_two(size["n"]), area // rows, machine.workgroup_size)
     depth = STAGED_DEPTH
-    while depth > 1 and 4 * depth * (rows + columns) > machine.local_bytes:
+    while depth > 1 and _held_bytes(rule) * depth * (rows + columns) > machine.local_bytes:
         depth //= 2
     blocks = {"m": rows, "n": columns, "k": depth}
     blocks |= {"b": block_of_tiles(1, space.size("b"))} if "b" in size else {}
@@ -89,6 +87,11 @@ def schedule_for_circuit(space: IterationSpace) -> Schedule:
     """One row by some columns."""
     tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": divisor(space.size("k"), DEPTH)}
     return Schedule.of(tiles)
+
+
+def _held_bytes(rule: TypeRule) -> int:
+    """What an element of an operand takes in local memory."""
+    return ELEMENT_TYPES[rule.operands[0]].held.bytes
 
 
 def _known(space: IterationSpace) -> dict[str, int]:

@@ -11,6 +11,7 @@ from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
 from terrace.lowering.kernels.pool2d.generator import generate
 from terrace.lowering.kernels.pool2d.schedule import schedule_for_circuit, schedule_for_vectors
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine
 from terrace.mlir import ir
@@ -26,9 +27,14 @@ class Pool2d(KernelFamily):
     fusing_roots = (graph.SumPool2dOp,)
     operands = ("input",)
     needs_static_shapes = True
-    types = {graph.MaxPool2dOp: ("i8", "i8"), graph.SumPool2dOp: ("i8", "i32")}
+    types = {
+        graph.MaxPool2dOp: (TypeRule(("i8",), "i8", ("i8",)),),
+        graph.SumPool2dOp: (TypeRule(("i8",), "i32", ("i32",)),),
+    }
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, attributes_of(kernel.root), machine),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(
+            kernel.space, attributes_of(kernel.root), kernel.operand_types[0], machine
+        ),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
     words = "several vectors of channels in flight; loads are the limit"

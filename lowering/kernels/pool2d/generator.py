@@ -6,7 +6,7 @@ the loops over the window run over the part that is inside, pixel by pixel: padd
 
 from __future__ import annotations
 
-from terrace.dialects.base import attributes_of, element_type_of
+from terrace.dialects.base import attributes_of
 from terrace.lowering.graph.payload_types import cast, combine, neutral
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import nest
@@ -27,7 +27,7 @@ class _Pool2d:
         if self.attrs.layout != "NHWC":
             raise kernel.refuse("pooling must be in layout NHWC; run choose-layout first")
         self.input, result = kernel.memory_of(root.operands[0]), kernel.results_memory[0]
-        self.element_type = element_type_of(root.results[0])
+        self.element_type = kernel.accumulator
         self.sizes = {dim: b.size(result, axis) for axis, dim in enumerate(DIMS)}
         kernel.check_schedule(tiled=("ow", "c"), blocked=DIMS)
         if self.clips(1) and kernel.schedule.tile("ow") != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from terrace.dialects.base import Attributes
+from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
@@ -13,13 +14,15 @@ UNROLL = 4
 """Vectors that are in flight together: of one pixel's channels, and of neighbouring pixels where there are fewer."""
 
 
-def schedule_for_vectors(space: IterationSpace, attrs: Attributes, machine: VectorMachine) -> Schedule:
+def schedule_for_vectors(
+    space: IterationSpace, attrs: Attributes, operand: ElementType, machine: VectorMachine
+) -> Schedule:
     """Vectors of channels; blocks of output rows for the workgroups. A pooling kernel has static sizes."""
     size = dict(zip(space.names, space.sizes, strict=True))
     channels = min(size["c"], UNROLL * machine.lanes)
     hangs_over = attrs.ceil_mode or any(attrs.padding)
     pixels = 1 if hangs_over else max(1, min(size["ow"], UNROLL * machine.lanes // channels))
-    work = 4 * size["n"] * size["oh"] * size["ow"] * size["c"] * size["kh"] * size["kw"]
+    work = operand.bytes * size["n"] * size["oh"] * size["ow"] * size["c"] * size["kh"] * size["kw"]
     wanted = wanted_workgroups(work, machine.workers)
     blocks = {"n": block_size(size["n"], 1, wanted), "oh": block_size(size["oh"], 1, -(-wanted // size["n"]))}
     blocks = {name: block for name, block in blocks.items() if block}

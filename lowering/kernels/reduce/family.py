@@ -8,14 +8,18 @@ from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Partition
-from terrace.lowering.kernels.family import KernelFamily, TypeRule
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
 from terrace.lowering.kernels.reduce.generator import generate
 from terrace.lowering.kernels.reduce.schedule import schedule_for_circuit, schedule_for_vectors
+from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine
 from terrace.mlir import ir
+
+INTEGERS = {"max": TypeRule(("i8",), "i8", ("i8",)), "sum": TypeRule(("i8",), "i32", ("i32",))}
+"""The rule of integers that every target reduces, by the kind of reduction."""
 
 Runs = list[tuple[bool, tuple[int, ...]]]
 """The input's axes in runs that are all reduced (true) or all stay, which each become one dimension of the kernel."""
@@ -28,15 +32,19 @@ class Reduce(KernelFamily):
     roots = (graph.ReduceOp,)
     operands = ("input",)
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(
+            *_sizes_of(kernel), kernel.operand_types[0], machine
+        ),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel)),
     }
     words = "several vectors in flight, enough to hide the latency of an addition"
 
-    def takes_types(self, root: ir.Operation, types: TypeRule, reduced: Sequence[str]) -> bool:
-        integers = {"max": ("i8", "i8"), "sum": ("i8", "i32")}.get(attributes_of(root).kind)
-        is_reduced = types[0] in reduced and types[0] == types[1]
-        return super().takes_types(root, types, reduced) or is_reduced or types == integers
+    def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:
+        types, integers = types_of(root), INTEGERS.get(attributes_of(root).kind)
+        if integers is not None and integers.takes(types):
+            return integers
+        own = all_in(types[0], types) if types[0] in reduced else None
+        return own or super().type_rule(root, reduced)
 
     def partition(self, group: Group) -> Partition:
         """The runs in the result's axes; none of them where a reduced axis is gone: the kernel's result has a 1."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from terrace.dialects.base import attributes_of, element_type_of
+from terrace.dialects.base import attributes_of
 from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, neutral, scalar_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import nest
@@ -28,7 +28,7 @@ class _Reduce:
         # A minimum is the maximum of the negated elements, negated: exact, NaN included. Integers are inverted.
         self.kind = {"min": "max", "mean": "sum"}.get(kind, kind)
         self.memory = kernel.memory_of(kernel.root.operands[0])
-        self.element_type = element_type_of(kernel.root.results[0])
+        self.element_type = kernel.accumulator
         names = kernel.space.names
         self.sizes = [b.size(self.memory, axis) for axis in range(len(names))]
         self.reduced = [axis for axis in range(len(names)) if kernel.space.kinds[axis] == "reduction"]

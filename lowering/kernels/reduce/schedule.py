@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
@@ -16,7 +17,7 @@ UNROLL = 4
 """Vectors along the last dimension that are in flight together: enough to hide the latency of an addition."""
 
 
-def schedule_for_vectors(space: IterationSpace, kind: str, machine: VectorMachine) -> Schedule:
+def schedule_for_vectors(space: IterationSpace, kind: str, operand: ElementType, machine: VectorMachine) -> Schedule:
     """Several vectors along the last dimension; blocks of what stays, outermost first, for the workgroups.
 
     Long sums are made in parts.
@@ -28,7 +29,7 @@ def schedule_for_vectors(space: IterationSpace, kind: str, machine: VectorMachin
         tile = machine.lanes
     if kind == "prod" and space.kinds[-1] == "reduction":
         tile = 1  # no tile op multiplies a row
-    parts = wanted_workgroups(4 * math.prod(sizes), machine.workers)
+    parts = wanted_workgroups(operand.bytes * math.prod(sizes), machine.workers)
     blocks: dict[str, int] = {}
     for name, role, size in zip(space.names, space.kinds, sizes, strict=True):
         if role == "reduction" or len(blocks) == 3:

@@ -14,6 +14,7 @@ from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
 from terrace.lowering.kernels.row_reduction.generator import generate
 from terrace.lowering.kernels.row_reduction.schedule import schedule_for_vectors, schedule_for_workgroups
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.mlir import ir
@@ -28,7 +29,10 @@ class RowReduction(KernelFamily):
     roots = (graph.IntegerLayerNormOp, graph.IntegerSoftmaxOp, graph.LayerNormOp, graph.RmsNormOp, graph.SoftmaxOp)
     fusing_roots = (graph.IntegerLayerNormOp,)
     operands = ("input", "scale", "shift")
-    types = {graph.IntegerLayerNormOp: ("i8", "i32"), graph.IntegerSoftmaxOp: ("i8", "i8")}
+    types = {
+        graph.IntegerLayerNormOp: (TypeRule(("i8",), "i64", ("i32",)),),
+        graph.IntegerSoftmaxOp: (TypeRule(("i8",), "i32", ("i8",)),),
+    }
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from terrace.dialects.base import element_type_of, shape_of
+from terrace.dialects.base import shape_of
 from terrace.lowering.graph.payload_types import combine, neutral
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.summation import sum_in_blocks
@@ -24,7 +24,7 @@ class Row:
     def __init__(self, b: LoopBuilder, kernel: KernelView, row: Index) -> None:
         self.b, self.kernel, self.row = b, kernel, row
         self.root = kernel.root
-        self.element_type = element_type_of(self.root.results[0])
+        self.element_type = kernel.accumulator
         self.length = b.size(kernel.results_memory[0], 1)
         self.tile, self.block = kernel.schedule.tile("n"), kernel.schedule.block("n")
         if self.block % self.tile:
@@ -43,11 +43,11 @@ class Row:
         return load_operand(self.b, self.kernel.memory_of(value), shape_of(value), place)
 
     def number(self, value: float, type_: ir.Type | None = None) -> ir.Value:
-        """A tile [1, 1] of the result's element type, or of another."""
+        """A tile [1, 1] of the type that the kernel computes in, or of another."""
         return self.b.splat([1, 1], type_ or self.element_type, value)
 
     def fold(self, kind: str, element: Element, type_: ir.Type | None = None) -> ir.Value:
-        """The row reduced by `kind`, as a tile [1, 1]; `type_` is that of `element`, the result's unless given."""
+        """The row reduced by `kind`, as a tile [1, 1]; `type_` is that of `element`, the kernel's own unless given."""
         return self.fold_all(kind, [lambda total, x: combine(kind, total, element(x))], type_)[0]
 
     def fold_all(self, kind: str, steps: Sequence[Step], type_: ir.Type | None = None) -> list[ir.Value]:

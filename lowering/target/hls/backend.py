@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 
 from terrace.dialects.context import create_context
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.conversion.convert_kernel_to_loop import ConvertKernelToLoop
 from terrace.lowering.kernels.group import KERNEL_TYPES
@@ -37,7 +38,7 @@ class HlsBackend(Backend):
 
     level = "hls"
     families = families_for(CircuitMachine)
-    element_types = (*KERNEL_TYPES, "i1")
+    element_types = (*(name for name in KERNEL_TYPES if ELEMENT_TYPES[name].held.name == name), "i1")
     reduced_types = ("f64", "i32", "i64")
     checks_indices = False
 

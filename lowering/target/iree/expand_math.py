@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from terrace.lowering.conversion.functions import exponential, inverse, logarithmic, power, trigonometric
 from terrace.lowering.conversion.functions.number import Number
-from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
+from terrace.lowering.graph.payload_types import cast, compute_type, is_float, scalar_type
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 
@@ -52,7 +52,7 @@ class ExpandMath(Pass):
     @staticmethod
     def _expand(operation: ir.Operation) -> None:
         element = scalar_type(operation.results[0].type)
-        wide = element if element.width >= 32 else ir.F32Type.get()
+        wide = compute_type(element)
         with ir.InsertionPoint(operation), operation.location:
             operands = [Number(cast(operand, wide)) for operand in operation.operands]
             result = cast(FUNCTIONS[operation.name](*operands).value, element)

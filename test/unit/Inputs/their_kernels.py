@@ -9,6 +9,7 @@ from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.nest import workgroups
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.machine import VectorMachine
 from terrace.mlir import arith, ir, memref
@@ -20,7 +21,7 @@ class Rows(KernelFamily):
     name = "rows"
     roots = (graph.EmbeddingOp,)
     operands = ("table", "indices")
-    types = {graph.EmbeddingOp: ("f32", "i64", "f32")}
+    types = {graph.EmbeddingOp: (TypeRule(("f32", "i64"), "f32", ("f32",)),)}
     schedules = {VectorMachine: lambda kernel, machine: Schedule.of({"d1": machine.lanes})}
 
     def refusal(self, root: ir.Operation) -> str | None:
