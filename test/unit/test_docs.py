@@ -98,9 +98,32 @@ def test_the_page_of_three_ends_shows_what_is_printed() -> None:
     assert module.render(page, module.parts()) == page, "run docs/generate_ends.py"
 
 
+def test_the_first_lines_of_the_readme_print_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    code, *_ = readme_code("python")
+    (said,) = readme_code("text")
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == said
+
+
+def test_the_speeds_in_the_readme_are_those_measured() -> None:
+    """Each row of the README's tables is one of docs/measurements.md, against eager PyTorch."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in measured.splitlines() if line.startswith("|")]
+    kernels = {row[0]: [row[1], row[5], row[7], row[9]] for row in rows if len(row) == 10 and row[4] == "torch"}
+    models = {row[0]: [row[2], row[5], row[7]] for row in rows if len(row) == 8 and row[4] == "torch"}
+    told = dict(re.findall(r"^\| `([\w-]+)` \|((?: [\d.%]* ?\|)+)$", readme, re.M))
+    assert {*models, "conv3x3-64-56", "depthwise3x3-144-56", "gelu-128x3072"} <= set(told)
+    for name, cells in told.items():
+        assert [cell.strip() for cell in cells.split("|")[:-1]] == (kernels | models)[name], name
+    (date,) = re.findall(r"^- date: (.*)$", measured, re.M)
+    (command,) = re.findall(r"^- command: (.*)$", measured, re.M)
+    assert date in readme and f"`{command}`" in readme
+
+
 def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With an example model for `model` and `x`; every call gives the same."""
-    code, *_ = readme_code("python")
+    _, code, *_ = readme_code("python")
     monkeypatch.chdir(tmp_path)
     model, (x,) = load(ROOT / "examples" / "models" / "mlp.py").build()
     names = {"model": model, "x": x}
@@ -109,7 +132,7 @@ def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_torch_compile_in_the_readme_runs() -> None:
-    _, code, *_ = readme_code("python")
+    _, _, code, *_ = readme_code("python")
     model, (x,) = load(ROOT / "examples" / "models" / "mlp.py").build()
     names = {"model": model, "x": x}
     counters.clear()
@@ -129,7 +152,7 @@ def build():
 
 def test_the_pass_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a file in `terrace-opt`, and as an object in a compile: both do what its summary says."""
-    _, _, own_pass, use = readme_code("python")
+    _, _, _, own_pass, use = readme_code("python")
     (commands,) = (code for code in readme_code("sh") if OWN_PASS in code)
     assert sum(bool(line.strip()) for line in own_pass.splitlines()) <= 10
     monkeypatch.chdir(tmp_path)
