@@ -3,8 +3,8 @@
 A tile [r..., c] becomes r rows of pieces, each a 1-D vector of the machine's lanes (the last one narrower or masked, a
 single element a scalar). Every op on tiles is repeated for each piece, loop-carried tiles become that many loop-carried
 vectors, and a contraction becomes an outer product of scalars of lhs, broadcast, with the pieces of rhs; integers are
-sign-extended to the accumulator first. What is not a
-tile is copied unchanged. Each function is rebuilt beside the old one, which is then erased.
+sign-extended to the accumulator first. What is not a tile is copied unchanged. Each function is rebuilt beside the old
+one, which is then erased.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import dataclasses
 from terrace.dialects.base import shape_of
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
+from terrace.lowering.target.constant_tables import table_memory
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
-from terrace.lowering.target.tables import table_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import arith, ir, math, memref, vector
