@@ -141,6 +141,11 @@ def test_every_module_has_a_layer() -> None:
     assert not homeless, f"say in LAYERS where these stand: {homeless}"
 
 
+def test_every_module_says_what_it_is() -> None:
+    silent = [name for name, path in sources().items() if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    assert not silent
+
+
 def test_imports_go_downwards() -> None:
     upward = []
     for item in all_imports():
