@@ -1,1 +1,1 @@
-"""Terrace's own dialects: `graph` (what is computed), `kernel` (how it is cut), `loop` (what runs)."""
+"""Terrace's own dialects: `graph` (what is computed), `kernel` (its schedule), `loop` (what runs)."""

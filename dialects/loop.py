@@ -3,7 +3,7 @@
 A tile is a value of a builtin `vector` type of any rank: a piece of an array that is held close to the arithmetic
 (registers on a CPU, registers of all invocations of a workgroup on a GPU, arrays of registers in hardware). Elementwise
 work on tiles is arith and math ops on these vectors. Sequential loops are `scf.for`, conditions `scf.if`; this dialect
-adds what upstream lacks. Nothing here names a target.
+adds what upstream lacks. No op depends on a target.
 """
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.

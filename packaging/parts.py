@@ -14,7 +14,7 @@ RUNTIME = {
         *("machine", "number_format", "processes", "progress", "signature", "structure", "supervision"),
         *("target", "texts"),
     },
-    "terrace.storage": {"__init__", "artifact", "files", "manifest", "mapping", "parameter_archive", "stored_zip"},
+    "terrace.storage": {"__init__", "artifact", "files", "manifest", "mapped_file", "parameter_archive", "stored_zip"},
     "terrace.tools": {"__init__", "run", "written"},
 }
 """The runtime's modules, of packages that both distributions share."""

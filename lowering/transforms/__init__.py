@@ -1,1 +1,1 @@
-"""Passes within the graph level."""
+"""Passes within a level, on graph ops."""

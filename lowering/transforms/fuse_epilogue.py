@@ -1,6 +1,7 @@
 """Fuses the elementwise ops that follow a contraction into its kernel: bias, activation, scale, mask, residual.
 
-They then work on the tile that the contraction has in registers, and its result never travels through memory.
+The kernel families say which ops take such an epilogue (`fusing_roots`). It works on the tile that is in registers, so
+that the op's own result is never written to memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The only file that imports the MLIR bindings (they come inside the torch-mlir wheel).
+"""The only file that imports the MLIR bindings, which come inside the torch-mlir wheel.
+
+`frontend/` imports torch-mlir's own Python code (its FX importer, its decompositions) as well, and no bindings.
 
 Everything else takes `ir`, the upstream dialects and the rewrite drivers from here, so that another build of the
 same bindings can be swapped in at one place.

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from terrace import progress
-from terrace.blame import op_at, op_that_ends
 from terrace.errors import PassError, TerraceError
+from terrace.failing_op import op_at, op_that_ends
 from terrace.mlir import PassManager, ir, walk
 from terrace.supervision import Ended, Limits, announce, faults_shown, rehearse
 from terrace.watchdog import LimitReached, Watchdog

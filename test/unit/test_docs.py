@@ -16,7 +16,8 @@ import torch
 from torch._dynamo.utils import counters
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 QUOTE = re.compile(r"^( *)```\w+ from=(\S+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 PATH = re.compile(r"`([\w.-]+(?:/[\w.-]+)*/?)`")
@@ -69,6 +70,30 @@ def test_commands_use_flags_that_exist(page: Path) -> None:
             assert named <= known, f"{page.name}: {line}"
 
 
+def code_of(page: Path, language: str) -> list[str]:
+    """The pieces of code of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def run_commands(commands: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run commands of a page in the current folder, and return what they print; all must succeed."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    return subprocess.run(["bash", "-e", "-c", commands], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [("README.md", "terrace-run"), ("docs/add_a_pass.md", "lit -v")],
+)
+def test_commands_run_in_a_checkout(page: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of a page that need nothing but the files of this repository."""
+    (commands,) = (code for code in code_of(ROOT / page, "sh") if words in code)
+    for folder in ("examples", "test"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    assert run_commands(commands, monkeypatch)
+
+
 def load(path: Path) -> ModuleType:
     """The module in a file that no package holds."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -85,12 +110,6 @@ def test_the_levels_page_shows_what_is_printed() -> None:
     assert module.render(page, module.levels()) == page, "run docs/generate_levels.py"
 
 
-def readme_code(language: str) -> list[str]:
-    """The pieces of code in the README."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
-
-
 def test_the_page_of_three_ends_shows_what_is_printed() -> None:
     module = load(ROOT / "docs" / "generate_ends.py")
     page = module.PAGE.read_text(encoding="utf-8")
@@ -98,9 +117,29 @@ def test_the_page_of_three_ends_shows_what_is_printed() -> None:
     assert module.render(page, module.parts()) == page, "run docs/generate_ends.py"
 
 
+def test_the_first_lines_of_the_readme_print_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    code, *_ = code_of(README, "python")
+    (said,) = code_of(README, "text")
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == said
+
+
+def test_the_speeds_in_the_readme_are_those_measured() -> None:
+    module = load(ROOT / "docs" / "generate_speeds.py")
+    page, measured = README.read_text(encoding="utf-8"), module.MEASUREMENTS.read_text(encoding="utf-8")
+    # All models, and what Terrace is slower at.
+    slower = {"conv3x3-64-56", "depthwise3x3-144-56", "gelu-128x3072", "add-relu-56x56x256"}
+    models = {case for case, cells in module.measured(measured).items() if len(cells) == len(module.MODEL_COLUMNS)}
+    assert slower | models <= set(module.ROW.findall(page))
+    assert module.render(page, measured) == page, "run docs/generate_speeds.py"
+    (date,) = re.findall(r"^- date: (.*)$", measured, re.M)
+    (command,) = re.findall(r"^- command: (.*)$", measured, re.M)
+    assert date in page and f"`{command}`" in page
+
+
 def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With an example model for `model` and `x`; every call gives the same."""
-    code, *_ = readme_code("python")
+    _, code, *_ = code_of(README, "python")
     monkeypatch.chdir(tmp_path)
     model, (x,) = load(ROOT / "examples" / "models" / "mlp.py").build()
     names = {"model": model, "x": x}
@@ -109,7 +148,7 @@ def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_torch_compile_in_the_readme_runs() -> None:
-    _, code, *_ = readme_code("python")
+    _, _, code, *_ = code_of(README, "python")
     model, (x,) = load(ROOT / "examples" / "models" / "mlp.py").build()
     names = {"model": model, "x": x}
     counters.clear()
@@ -129,14 +168,13 @@ def build():
 
 def test_the_pass_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a file in `terrace-opt`, and as an object in a compile: both do what its summary says."""
-    _, _, own_pass, use = readme_code("python")
-    (commands,) = (code for code in readme_code("sh") if OWN_PASS in code)
+    _, _, _, own_pass, use = code_of(README, "python")
+    (commands,) = (code for code in code_of(README, "sh") if OWN_PASS in code)
     assert sum(bool(line.strip()) for line in own_pass.splitlines()) <= 10
     monkeypatch.chdir(tmp_path)
     Path("tanh_gelu.py").write_text(own_pass)
     Path("model.py").write_text(GELU_MODEL)
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-    said = subprocess.run(["bash", "-e", "-c", commands], capture_output=True, text=True, check=True).stdout
+    said = run_commands(commands, monkeypatch)
     assert 'approximate = "tanh"' in said and "tanh-gelu" in said
     monkeypatch.syspath_prepend(tmp_path)
     model, (x,) = load(Path("model.py")).build()

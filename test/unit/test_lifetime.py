@@ -24,7 +24,7 @@ from terrace.runtime.device import cpu_device
 from terrace.runtime.lent import LENT
 from terrace.runtime.model import CompiledModel
 from terrace.storage.artifact import write_artifact
-from terrace.storage.mapping import map_file
+from terrace.storage.mapped_file import map_file
 
 SECONDS = 60
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import terrace
-from terrace.blame import op_that_ends
 from terrace.dialects.context import create_context
 from terrace.errors import CompileError, PassError
+from terrace.failing_op import op_that_ends
 from terrace.mlir import ir, parse_module, walk
 from terrace.passes import LimitError, Pass, UpstreamPass, run_passes
 from terrace.supervision import MEMORY_VARIABLE, SECONDS_VARIABLE, Limits, announce, rehearse
@@ -131,7 +131,7 @@ def test_the_op_that_ends_a_native_pass_badly_is_found(monkeypatch: pytest.Monke
         if op.name == "graph.relu":
             ctypes.string_at(0)
 
-    monkeypatch.setattr("terrace.blame._run_alone", run_alone)
+    monkeypatch.setattr("terrace.failing_op._run_alone", run_alone)
     found = op_that_ends("inline", relu())
     assert found is not None and found.name == "graph.relu"
 

@@ -13,12 +13,12 @@ import itertools
 
 from terrace.dialects.base import shape_of
 from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.target.constant_tables import table_memory
 from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom
 from terrace.lowering.target.cpu.contraction import contract, contract_by, wanted_lhs, wanted_rhs
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
-from terrace.lowering.target.tables import table_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import arith, ir, memref, vector

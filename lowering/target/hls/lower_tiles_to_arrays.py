@@ -16,7 +16,7 @@ from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.hardware import PARTITION, partition_attribute
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, neutral
-from terrace.lowering.target.tables import table_memory
+from terrace.lowering.target.constant_tables import table_memory
 from terrace.mlir import arith, func, ir, math, memref, operation_of, scf
 from terrace.passes import Pass, fail
 

@@ -21,7 +21,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils._pytree import KeyPath, tree_leaves
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
-from terrace.callers import calling_line, warn
+from terrace.caller_line import calling_line, warn
 from terrace.errors import ModelImportError
 from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE

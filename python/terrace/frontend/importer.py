@@ -15,12 +15,12 @@ from torch_mlir.extras.fx_importer import ContextCache, FxImporter
 
 from terrace.errors import ModelImportError
 from terrace.frontend.export import DynamicShapes, decompose, export_program
+from terrace.frontend.exported_signature import signature_of
 from terrace.frontend.legalize import legalize
 from terrace.frontend.program import read_program
 from terrace.frontend.size_names import size_names
 from terrace.frontend.source import keep_user_lines, origin_of
 from terrace.frontend.symbols import lift_symbols
-from terrace.frontend.tree import signature_of
 from terrace.mlir import ir, load_torch_dialects
 from terrace.signature import Signature
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-from terrace.frontend.operators import arg_scan, argsort
+from terrace.frontend.own_operators import arg_scan, argsort
 
 aten = torch.ops.aten
 

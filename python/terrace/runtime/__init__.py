@@ -1,1 +1,1 @@
-"""Loading and running compiled models, without a compiler but for co-simulation. torch is imported for its tensors."""
+"""Loading and running compiled models. Profiles and co-simulation alone need the compiler; nothing imports torch."""

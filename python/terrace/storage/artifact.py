@@ -28,7 +28,7 @@ from terrace.errors import ArtifactError
 from terrace.signature import Signature
 from terrace.storage import manifest as manifests
 from terrace.storage.files import new_files, open_regular
-from terrace.storage.mapping import map_file
+from terrace.storage.mapped_file import map_file
 from terrace.storage.parameter_archive import (
     ARCHIVE_MAGIC,
     MappedParameters,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-from terrace.frontend.operators import arg_scan, argsort
+from terrace.frontend.own_operators import arg_scan, argsort
 
 aten = torch.ops.aten
 Pair = tuple[torch.Tensor, torch.Tensor]
