@@ -108,8 +108,8 @@ class StoreTileOp(Loop.Operation, name="store_tile"):
 
 class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
     """accumulator[m..., n] + sum over k of lhs[m..., k] * rhs[k, n]. Each product is added by a fused multiply-add,
-    k ascending. Integers (i8 with an accumulator of i32) are sign-extended to the accumulator's type first; with the
-    attribute `unsigned_lhs` those of lhs are unsigned.
+    k ascending. Narrower operands (i8 with an accumulator of i32, bf16 with one of f32) are widened to its type first;
+    integers keep their sign, but those of lhs are unsigned with the attribute `unsigned_lhs`.
 
     With the attribute `atom`, the step of a machine by name, the order of the sums is the atom's, and rhs is
     [k / q, n, q], q neighbours along k beside each other. The last q may be more than lhs has; what is missing is zero.
@@ -136,7 +136,8 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
         require(acc == [*lhs[:-1], rhs[1]], f"accumulator must be {format_shape([*lhs[:-1], rhs[1]])}")
         require(op.operands[2].type == op.results[0].type, "result and accumulator differ in type")
         left, right, total = (ir.VectorType(v.type).element_type for v in op.operands)
-        widens = all(isinstance(t, ir.IntegerType) for t in (left, total)) and left.width <= total.width
+        same_kind = isinstance(left, ir.IntegerType) == isinstance(total, ir.IntegerType)
+        widens = same_kind and left.width <= total.width
         require(
             left == right and (left == total or widens),
             f"cannot add products of {left} and {right} to an accumulator of {total}",

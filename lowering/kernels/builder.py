@@ -214,10 +214,11 @@ class LoopBuilder:
         dims: Sequence[int],
         strides: Sequence[int] | None = None,
         valid: Sequence[Index | None] | None = None,
+        as_stored: bool = False,
     ) -> ir.Value:
         """A `loop.load_tile` of `shape`; `valid` counts the elements in bounds per tile dimension, None for all.
 
-        Elements of a type that is for storage alone come as what they are computed in: bf16 as f32.
+        Elements of a type that is for storage alone come as what they are computed in: bf16 as f32; or `as_stored`.
         """
         element_type = ir.MemRefType(source.type).element_type
         type_ = ir.VectorType.get(list(shape), element_type)
@@ -229,7 +230,7 @@ class LoopBuilder:
             to_attribute(list(strides or [1] * len(shape))),
             type_,
         ).operation.results[0]
-        return cast(tile, compute_type(element_type))
+        return tile if as_stored else cast(tile, compute_type(element_type))
 
     def store(
         self,

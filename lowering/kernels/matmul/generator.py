@@ -55,7 +55,7 @@ class Rhs:
             return b.load(self.memory, [block, k, inside], [depth, size], [1, 2])
         groups = -(-depth // self.depth)
         at = [block, b.floordiv(k, self.depth), inside, 0]
-        return b.load(self.memory, at, [groups, size, self.depth], [1, 2, 3])
+        return b.load(self.memory, at, [groups, size, self.depth], [1, 2, 3], as_stored=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,9 @@ def _one_tile(
     unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
 
     def load_lhs(at: Index, size: int) -> ir.Value:
-        tile = b.load(operands.lhs, [*lead, i, at], [m, size], [rank, rank + 1], valid=[m_valid, None])
+        place, valid = [*lead, i, at], [m_valid, None]
+        as_stored = kernel.schedule.atom is not None
+        tile = b.load(operands.lhs, place, [m, size], [rank, rank + 1], valid=valid, as_stored=as_stored)
         return arith.xori(tile, constant(tile.type, -128)) if unsigned else tile  # 128 more, as unsigned.
 
     def load_rhs(at: Index, size: int) -> ir.Value:
