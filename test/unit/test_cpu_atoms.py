@@ -7,15 +7,21 @@ import itertools
 import numpy as np
 import pytest
 import terrace
+import torch
 from graph_program import Program, schedules_of
 from terrace.dialects import graph
 from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.mlir import ir
 from terrace.runtime.cpu_features import host_features
 from terrace.target import COMPUTE_FEATURES, CpuDescription
+from torch import nn
 
 HOST = tuple(sorted(COMPUTE_FEATURES & set(host_features())))
 INT8_DOT = {"avx512vnni", "avx512vl", "avx512bw"}
+BF16_DOT = {"avx512bf16", "avx512vl", "avx512bw"}
+needs_bf16_dot = pytest.mark.skipif(
+    not set(HOST) >= BF16_DOT or "amx-bf16" in HOST, reason="this CPU has no AVX-512 BF16, or a slow one"
+)
 needs_int8_dot = pytest.mark.skipif(not set(HOST) >= INT8_DOT, reason="this CPU has no AVX-512 VNNI")
 
 SHAPES = [*itertools.product((1, 5), (1, 2, 3, 20), (1, 3, 6)), (9, 70, 8), (33, 64, 513), (2, 129, 31), (0, 4, 4)]
@@ -54,6 +60,23 @@ def test_without_the_features_it_is_not_chosen() -> None:
     program.check(compiled)
 
 
+@needs_bf16_dot
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_bf16_dot_is_as_exact_as_float32_sums(with_bias: bool) -> None:
+    """Against float64, rounded once: operands are bfloat16, sums float32."""
+    for m, n, k in SHAPES:
+        torch.manual_seed(m + n + k)
+        layer = nn.Linear(k, n, bias=with_bias).bfloat16().eval()
+        x = torch.randn(m, k).bfloat16()
+        compiled = terrace.compile(layer, (x,), target=terrace.Target(threads=1))
+        assert not m or "bf16_dot" in compiled.ir("kernel")
+        products = x.double().abs() @ layer.weight.double().abs().T
+        with torch.no_grad():
+            wanted = nn.functional.linear(x.double(), layer.weight.double(), layer.bias.double() if with_bias else None)
+        bound = 2**-8 * wanted.abs() + k * 2**-23 * products + 1e-38
+        assert ((compiled(x).double() - wanted).abs() <= bound).all(), (m, n, k)
+
+
 @needs_int8_dot
 def test_operands_that_are_no_weights_are_not_packed_for_it() -> None:
     program, ones = Program(), np.ones((4, 8), np.int8)
@@ -68,16 +91,19 @@ def test_operands_that_are_no_weights_are_not_packed_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("features", "bits", "atom"),
+    ("features", "bits", "types", "atom"),
     [
-        (INT8_DOT, 512, "int8_dot"),
-        (INT8_DOT - {"avx512bw"}, 512, None),
-        (INT8_DOT, 256, None),
-        ({"avx2", "fma", "avxvnni"}, 256, None),
+        (INT8_DOT, 512, ("i8", "i8", "i32"), "int8_dot"),
+        (INT8_DOT - {"avx512bw"}, 512, ("i8", "i8", "i32"), None),
+        (INT8_DOT, 256, ("i8", "i8", "i32"), None),
+        ({"avx2", "fma", "avxvnni"}, 256, ("i8", "i8", "i32"), None),
+        (BF16_DOT, 512, ("bf16", "bf16", "f32"), "bf16_dot"),
+        (BF16_DOT, 512, ("f16", "f16", "f32"), None),
+        (BF16_DOT | {"amx-bf16"}, 512, ("bf16", "bf16", "f32"), None),
     ],
 )
-def test_features_decide(features: set[str], bits: int, atom: str | None) -> None:
+def test_features_decide(features: set[str], bits: int, types: tuple[str, ...], atom: str | None) -> None:
     target = terrace.Target(features=tuple(sorted(features)), cpu=CpuDescription(vector_bits=bits))
-    best = machine_of(target).best_atom(("i8", "i8", "i32"))
+    best = machine_of(target).best_atom(types)
     assert (best and best.name) == atom
     assert machine_of(target).best_atom(("f32", "f32", "f32")) is None

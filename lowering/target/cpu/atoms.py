@@ -28,7 +28,10 @@ class CpuAtom(Atom):
     slow_with: str = ""
 
 
-ATOMS: tuple[str, ...] = ("terrace.lowering.target.cpu.int8_dot:INT8_DOT",)
+ATOMS: tuple[str, ...] = (
+    "terrace.lowering.target.cpu.bf16_dot:BF16_DOT",
+    "terrace.lowering.target.cpu.int8_dot:INT8_DOT",
+)
 """Where each atom is, as module:name."""
 
 
