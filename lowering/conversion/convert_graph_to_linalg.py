@@ -8,6 +8,7 @@ from terrace.lowering.conversion.graph_to_linalg import (
     contraction,
     convolution,
     elementwise,
+    encodings,
     fourier,
     integer_rows,
     layout,
@@ -45,7 +46,18 @@ class InlineFusion(Pattern):
 def patterns() -> list[Pattern]:
     """A pattern for every graph op but those of `KEPT_OPS`."""
     families = (
-        *(contraction, convolution, elementwise, fourier, integer_rows, layout, normalization, ordering, pooling),
+        *(
+            contraction,
+            convolution,
+            elementwise,
+            encodings,
+            fourier,
+            integer_rows,
+            layout,
+            normalization,
+            ordering,
+            pooling,
+        ),
         *(random, reduction),
     )
     return [InlineFusion(), *(pattern for family in families for pattern in family.patterns())]

@@ -34,7 +34,7 @@ def constant_values(root: ir.Operation) -> set[ir.Value]:
     found: set[ir.Value] = set()
     for operation in walk(root):
         if _may_be_constant(operation) and all(value in found for value in operation.operands):
-            found.add(operation.results[0])
+            found.update(operation.results)
     return found
 
 
@@ -48,4 +48,4 @@ def _may_be_constant(operation: ir.Operation) -> bool:
         return is_known_constant(operation)
     if operation.name != "graph.load" and operation.name not in KNOWN_OPS:
         return False
-    return has_known_type(operation.results[0])
+    return all(has_known_type(result) for result in operation.results)

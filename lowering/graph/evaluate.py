@@ -15,6 +15,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from terrace.dialects.base import Attributes, attributes_of
+from terrace.dialects.encodings import encoding_of
 from terrace.element_types import ELEMENT_TYPES
 from terrace.errors import CompileError
 from terrace.mlir import ir
@@ -116,6 +117,8 @@ def _evaluate_body(constant: ir.Operation, load: Lookup) -> Array:
             values[op.results[0]] = dense_array(op.attributes["value"])
         elif op.name in _RULES:
             values[op.results[0]] = _RULES[op.name](op, attributes_of(op), operands)
+        elif op.name in _RULES_OF_SEVERAL:
+            values.update(zip(op.results, _RULES_OF_SEVERAL[op.name](op, attributes_of(op), operands), strict=True))
         else:
             raise fail(op, "cannot be evaluated; keep it out of graph.constant")
     raise fail(constant, "must end in graph.yield")
@@ -272,6 +275,18 @@ def _shift_right(value: Array, shift: Array) -> Array:
     return np.asarray((value + almost_half + ((value >> shift) & 1)) >> shift)
 
 
+def _evaluate_encode(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> tuple[Array, ...]:
+    """Of what the operand's type holds, as its numbers are cut into few: not of more digits."""
+    declared = NUMPY_TYPES[str(ir.ShapedType(op.operands[0].type).element_type)]
+    return encoding_of(attrs.encoding).encode(operands[0].astype(declared).astype(np.float32))
+
+
+def _evaluate_decode(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    encoding, shape = encoding_of(attrs.encoding), _result_shape(op)
+    value = encoding.decode(operands, 0 if encoding.open_axis is None else shape[encoding.open_axis])
+    return value.astype(_result_dtype(op))
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Contractions, reductions and layout
 # ---------------------------------------------------------------------------------------------------------------------
@@ -411,6 +426,7 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.cast": _evaluate_cast,
     "graph.compare": _evaluate_compare,
     "graph.concat": _evaluate_concat,
+    "graph.decode": _evaluate_decode,
     "graph.dequantize": _evaluate_dequantize,
     "graph.embedding": _evaluate_embedding,
     "graph.gelu": _evaluate_gelu,
@@ -431,5 +447,10 @@ _RULES: dict[str, Callable[[ir.Operation, Attributes, list[Array]], Array]] = {
     "graph.softmax": _evaluate_softmax,
 }
 
-KNOWN_OPS = frozenset(_RULES)
+_RULES_OF_SEVERAL: dict[str, Callable[[ir.Operation, Attributes, list[Array]], tuple[Array, ...]]] = {
+    "graph.encode": _evaluate_encode,
+}
+"""The rules of ops with several results."""
+
+KNOWN_OPS = frozenset(_RULES) | frozenset(_RULES_OF_SEVERAL)
 """The names of the ops that constant expressions may hold, besides `graph.load` and `arith.constant`."""

@@ -39,13 +39,14 @@ def slice_of(root: ir.Operation) -> list[ir.Operation]:
 
 def structure_of(operations: list[ir.Operation]) -> Hashable:
     """What `operations` (as from `slice_of`) compute, as a key: equal for equal expressions over equal symbols."""
-    number = {op: i for i, op in enumerate(operations)}
+    results = [result for op in operations for result in op.results]
+    number = {result: i for i, result in enumerate(results)}
     return tuple(
         (
             op.name,
-            tuple(number[operation_of(value)] for value in op.operands),
+            tuple(number[value] for value in op.operands),
             tuple(sorted((name, str(value)) for name, value in op.attributes.items())),
-            str(op.results[0].type),
+            tuple(str(result.type) for result in op.results),
         )
         for op in operations
     )
@@ -55,7 +56,8 @@ def is_maximal(operation: ir.Operation, constant: set[ir.Value]) -> bool:
     """Whether `operation` is a constant expression that something else than such an expression uses."""
     if len(operation.results) != 1 or operation.results[0] not in constant:
         return False
-    return any(len(user.results) != 1 or user.results[0] not in constant for user in users_of(operation.results[0]))
+    users = users_of(operation.results[0])
+    return any(not user.results or any(result not in constant for result in user.results) for user in users)
 
 
 class Hoister:
@@ -109,7 +111,7 @@ class Hoister:
                 copy = op.clone()
                 for i, value in enumerate(op.operands):
                     copy.operands[i] = copies[value]
-                copies[op.results[0]] = copy.results[0]
+                copies.update(zip(op.results, copy.results, strict=True))
             with root.location:
                 ir.Operation.create("graph.yield", operands=[copies[root.results[0]]])
 

@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from terrace.dialects import graph, graph_contraction, graph_elementwise, graph_quantized, kernel, loop
+from terrace.dialects import graph, graph_contraction, graph_elementwise, graph_encoded, graph_quantized, kernel, loop
 from terrace.lowering.pipeline.registry import PASSES, find_pass
 from terrace.mlir import ext
 
@@ -229,7 +229,9 @@ def test_only_what_torch_hands_models_to_imports_it_at_its_top() -> None:
     assert not eager, "\n".join(eager)
 
 
-@pytest.mark.parametrize("dialect", [graph, graph_contraction, graph_elementwise, graph_quantized, kernel, loop])
+@pytest.mark.parametrize(
+    "dialect", [graph, graph_contraction, graph_elementwise, graph_encoded, graph_quantized, kernel, loop]
+)
 def test_op_classes_end_in_op_and_are_documented(dialect: object) -> None:
     classes = [
         item

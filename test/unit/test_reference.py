@@ -160,8 +160,9 @@ def test_every_op_is_converted_or_kept(name: str) -> None:
 def test_every_converted_op_has_a_case() -> None:
     """A pattern that no case runs is no oracle. Those that need size operands or regions have their own tests.
 
-    That of random_bits is in `test/e2e/test_random.py`.
+    That of random_bits is in `test/e2e/test_random.py`, those of encode and decode in `test_encodings.py`.
     """
     tested = {case.op.OPERATION_NAME for family in FAMILIES for case in cases_of(family)}
     missing = {pattern.op_name for pattern in patterns()} - tested
-    assert missing == {"graph.broadcast", "graph.fusion", "graph.random_bits", "graph.reshape"}
+    names = ("broadcast", "decode", "encode", "fusion", "random_bits", "reshape")
+    assert missing == {f"graph.{name}" for name in names}

@@ -521,3 +521,100 @@ func.func @f() {
   %0 = "graph.roots_of_unity"() {imaginary = false, length = 0 : i64} : () -> tensor<4x4xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op attribute 'encoding' must be {kind = {...}} of a kind in int4_groups}}
+  %0:2 = "graph.encode"(%x) {encoding = {mx = {axis = 1 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x2xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op encoding int4_groups must have the fields axis, group}}
+  %0:2 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 1 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x2xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op 'group' of the encoding must be an integer, got 4.0}}
+  %0:2 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 1 : i64, group = 4.0 : f64}}} : (tensor<4x4xf32>) -> (tensor<4x2xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op axis 2 is out of range for rank 2}}
+  %0:2 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 2 : i64, group = 4 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x2xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op group must be at least 1, got 0}}
+  %0:2 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 1 : i64, group = 0 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x2xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op int4_groups stores 2 tensors, got 1}}
+  %0 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}} : (tensor<4x4xf32>) -> tensor<4x2xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op storage tensor 0 is tensor<4x4xi8>, expected tensor<4x2xi8>}}
+  %0:2 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x4xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op storage tensor 1 is tensor<4x1xbf16>, expected tensor<4x1xf32>}}
+  %0:2 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x2xi8>, tensor<4x1xbf16>)
+  return
+}
+
+// -----
+
+func.func @f(%i: tensor<4x4xi32>) {
+  // expected-error @+1 {{'graph.encode' op input must have an element type that is computed in f32, got i32}}
+  %0:2 = "graph.encode"(%i) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}} : (tensor<4x4xi32>) -> (tensor<4x2xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+// Two bytes hold three codes or four; not five.
+func.func @f(%c: tensor<2xi8>, %s: tensor<1xf32>) {
+  // expected-error @+1 {{'graph.decode' op storage tensor 0 is tensor<2xi8>, expected tensor<3xi8>}}
+  %0 = "graph.decode"(%c, %s) {encoding = {int4_groups = {axis = 0 : i64, group = 8 : i64}}, operandSegmentSizes = array<i32: 1, 1, 0>} : (tensor<2xi8>, tensor<1xf32>) -> tensor<5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<2xi8>, %s: tensor<1xf32>) {
+  // expected-error @+1 {{'graph.decode' op needs 1 sizes after the storage, got 0}}
+  %0 = "graph.decode"(%c, %s) {encoding = {int4_groups = {axis = 0 : i64, group = 8 : i64}}, operandSegmentSizes = array<i32: 1, 1, 0>} : (tensor<2xi8>, tensor<1xf32>) -> tensor<?xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<2xi8>, %s: tensor<1xf32>) {
+  // expected-error @+1 {{'graph.decode' op result must have an element type that is computed in f32, got f64}}
+  %0 = "graph.decode"(%c, %s) {encoding = {int4_groups = {axis = 0 : i64, group = 8 : i64}}, operandSegmentSizes = array<i32: 1, 1, 0>} : (tensor<2xi8>, tensor<1xf32>) -> tensor<4xf64>
+  return
+}

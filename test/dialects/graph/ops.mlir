@@ -183,3 +183,16 @@ func.func @layouts(%x: tensor<?x6xf32>, %y: tensor<1x6xf32>, %n: index) {
   %6 = "graph.pack"(%x) {inner_dims = array<i64: 1>, inner_tiles = array<i64: 4>, outer_permutation = array<i64: 1, 0>} : (tensor<?x6xf32>) -> tensor<2x?x4xf32>
   return
 }
+
+// CHECK-LABEL: func.func @encodings
+func.func @encodings(%w: tensor<5x7xbf16>, %x: tensor<?x?xf32>, %n: index) {
+  // CHECK: %[[E:.*]]:2 = "graph.encode"(%arg0) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}} : (tensor<5x7xbf16>) -> (tensor<5x4xi8>, tensor<5x2xf32>)
+  %0:2 = "graph.encode"(%w) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}} : (tensor<5x7xbf16>) -> (tensor<5x4xi8>, tensor<5x2xf32>)
+  // CHECK: "graph.decode"(%[[E]]#0, %[[E]]#1) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}, operandSegmentSizes = array<i32: 1, 1, 0>} : (tensor<5x4xi8>, tensor<5x2xf32>) -> tensor<5x7xbf16>
+  %1 = "graph.decode"(%0#0, %0#1) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}, operandSegmentSizes = array<i32: 1, 1, 0>} : (tensor<5x4xi8>, tensor<5x2xf32>) -> tensor<5x7xbf16>
+  // CHECK: %[[D:.*]]:2 = "graph.encode"(%arg1) {{.*}} : (tensor<?x?xf32>) -> (tensor<?x?xi8>, tensor<?x?xf32>)
+  %2:2 = "graph.encode"(%x) {encoding = {int4_groups = {axis = 0 : i64, group = 32 : i64}}} : (tensor<?x?xf32>) -> (tensor<?x?xi8>, tensor<?x?xf32>)
+  // CHECK: "graph.decode"(%[[D]]#0, %[[D]]#1, %arg2) {{.*}} : (tensor<?x?xi8>, tensor<?x?xf32>, index) -> tensor<?x?xf32>
+  %3 = "graph.decode"(%2#0, %2#1, %n) {encoding = {int4_groups = {axis = 0 : i64, group = 32 : i64}}, operandSegmentSizes = array<i32: 1, 1, 1>} : (tensor<?x?xi8>, tensor<?x?xf32>, index) -> tensor<?x?xf32>
+  return
+}
