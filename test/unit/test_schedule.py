@@ -190,7 +190,7 @@ def test_large_weights_are_split_by_channels() -> None:
 def test_elementwise(cpu: CpuDescription) -> None:
     for sizes in itertools.product((1, 3, 1000, DYNAMIC), (1, 17, 4096, DYNAMIC)):
         space = IterationSpace(("d0", "d1"), ("parallel",) * 2, sizes)
-        schedule = elementwise.schedule_for_vectors(space, 2, (F32,) * 3, cpu)
+        schedule = elementwise.schedule_for_vectors(space, (F32,) * 3, cpu)
         check(schedule, cpu)
         assert set(schedule.cut("register").sizes) == {"d1"}
         assert sizes[1] == DYNAMIC or schedule.tile("d1") <= sizes[1]
@@ -199,7 +199,7 @@ def test_elementwise(cpu: CpuDescription) -> None:
 def test_more_workers_mean_more_blocks() -> None:
     space = IterationSpace(("d0",), ("parallel",), (1 << 22,))
     blocks = [
-        elementwise.schedule_for_vectors(space, 1, (F32,) * 2, CpuDescription(workers=w)).block("d0") for w in (1, 2, 8)
+        elementwise.schedule_for_vectors(space, (F32,) * 2, CpuDescription(workers=w)).block("d0") for w in (1, 2, 8)
     ]
     assert blocks[0] == 0 and blocks[1] > blocks[2] > 0
 

@@ -24,9 +24,7 @@ class Elementwise(KernelFamily):
     name = "elementwise"
     roots = ()
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(
-            kernel.space, len(kernel.constant), kernel.types, machine
-        ),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, kernel.types, machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
         CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
     }

@@ -21,9 +21,7 @@ MAX_PARALLEL = 3
 """Dimensions that workgroups are numbered by."""
 
 
-def schedule_for_vectors(
-    space: IterationSpace, arguments: int, types: Sequence[ElementType], machine: VectorMachine
-) -> Schedule:
+def schedule_for_vectors(space: IterationSpace, types: Sequence[ElementType], machine: VectorMachine) -> Schedule:
     """Vectors along the last dimension, several at once; blocks of the outermost dimension that is long enough.
 
     `types` are those of all tensors that are read and written.
