@@ -89,7 +89,11 @@ RIGHT = {
 }
 
 REFUSED = {
-    "float16": (lambda self, x: x * 2, torch.zeros(3, dtype=torch.float16), "graph.mul' op .*kernels do not compute with f16"),
+    "float16": (
+        lambda self, x: x * 2,
+        torch.zeros(3, dtype=torch.float16),
+        "graph.mul' op .*kernels do not compute with f16",
+    ),
     "no elements": (lambda self, x: x * 2, torch.zeros(0, 4), "graph.mul' op .*it has no elements"),
     "a flip": (lambda self, x: torch.flip(x, [0]), torch.zeros(5, 3), "linalg.generic' op runs in no kernel"),
     "another axis": (lambda self, x: torch.softmax(x, 0), torch.zeros(3, 4), "softmax along another dimension"),

@@ -48,7 +48,8 @@ def build_rms_norm(op: TorchOp) -> ir.Value | None:
     value, sizes = op.tensor(0), op.integers(1)
     element_type = element_type_of(value)
     row = ELEMENT_TYPES.get(str(element_type))
-    epsilon = (row and row.epsilon) if op.is_none(3) else op.number(3)
+    own = row.epsilon if row else None
+    epsilon = own if op.is_none(3) else op.number(3)
     if sizes is None or epsilon is None:
         return None
     scale = splat(1, sizes, element_type) if op.is_none(2) else cast(op.tensor(2), element_type)
