@@ -9,8 +9,8 @@
 // CHECK-LABEL: func.func private @batch_matmul_12x128x128
 // CHECK:         [{enters = {rhs = {copy = {}}}, memory = "local", order = ["b", "n"], parallel = ["b", "n"], sizes = array<i64: 1, 128>}
 // CHECK-LABEL: func.func private @matmul_128x3072
-// CHECK:         [{enters = {rhs = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 64>{{.*}} memory = "device"},
-// CHECK-SAME:    {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 64, 7, 1>}]
+// CHECK:         [{enters = {rhs = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 32>{{.*}} memory = "device"},
+// CHECK-SAME:    {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 32, 13, 1>}]
 // CHECK-LABEL: func.func private @conv2d_1x28x28x96
 // CHECK:         {weight = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 2, 3, 1>}}}
 // CHECK-SAME:    {enters = {input = {copy = {}}}, memory = "local", order = ["n"], parallel = ["n"], sizes = array<i64: 1>},

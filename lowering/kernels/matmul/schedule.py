@@ -22,6 +22,15 @@ ASSUMED_SIZE = 128
 STAGED_DEPTH = 16
 """The block of k that a workgroup keeps in local memory."""
 
+STAGED_ROWS = 128
+"""Rows of lhs that pay for a copy of the columns of rhs that they are multiplied by."""
+
+STAGED_PITCH = 2048
+"""Bytes between rows of rhs from which on its columns are copied: half a page, so that few rows share one."""
+
+ALIASED_PITCH = 4096
+"""Rows of lhs at a multiple of so many bytes all fall on the same sets of the nearest cache, which has 8 ways."""
+
 
 def schedule_for_vectors(
     space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule, machine: VectorMachine
@@ -31,8 +40,9 @@ def schedule_for_vectors(
     `constant` says for each argument whether it is a weight.
     """
     size = _known(space)
-    static_n, static_k = space.size("n") != DYNAMIC, space.size("k") != DYNAMIC
-    tile = best_tile(size["m"], size["n"], range(1, 15), machine)
+    stages = _stages_columns(space, transpose_rhs, constant, rule)
+    aliased = stages and _bytes(rule) * size["k"] % ALIASED_PITCH == 0
+    tile = best_tile(size["m"], size["n"], range(1, 9 if aliased else 15), machine)
     work = size.get("b", 1) * size["m"] * size["n"] * size["k"]
     parts = wanted_workgroups(work, machine.workers)
     blocks: dict[str, int] = {}
@@ -48,11 +58,10 @@ def schedule_for_vectors(
     atom = machine.best_atom((*rule.operands, rule.accumulator)) if _is_packed(space, constant) else None
     packed = _packed(space, transpose_rhs, constant, tile.columns, atom)
     staged: tuple[str, ...] = ()
-    if not packed and transpose_rhs and static_k:
-        # Columns of rhs lie apart in memory: gather them once for all rows.
+    if stages:
         limit = machine.local_bytes // (_held_bytes(rule) * size["k"]) // tile.columns * tile.columns
         if limit:
-            wanted = blocks.get("n", 0) or (size["n"] if static_n else limit)
+            wanted = blocks.get("n", 0) or (size["n"] if space.size("n") != DYNAMIC else limit)
             blocks["n"] = min(limit, _round_up(wanted, tile.columns))
             staged = ("rhs",)
     parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
@@ -87,6 +96,24 @@ def schedule_for_circuit(space: IterationSpace) -> Schedule:
     """One row by some columns."""
     tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": divisor(space.size("k"), DEPTH)}
     return Schedule.of(tiles)
+
+
+def _stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule) -> bool:
+    """Whether a worker copies the columns of rhs that it multiplies by, once for all rows.
+
+    It does where a column lies along memory, so that neighbours are apart, and where rows of the columns of a tile are
+    on pages of their own, if there are rows enough.
+    """
+    if _is_packed(space, constant) or space.size("k") == DYNAMIC:
+        return False
+    size = _known(space)
+    apart = "b" not in size and size["m"] >= STAGED_ROWS and _bytes(rule) * size["n"] >= STAGED_PITCH
+    return transpose_rhs or apart
+
+
+def _bytes(rule: TypeRule) -> int:
+    """What an element of an operand takes."""
+    return ELEMENT_TYPES[rule.operands[0]].bytes
 
 
 def _held_bytes(rule: TypeRule) -> int:
