@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from terrace.compiler import lower_mlir
+from terrace.compiler import Request, Text, lower
 from terrace.compiler.kernel_texts import KernelLevels, split_assembly
 from terrace.errors import TargetError
 from terrace.lowering.kernels.register_tile import RegisterTile, cover_cycles, ranked_tiles, step_limit
@@ -36,7 +36,7 @@ MATMUL = "matmul_relu_8x48"
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("explain") / "model.terrace"
-    write_artifact(path, lower_mlir(MODEL, WEIGHTS, target=TARGET).artifact())
+    write_artifact(path, lower(Text(MODEL, WEIGHTS), Request.of(TARGET)).artifact())
     return str(path)
 
 
@@ -99,8 +99,8 @@ def test_rows_may_lack_what_they_do_not_know(saved: str, tmp_path: Path, capsys:
 
 
 def test_a_model_of_the_kernel_level_has_no_graph(saved: str, tmp_path: Path) -> None:
-    lowered = lower_mlir(MODEL, WEIGHTS, target=TARGET, until="kernel")
-    again = lower_mlir(lowered.ir["kernel"], WEIGHTS, target=TARGET)
+    lowered = lower(Text(MODEL, WEIGHTS), Request.of(TARGET), until="kernel")
+    again = lower(Text(lowered.ir["kernel"], WEIGHTS), Request.of(TARGET))
     kernels = KernelLevels(again.ir, again.target, again.flags)
     assert kernels.levels == ["kernel", "loop", "cpu", "assembly"] and MATMUL in kernels.names
 
@@ -182,7 +182,7 @@ def test_the_report_is_drawn_beside_the_model(tmp_path: Path, capsys: pytest.Cap
 
 def reasons_of(text: str, cpu: CpuDescription, edit: tuple[str, str] = ("", "")) -> str:
     target = Target(features=(), threads=cpu.workers, cpu=cpu)
-    lowered = lower_mlir(text, WEIGHTS, target=target, until="kernel")
+    lowered = lower(Text(text, WEIGHTS), Request.of(target), until="kernel")
     ir = {**lowered.ir, "kernel": lowered.ir["kernel"].replace(*edit)}
     kernels = KernelLevels(ir, lowered.target, ())
     return "\n".join(kernels.reasons(kernels.names[0]))

@@ -25,6 +25,7 @@ class CpuBackend(IreeBackend):
 
     families = families_for(VectorMachine)
     reduced_types = ("f64",)
+    has_assembly = True
 
     @property
     def cpu(self) -> CpuDescription:
