@@ -13,14 +13,16 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example
+from terrace import levels
 from terrace.compiler import Lowered, PyTorch, Text, lower
 from terrace.dialects.context import create_context
 from terrace.lowering.kernels.schedule import Cut, Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import ir, parse_module
 from terrace.runtime.model import CompiledModel
-from terrace.storage.artifact import LEVELS
 from torch import nn
+
+LEVELS = (*levels.LEVELS, "iree")
 
 
 class SmallCnn(nn.Module):

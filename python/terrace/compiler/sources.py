@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,40 +86,42 @@ class PyTorch:
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] | None = None
     dynamic_shapes: DynamicShapes = None
+    _exported: torch.export.ExportedProgram | None = None
 
-    @functools.cached_property
     def exported(self) -> torch.export.ExportedProgram:
-        """The model as torch.export sees it."""
+        """The model as torch.export sees it, once: `functools` would stand between us and the user's line."""
         from terrace.frontend import export_program
 
-        with progress.stage("export"):
-            return export_program(self.model, self.args, self.kwargs, self.dynamic_shapes)
+        if self._exported is None:
+            with progress.stage("export"):
+                self._exported = export_program(self.model, self.args, self.kwargs, self.dynamic_shapes)
+        return self._exported
 
     def content(self, request: Request) -> str | None:
         """Its ops and signature, and whether indices are checked."""
         from terrace.frontend import fingerprint
 
-        text = fingerprint(self.exported)
+        text = fingerprint(self.exported())
         return None if text is None else f"check_indices {checks_indices(request)}\n{text}"
 
     def places(self) -> Places:
         """Of the ops."""
         from terrace.frontend import lines_of
 
-        return Places(lines_of(self.exported.graph_module))
+        return Places(lines_of(self.exported().graph_module))
 
     def lookup(self, found: Artifact, wanted: Mapping[str, ParameterInfo]) -> Lookup | None:
         """Its own parameters, by the names of the symbols."""
         from terrace.frontend import symbols_of
 
-        symbols = symbols_of(self.exported, [state.name for state in found.states])
+        symbols = symbols_of(self.exported(), [state.name for state in found.states])
         return (lambda key: to_numpy(key, symbols[key])) if wanted.keys() <= symbols.keys() else None
 
     def read(self, request: Request) -> Reading:
         """Import it."""
         from terrace.frontend import import_model
 
-        exported = self.exported
+        exported = self.exported()
         with progress.stage("import"), reproducing(request.reproducer_dir):
             imported = import_model(exported, context=create_context(), check_indices=checks_indices(request))
         return Imported(imported).read(request)
