@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from terrace.errors import TargetError
 from terrace.lowering.kernels.group import KERNEL_TYPES
-from terrace.lowering.transforms.quantize_graph import QuantizeGraph
 from terrace.mlir import func, ir
 from terrace.passes import Pass
 from terrace.target import TARGETS, Target, registered
@@ -72,10 +71,6 @@ class Backend:
     def precision(self, request: Request) -> str:
         """What float32 is computed in: requests for which that is one have one program."""
         return "float32"
-
-    def graph_passes(self, request: Request) -> list[Pass]:
-        """The passes over a prepared graph, before its layout is chosen and ops are fused: they see single ops."""
-        return [QuantizeGraph()] if request.quantize else []
 
     def schedule(self) -> list[Pass]:
         """The passes that choose schedules."""

@@ -174,7 +174,7 @@ def _pipeline(level: str, backend: Backend, request: Request) -> list[Pass]:
     """What makes the text of a level from that of the level above, or from its own, which stays as it is."""
     users = request.passes
     if level == "graph":
-        passes = [*passes_at("after-import", users), *graph_pipeline(backend.graph_passes(request))]
+        passes = [*passes_at("after-import", users), *graph_pipeline(quantize=bool(request.quantize))]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule()]
         passes = kernel_pipeline(schedule, backend.families, backend.element_types, backend.reduced_types)

@@ -14,6 +14,7 @@ from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
 from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
 from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
 from terrace.lowering.transforms.hoist_constants import HoistConstants
+from terrace.lowering.transforms.quantize_graph import QuantizeGraph
 from terrace.lowering.transforms.share_packed_tables import SharePackedTables
 from terrace.lowering.transforms.simplify_graph import SimplifyGraph
 from terrace.passes import Pass, UpstreamPass
@@ -34,14 +35,15 @@ def preparation() -> list[Pass]:
     ]
 
 
-def graph_pipeline(own: Sequence[Pass] = ()) -> list[Pass]:
+def graph_pipeline(*, quantize: bool = False) -> list[Pass]:
     """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
 
-    `own` are the target's.
+    With `quantize`, floats whose ranges are known become int8.
     """
     return [
         *preparation(),
-        *own,
+        # Before the layout changes and ops are fused: rules are written for single ops.
+        *([QuantizeGraph()] if quantize else []),
         ChooseLayout(),
         # Again: NHWC convolutions by 1x1 windows are matmuls now, and the permutes of constants merge.
         SimplifyGraph(),

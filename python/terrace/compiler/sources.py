@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
 
 from terrace import progress
 from terrace.compiler.model_parameters import Lookup, ParameterMap, lookup_of, to_numpy
@@ -86,7 +88,7 @@ class PyTorch:
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] | None = None
     dynamic_shapes: DynamicShapes = None
-    _exported: torch.export.ExportedProgram | None = None
+    _exported: torch.export.ExportedProgram | None = dataclasses.field(default=None, init=False, repr=False)
 
     def exported(self) -> torch.export.ExportedProgram:
         """The model as torch.export sees it, once: `functools` would stand between us and the user's line."""
@@ -98,27 +100,23 @@ class PyTorch:
         return self._exported
 
     def content(self, request: Request) -> str | None:
-        """Its ops and signature, and whether indices are checked."""
         from terrace.frontend import fingerprint
 
         text = fingerprint(self.exported())
         return None if text is None else f"check_indices {checks_indices(request)}\n{text}"
 
     def places(self) -> Places:
-        """Of the ops."""
         from terrace.frontend import lines_of
 
         return Places(lines_of(self.exported().graph_module))
 
     def lookup(self, found: Artifact, wanted: Mapping[str, ParameterInfo]) -> Lookup | None:
-        """Its own parameters, by the names of the symbols."""
         from terrace.frontend import symbols_of
 
         symbols = symbols_of(self.exported(), [state.name for state in found.states])
         return (lambda key: to_numpy(key, symbols[key])) if wanted.keys() <= symbols.keys() else None
 
     def read(self, request: Request) -> Reading:
-        """Import it."""
         from terrace.frontend import import_model
 
         exported = self.exported()
@@ -137,24 +135,21 @@ class Imported:
     model: ImportedModel
 
     def content(self, request: Request) -> str | None:
-        """Its signature, its ops, and their origins, by which the report calls layers."""
         module = self.model.module.operation
+        # The report calls layers by their origins.
         names = [origin for operation in walk(module) for origin in origins_of(operation.location)]
         return f"{self.model.signature.to_json()}\n{module.get_asm()}\n{names}"
 
     def places(self) -> Places:
-        """Of the ops."""
         return Places(line_of(operation.location) for operation in walk(self.model.module.operation))
 
-    def _find(self, key: str) -> Any:
+    def _find(self, key: str) -> np.ndarray:
         return to_numpy(key, self.model.parameters[key])
 
     def lookup(self, found: Artifact, wanted: Mapping[str, ParameterInfo]) -> Lookup | None:
-        """Its own parameters."""
         return self._find
 
     def read(self, request: Request) -> Reading:
-        """Its module, with the signature."""
         module = self.model.module
         with module.context, ir.Location.unknown():
             signature = ir.StringAttr.get(json.dumps(self.model.signature.to_json()))
@@ -174,19 +169,16 @@ class Text:
     name: str | None = None
 
     def content(self, request: Request) -> str | None:
-        """The text, and whether it is compiled for the target that it names."""
+        # It may be compiled for the target that it names.
         return f"{'named' if request.target is None else 'given'} target\n{self.text}"
 
     def places(self) -> Places:
-        """None: lines in a text are its own."""
-        return Places(())
+        return Places(())  # Lines in a text are its own.
 
     def lookup(self, found: Artifact, wanted: Mapping[str, ParameterInfo]) -> Lookup | None:
-        """Those that were given."""
         return lookup_of(self.parameters, wanted)
 
     def read(self, request: Request) -> Reading:
-        """Parse it."""
         if not isinstance(self.text, str):
             raise CompileError(f"expected the text of a level as a str, got {type(self.text).__name__}")
         module, backend = parse_level(self.text, self.name, request.target)
@@ -209,19 +201,16 @@ def context_of_text() -> ir.Context:
 def parse_level(text: str, name: str | None, target: Target | None) -> tuple[ir.Module, type[Backend] | None]:
     """The module of a text, and the backend whose program it is, if it is one: all that our MLIR reads of it.
 
-    Only the backend of `target`, and of the target that the text names, is asked; any, where neither is known.
+    Of a text that our MLIR can read, only the backends of `target` and of the target that it names are asked, or all
+    where neither is known.
     """
     context = context_of_text()
     try:
         module = parse(text, context, name)
     except CompileError as error:
-        reader = next((kind for kind in _candidates(target) if kind.reads(text)), None)
+        reader = next((kind for kind in backends() if kind.reads(text)), None)
         if reader is None:
             raise CompileError(f"the text is not valid at any level:\n{error}") from error
         return parse(reader.interface(text, name), context, name), reader
-    kinds = _candidates(target, target_of(module.operation))
-    return module, next((kind for kind in kinds if kind.is_program(module.operation)), None)
-
-
-def _candidates(*targets: Target | None) -> Iterable[type[Backend]]:
-    return backends(target.name for target in targets if target is not None)
+    known = [known.name for known in (target, target_of(module.operation)) if known is not None]
+    return module, next((kind for kind in backends(known) if kind.is_program(module.operation)), None)
