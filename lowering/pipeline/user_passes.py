@@ -6,7 +6,6 @@ terrace.compile(model, args, options={"passes": {"after-graph": [MyPass(), "cano
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from terrace.errors import CompileError
 from terrace.levels import PROGRAM_LEVELS

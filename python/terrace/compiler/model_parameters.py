@@ -6,7 +6,7 @@ import functools
 import importlib
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from terrace.mlir import ir
 from terrace.storage.artifact import read_parameters
 from terrace.storage.parameter_archive import ParameterInfo, aligned_copy
 
+if TYPE_CHECKING:
+    import torch
+
 Lookup = Callable[[str], np.ndarray]
 ParameterMap = Mapping[str, Any]
 
 
-def to_numpy(key: str, value: Any) -> np.ndarray:
+def to_numpy(key: str, value: np.ndarray | torch.Tensor) -> np.ndarray:
     """An array on a parameter's memory; bfloat16 travels by its bits."""
     if isinstance(value, np.ndarray):
         return value
