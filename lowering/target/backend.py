@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from terrace.errors import TargetError
 from terrace.lowering.kernels.group import KERNEL_TYPES
+from terrace.machine import VectorMachine
 from terrace.mlir import func, ir
 from terrace.passes import Pass
 from terrace.target import TARGETS, Target, registered
@@ -67,6 +68,11 @@ class Backend:
     def program_parameters(cls, module: ir.Operation) -> dict[str, ir.Type]:
         """What such a module reads from outside, by name."""
         raise NotImplementedError
+
+    @property
+    def machine(self) -> VectorMachine | None:
+        """The cores whose numbers its cost model compares schedules by; None where there are none."""
+        return None
 
     def precision(self, request: Request) -> str:
         """What float32 is computed in: requests for which that is one have one program."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from terrace.errors import TargetError
-from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
+from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.number_format import FLOAT, FixedPoint
 
 if TYPE_CHECKING:
@@ -240,12 +240,6 @@ class Target:
             raise TargetError(f"target {self.name} needs a GPU by name, one of {', '.join(GPUS)}")
         gpu = GPUS[usual] if usual is not None else read_gpu(self.name)  # type: ignore[misc]
         return dataclasses.replace(self, features=(), gpu=gpu)
-
-    @property
-    def machine(self) -> Machine | None:
-        """What kernels run on; None if nothing is known of it."""
-        description = self.cpu or self.gpu or self.hls
-        return None if description is None or isinstance(description, str) else description.machine
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -15,7 +15,6 @@ from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKe
 from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
 from terrace.lowering.kernels.view import is_kernel
 from terrace.lowering.target.backend import backend_of
-from terrace.machine import VectorMachine
 from terrace.mlir import func, ir, walk
 from terrace.parsing import parse
 from terrace.passes import run_passes
@@ -51,7 +50,7 @@ class KernelLevels:
     @property
     def has_reasons(self) -> bool:
         """Whether there is a cost model that compares schedules."""
-        return "kernel" in self._texts and isinstance(self._target.machine, VectorMachine)
+        return "kernel" in self._texts and self._backend.machine is not None
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -88,8 +87,8 @@ class KernelLevels:
 
     def reasons(self, name: str) -> list[str]:
         """Why the kernel has its schedule, in lines; empty where no cost model compares."""
-        machine = self._target.machine
-        if "kernel" not in self._texts or not isinstance(machine, VectorMachine):
+        machine = self._backend.machine
+        if "kernel" not in self._texts or machine is None:
             return []
         module = self._module("kernel")
         with module.context, ir.Location.unknown():
