@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from terrace.compiler import lower
+from terrace.compiler import PyTorch, Request, lower
 from terrace.compiler.kernel_texts import KernelLevels
 from terrace.dialects.context import create_context
 from terrace.lowering.target.hls.numbers import numbers_of
@@ -47,7 +47,7 @@ def parts() -> dict[str, str]:
     """The text of the kernel at every level, for every end, by the names of the page's blocks."""
     texts: dict[str, str] = {}
     for end, target in ENDS.items():
-        lowered = lower(ConvRelu().eval(), (torch.zeros(1, 4, 6, 6),), target=target)
+        lowered = lower(PyTorch(ConvRelu().eval(), (torch.zeros(1, 4, 6, 6),)), Request.of(target))
         levels = KernelLevels(lowered.ir, lowered.target, lowered.flags)
         (name,) = (name for name in levels.names if name.startswith("conv2d"))
         texts.setdefault("graph", levels.text(name, "graph"))

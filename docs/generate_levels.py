@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
-from terrace.compiler import lower
+from terrace.compiler import PyTorch, Request, lower
 from terrace.compiler.module_interface import SIGNATURE
 from terrace.dialects.context import create_context
 from terrace.frontend import import_model
@@ -39,7 +39,7 @@ def levels() -> dict[str, str]:
     model, args = Layer().eval(), (torch.zeros(8, 32),)
     imported = import_model(model, args, context=create_context())
     target = Target(features=FEATURES, threads=1, cpu=CpuDescription.of_features(FEATURES))
-    lowered = lower(model, args, target=target)
+    lowered = lower(PyTorch(model, args), Request.of(target))
     texts = {"imported": str(imported.module), **lowered.ir}
     return {level: without_signature(text, generic=level == "iree") for level, text in texts.items()}
 

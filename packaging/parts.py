@@ -10,7 +10,18 @@ from setuptools.command.build_py import build_py
 
 RUNTIME = {
     "terrace": {
-        *("__init__", "artifact", "checks", "errors", "guards", "installed", "loaded_code", "logging"),
+        *(
+            "__init__",
+            "artifact",
+            "checks",
+            "element_types",
+            "errors",
+            "guards",
+            "installed",
+            "levels",
+            "loaded_code",
+            "logging",
+        ),
         *("machine", "number_format", "processes", "progress", "signature", "structure", "supervision"),
         *("target", "texts"),
     },

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import terrace
 from fuzz_mutations import mutate_artifact, mutate_bytes, mutate_text
-from terrace.compiler import lower_mlir
+from terrace.compiler import Request, Text, lower
 from terrace.errors import TerraceError
 from terrace.lowering.pipeline.registry import PASSES
 from terrace.tools import compile as compile_tool
@@ -75,7 +75,7 @@ def make_corpus(folder: Path) -> Corpus:
     program, start = folder / "program.mlir", {"w": np.ones((4, 8), np.float32), "start": np.ones((1, 4), np.float32)}
     program.write_text(PROGRAM)
     terrace.compile_mlir(PROGRAM, start).save(folder / "program.terrace")
-    texts += lower_mlir(PROGRAM, start).ir.values()
+    texts += lower(Text(PROGRAM, start)).ir.values()
     lenet, dump = str(ROOT / "examples/models/lenet.py:build"), folder / "lenet"
     tool = [sys.executable, "-m", "terrace.tools.compile", lenet]
     for more in (
@@ -126,7 +126,7 @@ def _api(work: Callable[[Case], object]) -> Callable[[Case], int]:
 
 
 def _lower(case: Case) -> None:
-    lower_mlir(Path(case.file).read_bytes().decode(errors="replace"), target=case.arguments[0])
+    lower(Text(Path(case.file).read_bytes().decode(errors="replace")), Request.of(case.arguments[0]))
 
 
 def _compile(case: Case) -> None:
@@ -150,7 +150,7 @@ ENTRIES: dict[str, Callable[[Case], int]] = {
     "terrace-reduce": _command(reduce.main),
     "terrace-run": _command(run.main),
     "terrace-explain": _command(explain.main),
-    "lower_mlir": _api(_lower),
+    "lower": _api(_lower),
     "compile_mlir": _api(_compile),
     "load": _api(_load_and_call),
 }
@@ -181,7 +181,7 @@ def _text_case(draw: random.Random, data: bytes) -> Case:
         gpu = ("--gpu=lavapipe",) if target == "vulkan" else ()
         return Case("terrace-compile", "in.mlir", data, (f"--target={target}", f"--emit={level}", *gpu))
     if kind < 0.90:
-        return Case("lower_mlir", "in.mlir", data, (draw.choice(("cpu", "hls")),))
+        return Case("lower", "in.mlir", data, (draw.choice(("cpu", "hls")),))
     if kind < 0.97:
         return Case("terrace-translate", "in.mlir", data, ("--to=spirv", "--gpu=lavapipe", "--output-dir=kernels"))
     if kind < 0.99:

@@ -9,33 +9,33 @@ import argparse
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from terrace import progress
-from terrace.compiler import Lowered, build, build_mlir, lower, lower_mlir
+from terrace.compiler import Lowered, PyTorch, Request, Text, build, lower
 from terrace.compiler.kernel_texts import ASSEMBLY, KernelLevels
 from terrace.compiler.request import PRECISIONS
 from terrace.errors import CompileError, TerraceError
+from terrace.levels import TEXTS
 from terrace.lowering.pipeline.registry import load_passes
 from terrace.lowering.pipeline.user_passes import POINTS
 from terrace.parsing import STDIN, read_text
 from terrace.runtime.report import Report, report_of
-from terrace.storage.artifact import HARDWARE_LEVEL, LEVELS, TEXTS, Artifact, write_artifact
+from terrace.storage.artifact import Artifact, write_artifact
 from terrace.storage.files import new_files, write_file
 from terrace.storage.parameter_archive import write_archive
 from terrace.supervision import enter_supervised
-from terrace.target import GPUS, Target, target_names
+from terrace.target import GPUS, TARGETS, Target, target_names, targets_with
 from terrace.tools.written import file_name, tell_written
 
-T = TypeVar("T")
-
-VERILOG = "verilog"
-"""No level, but what --emit writes of a hardware design's kernels."""
+MADE_TEXTS = {name: place for target in TARGETS.values() for name, place in target.texts.items()}
+"""No levels, but what --emit writes of a text of a target's level, by what makes it."""
 
 _EPILOG = """\
 INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args) or
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--target",
         choices=target_names(),
-        help="what to compile for (default: what a text names, if nothing else is said of the target, else cpu)",
+        help=f"what to compile for (default: {Target.name}, or what a text names if no flag says anything of it)",
     )
     parser.add_argument(
         "--gpu",
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=PRECISIONS, help="of matrix products (default: PyTorch's setting)")
     parser.add_argument("--parameters", metavar="FILE", help="an .irpa or .terrace file with the parameters of a text")
     parser.add_argument(
-        "--emit", choices=(*TEXTS, VERILOG), help="write the text of that level (to -o, or stdout) instead"
+        "--emit", choices=(*TEXTS, *MADE_TEXTS), help="write the text of that level (to -o, or stdout) instead"
     )
     parser.add_argument(
         "--passes",
@@ -141,7 +141,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cosim",
         action="store_true",
-        help="simulate each kernel of an hls design as SystemVerilog, and compare with its C++; exit 1 if they differ",
+        help="simulate each kernel of hardware as SystemVerilog, and compare with its C++; exit 1 if they differ",
     )
     parser.add_argument("--vectors", type=int, default=100, metavar="N", help="of --cosim, per kernel (default: 100)")
 
@@ -161,8 +161,11 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     """What argparse cannot say: which flags need or exclude each other."""
     if not (options.output or options.emit or options.dump_dir or options.report or options.cosim):
         parser.error("nothing to do: give -o FILE, --emit LEVEL, --dump-dir DIR, --report or --cosim")
-    if (options.cosim or options.emit == VERILOG) and options.target != "hls":
-        parser.error(f"--cosim and --emit {VERILOG} are for --target hls")
+    target = TARGETS.get(options.target or Target.name)
+    if options.cosim and not (target and target.cosimulates):
+        parser.error(f"--cosim is for --target {targets_with('cosimulates')}")
+    if options.emit in MADE_TEXTS and not (target and options.emit in target.texts):
+        parser.error(f"--emit {options.emit} is for --target {targets_with('texts')}")
     if options.vectors < 1:
         parser.error(f"--vectors must be 1 or more, got {options.vectors}")
     if options.emit and options.cosim and not options.output:
@@ -187,7 +190,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.emit or options.dump_dir or options.cosim or not options.output:
         report = _write_levels(options)
     else:
-        artifact = _compile(options, build, build_mlir)
+        artifact = build(*_asked(options))
         _write_artifact(options.output, artifact)
         report = report_of(artifact.report, artifact.layers, artifact.signature, artifact.target)
     if options.report == "-":
@@ -199,15 +202,14 @@ def _run(options: argparse.Namespace) -> None:
 
 def _write_levels(options: argparse.Namespace) -> Report:
     """Write texts, and with --dump-dir or --cosim the artifact, too."""
-    until = LEVELS[-1] if options.cosim or options.emit in (None, VERILOG) else options.emit
-    lowered: Lowered = _compile(options, lower, lower_mlir, until=until)
+    until = None if options.cosim or options.emit in (None, *MADE_TEXTS) else options.emit
+    lowered = lower(*_asked(options), until=until)
     if options.dump_dir:
         _dump(options.dump_dir, lowered)
         tell_written(options.dump_dir)
-    if options.emit == VERILOG:
-        from terrace.lowering.target.rtl.design import verilog
-
-        _write_text(options.output, verilog(lowered.ir[HARDWARE_LEVEL]))
+    if options.emit in MADE_TEXTS:
+        make = pkgutil.resolve_name(MADE_TEXTS[options.emit])
+        _write_text(options.output, make(lowered.ir[TARGETS[lowered.target.name].level]))
     elif options.emit:
         if options.emit not in lowered.ir:
             raise CompileError(f"there is no level '{options.emit}' with this target; it has {', '.join(lowered.ir)}")
@@ -222,7 +224,7 @@ def _write_levels(options: argparse.Namespace) -> Report:
 def _cosim(lowered: Lowered, vectors: int) -> None:
     from terrace.runtime.cosim import cosim
 
-    found = cosim(lowered.ir[HARDWARE_LEVEL], vectors, weights=lowered.parameters)
+    found = cosim(lowered.ir[TARGETS[lowered.target.name].level], vectors, weights=lowered.parameters)
     progress.hide()
     print(found)
     if not found.simulated:
@@ -231,28 +233,27 @@ def _cosim(lowered: Lowered, vectors: int) -> None:
         raise CompileError("a kernel's SystemVerilog gives other results than its C++, or takes other cycles")
 
 
-def _compile(options: argparse.Namespace, of_model: Callable[..., T], of_text: Callable[..., T], **more: Any) -> T:
-    """What one of the two functions makes of the input."""
-    described = (options.target, options.threads, options.cpu_features, options.gpu)
-    target = None
-    if any(given is not None for given in described):
-        target = Target(options.target or "cpu", options.threads, options.cpu_features, gpu=options.gpu)
+def _asked(options: argparse.Namespace) -> tuple[PyTorch | Text, Request]:
+    """What to compile, and how."""
+    described = {"name": options.target, "threads": options.threads, "features": options.cpu_features}
+    given = {name: value for name, value in {**described, "gpu": options.gpu}.items() if value is not None}
+    target = Target(**given) if given else None
     for file in options.load_pass_plugin:
         load_passes(file)
     passes: dict[str, list[str]] = {}
     for point, pipeline in options.passes:
         passes.setdefault(point, []).append(pipeline)
-    given = {
+    how = {
         "check_indices": options.check_indices,
         "iree_flags": options.iree_flag,
         "passes": passes,
         "reproducer_dir": options.reproducer_dir,
     }
-    keywords = {"target": target, "options": given, **more}
     factory = _factory(options.input)
     if factory:
-        return of_model(*_build(*factory), precision=options.precision, **keywords)
-    return of_text(read_text(options.input), options.parameters, name=_shown(options.input), **keywords)
+        return PyTorch(*_build(*factory)), Request.of(target, options.precision, how)
+    text = Text(read_text(options.input), options.parameters, _shown(options.input))
+    return text, Request.of(target, Request.precision, how)
 
 
 # -- input ------------------------------------------------------------------------------------------------------------

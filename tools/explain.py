@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> None:
         near = suggestion(options.kernel, kernels.names)
         raise CompileError(f"no kernel named {options.kernel!r}{near}; `terrace-explain {options.model}` lists them")
     levels = list(kernels.levels)
-    if "kernel" in levels and target.cpu is not None:
+    if kernels.has_reasons:
         levels.insert(levels.index("kernel") + 1, REASONS)
     if options.level is None:
         _explain(artifact, kernels, options.kernel, levels)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from terrace.compiler import lower_mlir
+from terrace.compiler import Request, Text, lower
 from terrace.dialects.context import create_context
 from terrace.errors import CompileError, TerraceError
 from terrace.lowering.pipeline.registry import suggestion
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _kernels(name: str, target: Target) -> list[SpirvKernel]:
     """The kernels of a text at any level down to "loop"."""
-    lowered = lower_mlir(read_text(name), target=target, until="loop", name=name)
+    lowered = lower(Text(read_text(name), name=name), Request.of(target), until="loop")
     context = create_context()
     module = parse(lowered.ir["loop"], context)
     with context, ir.Location.unknown():

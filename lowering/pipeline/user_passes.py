@@ -6,15 +6,15 @@ terrace.compile(model, args, options={"passes": {"after-graph": [MyPass(), "cano
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from terrace.errors import CompileError
+from terrace.levels import PROGRAM_LEVELS
 from terrace.lowering.pipeline.parser import parse_pipeline
 from terrace.lowering.pipeline.registry import suggestion
 from terrace.lowering.pipeline.verify_level import VerifyLevel
 from terrace.passes import Pass
 
-POINTS: dict[str, Any] = {
+POINTS = {
     # The graph as it was imported: every named op whole, nothing folded, fused or laid out.
     "after-import": "graph",
     # The graph after all rewriting: fused groups in their final layout.
@@ -25,9 +25,8 @@ POINTS: dict[str, Any] = {
     "after-kernel": "kernel",
     # Loops over memrefs around tile ops, and linalg for what is no kernel.
     "after-loop": "loop",
-    # The program that iree-compile takes; with the hardware target, the functions that are printed as C++.
-    "after-iree": "iree",
-    "after-hls": "hls",
+    # What the program is made of: what iree-compile takes; of hardware, the functions that are printed as C++.
+    **{f"after-{level}": level for level in PROGRAM_LEVELS},
 }
 """Each point, from the top down, with the level whose ops are legal there."""
 
@@ -72,6 +71,6 @@ def check_points(users: UserPasses, first: str, last: str, is_last: bool) -> Non
     missed = [repr(point) for point in users if is_last or levels.index(POINTS[point]) < levels.index(first)]
     if missed:
         raise CompileError(f"the text is at the level '{level}', past the passes of {' and '.join(missed)}")
-    foreign = [point for point in users if POINTS[point] in ("iree", "hls") and POINTS[point] != last]
+    foreign = [point for point in users if POINTS[point] in PROGRAM_LEVELS and POINTS[point] != last]
     if foreign:
         raise CompileError(f"the last level of this target is '{last}': it has no {' nor '.join(map(repr, foreign))}")

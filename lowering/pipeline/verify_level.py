@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from terrace.levels import TEXTS
 from terrace.lowering.pipeline.legality import check_level
 from terrace.mlir import ir
 from terrace.passes import LocatedPassError, Pass
@@ -16,7 +17,7 @@ class VerifyLevel(Pass):
 
     name = "verify-level"
 
-    level: Literal["graph", "kernel", "loop", "hls", "iree"] = "graph"
+    level: Literal[TEXTS] = "graph"  # type: ignore[valid-type]  # Known when the targets are.
     """The level whose ops are legal."""
 
     after: str = ""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from terrace.errors import TargetError
 from terrace.lowering.kernels.group import KERNEL_TYPES
-from terrace.mlir import ir
+from terrace.machine import VectorMachine
+from terrace.mlir import func, ir
 from terrace.passes import Pass
 from terrace.target import TARGETS, Target, registered
+
+if TYPE_CHECKING:
+    from terrace.compiler.request import Request
 
 Source = Callable[[], np.ndarray]
 """The value of a parameter, computed or found when it is asked for."""
@@ -27,6 +31,8 @@ class Backend:
 
     level: ClassVar[str]
     """The level below "loop", whose text becomes the program."""
+    legal: ClassVar[tuple[str, ...]]
+    """The names of the ops that are legal there, or the prefixes of their names up to the dot."""
     families: ClassVar[tuple[str, ...]] = ()
     """The kernel families that it uses."""
     element_types: ClassVar[tuple[str, ...]] = KERNEL_TYPES
@@ -35,6 +41,8 @@ class Backend:
     """The element types that its reductions take beside f32."""
     checks_indices: ClassVar[bool] = True
     """Whether its programs can say that an index is out of range."""
+    has_assembly: ClassVar[bool] = False
+    """Whether `assembly` gives any."""
 
     @classmethod
     def reads(cls, text: str) -> bool:
@@ -48,8 +56,27 @@ class Backend:
 
     @classmethod
     def is_program(cls, module: ir.Operation) -> bool:
-        """Whether a module that our MLIR has read is one of its programs."""
+        """Whether a module that our MLIR has read is one of its programs, or the interface of one."""
         return False
+
+    @classmethod
+    def program_types(cls, main: func.FuncOp) -> tuple[Sequence[ir.Type], Sequence[ir.Type]]:
+        """What @main of such a module takes and gives."""
+        return main.type.inputs, main.type.results
+
+    @classmethod
+    def program_parameters(cls, module: ir.Operation) -> dict[str, ir.Type]:
+        """What such a module reads from outside, by name."""
+        raise NotImplementedError
+
+    @property
+    def machine(self) -> VectorMachine | None:
+        """The cores whose numbers its cost model compares schedules by; None where there are none."""
+        return None
+
+    def precision(self, request: Request) -> str:
+        """What float32 is computed in: requests for which that is one have one program."""
+        return "float32"
 
     def schedule(self) -> list[Pass]:
         """The passes that choose schedules."""
@@ -61,6 +88,14 @@ class Backend:
 
     def lower(self) -> list[Pass]:
         """The passes from the level "loop" to its own."""
+        raise NotImplementedError
+
+    def kernel_passes(self) -> list[Pass] | None:
+        """The passes that make the last code of ours of a kernel's loops; None if the text of its level shows that."""
+        return None
+
+    def assembly(self, text: str, flags: Sequence[str]) -> str:
+        """The assembly of all functions in a text of its level."""
         raise NotImplementedError
 
     def iree_flags(self, module: ir.Operation | None = None) -> list[str]:
@@ -93,14 +128,9 @@ def find_backend(name: str) -> type[Backend]:
     return kind
 
 
-def reader_of(text: str) -> type[Backend] | None:
-    """The backend of Terrace's that a text is a program of, where our MLIR cannot read it."""
-    return next((kind for kind in map(find_backend, TARGETS) if kind.reads(text)), None)
-
-
-def program_level(module: ir.Operation) -> str | None:
-    """The level of a module that is a program of one of Terrace's backends; None if it is one of those above."""
-    return next((kind.level for kind in map(find_backend, TARGETS) if kind.is_program(module)), None)
+def backends(names: Iterable[str] = ()) -> Iterable[type[Backend]]:
+    """The classes of these targets' backends, or of all of Terrace's; each is imported when it is come to."""
+    return map(find_backend, dict.fromkeys(names) or TARGETS)
 
 
 def backend_of(target: Target) -> Backend:

@@ -260,21 +260,35 @@ def _read(kind: Any, data: Mapping[str, Any]) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Registered:
-    """Where the parts of a target are, as module:name, and the name of the program's member in an artifact."""
+    """What all of Terrace knows of a target: where its backend and runtime are, as module:name, what its programs are
+    called in an artifact, and their level.
+
+    `profiles`: IREE's profiler times its kernels. `cosimulates`: they are compared with their SystemVerilog. `texts`:
+    what else can be made of a text of its level, by name.
+    """
 
     backend: str
     runtime: str = "terrace.runtime.program:open_on_cpu"
     program: str = "program.vmfb"
+    level: str = "iree"
+    profiles: bool = False
+    cosimulates: bool = False
+    texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 _GPU = "terrace.runtime.gpu_program:open_on_gpu"
 
 TARGETS = {
-    "cpu": Registered("terrace.lowering.target.cpu.backend:CpuBackend"),
+    "cpu": Registered("terrace.lowering.target.cpu.backend:CpuBackend", profiles=True),
     "cuda": Registered("terrace.lowering.target.gpu.backend:CudaBackend", _GPU),
     "hip": Registered("terrace.lowering.target.gpu.backend:HipBackend", _GPU),
     "hls": Registered(
-        "terrace.lowering.target.hls.backend:HlsBackend", "terrace.runtime.csim:open_design", "program.zip"
+        "terrace.lowering.target.hls.backend:HlsBackend",
+        "terrace.runtime.csim:open_design",
+        "program.zip",
+        "hls",
+        cosimulates=True,
+        texts={"verilog": "terrace.lowering.target.rtl.design:verilog"},
     ),
     "vulkan": Registered("terrace.lowering.target.gpu.backend:VulkanBackend", _GPU),
 }
@@ -286,6 +300,24 @@ ENTRY_POINTS = "terrace.targets"
 def registered(name: str) -> Registered | None:
     """The target of this name, or None."""
     return TARGETS.get(name) or next((Registered(e.value) for e in _entry_points() if e.name == name), None)
+
+
+def registered_as(data: Mapping[str, Any]) -> Registered:
+    """The target of an artifact (its `Target.to_json`); IREE runs the programs of those that nobody knows."""
+    return TARGETS.get(str(data.get("name")), Registered(""))
+
+
+def targets_with(part: str) -> str:
+    """The names of Terrace's targets for which a field of `Registered` holds, in words."""
+    return " or ".join(name for name, target in TARGETS.items() if getattr(target, part))
+
+
+def describe(data: Mapping[str, Any]) -> str:
+    """An artifact's target in words: its name, and what else tells it from others of the name."""
+    name, threads, gpu = str(data.get("name", "unknown target")), data.get("threads"), data.get("gpu")
+    if isinstance(data.get("cpu"), Mapping):
+        name += f", {threads or 'all'} thread{'' if threads == 1 else 's'}"
+    return f"{name}, {gpu.get('name', '')}" if isinstance(gpu, Mapping) else name
 
 
 def target_names() -> list[str]:

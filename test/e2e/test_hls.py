@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import terrace
 import torch
-from terrace.compiler import Lowered
+from terrace.compiler import Lowered, PyTorch, Request, Text, lower
 from terrace.errors import CompileError
 from terrace.storage.artifact import read_artifact
 from terrace.target import HlsDescription, Target
@@ -122,7 +122,7 @@ def test_queues_between_kernels_and_at_ports(text: str) -> None:
     layers = [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)]
     model, x = nn.Sequential(*layers).eval(), torch.randn(1, 2, 8, 8)
     target = Target("hls", hls=HlsDescription(interface="axis", number_format=text))
-    lowered = terrace.compiler.lower(model, (x,), target=target)
+    lowered = lower(PyTorch(model, (x,)), Request.of(target))
     top = sources(lowered)["model.cpp"].partition("void model(")[2]
     assert "hls::stream<" in top.partition(")")[0] and "#pragma HLS INTERFACE axis port=output0" in top
     assert "#pragma HLS DATAFLOW" in top and top.count("#pragma HLS STREAM") >= 2
@@ -130,7 +130,7 @@ def test_queues_between_kernels_and_at_ports(text: str) -> None:
     for value in (x, torch.randn_like(x)):
         with torch.no_grad():
             assert (compiled(value) - model(value)).abs().max() <= 2e-5
-    again = terrace.compiler.lower_mlir(lowered.ir["hls"], lowered_values(lowered), target=target)
+    again = lower(Text(lowered.ir["hls"], lowered_values(lowered)), Request.of(target))
     assert again.artifact().program == lowered.artifact().program
 
 
@@ -169,7 +169,7 @@ def test_simulations_do_not_disturb_each_other() -> None:
 
 def test_the_program_is_a_project() -> None:
     model, x = make("lenet")
-    lowered = terrace.compiler.lower(model, (x,), target="hls")
+    lowered = lower(PyTorch(model, (x,)), Request.of("hls"))
     files = sources(lowered)
     assert set(files) == {
         *("model.cpp", "model.h", "weights.h", "terrace_math.h", "terrace_stream.h", "testbench.cpp"),
@@ -186,38 +186,38 @@ def test_a_text_at_the_level_hls_gives_the_same_program(name: str) -> None:
     """Weights are found by the symbols that the text names, on chip and on ports."""
     model, x = make(name)
     target = Target("hls", hls=HlsDescription(rom_elements=500))
-    lowered = terrace.compiler.lower(model, (x,), target=target)
+    lowered = lower(PyTorch(model, (x,)), Request.of(target))
     values = lowered_values(lowered)
-    again = terrace.compiler.lower_mlir(lowered.ir["hls"], values, target=target)
+    again = lower(Text(lowered.ir["hls"], values), Request.of(target))
     assert again.artifact().program == lowered.artifact().program
     assert again.signature == lowered.signature
     assert again.artifact().parameters.keys() == lowered.artifact().parameters.keys()
     missing = next(iter(values))
     del values[missing]
     with pytest.raises(CompileError, match=f"no parameter '{missing}' was given"):
-        terrace.compiler.lower_mlir(lowered.ir["hls"], values, target=target).artifact()
+        lower(Text(lowered.ir["hls"], values), Request.of(target)).artifact()
     with pytest.raises(CompileError, match="the text is at the level 'hls', which target 'cpu' does not have"):
-        terrace.compiler.lower_mlir(lowered.ir["hls"], values, target="cpu")
+        lower(Text(lowered.ir["hls"], values), Request.of("cpu"))
 
 
 def test_an_edited_text_at_the_level_hls_is_checked() -> None:
     model, x = make("mlp")
-    lowered = terrace.compiler.lower(model, (x,), target="hls")
+    lowered = lower(PyTorch(model, (x,)), Request.of("hls"))
     text = lowered.ir["hls"]
     assert "loop.unroll = 16" in text
     values = lowered_values(lowered)
     halved, broken = (text.replace("loop.unroll = 16", f"loop.unroll = {n}", 1) for n in (8, 7))
-    edited = terrace.compiler.lower_mlir(halved, values, target="hls")
+    edited = lower(Text(halved, values), Request.of("hls"))
     assert "#pragma HLS UNROLL factor=8" in sources(edited)["model.cpp"]
-    wrong = terrace.compiler.lower_mlir(broken, values, target="hls")
+    wrong = lower(Text(broken, values), Request.of("hls"))
     with pytest.raises(CompileError, match="cannot be unrolled by 7, which does not divide its 16 iterations"):
         wrong.artifact()
 
 
 def test_fewer_multipliers_unroll_less() -> None:
     model, x = make("mlp")
-    few = terrace.compiler.lower(model, (x,), target=Target("hls", hls=HlsDescription(max_unroll=4)))
-    many = terrace.compiler.lower(model, (x,), target="hls")
+    few = lower(PyTorch(model, (x,)), Request.of(Target("hls", hls=HlsDescription(max_unroll=4))))
+    many = lower(PyTorch(model, (x,)), Request.of("hls"))
     assert "loop.unroll = 16" in many.ir["hls"] and "loop.unroll = 16" not in few.ir["hls"]
     assert "loop.unroll = 4" in few.ir["hls"]
     # Only the first line differs, which says what for.
@@ -242,6 +242,6 @@ def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.M
 
 def test_the_last_level_is_the_targets_own() -> None:
     model, x = make("mlp")
-    assert list(terrace.compiler.lower(model, (x,), target="hls", until="hls").ir) == ["graph", "kernel", "loop", "hls"]
+    assert list(lower(PyTorch(model, (x,)), Request.of("hls"), until="hls").ir) == ["graph", "kernel", "loop", "hls"]
     with pytest.raises(CompileError, match="unknown level 'hls'; known are graph, kernel, loop, iree"):
-        terrace.compiler.lower(model, (x,), until="hls")
+        lower(PyTorch(model, (x,)), until="hls")

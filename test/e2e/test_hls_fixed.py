@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import terrace
 import torch
+from terrace.compiler import PyTorch, Request, lower
 from terrace.errors import CompileError, TargetError
 from terrace.lowering.target.hls.numbers import bit_patterns
 from terrace.number_format import FixedPoint
@@ -132,7 +133,7 @@ def test_unknown_formats_are_refused(text: str, message: str) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = make("mlp")
-    lowered = terrace.compiler.lower(model, (x,), target=in_format("ap_fixed<16,6>"))
+    lowered = lower(PyTorch(model, (x,)), Request.of(in_format("ap_fixed<16,6>")))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TargetError, match=r"pip install mlir-terrace\[hls\]"):
         terrace.CompiledModel(lowered.artifact())

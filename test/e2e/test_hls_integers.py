@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
-from terrace.compiler import compile_mlir, lower_mlir
+from terrace.compiler import Request, Text, compile_mlir, lower
 from terrace.errors import CompileError, PassError, TargetError
 from terrace.runtime.cosim import cosim
 from terrace.runtime.model import CompiledModel
@@ -285,7 +285,7 @@ def test_weights_out_of_range_are_refused() -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    lowered = lower_mlir(DATAFLOW, WEIGHTS, target="hls")
+    lowered = lower(Text(DATAFLOW, WEIGHTS), Request.of("hls"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TargetError, match=r"integers of other than .* `pip install mlir-terrace\[hls\]"):
         CompiledModel(lowered.artifact())

@@ -13,14 +13,16 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example
-from terrace.compiler import Lowered, lower, lower_mlir
+from terrace import levels
+from terrace.compiler import Lowered, PyTorch, Text, lower
 from terrace.dialects.context import create_context
 from terrace.lowering.kernels.schedule import Cut, Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.mlir import ir, parse_module
 from terrace.runtime.model import CompiledModel
-from terrace.storage.artifact import LEVELS
 from torch import nn
+
+LEVELS = (*levels.LEVELS, "iree")
 
 
 class SmallCnn(nn.Module):
@@ -66,7 +68,7 @@ class Case:
 @pytest.fixture(scope="module", params=[small_cnn, transformer_block])
 def case(request: pytest.FixtureRequest) -> Case:
     model, args = request.param()
-    lowered = lower(model, args)
+    lowered = lower(PyTorch(model, args))
     sources = {**lowered.symbols, **lowered.parameters}
     return Case(model, args, lowered, CompiledModel(lowered.artifact()), {name: sources[name]() for name in sources})
 
@@ -78,7 +80,7 @@ def test_it_agrees_with_eager(case: Case) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_text_gives_the_same_program(case: Case, level: str) -> None:
     """The same texts further down, to the letter, and the same results, to the bit."""
-    again = lower_mlir(case.compiled.ir(level), case.parameters)
+    again = lower(Text(case.compiled.ir(level), case.parameters))
     assert again.ir == {below: case.lowered.ir[below] for below in LEVELS[LEVELS.index(level) :]}
     compiled = CompiledModel(again.artifact())
     assert compiled.signature == case.compiled.signature
@@ -87,13 +89,13 @@ def test_a_text_gives_the_same_program(case: Case, level: str) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_lowering_stops_where_it_is_told_to(case: Case, level: str) -> None:
-    stopped = lower_mlir(case.compiled.ir("graph"), case.parameters, until=level)
+    stopped = lower(Text(case.compiled.ir("graph"), case.parameters), until=level)
     assert stopped.ir == {above: case.lowered.ir[above] for above in LEVELS[: LEVELS.index(level) + 1]}
 
 
 def test_a_text_is_not_raised(case: Case) -> None:
     with pytest.raises(terrace.CompileError, match="the text is at the level 'loop'"):
-        lower_mlir(case.compiled.ir("loop"), case.parameters, until="kernel")
+        lower(Text(case.compiled.ir("loop"), case.parameters), until="kernel")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def nothing_packed(schedule: Schedule) -> Schedule:
 
 @pytest.mark.parametrize("edit", [smaller_tiles, sequential, nothing_packed])
 def test_an_edited_schedule_changes_the_loops_only(case: Case, edit: Edit) -> None:
-    edited = lower_mlir(edit_schedules(case.compiled.ir("kernel"), edit), case.parameters)
+    edited = lower(Text(edit_schedules(case.compiled.ir("kernel"), edit), case.parameters))
     assert edited.ir["loop"] != case.lowered.ir["loop"]
     assert edited.ir["kernel"] != case.lowered.ir["kernel"], "the edited schedule is kept"
     assert_close(CompiledModel(edited.artifact())(*case.args), eager(case.model, *case.args))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import terrace
 import torch
-from terrace.compiler import lower
+from terrace.compiler import PyTorch, Request, Text, lower
 from terrace.errors import CompileError
 from torch import nn
 from torch.nn import functional as F
@@ -444,12 +444,14 @@ def test_inputs_that_hurt() -> None:
 def test_ranges_are_the_largest_of_all_samples() -> None:
     layer, x = nn.Linear(6, 4).eval(), torch.randn(2, 6)
     texts = [
-        lower(layer, (x,), options={"quantize": "int8", "calibration": given}, until="graph").ir["graph"]
+        lower(PyTorch(layer, (x,)), Request.of(options={"quantize": "int8", "calibration": given}), until="graph").ir[
+            "graph"
+        ]
         for given in ([x, 3 * x, 2 * x], [3 * x], [(3 * x,), (x,)], [x])
     ]
     assert texts[0] == texts[1] == texts[2] != texts[3]
     options = {"quantize": "int8", "calibration": [{"input": 3 * x}]}
-    named = lower(layer, (), {"input": x}, options=options, until="graph").ir["graph"]
+    named = lower(PyTorch(layer, (), {"input": x}), Request.of(options=options), until="graph").ir["graph"]
     assert named.partition("func.func")[0] == texts[0].partition("func.func")[0]
 
 
@@ -462,7 +464,7 @@ def test_samples_that_are_no_numbers_are_refused(number: float, what: str) -> No
         rf"calibration sample 1 makes argument 0 \(float32 2x6\) {what}, and no scale covers that; leave the sample"
     )
     with pytest.raises(CompileError, match=message):
-        lower(layer, (x,), options=int8(x, bad), until="graph")
+        lower(PyTorch(layer, (x,)), Request.of(options=int8(x, bad)), until="graph")
 
 
 @pytest.mark.parametrize(
@@ -479,23 +481,23 @@ def test_samples_that_are_no_numbers_are_refused(number: float, what: str) -> No
 )
 def test_options_that_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(CompileError, match=message):
-        lower(nn.Linear(6, 4).eval(), (torch.randn(2, 6),), options=options, until="graph")
+        lower(PyTorch(nn.Linear(6, 4).eval(), (torch.randn(2, 6),)), Request.of(options=options), until="graph")
 
 
 def test_a_text_without_ranges_is_refused() -> None:
     layer, x = nn.Linear(6, 4).eval(), torch.randn(2, 6)
-    text = lower(layer, (x,), until="graph").ir["graph"]
+    text = lower(PyTorch(layer, (x,)), until="graph").ir["graph"]
     with pytest.raises(CompileError, match="option 'quantize' needs option 'calibration'"):
-        terrace.compiler.lower_mlir(text, dict(layer.named_parameters()), options={"quantize": "int8"}, until="graph")
+        lower(Text(text, dict(layer.named_parameters())), Request.of(options={"quantize": "int8"}), until="graph")
 
 
 def test_only_graphs_are_quantised() -> None:
     layer, x = nn.Linear(6, 4).eval(), torch.randn(2, 6)
-    text = lower(layer, (x,), until="kernel").ir["kernel"]
+    text = lower(PyTorch(layer, (x,)), until="kernel").ir["kernel"]
     with pytest.raises(
         CompileError, match="option 'quantize' is for graphs; the text is at the level 'kernel' already"
     ):
-        terrace.compiler.lower_mlir(text, dict(layer.named_parameters()), options=int8(x), until="kernel")
+        lower(Text(text, dict(layer.named_parameters())), Request.of(options=int8(x)), until="kernel")
 
 
 @needs_compiler

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from e2e_models import example, multiply_adds
-from terrace.compiler import Lowered, lower
+from terrace.compiler import Lowered, PyTorch, lower
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the report is not looked at")
@@ -34,7 +34,7 @@ def browse(page: Path, *flags: str) -> tuple[str, str]:
 
 @pytest.fixture(scope="module", params=["resnet18", "gpt2_small"])
 def model(request: pytest.FixtureRequest) -> tuple[str, Lowered]:
-    return request.param, lower(*example(request.param).build(), until="kernel")
+    return request.param, lower(PyTorch(*example(request.param).build()), until="kernel")
 
 
 def test_the_figures_are_those_of_the_flop_counter(model: tuple[str, Lowered]) -> None:
@@ -88,7 +88,7 @@ document.title = JSON.stringify([seen(), (scale(3), seen()), ($('#fit').click(),
 def test_the_graph_fits_its_window(layers: int, whole: bool, tmp_path: Path) -> None:
     model = torch.nn.Sequential(*[torch.nn.Linear(2 + i, 3 + i) for i in range(layers)])
     page = tmp_path / "report.html"
-    text = lower(model, (torch.randn(4, 2),), until="kernel").drawable_report().to_html()
+    text = lower(PyTorch(model, (torch.randn(4, 2),)), until="kernel").drawable_report().to_html()
     page.write_text(text.replace("</body>", FITS), encoding="utf-8")
     dom, log = browse(page)
     assert "CONSOLE" not in log, log

@@ -9,7 +9,7 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close
-from terrace.compiler import lower, lower_mlir
+from terrace.compiler import PyTorch, Text, lower
 from terrace.runtime.model import CompiledModel
 from torch import nn
 
@@ -121,10 +121,10 @@ def test_a_cache_written_by_position() -> None:
 
 def test_a_slice_is_written_and_other_levels_keep_the_state() -> None:
     x = torch.tensor([[1.0, 2.0, 3.0]])
-    lowered = lower(Slot(), (x,))
+    lowered = lower(PyTorch(Slot(), (x,)))
     parameters = {name: find() for name, find in {**lowered.symbols, **lowered.parameters}.items()}
     for level in ("graph", "kernel", "loop", "iree"):
-        compiled = CompiledModel(lower_mlir(lowered.ir[level], parameters).artifact())
+        compiled = CompiledModel(lower(Text(lowered.ir[level], parameters)).artifact())
         assert compiled(x).tolist() == [1, 2, 3]
         assert compiled.state()["table"].tolist() == [[0, 0, 0], [1, 2, 3], [0, 0, 0], [0, 0, 0]]
         compiled.reset()

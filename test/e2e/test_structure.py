@@ -13,7 +13,7 @@ import terrace
 import torch
 import torch.nn.functional as F
 from e2e_models import assert_close, eager
-from terrace.compiler import lower
+from terrace.compiler import PyTorch, lower
 from torch import nn
 from torch.utils import _pytree
 
@@ -130,7 +130,7 @@ def test_tied_weights_are_one_parameter() -> None:
             return self.head(self.embedding(ids))
 
     model, ids = Tied().eval(), torch.tensor([[1, 5, 10]])
-    lowered = lower(model, (ids,))
+    lowered = lower(PyTorch(model, (ids,)))
     assert len(lowered.symbols) == 1
     check(model, ids)
 

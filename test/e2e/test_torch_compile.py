@@ -124,23 +124,23 @@ def test_one_graph_for_all_sizes(how: str) -> None:
 
 def test_options_reach_terrace(monkeypatch: pytest.MonkeyPatch) -> None:
     import terrace
+    from terrace.compiler import Imported, Request
+    from terrace.storage.artifact import Artifact
     from terrace.torch_compile import region
 
     seen = []
-    real = region.build_imported
+    real = region.build
 
-    def spy(imported: Any, **settings: Any) -> Any:
-        seen.append(settings)
-        return real(imported, **settings)
+    def spy(source: Imported, request: Request) -> Artifact:
+        seen.append(request)
+        return real(source, request)
 
-    monkeypatch.setattr(region, "build_imported", spy)
+    monkeypatch.setattr(region, "build", spy)
     target = terrace.Target(threads=1)
     options = {"target": target, "precision": "highest", "iree_flags": ["--iree-opt-level=O2"]}
     compiled = torch.compile(torch.sin, backend="terrace", options=options)
     assert_close(compiled(torch.ones(3)), torch.ones(3).sin())
-    assert seen == [
-        {"target": target, "precision": "highest", "options": {"iree_flags": ["--iree-opt-level=O2"]}},
-    ]
+    assert seen == [Request.of(target, "highest", {"iree_flags": ["--iree-opt-level=O2"]})]
 
 
 def test_programs_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

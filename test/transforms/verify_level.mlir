@@ -7,7 +7,7 @@
 // CHECK-LABEL: func.func @legal
 // CHECK-NEXT:    "graph.relu"
 // AFTER: error: 'graph.relu' op is not legal at the level 'loop'; no pass converted it (found after pass 'my-pass')
-// LEVEL: option 'level' of pass 'verify-level' takes 'graph' or 'kernel' or 'loop' or 'hls' or 'iree', but got 'upper'
+// LEVEL: option 'level' of pass 'verify-level' takes 'graph' or 'kernel' or 'loop' or 'iree' or 'hls', but got 'upper'
 func.func @legal(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = "graph.relu"(%x) : (tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>

@@ -12,7 +12,8 @@ import pytest
 import terrace
 import torch
 from terrace import loaded_code
-from terrace.compiler import build, build_mlir, lower
+from terrace.compiler import PyTorch, Request, Text, build, lower
+from terrace.lowering.target.cpu.backend import CpuBackend
 from terrace.lowering.target.iree import backend
 from terrace.storage import cache, cache_key
 from terrace.storage.artifact import read_artifact, write_artifact
@@ -85,9 +86,9 @@ def counts() -> tuple[int, int]:
 def test_a_model_is_compiled_once(programs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cached result is the fresh one, byte for byte."""
     model, x = net()
-    first, again = (saved(build(model, (x,)), tmp_path / "m.terrace") for _ in range(2))
+    first, again = (saved(build(PyTorch(model, (x,))), tmp_path / "m.terrace") for _ in range(2))
     monkeypatch.setenv("TERRACE_CACHE_DIR", "off")
-    fresh = saved(build(model, (x,)), tmp_path / "m.terrace")
+    fresh = saved(build(PyTorch(model, (x,))), tmp_path / "m.terrace")
     assert first == again == fresh
     assert len(programs) == 2 and counts() == (1, 1)
 
@@ -109,11 +110,11 @@ def test_weights_and_state_come_from_the_model_at_hand(programs: list[str]) -> N
 @pytest.mark.parametrize("level", ["graph", "kernel", "loop", "iree"])
 def test_texts_of_all_levels(level: str, programs: list[str], tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
-    made = build(model, (X,))
+    made = build(PyTorch(model, (X,)))
     weights = model.state_dict()
     if level == "iree":
         weights = {name: source() for name, source in made.parameters.items()}  # type: ignore[operator]
-    first, again = (saved(build_mlir(made.ir[level], weights), tmp_path / "m.terrace") for _ in range(2))
+    first, again = (saved(build(Text(made.ir[level], weights)), tmp_path / "m.terrace") for _ in range(2))
     assert first == again
     assert len(programs) == 2 and counts() == (1, 2)
     result = terrace.compile_mlir(made.ir[level], weights)(X)
@@ -167,7 +168,7 @@ def test_programs_with_ops_of_torch_mlir_are_found(name: str, programs: list[str
             terrace.compile(Applied(function), args)(*args), function(*args), rtol=1e-4, atol=1e-5
         )
     assert len(programs) == 1 and counts() == (1, 1)
-    texts = build(Applied(function), args).ir
+    texts = build(PyTorch(Applied(function), args)).ir
     for level in ("graph", "kernel", "loop", "iree"):
         for _ in range(2):
             torch.testing.assert_close(terrace.compile_mlir(texts[level])(*args), function(*args), rtol=1e-4, atol=1e-5)
@@ -215,14 +216,14 @@ def line_of(model: type[nn.Module], number: int) -> str:
 
 def test_lines_are_those_of_the_caller_at_hand() -> None:
     """Where the code stands is no part of the key, and what the report shows is never another's place."""
-    first, again = build(Plain(), (X,)), build(Moved(), (X,))
+    first, again = build(PyTorch(Plain(), (X,))), build(PyTorch(Moved(), (X,)))
     assert counts() == (1, 1)
     assert set(sources(first)) == {line_of(Plain, 1)}
     assert set(sources(again)) == {line_of(Moved, 1)}
     assert [len(sources(each)) for each in (first, again)] == [len(sources(first))] * 2
     (entry,) = cache.entries()
     assert __file__ not in entry.path.read_bytes().decode("latin-1")
-    assert set(sources(build(Split(), (X,)))) <= {line_of(Split, 1), line_of(Split, 2)}
+    assert set(sources(build(PyTorch(Split(), (X,))))) <= {line_of(Split, 1), line_of(Split, 2)}
 
 
 def test_lines_of_regions_of_torch_compile() -> None:
@@ -243,26 +244,26 @@ def test_paths_that_no_text_holds_as_they_are(tmp_path: Path) -> None:
         text = "import torch\nclass M(torch.nn.Module):\n    def forward(self, x):\n        return x + 1\n"
         scope: dict[str, Any] = {}
         exec(compile(text, str(file), "exec"), scope)
-        found += [sources(build(scope["M"](), (X,))) for _ in range(2)]
+        found += [sources(build(PyTorch(scope["M"](), (X,)))) for _ in range(2)]
     assert found == [[f"{tmp_path}/back\\slash.py:4"]] * 2 + [[f"{tmp_path}/größe.py:4"]] * 2
     assert counts() == (2, 2)
 
 
 DIFFERENT: dict[str, Callable[[], Any]] = {
-    "plain": lambda: build(Plain(), (X,)),
-    "tied": lambda: build(Plain(tied=True), (X,)),
-    "constant": lambda: build(Plain(scale=2.0000000000000004), (X,)),
-    "dtype": lambda: build(Plain(dtype=torch.float64), (X,)),
-    "shape": lambda: build(Plain(), (X[:2],)),
-    "dynamic": lambda: build(Plain(), (X,), dynamic_shapes=({0: torch.export.Dim("n", max=9)},)),
-    "range": lambda: build(Plain(), (X,), dynamic_shapes=({0: torch.export.Dim("n", max=8)},)),
-    "keyword": lambda: build(Plain(), (), {"x": X}),
-    "lines": lambda: build(Split(), (X,)),
-    "threads": lambda: build(Plain(), (X,), target=Target(threads=1)),
-    "features": lambda: build(Plain(), (X,), target=Target(features=("avx2", "fma"))),
-    "flags": lambda: build(Plain(), (X,), options={"iree_flags": ["--iree-opt-level=O2"]}),
-    "precision": lambda: build(Plain(), (X,), precision="medium"),
-    "text": lambda: build_mlir("func.func @main(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> }"),
+    "plain": lambda: build(PyTorch(Plain(), (X,))),
+    "tied": lambda: build(PyTorch(Plain(tied=True), (X,))),
+    "constant": lambda: build(PyTorch(Plain(scale=2.0000000000000004), (X,))),
+    "dtype": lambda: build(PyTorch(Plain(dtype=torch.float64), (X,))),
+    "shape": lambda: build(PyTorch(Plain(), (X[:2],))),
+    "dynamic": lambda: build(PyTorch(Plain(), (X,), dynamic_shapes=({0: torch.export.Dim("n", max=9)},))),
+    "range": lambda: build(PyTorch(Plain(), (X,), dynamic_shapes=({0: torch.export.Dim("n", max=8)},))),
+    "keyword": lambda: build(PyTorch(Plain(), (), {"x": X})),
+    "lines": lambda: build(PyTorch(Split(), (X,))),
+    "threads": lambda: build(PyTorch(Plain(), (X,)), Request.of(Target(threads=1))),
+    "features": lambda: build(PyTorch(Plain(), (X,)), Request.of(Target(features=("avx2", "fma")))),
+    "flags": lambda: build(PyTorch(Plain(), (X,)), Request.of(options={"iree_flags": ["--iree-opt-level=O2"]})),
+    "indices": lambda: build(PyTorch(Plain(), (X,)), Request.of(options={"check_indices": False})),
+    "text": lambda: build(Text("func.func @main(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> }")),
 }
 """Compilations no two of which may share an entry."""
 
@@ -278,15 +279,28 @@ def test_what_differs_has_entries_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     assert len(cache.entries()) == len(DIFFERENT)
 
 
-def test_settings_of_torch_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("setting", ["highest", "high", "medium"])
+def test_requests_that_give_one_program_share_an_entry(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All precisions are one to every backend."""
     monkeypatch.setattr(backend, "compile_program", lambda text, flags: b"a program")
-    build(Plain(), (X,))
-    torch.set_float32_matmul_precision("medium")
+    build(PyTorch(Plain(), (X,)))
+    torch.set_float32_matmul_precision(setting)
     try:
-        build(Plain(), (X,))
+        build(PyTorch(Plain(), (X,)), Request.of())
+        build(PyTorch(Plain(), (X,)), Request.of("cpu", setting, {"passes": {}, "iree_flags": ()}))
+        build(PyTorch(Plain(), (X,)), Request.of(options={"reproducer_dir": "off"}))
     finally:
         torch.set_float32_matmul_precision("highest")
-    assert counts() == (0, 2)
+    assert counts() == (3, 1)
+
+
+def test_a_precision_that_a_backend_keeps_apart_has_an_entry_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "compile_program", lambda text, flags: b"a program")
+    monkeypatch.setattr(CpuBackend, "precision", lambda self, request: request.precision)
+    for _ in range(2):
+        build(PyTorch(Plain(), (X,)), Request.of(precision="medium"))
+        build(PyTorch(Plain(), (X,)), Request.of(precision="high"))
+    assert counts() == (2, 2)
 
 
 @torch.library.custom_op("terrace_test_cache::twice", mutates_args=())
@@ -331,10 +345,12 @@ def test_a_fingerprint_has_the_bodies_of_branches() -> None:
 def test_a_target_that_is_given_is_not_that_of_the_text() -> None:
     weights = {"weight": torch.ones(4, 4), "bias": torch.ones(4)}
     text = lower(
-        nn.Linear(4, 4).eval(), (torch.ones(2, 4),), target=Target("vulkan", gpu="llvmpipe"), until="graph"
+        PyTorch(nn.Linear(4, 4).eval(), (torch.ones(2, 4),)),
+        Request.of(Target("vulkan", gpu="llvmpipe")),
+        until="graph",
     ).ir["graph"]
     for given, expected in ((None, "vulkan"), ("cpu", "cpu"), (None, "vulkan")):
-        assert build_mlir(text, weights, target=given).target["name"] == expected
+        assert build(Text(text, weights), Request.of(given)).target["name"] == expected
 
 
 def test_options_that_no_key_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +369,7 @@ def test_options_that_no_key_stands_for(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_code_of_which_nothing_can_be_said_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaded_code, "digest", lambda: None)
-    build(Plain(), (X,))
+    build(PyTorch(Plain(), (X,)))
     assert cache.info().count == 0 and counts() == (0, 0)
 
 
@@ -361,7 +377,7 @@ def test_code_that_was_imported_meanwhile(monkeypatch: pytest.MonkeyPatch) -> No
     """Its file was another when the key was made."""
     digests = iter(["before", "before", "after"])
     monkeypatch.setattr(loaded_code, "digest", lambda: next(digests))
-    build(Plain(), (X,))
+    build(PyTorch(Plain(), (X,)))
     assert cache.info().count == 0 and counts() == (0, 1)
 
 
@@ -399,7 +415,7 @@ def test_the_code_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_program_that_values_went_into_is_not_kept() -> None:
     """A hardware design has weights inside."""
-    build(nn.Linear(4, 2).eval(), (X,), target="hls")
+    build(PyTorch(nn.Linear(4, 2).eval(), (X,)), Request.of("hls"))
     assert counts() == (0, 1) and cache.info().count == 0
 
 
@@ -439,7 +455,7 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     with pytest.warns(RuntimeWarning, match="no home directory.*set TERRACE_CACHE_DIR") as warned:
         for _ in range(2):
-            assert build(Plain(), (X,)).program
+            assert build(PyTorch(Plain(), (X,))).program
     assert len(warned) == 1
 
 
@@ -450,24 +466,24 @@ def test_a_cache_that_cannot_be_written_warns_once(tmp_path: Path, monkeypatch: 
         RuntimeWarning, match=r"file/cache cannot be used \(Not a directory\); compiling goes on"
     ) as warned:
         for _ in range(2):
-            assert build(Plain(), (X,)).program
+            assert build(PyTorch(Plain(), (X,))).program
     assert len(warned) == 1
     assert cache.entries() == [] and cache.info().count == 0
 
 
 def test_a_folder_of_others_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    build(Plain(), (X,))
+    build(PyTorch(Plain(), (X,)))
 
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "utime", refuse)
-    build(Plain(), (X,))
+    build(PyTorch(Plain(), (X,)))
     assert counts() == (1, 1)
 
 
 def test_info_reads_well(folder: Path) -> None:
-    build(Plain(), (X,))
+    build(PyTorch(Plain(), (X,)))
     info = cache.info()
     assert str(info) == (
         f"compile cache in {folder}: 1 entries, {info.size:,} of 1,073,741,824 bytes, 0 hits and 1 misses"

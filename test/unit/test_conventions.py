@@ -33,7 +33,14 @@ LAYERS = (
     ),
     ("terrace.dialects",),
     (
-        *("terrace.passes", "terrace.rewriting", "terrace.target", "terrace.signature", "terrace.structure"),
+        *(
+            "terrace.passes",
+            "terrace.rewriting",
+            "terrace.target",
+            "terrace.levels",
+            "terrace.signature",
+            "terrace.structure",
+        ),
         *("terrace.parsing", "terrace.report", "terrace.artifact", "terrace.storage", "terrace.number_format"),
         "terrace.checks",
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from terrace.compiler import lower_mlir
+from terrace.compiler import Request, Text, lower
 from terrace.compiler.kernel_texts import KernelLevels, split_assembly
 from terrace.errors import TargetError
 from terrace.lowering.kernels.register_tile import RegisterTile, cover_cycles, ranked_tiles, step_limit
@@ -36,7 +36,7 @@ MATMUL = "matmul_relu_8x48"
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("explain") / "model.terrace"
-    write_artifact(path, lower_mlir(MODEL, WEIGHTS, target=TARGET).artifact())
+    write_artifact(path, lower(Text(MODEL, WEIGHTS), Request.of(TARGET)).artifact())
     return str(path)
 
 
@@ -99,8 +99,8 @@ def test_rows_may_lack_what_they_do_not_know(saved: str, tmp_path: Path, capsys:
 
 
 def test_a_model_of_the_kernel_level_has_no_graph(saved: str, tmp_path: Path) -> None:
-    lowered = lower_mlir(MODEL, WEIGHTS, target=TARGET, until="kernel")
-    again = lower_mlir(lowered.ir["kernel"], WEIGHTS, target=TARGET)
+    lowered = lower(Text(MODEL, WEIGHTS), Request.of(TARGET), until="kernel")
+    again = lower(Text(lowered.ir["kernel"], WEIGHTS), Request.of(TARGET))
     kernels = KernelLevels(again.ir, again.target, again.flags)
     assert kernels.levels == ["kernel", "loop", "cpu", "assembly"] and MATMUL in kernels.names
 
@@ -180,9 +180,9 @@ def test_the_report_is_drawn_beside_the_model(tmp_path: Path, capsys: pytest.Cap
 # -- reasons ----------------------------------------------------------------------------------------------------------
 
 
-def reasons_of(text: str, cpu: CpuDescription, edit: tuple[str, str] = ("", "")) -> str:
-    target = Target(features=(), threads=cpu.workers, cpu=cpu)
-    lowered = lower_mlir(text, WEIGHTS, target=target, until="kernel")
+def reasons_of(text: str, cpu: CpuDescription, edit: tuple[str, str] = ("", ""), features: tuple[str, ...] = ()) -> str:
+    target = Target(features=features, threads=cpu.workers, cpu=cpu)
+    lowered = lower(Text(text, WEIGHTS), Request.of(target), until="kernel")
     ir = {**lowered.ir, "kernel": lowered.ir["kernel"].replace(*edit)}
     kernels = KernelLevels(ir, lowered.target, ())
     return "\n".join(kernels.reasons(kernels.names[0]))
@@ -201,6 +201,20 @@ def test_the_prediction_is_that_of_the_cost_model() -> None:
     assert f"memory: {moved} bytes read and written, {2 * 8 * 48 * 32 / moved:.1f} floating-point" in text
     assert "workgroups: 1, as there is one worker" in text
     assert f"right operand are {4 * 32 * 48} bytes: fits L1" in text
+
+
+def test_an_atom_of_the_cpu_is_what_the_cost_model_chooses() -> None:
+    text = """
+    "graph.parameter"() {sym_name = "w", type = tensor<48x64xi8>} : () -> ()
+    func.func @main(%x: tensor<8x64xi8>) -> tensor<8x48xi32> {
+      %w = "graph.load"() {symbol = @w} : () -> tensor<48x64xi8>
+      %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<8x64xi8>, tensor<48x64xi8>) -> tensor<8x48xi32>
+      return %0 : tensor<8x48xi32>
+    }"""
+    features = ("avx512bw", "avx512f", "avx512vl", "avx512vnni")
+    kernel = lower(Text(text), Request.of(Target(features=features, threads=1)), until="kernel").ir["kernel"]
+    assert 'atom = "int8_dot"' in kernel
+    assert "note:" not in reasons_of(text, CpuDescription(), features=features)
 
 
 def test_an_edited_schedule_is_said_to_be_edited() -> None:

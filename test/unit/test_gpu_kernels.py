@@ -6,7 +6,7 @@ import json
 
 import pytest
 import terrace
-from terrace.compiler import lower_mlir
+from terrace.compiler import Request, Text, lower
 from terrace.dialects.base import to_python
 from terrace.dialects.context import create_context
 from terrace.errors import TargetError
@@ -113,14 +113,14 @@ RELU = """func.func @main(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
 def test_every_level_is_an_entry(level: str) -> None:
     """The text of each level gives the same program."""
     target = Target("vulkan", gpu="ampere")
-    lowered = lower_mlir(RELU, target=target)
-    assert lower_mlir(lowered.ir[level], target=target).ir["iree"] == lowered.ir["iree"]
+    lowered = lower(Text(RELU), Request.of(target))
+    assert lower(Text(lowered.ir[level]), Request.of(target)).ir["iree"] == lowered.ir["iree"]
 
 
 def test_a_description_changes_the_code() -> None:
     """A device that nobody has: its numbers are in the program."""
     described = GpuDescription("ampere", subgroup_size=4, max_invocations=64)
-    text = lower_mlir(RELU, target=Target("vulkan", gpu=described)).ir["iree"]
+    text = lower(Text(RELU), Request.of(Target("vulkan", gpu=described))).ir["iree"]
     assert "workgroup_size = [32, 1, 1] subgroup_size = 4" in text
 
 
@@ -143,7 +143,7 @@ def test_a_wrong_description_is_refused(make: object, message: str) -> None:
 @pytest.mark.parametrize(("target", "device"), [("vulkan", "ampere"), ("cuda", None), ("hip", None)])
 def test_a_program_for_a_device_elsewhere(target: str, device: str | None) -> None:
     """Compiling needs no driver of that device. Without one, loading says what is missing."""
-    lowered = lower_mlir(RELU, target=Target(target, gpu=device))
+    lowered = lower(Text(RELU), Request.of(Target(target, gpu=device)))
     assert len(lowered.artifact().program) > 0
     owner = "terrace" if target == "vulkan" else "iree"
     assert [row["by"] for row in lowered.report] == [owner]
@@ -156,12 +156,12 @@ def _no_driver(name: str) -> None:
 def test_compiling_for_this_machine_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "create_hal_driver", _no_driver)
     with pytest.raises(TargetError, match=r"apt-get install mesa-vulkan-drivers libvulkan1.*name it: terrace\.Target"):
-        lower_mlir(RELU, target="vulkan")
+        lower(Text(RELU), Request.of("vulkan"))
 
 
 @pytest.mark.parametrize("target", ["cuda", "hip"])
 def test_loading_without_a_device(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    artifact = lower_mlir(RELU, target=target).artifact()
+    artifact = lower(Text(RELU), Request.of(target)).artifact()
     monkeypatch.setattr(gpu, "create_hal_driver", _no_driver)
     with pytest.raises(TargetError, match=f"target {target} finds no device on this machine; install"):
         terrace.CompiledModel(artifact)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from terrace.compiler import lower, lower_mlir
+from terrace.compiler import PyTorch, Text, lower
 from terrace.compiler.layer_names import add_names
 from terrace.dialects.context import create_context
 from terrace.mlir import ir
@@ -27,7 +27,9 @@ class Lambda(torch.nn.Module):
 
 
 def layers_of(function: Callable[..., Any], *args: torch.Tensor, **modules: torch.nn.Module) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = lower(Lambda(function, **modules).eval(), args, until="kernel").layers["layers"]
+    found: list[dict[str, Any]] = lower(PyTorch(Lambda(function, **modules).eval(), args), until="kernel").layers[
+        "layers"
+    ]
     return found
 
 
@@ -71,8 +73,8 @@ def test_moves_of_the_model_have_the_model_s_names() -> None:
 
 
 def test_a_text_keeps_the_names_of_its_ops() -> None:
-    lowered = lower(Lambda(lambda self, x: x.cumsum(0).relu()).eval(), (torch.randn(3, 5),), until="graph")
-    layers = lower_mlir(lowered.ir["graph"], until="kernel").layers["layers"]
+    lowered = lower(PyTorch(Lambda(lambda self, x: x.cumsum(0).relu()).eval(), (torch.randn(3, 5),)), until="graph")
+    layers = lower(Text(lowered.ir["graph"]), until="kernel").layers["layers"]
     assert layers and not any("called" in layer or "origins" in layer for layer in layers)
 
 
@@ -80,7 +82,7 @@ def test_an_exported_program_from_a_file_names_its_ops() -> None:
     exported = torch.export.export(Lambda(lambda self, x: x.cumsum(0)).eval(), (torch.randn(3, 5),))
     for node in exported.graph.nodes:
         node.meta.pop("torch_fn", None)
-    layers = lower(exported, until="kernel").layers["layers"]
+    layers = lower(PyTorch(exported), until="kernel").layers["layers"]
     assert {layer["kernel"] for layer in layers} == {"cumsum"}
 
 

@@ -7,11 +7,14 @@ from typing import get_args
 import pytest
 from terrace.dialects.context import create_context
 from terrace.errors import PassError
-from terrace.lowering.pipeline.legality import LEGAL, check_level
+from terrace.levels import LEVELS, TEXTS
+from terrace.lowering.pipeline.legality import LEGAL, check_level, legal_at
 from terrace.lowering.pipeline.pass_options import option_types
 from terrace.lowering.pipeline.user_passes import POINTS
 from terrace.lowering.pipeline.verify_level import VerifyLevel
+from terrace.lowering.target.backend import find_backend
 from terrace.mlir import parse_module
+from terrace.target import TARGETS
 
 GRAPH = """
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
@@ -61,6 +64,10 @@ def test_linalg_ops_that_iree_lacks_are_refused() -> None:
 
 
 def test_every_level_is_stated() -> None:
-    assert list(LEGAL) == ["graph", "kernel", "loop", "hls", "iree"]
-    assert get_args(option_types(VerifyLevel)["level"]) == tuple(LEGAL)
-    assert set(POINTS.values()) == set(LEGAL)
+    assert TEXTS == ("graph", "kernel", "loop", "iree", "hls")
+    assert get_args(option_types(VerifyLevel)["level"]) == TEXTS
+    assert set(POINTS.values()) == set(TEXTS)
+    assert tuple(LEGAL) == LEVELS
+    for name, target in TARGETS.items():
+        assert find_backend(name).level == target.level
+        assert legal_at(target.level) == find_backend(name).legal

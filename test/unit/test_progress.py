@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import terrace
 from terrace import progress
-from terrace.compiler import lower_mlir
+from terrace.compiler import Text, lower
 
 MODEL = """
 func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf32> {
@@ -67,7 +67,7 @@ def test_a_terminal_shows_each_stage_and_is_left_clean(tmp_path: Path) -> None:
 
 def test_what_is_printed_on_the_same_terminal_stays_whole(tmp_path: Path) -> None:
     written = on_terminal(tmp_path, to_file=False)
-    text = lower_mlir(MODEL, until="loop").ir["loop"]
+    text = lower(Text(MODEL), until="loop").ir["loop"]
     assert ERASE + text.replace("\n", "\r\n") in written
 
 
@@ -102,7 +102,7 @@ def test_importing_adds_no_handler_and_quiet_is_the_default() -> None:
 
 def test_records_go_where_the_program_says(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="terrace"):
-        lower_mlir(MODEL, until="graph")
+        lower(Text(MODEL), until="graph")
     assert {record.name for record in caplog.records} == {"terrace.passes", "terrace.stages"}
     assert any("choose-layout" in record.message for record in caplog.records)
 

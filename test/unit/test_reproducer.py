@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import terrace
-from terrace.compiler import lower_mlir
+from terrace.compiler import Request, Text, lower
 from terrace.lowering.debugging.commands import compile_command, errors_in, shell_text
 from terrace.passes import Pass, PassRaisedError
 from terrace.tools.reduce import main as reduce_tool
@@ -50,7 +50,7 @@ def failing(compile_: Callable[[], Any]) -> terrace.CompileError:
 
 def with_pass(point: str, *passes: Pass | str) -> terrace.CompileError:
     """The error of compiling MODEL, which needs no parameters for it, with passes at a point."""
-    return failing(lambda: lower_mlir(MODEL, options={"passes": {point: list(passes)}}))
+    return failing(lambda: lower(Text(MODEL), Request.of(options={"passes": {point: list(passes)}})))
 
 
 def run_again(error: terrace.CompileError, folder: Path) -> tuple[str, str]:
@@ -87,8 +87,8 @@ def test_what_fails_together_stays_together(folder: Path) -> None:
 
 
 def test_a_pass_of_terrace_with_its_options(folder: Path) -> None:
-    text = lower_mlir(MODEL, until="kernel").ir["kernel"].replace('generator = "row_reduction"', 'generator = "none"')
-    error = failing(lambda: lower_mlir(text))
+    text = lower(Text(MODEL), until="kernel").ir["kernel"].replace('generator = "row_reduction"', 'generator = "none"')
+    error = failing(lambda: lower(Text(text)))
     module, said = run_again(error, folder)
     assert "names no generator 'none'" in said
     assert "--pass-pipeline='builtin.module(convert-kernel-to-loop)'" in str(error)
@@ -113,7 +113,7 @@ def test_a_failure_where_the_text_cannot_be_read_starts_higher_up(folder: Path) 
     """After convert-loop-to-iree the module holds attributes of IREE's: the command begins at the loops."""
     text = (INPUTS / "cnn.mlir").read_text().replace("@cnn", "@main")
     passes = {"after-iree": [RefuseOp(op="stream.executable")]}
-    error = failing(lambda: lower_mlir(text, options={"passes": passes}))
+    error = failing(lambda: lower(Text(text), Request.of(options={"passes": passes})))
     module, said = run_again(error, folder)
     assert "'stream.executable' op is not wanted" in said
     assert "stream.executable" not in module and "loop.parallel" in module
@@ -131,8 +131,8 @@ def test_a_script_is_not_run_for_its_passes(tmp_path: Path, folder: Path) -> Non
     script = tmp_path / "script.py"
     source = (INPUTS / "failing_passes.py").read_text()
     script.write_text(
-        f"{source}\nfrom terrace.compiler import lower_mlir\nopen('runs', 'a').write('x')\n"
-        f"lower_mlir('''{MODEL}''', options={{'passes': {{'after-graph': [RefuseOp()]}}}})\n"
+        f"{source}\nfrom terrace.compiler import Request, Text, lower\nopen('runs', 'a').write('x')\n"
+        f"lower(Text('''{MODEL}'''), Request.of(options={{'passes': {{'after-graph': [RefuseOp()]}}}}))\n"
     )
     done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "no command of Terrace's tools fails alike" in done.stderr
@@ -142,20 +142,20 @@ def test_a_script_is_not_run_for_its_passes(tmp_path: Path, folder: Path) -> Non
 def test_where_files_go(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passes = {"after-graph": [RefuseOp()]}
     elsewhere = tmp_path / "a b" / "c"
-    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes, "reproducer_dir": elsewhere}))
+    error = failing(lambda: lower(Text(MODEL), Request.of(options={"passes": passes, "reproducer_dir": elsewhere})))
     run_again(error, elsewhere)
-    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes, "reproducer_dir": "off"}))
+    error = failing(lambda: lower(Text(MODEL), Request.of(options={"passes": passes, "reproducer_dir": "off"})))
     assert not folder.exists() and "holds" not in str(error)
     blocked = tmp_path / "file"
     blocked.write_text("")
-    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes, "reproducer_dir": blocked}))
+    error = failing(lambda: lower(Text(MODEL), Request.of(options={"passes": passes, "reproducer_dir": blocked})))
     assert "is not wanted" in str(error) and "no reproducer was written" in str(error)
     monkeypatch.delenv("TERRACE_REPRODUCER_DIR")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "a b"))
-    error = failing(lambda: lower_mlir(MODEL, options={"passes": passes}))
+    error = failing(lambda: lower(Text(MODEL), Request.of(options={"passes": passes})))
     assert f"{tmp_path}/a b/terrace-reproducer-" in str(error)
     with pytest.raises(terrace.CompileError, match="option 'reproducer_dir' must be a path, got 3"):
-        lower_mlir(MODEL, options={"reproducer_dir": 3})
+        lower(Text(MODEL), Request.of(options={"reproducer_dir": 3}))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_where_files_go(tmp_path: Path, folder: Path, monkeypatch: pytest.Monkey
 
 def test_a_crash_of_iree_is_cut_to_the_executable(folder: Path) -> None:
     """An llvm.func aborts IREE's compiler. Sizes are dynamic, and only IREE can read the attributes in this program."""
-    text = lower_mlir((INPUTS / "cnn.mlir").read_text().replace("@cnn", "@main")).ir["iree"]
+    text = lower(Text((INPUTS / "cnn.mlir").read_text().replace("@cnn", "@main"))).ir["iree"]
     head, inner, tail = text.rpartition('"builtin.module"() ({')
     broken = (
         '"llvm.func"() <{CConv = #llvm.cconv<ccc>, function_type = !llvm.func<f32 (f32)>, '

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from terrace.compiler import lower, lower_mlir
+from terrace.compiler import PyTorch, Request, Text, lower
 from terrace.errors import CompileError
 from terrace.target import CpuDescription, HlsDescription, Target
 from torch import nn
@@ -29,19 +29,19 @@ def model() -> tuple[nn.Module, torch.Tensor]:
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_text_of_any_level_compiles_the_same_without_a_target(name: str) -> None:
     layers, x = model()
-    lowered = lower(layers, (x,), target=TARGETS[name])
+    lowered = lower(PyTorch(layers, (x,)), Request.of(TARGETS[name]))
     last = list(lowered.ir)[-1]
     for level, text in lowered.ir.items():
         values = {key: source() for key, source in lowered.parameters.items()} | dict(layers.named_parameters())
-        again = lower_mlir(text, values)
+        again = lower(Text(text, values))
         assert again.target == lowered.target, level
         assert again.ir[last] == lowered.ir[last], level
 
 
 def test_a_target_that_is_given_counts() -> None:
     layers, x = model()
-    text = lower(layers, (x,), target=HLS, until="graph").ir["graph"]
-    assert lower_mlir(text, dict(layers.named_parameters()), target=CPU).target.name == "cpu"
+    text = lower(PyTorch(layers, (x,)), Request.of(HLS), until="graph").ir["graph"]
+    assert lower(Text(text, dict(layers.named_parameters())), Request.of(CPU)).target.name == "cpu"
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(CpuDescription)])
@@ -55,14 +55,17 @@ def test_every_number_of_a_cpu_reaches_the_cost_model(field: str, monkeypatch: p
     )
     layers, x = model()
     changed = dataclasses.replace(CpuDescription(), **{field: 2 * getattr(CpuDescription(), field)})
-    lower(layers, (x,), target=dataclasses.replace(CPU, cpu=changed), until="kernel")
-    assert seen and all(machine == changed for machine in seen)
+    lower(PyTorch(layers, (x,)), Request.of(dataclasses.replace(CPU, cpu=changed)), until="kernel")
+    names = [field.name for field in dataclasses.fields(CpuDescription)]
+    assert seen and all(getattr(machine, name) == getattr(changed, name) for machine in seen for name in names)
 
 
 def test_the_latency_of_a_multiply_add_changes_tiles() -> None:
     layers, x = nn.Linear(64, 256).eval(), torch.randn(96, 64)
     kernels = {
-        lower(layers, (x,), target=dataclasses.replace(CPU, cpu=cpu), until="kernel").ir["kernel"].partition("\n")[2]
+        lower(PyTorch(layers, (x,)), Request.of(dataclasses.replace(CPU, cpu=cpu)), until="kernel")
+        .ir["kernel"]
+        .partition("\n")[2]
         for cpu in (CPU.cpu, CpuDescription(vector_bits=256, vector_registers=16, fma_latency=1, loads_per_cycle=4))
         if cpu is not None
     }
@@ -73,9 +76,9 @@ def test_hardware_is_scheduled_for_its_own_memory() -> None:
     """Rows that do not fit are padded by a kernel before."""
     layers, x = nn.Conv2d(4, 8, 3, padding=1).eval(), torch.randn(1, 4, 12, 12)
     for size, staged in ((64 << 10, True), (256, False)):
-        text = lower(layers, (x,), target=Target("hls", hls=HlsDescription(local_bytes=size)), until="kernel").ir[
-            "kernel"
-        ]
+        text = lower(
+            PyTorch(layers, (x,)), Request.of(Target("hls", hls=HlsDescription(local_bytes=size))), until="kernel"
+        ).ir["kernel"]
         assert ("input = {copy = {}}" in text) == staged
 
 
@@ -93,7 +96,7 @@ def test_what_is_no_target_is_refused_with_its_place(attribute: str, message: st
     text = f"""module attributes {{terrace.target = {attribute}}} {{
       func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {{ return %x : tensor<4xf32> }} }}"""
     with pytest.raises(CompileError, match="-:1:1: error: ") as caught:
-        lower_mlir(text)
+        lower(Text(text))
     assert message in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 import terrace
-from terrace.compiler import lower_mlir
+from terrace.compiler import Request, Text, lower
 from terrace.lowering.pipeline.user_passes import POINTS, user_passes
 from terrace.mlir import ir, walk
 from terrace.passes import Pass, UpstreamPass, fail
@@ -80,19 +80,19 @@ def passes(**at: Any) -> dict[str, Any]:
 )
 def test_each_point_sees_its_level(point: str, is_there: Callable[[set[str]], bool]) -> None:
     Look.seen.clear()
-    lower_mlir(MODEL, options={"passes": {point: [Look()]}})
+    lower(Text(MODEL), Request.of(options={"passes": {point: [Look()]}}))
     (ops,) = Look.seen
     assert is_there(ops), ops
 
 
 def test_the_hardware_target_has_a_last_point_of_its_own() -> None:
     Look.seen.clear()
-    lower_mlir(MODEL, target="hls", options=passes(after_hls=[Look()]))
+    lower(Text(MODEL), Request.of("hls", options=passes(after_hls=[Look()])))
     assert len(Look.seen) == 1
     with pytest.raises(terrace.CompileError, match="last level of this target is 'hls': it has no 'after-iree'"):
-        lower_mlir(MODEL, target="hls", options=passes(after_iree=[Look()]))
+        lower(Text(MODEL), Request.of("hls", options=passes(after_iree=[Look()])))
     with pytest.raises(terrace.CompileError, match="last level of this target is 'iree': it has no 'after-hls'"):
-        lower_mlir(MODEL, options=passes(after_hls=[Look()]))
+        lower(Text(MODEL), Request.of(options=passes(after_hls=[Look()])))
 
 
 def test_what_a_pass_changes_stays_changed() -> None:
@@ -100,7 +100,7 @@ def test_what_a_pass_changes_stays_changed() -> None:
     text = MODEL.replace(
         '%1 = "graph.relu"', '%2 = "graph.exp"(%0) : (tensor<4x16xf32>) -> tensor<4x16xf32>\n  %1 = "graph.relu"'
     )
-    lowered = lower_mlir(text, options=passes(after_import="canonicalize,func.func(cse)"), until="graph")
+    lowered = lower(Text(text), Request.of(options=passes(after_import="canonicalize,func.func(cse)")), until="graph")
     assert "graph.exp" not in lowered.ir["graph"]
 
 
@@ -124,29 +124,29 @@ def test_passes_in_every_form() -> None:
 )
 def test_wrong_options(option: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        lower_mlir(MODEL, options={"passes": option})
+        lower(Text(MODEL), Request.of(options={"passes": option}))
 
 
 def test_points_that_are_never_reached_are_refused() -> None:
-    text = lower_mlir(MODEL, until="kernel").ir["kernel"]
+    text = lower(Text(MODEL), until="kernel").ir["kernel"]
     with pytest.raises(terrace.CompileError, match="at the level 'kernel', past the passes of 'after-graph'"):
-        lower_mlir(text, options=passes(after_graph="cse"))
-    lower_mlir(text, options=passes(before_schedule="cse"))
-    program = lower_mlir(MODEL).ir["iree"]
+        lower(Text(text), Request.of(options=passes(after_graph="cse")))
+    lower(Text(text), Request.of(options=passes(before_schedule="cse")))
+    program = lower(Text(MODEL)).ir["iree"]
     with pytest.raises(
         terrace.CompileError, match="at the level 'iree', past the passes of 'after-loop' and 'after-iree'"
     ):
-        lower_mlir(program, options=passes(after_loop="cse", after_iree="cse"))
+        lower(Text(program), Request.of(options=passes(after_loop="cse", after_iree="cse")))
 
 
 def test_an_error_names_the_users_pass() -> None:
     with pytest.raises(terrace.PassError, match=r"(?s)is not to my liking.*pass 'refuse' failed"):
-        lower_mlir(MODEL, options=passes(after_graph=[Refuse()]))
+        lower(Text(MODEL), Request.of(options=passes(after_graph=[Refuse()])))
 
 
 def test_what_is_illegal_is_found_right_after_the_users_pass() -> None:
     with pytest.raises(terrace.PassError, match=r"'memref.alloc' op is not legal .*found after pass 'leave-memref'"):
-        lower_mlir(MODEL, options=passes(after_import=[LeaveMemref(), Refuse()]))
+        lower(Text(MODEL), Request.of(options=passes(after_import=[LeaveMemref(), Refuse()])))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from terrace.lowering.kernels.registry import families_for
+from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.lowering.target.cpu.keep_denormals import KeepDenormals, computes_beside_kernels, keep_denormals
 from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
 from terrace.lowering.target.cpu.schedule_kernels import ScheduleKernels
@@ -25,11 +26,16 @@ class CpuBackend(IreeBackend):
 
     families = families_for(VectorMachine)
     reduced_types = ("f64",)
+    has_assembly = True
 
     @property
     def cpu(self) -> CpuDescription:
         assert self.target.cpu is not None, "the target is not resolved"
         return self.target.cpu
+
+    @property
+    def machine(self) -> VectorMachine:
+        return machine_of(self.target)
 
     def schedule(self) -> list[Pass]:
         return [ScheduleKernels()]

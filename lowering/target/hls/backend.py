@@ -15,7 +15,7 @@ from terrace.lowering.kernels.registry import families_for
 from terrace.lowering.pipeline.verify_level import VerifyLevel
 from terrace.lowering.target.backend import Backend, Source
 from terrace.lowering.target.hls.convert_loop_to_hls import ConvertLoopToHls
-from terrace.lowering.target.hls.interface import design_weights, is_design
+from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
 from terrace.lowering.target.hls.lower_tiles_to_arrays import LowerTilesToArrays
 from terrace.lowering.target.hls.project import project_files
 from terrace.lowering.target.hls.require_kernels import RequireKernels
@@ -25,7 +25,7 @@ from terrace.lowering.target.hls.set_hardware_attributes import SetHardwareAttri
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.transforms.hoist_constants import HoistConstants
 from terrace.machine import CircuitMachine
-from terrace.mlir import ir, parse_module
+from terrace.mlir import func, ir, parse_module
 from terrace.passes import Pass, UpstreamPass, run_passes
 from terrace.target import HlsDescription
 
@@ -37,6 +37,7 @@ class HlsBackend(Backend):
     """From the level "hls" to a project."""
 
     level = "hls"
+    legal = ("arith.", "builtin.", "func.", "math.", "memref.", "scf.")
     families = families_for(CircuitMachine)
     element_types = (*(name for name in KERNEL_TYPES if ELEMENT_TYPES[name].held.name == name), "i1")
     reduced_types = ("f64", "i32", "i64")
@@ -45,6 +46,14 @@ class HlsBackend(Backend):
     @classmethod
     def is_program(cls, module: ir.Operation) -> bool:
         return is_design(module)
+
+    @classmethod
+    def program_types(cls, main: func.FuncOp) -> tuple[Sequence[ir.Type], Sequence[ir.Type]]:
+        return design_types(main)
+
+    @classmethod
+    def program_parameters(cls, module: ir.Operation) -> dict[str, ir.Type]:
+        return design_weights(module)
 
     @property
     def hls(self) -> HlsDescription:
@@ -85,7 +94,7 @@ class HlsBackend(Backend):
         module = parse_module(text, context)
         with context, ir.Location.unknown():
             # The text may have been edited: C simulation does not show an attribute that the hardware contradicts.
-            run_passes([VerifyLevel(level="hls"), VerifyHardwareAttributes()], module.operation)
+            run_passes([VerifyLevel(level=self.level), VerifyHardwareAttributes()], module.operation)
             files = project_files(module.operation, lambda symbol: parameters[symbol]())
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

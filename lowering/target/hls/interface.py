@@ -36,9 +36,8 @@ def design_weights(module: ir.Operation) -> dict[str, ir.Type]:
     return found
 
 
-def design_types(module: ir.Operation) -> tuple[list[ir.Type], list[ir.Type]]:
-    """The memory types of the inputs and of the outputs."""
-    main = _main(module)
+def design_types(main: func.FuncOp) -> tuple[list[ir.Type], list[ir.Type]]:
+    """The memory types of the inputs and of the outputs of a design's @main."""
     count = to_python(main.attributes[INPUTS])
     types = [_in_files(main, a.type) for a in main.entry_block.arguments]
     is_port = [PORT in own for own in _argument_attributes(main)]

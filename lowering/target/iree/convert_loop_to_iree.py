@@ -12,6 +12,7 @@ import dataclasses
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.analysis.loop_kernels import argument_buffers, loop_kernels, result_buffers
+from terrace.lowering.analysis.used_symbols import used_symbols
 from terrace.lowering.target.description import OF_MAIN, TARGET
 from terrace.lowering.target.iree import syntax
 from terrace.lowering.target.iree.barriers import cut_chains_of_slices, keep_scatters_apart
@@ -175,17 +176,6 @@ class _Executable:
 
 
 # -- globals and calls ------------------------------------------------------------------------------------------------
-
-
-def used_symbols(module: ir.Operation) -> set[str]:
-    """The parameters and constants that the program itself reads: by a function, or as the start of a state."""
-    used: set[str] = set()
-    for operation in _operations(module):
-        if operation.name == "graph.state":
-            used.add(_name(operation, "initial"))
-        elif operation.name == "func.func":
-            used.update(_name(op, "symbol") for op in walk(operation) if op.name == "graph.load")
-    return used
 
 
 def _convert_symbols(module: ir.Operation, used: set[str]) -> dict[str, ir.Type]:

@@ -20,35 +20,6 @@ from terrace.runtime.model import CompiledModel
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
 
-QUANTIZATION_OPTIONS = {
-    "quantize": '"int8" to compute in int8, with scales of the samples of "calibration"',
-    "calibration": "calls to observe: a list of tuples of arguments, or of dicts of keyword arguments",
-}
-"""What `options` of a compile may hold about quantisation."""
-
-
-def check_quantization(options: dict[str, Any], *, may_have_ranges: bool = False) -> None:
-    """Fill in the defaults of `QUANTIZATION_OPTIONS`; raises CompileError for what they cannot be.
-
-    Only what has ranges already, as a text may, can do without samples.
-    """
-    wanted, samples = options.setdefault("quantize", None), options.setdefault("calibration", ())
-    if wanted not in (None, "int8"):
-        raise CompileError(f"option 'quantize' must be \"int8\", got {wanted!r}")
-    if not isinstance(samples, Sequence) or isinstance(samples, (str, bytes)):
-        raise CompileError(f"option 'calibration' must be a list of calls, got {type(samples).__name__}")
-    if samples and wanted is None:
-        raise CompileError("option 'calibration' needs option 'quantize': \"int8\"")
-    if wanted is not None and not samples and not may_have_ranges:
-        raise missing_calibration()
-
-
-def missing_calibration() -> CompileError:
-    return CompileError(
-        "option 'quantize' needs option 'calibration': a list of sample calls, such as [(x,)], which show how large the"
-        " values get"
-    )
-
 
 def calibrate(
     module: ir.Module,

@@ -9,17 +9,15 @@ from typing import Any
 from terrace.compiler.schedule_reasons import reasons
 from terrace.dialects.base import to_python
 from terrace.dialects.context import create_context
+from terrace.levels import LEVELS
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
 from terrace.lowering.kernels.view import is_kernel
 from terrace.lowering.target.backend import backend_of
-from terrace.lowering.target.iree.compiler import assemble_program, program_text
-from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.mlir import func, ir, walk
 from terrace.parsing import parse
 from terrace.passes import run_passes
-from terrace.storage.artifact import LEVELS
 from terrace.target import Target
 
 ASSEMBLY = "assembly"
@@ -32,7 +30,7 @@ class KernelLevels:
     `texts` are those of the model's levels, `target` the resolved target it was compiled for, `flags` more than the
     target's own for iree-compile. The levels are, from the top: "graph", the group of ops that became the kernel;
     "kernel", the function with its schedule; "loop", the loops that its generator made; the target's name, the code for
-    its vectors or arrays, the last that Terrace makes; and, of a CPU, "assembly".
+    its vectors or arrays, the last that Terrace makes; and, where there is any, "assembly".
     """
 
     def __init__(self, texts: Mapping[str, str], target: Target, flags: Sequence[str]) -> None:
@@ -44,10 +42,15 @@ class KernelLevels:
     @property
     def levels(self) -> list[str]:
         """The levels that a kernel has, from the top."""
-        found = [level for level in LEVELS[:-1] if level in self._texts]
+        found = [level for level in LEVELS if level in self._texts]
         if "loop" in found:
-            found += [self._target.name, *([ASSEMBLY] if self._target.name == "cpu" else [])]
+            found += [self._target.name, *[ASSEMBLY] * self._backend.has_assembly]
         return found
+
+    @property
+    def has_reasons(self) -> bool:
+        """Whether there is a cost model that compares schedules."""
+        return "kernel" in self._texts and self._backend.machine is not None
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -84,12 +87,13 @@ class KernelLevels:
 
     def reasons(self, name: str) -> list[str]:
         """Why the kernel has its schedule, in lines; empty where no cost model compares."""
-        if "kernel" not in self._texts or self._target.cpu is None:
+        machine = self._backend.machine
+        if "kernel" not in self._texts or machine is None:
             return []
         module = self._module("kernel")
         with module.context, ir.Location.unknown():
             function = next(f for f in _functions_of(module.operation) if f.name.value == name)
-            return reasons(read_kernel(function, constant_arguments(module.operation)), self._target.cpu)
+            return reasons(read_kernel(function, constant_arguments(module.operation)), machine)
 
     # -- how --------------------------------------------------------------------------------------------------------
 
@@ -103,7 +107,8 @@ class KernelLevels:
     def _functions(self, level: str) -> dict[str, str]:
         """The text of each kernel function of a level."""
         functions = _functions_of(self._module(level).operation)
-        return {f.name.value: _print(f.operation) for f in functions if level == "hls" or _is_own(f)}
+        is_program = level == self._backend.level
+        return {f.name.value: _print(f.operation) for f in functions if is_program or _is_own(f)}
 
     @functools.cached_property
     def _groups(self) -> dict[str, str]:
@@ -155,26 +160,26 @@ class KernelLevels:
 
     def _lowered(self, names: Sequence[str]) -> dict[str, str]:
         """The kernels at the lowest level that is ours."""
-        if self._backend.level != "iree":
+        own = self._backend.kernel_passes()
+        if own is None:
             return {name: self._functions(self._backend.level).get(name, "") for name in names}
         module = self._launching(names)
-        own = [pass_ for pass_ in self._backend.lower() if not isinstance(pass_, ConvertLoopToIree)]
         with module.context, ir.Location.unknown():
             run_passes(own, module.operation)
             return {f.name.value: _print(f.operation) for f in _functions_of(module.operation)}
 
     def _assembly(self, names: Sequence[str] | None) -> str:
         """The assembly of these kernels, compiled by themselves, or of the whole program."""
-        if names is None and "iree" in self._texts:
-            return self._assembled(self._texts["iree"], self._module("loop"))
+        if names is None and self._backend.level in self._texts:
+            return self._assembled(self._texts[self._backend.level], self._module("loop"))
         module = self._launching(self.names if names is None else names)
         with module.context, ir.Location.unknown():
             lowered = module.operation.clone()
             run_passes(self._backend.lower(), lowered)
-            return self._assembled(program_text(lowered), module)
+            return self._assembled(self._backend.text(lowered), module)
 
     def _assembled(self, text: str, loops: ir.Module) -> str:
-        return assemble_program(text, [*self._backend.iree_flags(loops.operation), *self._flags])
+        return self._backend.assembly(text, [*self._backend.iree_flags(loops.operation), *self._flags])
 
 
 def _functions_of(module: ir.Operation) -> list[Any]:

@@ -6,25 +6,26 @@ import functools
 import importlib
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrace.compiler.module_interface import symbols_of_kind
 from terrace.errors import CompileError
+from terrace.lowering.analysis.used_symbols import used_symbols
 from terrace.lowering.graph.evaluate import NUMPY_TYPES, Constants
-from terrace.lowering.target.hls.interface import design_weights, is_design
-from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
+from terrace.lowering.target.backend import Backend, Source
 from terrace.mlir import ir
 from terrace.storage.artifact import read_parameters
 from terrace.storage.parameter_archive import ParameterInfo, aligned_copy
 
+if TYPE_CHECKING:
+    import torch
+
 Lookup = Callable[[str], np.ndarray]
 ParameterMap = Mapping[str, Any]
-Source = Callable[[], np.ndarray]
 
 
-def to_numpy(key: str, value: Any) -> np.ndarray:
+def to_numpy(key: str, value: np.ndarray | torch.Tensor) -> np.ndarray:
     """An array on a parameter's memory; bfloat16 travels by its bits."""
     if isinstance(value, np.ndarray):
         return value
@@ -65,15 +66,14 @@ def lookup_of(
     return find
 
 
-def program_parameters(module: ir.Module, lookup: Lookup, is_program: bool) -> dict[str, Source]:
-    """What the program reads, each as the function that computes it: the module stays alive for them."""
-    if is_program and is_design(module.operation):
-        names = sorted(design_weights(module.operation))
+def program_parameters(module: ir.Module, lookup: Lookup, backend: type[Backend] | None) -> dict[str, Source]:
+    """What the program reads, each as the function that computes it: the module stays alive for them.
+
+    `backend` is the one that the module is a program of already.
+    """
+    if backend is not None:
+        names = sorted(backend.program_parameters(module.operation))
         return {name: functools.partial(_copied, lookup, name) for name in names}
-    if is_program:
-        globals_ = symbols_of_kind(module.operation, "util.global")
-        names = [name for name, op in globals_.items() if _reads_parameter(op)]
-        return {name: functools.partial(_copied, lookup, name) for name in sorted(names)}
     evaluate = Constants(module).evaluate
     return {name: functools.partial(evaluate, name, lookup) for name in sorted(used_symbols(module.operation))}
 
@@ -81,7 +81,3 @@ def program_parameters(module: ir.Module, lookup: Lookup, is_program: bool) -> d
 def _copied(lookup: Lookup, name: str) -> np.ndarray:
     """A parameter as the program's own: nobody else writes to it."""
     return aligned_copy(lookup(name))
-
-
-def _reads_parameter(global_: ir.Operation) -> bool:
-    return "initial_value" in global_.attributes and "flow.parameter" in str(global_.attributes["initial_value"])

@@ -1,9 +1,11 @@
-"""What a module says of itself: its level, its signature and states, and what it reads from outside."""
+"""What a module says of itself: its level, its signature and states, and what it reads from outside.
+
+A `backend` is the one that the module is a program of; None at the levels above.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from terrace.errors import ArtifactError, CompileError
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.graph.evaluate import NUMPY_TYPES
 from terrace.lowering.kernels.view import is_kernel
-from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
+from terrace.lowering.target.backend import Backend
 from terrace.mlir import DYNAMIC, func, ir
 from terrace.passes import describe_location
 from terrace.signature import Leaf, Signature
@@ -32,7 +34,7 @@ def level_of(module: ir.Operation) -> str:
     return "kernel" if any(is_kernel(op) for op in operations) else "graph"
 
 
-def main_of(module: ir.Operation) -> Any:
+def main_of(module: ir.Operation) -> func.FuncOp:
     """The function @main. Raises CompileError if there is none."""
     for view in module.regions[0].blocks[0].operations:
         if isinstance(view, func.FuncOp) and view.name.value == "main":
@@ -49,12 +51,13 @@ def symbols_of_kind(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
     }
 
 
-def declared(module: ir.Operation) -> dict[str, ParameterInfo]:
+def declared(module: ir.Operation, backend: type[Backend] | None) -> dict[str, ParameterInfo]:
     """Shape and dtype of all that the text may read from outside."""
-    symbols = {**symbols_of_kind(module, "graph.parameter"), **symbols_of_kind(module, "util.global")}
-    types = {name: to_python(op.attributes["type"]) for name, op in symbols.items()}
-    if is_design(module):
-        types |= design_weights(module)
+    if backend is not None:
+        types = backend.program_parameters(module)
+    else:
+        symbols = symbols_of_kind(module, "graph.parameter")
+        types = {name: to_python(op.attributes["type"]) for name, op in symbols.items()}
     return {name: ParameterInfo(*described(type_)) for name, type_ in types.items()}
 
 
@@ -73,7 +76,7 @@ def _dtype_of(type_: ir.Type) -> str:
 
 
 def states_of(module: ir.Operation) -> list[State]:
-    """The mutable buffers; at the level "iree" they are the functions that read them."""
+    """The mutable buffers; of a program, the functions that read them show which."""
     types = {name: to_python(op.attributes["type"]) for name, op in symbols_of_kind(module, "graph.state").items()}
     for name, op in symbols_of_kind(module, "func.func").items():
         if name.startswith("state.get."):
@@ -81,12 +84,12 @@ def states_of(module: ir.Operation) -> list[State]:
     return [State(name, *described(type_)) for name, type_ in types.items()]
 
 
-def signature_of(module: ir.Operation) -> Signature:
+def signature_of(module: ir.Operation, backend: type[Backend] | None = None) -> Signature:
     """The signature that @main carries, or the plain one of its types: arguments in, a result or a tuple out."""
     main = main_of(module)
     if SIGNATURE in main.attributes:
         return _read_signature(main)
-    both = design_types(module) if is_design(module) else (main.type.inputs, main.type.results)
+    both = (main.type.inputs, main.type.results) if backend is None else backend.program_types(main)
     inputs, outputs = ([leaf_of(t, i) for i, t in enumerate(types)] for types in both)
     arguments = Tree("tuple", [Tree("leaf") for _ in inputs])
     result = Tree("leaf") if len(outputs) == 1 else Tree("tuple", [Tree("leaf") for _ in outputs])

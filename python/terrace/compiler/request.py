@@ -1,85 +1,116 @@
-"""What is asked of a compilation: target, precision and options, checked before anything is exported or read."""
+"""How to compile: target, precision and options, checked before anything is exported or read."""
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 import os
-from collections.abc import Mapping
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
-from terrace.compiler.calibration import QUANTIZATION_OPTIONS, check_quantization
 from terrace.errors import CompileError
-from terrace.lowering.pipeline.user_passes import user_passes
+from terrace.lowering.pipeline.user_passes import UserPasses, user_passes
 from terrace.runtime.cpu_features import host_features
 from terrace.target import GpuDescription, Target
 
-PRECISIONS = ("highest", "high", "medium")
-"""torch.set_float32_matmul_precision's names. All are computed in float32 throughout, which is "highest"."""
+Precision = Literal["highest", "high", "medium"]
+"""torch.set_float32_matmul_precision's names."""
 
-OPTIONS = {
-    "iree_flags": "more flags for iree-compile, a list of str",
-    "reproducer_dir": "where what fails is written: a path, or 'off' (default: $TERRACE_REPRODUCER_DIR, or temporary)",
-    "check_indices": "False: an index that is out of range reads or writes foreign memory, and nobody is told",
-    **QUANTIZATION_OPTIONS,
-    "passes": "passes of your own: a dict of points (docs/add_a_pass.md) to lists of passes or pipeline text",
-}
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+QUANTIZATIONS = ("int8",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked of a compilation, beside its source. `of` makes one of what a user gives.
+
+    `target` has nothing left open; None is the one that a text names, or else the default. `precision` is what float32
+    may be computed in; a backend says what that is (`Backend.precision`). All other fields are the `options`:
+
+    `iree_flags`: more flags for iree-compile. `reproducer_dir`: where what fails is written: a path, or "off" (None:
+    $TERRACE_REPRODUCER_DIR, or a temporary folder). Without `check_indices`, an index that is out of range reads or
+    writes foreign memory, and nobody is told. `quantize`: "int8" to compute in int8, with scales of the samples of
+    `calibration`: calls to observe, each a tuple of arguments, or a dict of keyword arguments. `passes` of the user's
+    own: points (docs/add_a_pass.md), each with a list of passes or pipeline text.
+    """
+
+    target: Target | None = None
+    precision: Precision = "highest"
+    iree_flags: Sequence[str] = ()
+    reproducer_dir: str | None = None
+    check_indices: bool = True
+    quantize: str | None = None
+    calibration: Sequence[Any] = ()
+    passes: UserPasses = dataclasses.field(default_factory=dict)
+
+    @staticmethod
+    def of(
+        target: str | Target | None = None,
+        precision: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Request:
+        """The request that these make; no `precision` follows PyTorch's setting. Raises CompileError or TargetError."""
+        if options is not None and not isinstance(options, Mapping):
+            raise CompileError(f"options must be a dict of {', '.join(OPTIONS)}; got {type(options).__name__}")
+        given = dict(options or {})
+        for name in given:
+            if name not in OPTIONS:
+                raise CompileError(f"unknown option {name!r}; known are {', '.join(OPTIONS)}")
+        if "passes" in given:
+            given["passes"] = user_passes(given["passes"])
+        if isinstance(given.get("reproducer_dir"), os.PathLike):
+            given["reproducer_dir"] = os.fspath(given["reproducer_dir"])
+        resolved = None if target is None else _resolved(Target.of(target))
+        return Request(resolved, _followed(precision), **given)  # type: ignore[arg-type]  # Checked below.
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise CompileError(f"unknown precision {self.precision!r}; known are {', '.join(PRECISIONS)}")
+        if not isinstance(self.iree_flags, (list, tuple)) or not all(isinstance(flag, str) for flag in self.iree_flags):
+            raise CompileError(f"option 'iree_flags' must be a list of str, got {self.iree_flags!r}")
+        if self.reproducer_dir is not None and not isinstance(self.reproducer_dir, str):
+            raise CompileError(f"option 'reproducer_dir' must be a path, got {self.reproducer_dir!r}")
+        if not isinstance(self.check_indices, bool):
+            raise CompileError(f"option 'check_indices' must be a bool, got {self.check_indices!r}")
+        if self.quantize is not None and self.quantize not in QUANTIZATIONS:
+            known = " or ".join(f'"{name}"' for name in QUANTIZATIONS)
+            raise CompileError(f"option 'quantize' must be {known}, got {self.quantize!r}")
+        if not isinstance(self.calibration, Sequence) or isinstance(self.calibration, (str, bytes)):
+            raise CompileError(f"option 'calibration' must be a list of calls, got {type(self.calibration).__name__}")
+        if self.calibration and self.quantize is None:
+            raise CompileError("option 'calibration' needs option 'quantize': \"int8\"")
+
+    def resolved(self, named: Target | None = None) -> Target:
+        """The target with nothing left open: the one that is asked for, the one that a text names, or the default."""
+        return self.target or _resolved(named or Target())
+
+    def check_calibration(self) -> None:
+        """Raise CompileError if int8 is asked for without samples, which only a text that has ranges can do without."""
+        if self.quantize is not None and not self.calibration:
+            raise CompileError(
+                "option 'quantize' needs option 'calibration': a list of sample calls, such as [(x,)], which show how"
+                " large the values get"
+            )
+
+
+OPTIONS = tuple(field.name for field in dataclasses.fields(Request) if field.name not in ("target", "precision"))
 """What `options` may hold."""
 
 
-def check_request(
-    target: str | Target | None, precision: str | None, options: Mapping[str, Any] | None
-) -> tuple[Target, dict[str, Any]]:
-    """The target with nothing left open, and the options with their defaults. Raises CompileError or TargetError."""
-    resolved, checked = resolve_target(target), check_options(options)
-    check_precision(precision)
-    return resolved, checked
+def _followed(precision: str | None) -> str:
+    """A precision, or PyTorch's setting; a process without PyTorch has not set any."""
+    torch = sys.modules.get("torch")
+    if precision is not None or torch is None:
+        return Request.precision if precision is None else precision
+    setting: str = torch.get_float32_matmul_precision()
+    return setting
 
 
-def resolve_target(target: str | Target | None) -> Target:
-    """The target with nothing left open; None is the CPU. Raises TargetError."""
-    return (Target() if target is None else Target.of(target)).resolve(
-        sorted(host_features()), len(os.sched_getaffinity(0)), _read_gpu
-    )
+def _resolved(target: Target) -> Target:
+    return target.resolve(sorted(host_features()), len(os.sched_getaffinity(0)), _read_gpu)
 
 
 def _read_gpu(driver: str) -> GpuDescription:
     from terrace.runtime.gpu import describe_gpu
 
     return describe_gpu(driver)
-
-
-def check_options(options: Mapping[str, Any] | None, *, is_text: bool = False) -> dict[str, Any]:
-    """The options with their defaults; a text may bring the ranges of int8 with it. Raises CompileError."""
-    if options is not None and not isinstance(options, Mapping):
-        raise CompileError(f"options must be a dict of {', '.join(OPTIONS)}; got {type(options).__name__}")
-    checked = dict(options or {})
-    for name in checked:
-        if name not in OPTIONS:
-            raise CompileError(f"unknown option {name!r}; known are {', '.join(OPTIONS)}")
-    flags = checked.setdefault("iree_flags", [])
-    if not isinstance(flags, (list, tuple)) or not all(isinstance(flag, str) for flag in flags):
-        raise CompileError(f"option 'iree_flags' must be a list of str, got {flags!r}")
-    if not isinstance(checked.setdefault("check_indices", True), bool):
-        raise CompileError(f"option 'check_indices' must be a bool, got {checked['check_indices']!r}")
-    checked["reproducer_dir"] = _reproducer_folder(checked.get("reproducer_dir"))
-    checked["passes"] = user_passes(checked.get("passes", {}))
-    check_quantization(checked, may_have_ranges=is_text)
-    return checked
-
-
-def _reproducer_folder(option: Any) -> str | None:
-    if option is not None and not isinstance(option, (str, os.PathLike)):
-        raise CompileError(f"option 'reproducer_dir' must be a path, got {option!r}")
-    return None if option is None else os.fspath(option)
-
-
-def check_precision(precision: str | None) -> None:
-    """Raise CompileError for a precision that has another name."""
-    if precision is not None and precision not in PRECISIONS:
-        raise CompileError(f"unknown precision {precision!r}; known are {', '.join(PRECISIONS)}")
-
-
-def followed_precision(precision: str | None) -> str:
-    """A precision, or PyTorch's setting."""
-    setting: str = precision or importlib.import_module("torch").get_float32_matmul_precision()
-    return setting

@@ -17,25 +17,26 @@ from terrace.lowering.kernels.read_kernel import family_of_kernel
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import MINIMUM_WORK, WORKGROUPS_PER_WORKER
+from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
-from terrace.target import CpuDescription
 
 
-def reasons(kernel: KernelView, cpu: CpuDescription) -> list[str]:
+def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
     """Lines of text about the schedule that the kernel has."""
     schedule = kernel.schedule
     lines = [
         f"iteration space: {_space(kernel.space)}",
-        f"hardware: vectors of {cpu.vector_bits} bits ({cpu.lanes} floats), {cpu.vector_registers} registers,"
-        f" {cpu.fma_per_cycle} multiply-adds of latency {cpu.fma_latency} and {cpu.loads_per_cycle} loads a cycle,"
-        f" {cpu.workers} worker{'s' if cpu.workers > 1 else ''}",
+        f"hardware: vectors of {machine.vector_bits} bits ({machine.lanes} floats),"
+        f" {machine.vector_registers} registers, {machine.fma_per_cycle} multiply-adds of latency"
+        f" {machine.fma_latency} and {machine.loads_per_cycle} loads a cycle,"
+        f" {machine.workers} worker{'s' if machine.workers > 1 else ''}",
     ]
-    if choose_schedule(kernel, cpu.machine) != schedule:
+    if choose_schedule(kernel, machine) != schedule:
         lines.append("note: this is not what the cost model chooses for this hardware: it was edited, or set by a pass")
-    lines += family_of_kernel(kernel.function).explain_tile(kernel, cpu.machine)
+    lines += family_of_kernel(kernel.function).explain_tile(kernel, machine)
     lines.append(_memory(kernel))
-    lines += _blocks(kernel.space, schedule, cpu)
-    lines += _layouts(kernel, schedule, cpu)
+    lines += _blocks(kernel.space, schedule, machine)
+    lines += _layouts(kernel, schedule, machine)
     return lines
 
 
@@ -60,10 +61,10 @@ def _memory(kernel: KernelView) -> str:
     return f"memory: {moved} bytes read and written, {2 * macs / max(moved, 1):.1f} floating-point operations per byte"
 
 
-def _blocks(space: IterationSpace, schedule: Schedule, cpu: CpuDescription) -> list[str]:
+def _blocks(space: IterationSpace, schedule: Schedule, machine: VectorMachine) -> list[str]:
     parallel = schedule.cut("local").parallel
     if not parallel:
-        why = "there is one worker" if cpu.workers == 1 else f"less than {MINIMUM_WORK} operations for each of two"
+        why = "there is one worker" if machine.workers == 1 else f"less than {MINIMUM_WORK} operations for each of two"
         return [f"workgroups: 1, as {why}"]
     counts = {
         name: "?" if space.size(name) == DYNAMIC else str(-(-space.size(name) // schedule.block(name)))
@@ -78,7 +79,7 @@ def _blocks(space: IterationSpace, schedule: Schedule, cpu: CpuDescription) -> l
     ]
 
 
-def _layouts(kernel: KernelView, schedule: Schedule, cpu: CpuDescription) -> list[str]:
+def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> list[str]:
     lines = []
     for name, packing in schedule.packed.items():
         if isinstance(packing, Pack):
@@ -89,7 +90,7 @@ def _layouts(kernel: KernelView, schedule: Schedule, cpu: CpuDescription) -> lis
         else:
             lines.append(f"{name}: padded by a copy, as its rows do not fit local memory")
     for name in schedule.staged:
-        lines.append(f"{name}: copied into local memory by each workgroup ({cpu.local_bytes} bytes at most)")
+        lines.append(f"{name}: copied into local memory by each workgroup ({machine.local_bytes} bytes at most)")
     order = schedule.cut("register").sizes
     if order:
         lines.append(f"loops over tiles, outermost first: {', '.join(order)}")

@@ -13,6 +13,7 @@ import numpy as np
 from terrace.checks import CODE_DTYPE
 from terrace.errors import InputError, TerraceError
 from terrace.installed import needing_compiler
+from terrace.levels import TEXTS
 from terrace.report.words import escape
 from terrace.runtime.buffers import addresses_of
 from terrace.runtime.device import default_threads
@@ -22,8 +23,6 @@ from terrace.runtime.report import Report, report_of
 from terrace.runtime.written import check_writable, write_back
 from terrace.signature import COMPLEX, Leaf, Signature
 from terrace.storage.artifact import (
-    HARDWARE_LEVEL,
-    TEXTS,
     Artifact,
     artifact_bytes,
     artifact_of_bytes,
@@ -33,6 +32,7 @@ from terrace.storage.artifact import (
 )
 from terrace.storage.parameter_archive import Array, MappedParameters, ParameterSource, aligned, numpy_dtype
 from terrace.structure import dtype_name
+from terrace.target import registered_as, targets_with
 from terrace.texts import plain
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class CompiledModel:
         return taken
 
     def ir(self, level: str) -> str:
-        """The model's text at a level: "graph", "kernel", "loop", and "iree" or (of a hardware design) "hls"."""
+        """The model's text at a level: "graph", "kernel", "loop", and the last, of which the program was made."""
         if level not in self._artifact.ir:
             known = ", ".join(name for name in TEXTS if name in self._artifact.ir) or "none"
             raise TerraceError(f"no IR of level {level!r} in this model; it has: {known}")
@@ -230,7 +230,7 @@ class CompiledModel:
         """Call the model many times, in a process of its own, and time every kernel. Prints as a table.
 
         `Profile` says what the times mean; `save_trace` writes them for Perfetto. Takes a few seconds. The state of
-        this model is not touched. Raises `InputError` as a call does, and `TerraceError` if the target is no CPU.
+        this model is not touched. Raises `InputError` as a call does, and `TerraceError` if the target has no profiler.
         """
         # It costs a call nothing.
         from terrace.runtime.profiling import profile_program
@@ -246,8 +246,10 @@ class CompiledModel:
         TargetError if Verilator, CIRCT or a C++ compiler is missing, and TerraceError if the design is from a file and
         was not loaded with `simulate=True`: what it says is built and run.
         """
-        if HARDWARE_LEVEL not in self._artifact.ir:
-            raise TerraceError("only a hardware design can be co-simulated; compile with target='hls'")
+        target = registered_as(self._artifact.target)
+        if not target.cosimulates:
+            known = targets_with("cosimulates")
+            raise TerraceError(f"only a hardware design can be co-simulated; compile with target='{known}'")
         if not self._may_simulate:
             raise TerraceError(
                 "co-simulation builds and runs what the design's file says: if you trust where it comes from, load it"
@@ -255,7 +257,7 @@ class CompiledModel:
             )
         with needing_compiler("co-simulation"):
             from terrace.runtime.cosim import cosim
-        return cosim(self._artifact.ir[HARDWARE_LEVEL], vectors, seed, self._artifact.parameters)
+        return cosim(self._artifact.ir[target.level], vectors, seed, self._artifact.parameters)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path` as a `.terrace` file, all of it or nothing. State is saved as it was initially."""

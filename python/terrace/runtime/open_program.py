@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from terrace.runtime.buffers import Imported
 from terrace.storage.artifact import Artifact
 from terrace.storage.parameter_archive import Array
-from terrace.target import TARGETS, Registered
+from terrace.target import registered_as
 
 T = TypeVar("T")
 
@@ -38,7 +38,6 @@ def open_program(artifact: Artifact, threads: int | None = None, *, simulate: bo
 
     With `simulate`, a hardware design is built to be called; without, it is only looked at.
     """
-    target = TARGETS.get(str(artifact.target.get("name")), Registered(""))
-    module, _, name = target.runtime.partition(":")
-    program: RunnableProgram = getattr(importlib.import_module(module), name)(artifact, threads, simulate)
+    open_ = pkgutil.resolve_name(registered_as(artifact.target).runtime)
+    program: RunnableProgram = open_(artifact, threads, simulate)
     return program

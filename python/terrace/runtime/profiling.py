@@ -23,6 +23,7 @@ from terrace.runtime.session import PARAMETER_SCOPE
 from terrace.storage.artifact import Artifact
 from terrace.storage.parameter_archive import Array, MappedParameters, write_archive
 from terrace.structure import dtype_name
+from terrace.target import registered_as, targets_with
 
 SECONDS = 1.0
 """About how long each of the two measured runs takes."""
@@ -43,10 +44,12 @@ _ELEMENTS = {
 
 
 def profile_program(artifact: Artifact, inputs: Sequence[Array], threads: int) -> Profile:
-    """Time the kernels of a CPU program on these inputs. Raises `TerraceError` where that is not available."""
+    """Time the kernels of a program on these inputs. Raises `TerraceError` where that is not available."""
     name = artifact.target.get("name", "unknown")
-    if name != "cpu":
-        raise TerraceError(f"profile is not available for the target {name!r}: it times kernels of CPU programs only")
+    if not registered_as(artifact.target).profiles:
+        raise TerraceError(
+            f"profile is not available for the target {name!r}: it times kernels of {targets_with('profiles')} only"
+        )
     limits = measure_limits(artifact.target, threads)
     with tempfile.TemporaryDirectory(prefix="terrace-profile-") as folder:
         run = _Run(Path(folder), artifact, inputs, threads)
@@ -68,7 +71,7 @@ class _Run:
     threads: int
 
     def __post_init__(self) -> None:
-        (self.folder / "program.vmfb").write_bytes(self.artifact.program)
+        (self.folder / self.artifact.program_name).write_bytes(self.artifact.program)
         parameters = self.artifact.parameters
         with open(self.folder / "parameters.irpa", "x+b") as file:
             if isinstance(parameters, MappedParameters):
@@ -79,7 +82,7 @@ class _Run:
             (self.folder / f"{number}.bin").write_bytes(value.tobytes())
 
     def _flags(self) -> list[str]:
-        flags = [f"--module={self.folder / 'program.vmfb'}", f"--function={self.artifact.entry}"]
+        flags = [f"--module={self.folder / self.artifact.program_name}", f"--function={self.artifact.entry}"]
         if self.artifact.parameters:
             flags.append(f"--parameters={PARAMETER_SCOPE}={self.folder / 'parameters.irpa'}")
         flags.append("--device=local-sync" if self.threads == 1 else "--device=local-task")

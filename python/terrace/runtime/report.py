@@ -10,6 +10,7 @@ from terrace.report.table import Table
 from terrace.report.words import escape, shape
 from terrace.signature import Signature
 from terrace.storage.files import write_file
+from terrace.target import describe
 
 if TYPE_CHECKING:
     from terrace.runtime.profile import Profile
@@ -100,17 +101,12 @@ def report_of(
     rows: Sequence[Mapping[str, Any]], graph: Mapping[str, Any], signature: Signature, target: Mapping[str, Any]
 ) -> Report:
     """The report of a model with this signature, compiled for this target (its `to_json`)."""
-    subtitle, threads = str(target.get("name", "unknown target")), target.get("threads")
-    if subtitle == "cpu":
-        subtitle += f", {threads or 'all'} thread{'' if threads == 1 else 's'}"
-    if isinstance(target.get("gpu"), Mapping):
-        subtitle += f", {target['gpu'].get('name', '')}"
     inputs = [
         f"{path} {shape(leaf.shape)}" if leaf.kind == "tensor" else f"{path} {leaf}"
         for path, leaf in zip(signature.input_paths(), signature.input_leaves, strict=True)
         if leaf.kind in ("tensor", "scalar")
     ]
-    return Report(rows, graph, subtitle, inputs)
+    return Report(rows, graph, describe(target), inputs)
 
 
 def _cell(column: str, value: str | int | Sequence[int | str] | None) -> str:

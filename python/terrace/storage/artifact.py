@@ -2,8 +2,8 @@
 
 It is a ZIP archive of stored, aligned members (`unzip -l` lists it):
 
-    program.vmfb                 what IREE runs, or program.zip, a C++ project
-    ir/{graph,kernel,loop,iree}.mlir  the levels, as text
+    program.*                    what its target runs; `terrace.target.TARGETS` says how it is called
+    ir/{graph,kernel,loop,...}.mlir  the levels, as text
     parameters.irpa              an IREE parameter archive, page-aligned: used where it is mapped
     manifest.json                format version, signature, target, report, and size and checksum of the
     others
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from terrace.errors import ArtifactError
+from terrace.levels import TEXTS
 from terrace.signature import Signature
 from terrace.storage import manifest as manifests
 from terrace.storage.files import new_files, open_regular
@@ -38,20 +39,11 @@ from terrace.storage.parameter_archive import (
     write_archive,
 )
 from terrace.storage.stored_zip import Member, StoredZipWriter, read_members
-from terrace.target import TARGETS
+from terrace.target import TARGETS, registered_as
 from terrace.texts import plain
 
 FORMAT = "terrace-model"
 FORMAT_VERSION = 1
-LEVELS = ("graph", "kernel", "loop", "iree")
-"""The levels of IR, from the model's ops down to what IREE compiles."""
-
-HARDWARE_LEVEL = "hls"
-"""What stands in the place of "iree" where the program is a hardware design."""
-
-TEXTS = (*LEVELS, HARDWARE_LEVEL)
-"""The levels whose texts an artifact may hold."""
-
 PROGRAMS = tuple(dict.fromkeys(target.program for target in TARGETS.values()))
 """The names that the member with the program may have; IREE runs those of the first."""
 
@@ -304,14 +296,9 @@ def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryvie
         raise ArtifactError(f"the manifest is malformed ({error!r:.200}); compile and save the model again") from error
 
 
-def program_name(target: str | None) -> str:
-    """The name of the member with the program of a target, by the target's name; IREE runs those that nobody knows."""
-    return TARGETS[target].program if target in TARGETS else PROGRAMS[0]
-
-
 def _program_name(contents: Mapping[str, memoryview], target: Mapping[str, Any]) -> str:
     """The member with the program, which must be of the kind that its target runs."""
-    name = program_name(target.get("name"))
+    name = registered_as(target).program
     if any(other in contents for other in PROGRAMS if other != name) or name not in contents:
         raise ValueError(f"the program of a model for {target.get('name')!r} is {name}, and no other")
     return name

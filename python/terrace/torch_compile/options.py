@@ -6,44 +6,42 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from terrace.compiler.request import OPTIONS, check_request
+from terrace.compiler.request import OPTIONS, Request
 from terrace.errors import CompileError
-from terrace.target import Target
 
 PARAMETERS = ("watched", "inputs")
+
+_NAMES = ("target", "precision", "parameters", "fallback")
 
 
 @dataclasses.dataclass(frozen=True)
 class BackendOptions:
-    """The options of the backend; those of `terrace.compile`'s `options` are in `options`.
+    """The options of the backend; `target`, `precision` and those of `terrace.compile`'s `options` make the `request`.
 
     `parameters`: "watched" folds and packs parameters and buffers ahead of time, and does it anew when they change;
     "inputs" passes them at each call. `fallback`: let PyTorch run what does not compile, with a warning, instead of
     raising CompileError.
     """
 
-    target: str | Target = "cpu"
-    precision: str | None = None
+    request: Request
     parameters: str = "watched"
     fallback: bool = True
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.parameters not in PARAMETERS:
+            raise CompileError(f"option 'parameters' must be one of {', '.join(PARAMETERS)}, got {self.parameters!r}")
+        if not isinstance(self.fallback, bool):
+            raise CompileError(f"option 'fallback' must be a bool, got {self.fallback!r}")
 
     @staticmethod
     def of(given: Mapping[str, Any] | None) -> BackendOptions:
         """The options, checked. Raises CompileError, or TargetError for the target."""
-        own = [field.name for field in dataclasses.fields(BackendOptions) if field.name != "options"]
         named = dict(given or {})
         for name in named:
-            if name not in own and name not in OPTIONS:
-                known = ", ".join((*own, *OPTIONS))
+            if name not in _NAMES and name not in OPTIONS:
+                known = ", ".join((*_NAMES, *OPTIONS))
                 raise CompileError(f"unknown option {name!r} of the backend 'terrace'; known are {known}")
-        rest = {name: value for name, value in named.items() if name not in own}
-        options = BackendOptions(**{name: named[name] for name in own if name in named}, options=rest)
-        if options.parameters not in PARAMETERS:
-            raise CompileError(
-                f"option 'parameters' must be one of {', '.join(PARAMETERS)}, got {options.parameters!r}"
-            )
-        if not isinstance(options.fallback, bool):
-            raise CompileError(f"option 'fallback' must be a bool, got {options.fallback!r}")
-        check_request(options.target, options.precision, options.options)
-        return options
+        own = {name: named.pop(name) for name in _NAMES if name in named}
+        request = Request.of(own.pop("target", None), own.pop("precision", None), named)
+        request.check_calibration()
+        return BackendOptions(request, **own)

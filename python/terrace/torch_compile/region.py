@@ -17,7 +17,8 @@ from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import optimization_hint
 from torch.fx.node import Argument
 
-from terrace.compiler import build_imported
+from terrace.compiler import Imported, build
+from terrace.compiler.sources import checks_indices
 from terrace.dialects.context import create_context
 from terrace.errors import TerraceError
 from terrace.frontend import ImportedModel, import_aten_graph
@@ -53,15 +54,10 @@ class ImportedRegion:
 def import_region(graph_module: GraphModule, weights: Collection[str], options: BackendOptions) -> ImportedRegion:
     """Import a region; its inputs named in `weights` become symbols. Raises `ModelImportError`."""
     names = [node.name for node in graph_module.graph.nodes if node.op == "placeholder"]
-    check_indices = options.options.get("check_indices", True)
-    model, arguments = import_aten_graph(graph_module.graph, weights, create_context(), check_indices=check_indices)
+    is_checked = checks_indices(options.request)
+    model, arguments = import_aten_graph(graph_module.graph, weights, create_context(), check_indices=is_checked)
     numbers = {index: name for index, name in enumerate(names) if name in weights}
     return ImportedRegion(model, [names.index(name) for name in arguments], numbers)
-
-
-def compile_region(imported: ImportedRegion, options: BackendOptions) -> Artifact:
-    """Compile an imported region. Raises CompileError."""
-    return build_imported(imported.model, target=options.target, precision=options.precision, options=options.options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +169,9 @@ class Region(torch.nn.Module):
         self.__dict__["_graph_module"] = graph_module
         self._arguments = imported.arguments
         self._orders = [memory_order(node.meta["val"]) for node in output_nodes(graph_module.graph.output_node())]
-        self._program: WeightedProgram | None = WeightedProgram(imported, compile_region(imported, options))
+        self._program: WeightedProgram | None = WeightedProgram(
+            imported, build(Imported(imported.model), options.request)
+        )
 
     def forward(self, *inputs: Any) -> tuple[Any, ...]:
         """The results of the region for `inputs`, those of its graph."""

@@ -1,0 +1,64 @@
+"""`terrace.compile` and `terrace.compile_mlir`: from a model, or the text of any level, to a callable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from terrace import progress
+from terrace.compiler.cached import build
+from terrace.compiler.model_parameters import ParameterMap
+from terrace.compiler.request import Request
+from terrace.compiler.sources import DynamicShapes, ModelSource, PyTorch, Text
+from terrace.runtime.model import CompiledModel
+from terrace.target import Target
+
+if TYPE_CHECKING:
+    import torch
+
+
+def compile(
+    model: torch.nn.Module | torch.export.ExportedProgram,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    target: str | Target | None = None,
+    precision: str | None = None,
+    dynamic_shapes: DynamicShapes = None,
+    options: Mapping[str, Any] | None = None,
+) -> CompiledModel:
+    """Compile `model`, called as `model(*args, **kwargs)`, for `target`, by default a CPU.
+
+    `precision` is "highest", "high" or "medium"; None follows `torch.get_float32_matmul_precision()`. All three run
+    in float32 today and promise the bound of "highest": 1e-4 * max|y| + 1e-5 against eager. `dynamic_shapes` is
+    torch.export's. `options`: see `terrace.compiler.request.Request`. Parameters are copied; the module is not written.
+
+    Raises CompileError (ModelImportError, PassError) or TargetError.
+    """
+    request = Request.of(target, precision, options)
+    request.check_calibration()
+    return _compile(PyTorch(model, args, kwargs, dynamic_shapes), request)
+
+
+def compile_mlir(
+    text: str,
+    parameters: ParameterMap | str | os.PathLike[str] | None = None,
+    *,
+    target: str | Target | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> CompiledModel:
+    """Compile the text of any level, such as `CompiledModel.ir` gives, for the target that it names, or a CPU.
+
+    `parameters` maps the keys of its `graph.parameter` symbols to arrays or tensors (a state_dict fits), or is the
+    path of an IREE parameter archive or a `.terrace` file that holds them. Text of a program wants its evaluated
+    constants, too.
+    """
+    return _compile(Text(text, parameters), Request.of(target, Request.precision, options))
+
+
+def _compile(source: ModelSource, request: Request) -> CompiledModel:
+    with progress.shown():
+        artifact = build(source, request)
+        with progress.stage("load"):  # Evaluates the constants.
+            return CompiledModel(artifact)
