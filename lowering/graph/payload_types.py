@@ -90,6 +90,22 @@ def _cast_float(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
     return arith.truncf(target, wide)
 
 
+def rounded(value: ir.Value, element: ir.Type) -> ir.Value:
+    """`value`, of the type that `element` is computed in, as the nearest number that `element` holds (ties to even)."""
+    wide = scalar_type(value.type)
+    if wide == element or not is_float(element):
+        return value
+    if not isinstance(element, ir.BF16Type):
+        return cast(cast(value, element), wide)
+    # Not by truncf and extf: IREE's `convert-bf16-arith-to-f32` takes them for two conversions that undo each other.
+    bits = arith.bitcast(with_element(value.type, ir.IntegerType.get_signless(32)), value)
+    kept, dropped = (constant(bits.type, number) for number in (-1 << 16, 16))
+    # Half less one, plus one where what is kept is odd: exactly half then carries into an odd number only.
+    odd = arith.andi(arith.shrui(bits, dropped), constant(bits.type, 1))
+    nearest = arith.andi(arith.addi(bits, arith.addi(odd, constant(bits.type, 0x7FFF))), kept)
+    return arith.select(compare("eq", value, value), arith.bitcast(value.type, nearest), value)
+
+
 FLOAT_PREDICATES = {
     "eq": arith.CmpFPredicate.OEQ,
     "ne": arith.CmpFPredicate.UNE,

@@ -12,7 +12,7 @@ from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.element_types import ELEMENT_TYPES, ElementType
 from terrace.errors import PassError
 from terrace.lowering.graph.payload import JUMPING, emit
-from terrace.lowering.graph.payload_types import cast, compute_type
+from terrace.lowering.graph.payload_types import compute_type, rounded
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Copy, Packing
@@ -196,18 +196,12 @@ def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, i
             operands = [tile_of(v) for v in operation.operands]
             if operation.name in JUMPING:
                 pairs = zip(operation.operands, operands, strict=True)
-                operands = [_as_stored(tile, value) if value in unrounded else tile for value, tile in pairs]
+                operands = [rounded(t, element_type_of(v)) if v in unrounded else t for v, t in pairs]
             tile = emit(operation.name, attributes_of(operation), operands, compute_type(element_type))
-            tiles[result] = _as_stored(tile, result) if operation.name == "graph.cast" else tile
+            tiles[result] = rounded(tile, element_type) if operation.name == "graph.cast" else tile
             unrounded.add(result)
     for value, memory in zip(kernel.returned, kernel.results_memory, strict=True):
         b.store(tile_of(value), memory, place.offsets, place.axes, valid=place.valid)
-
-
-def _as_stored(tile: ir.Value, value: ir.Value) -> ir.Value:
-    """A tile of `value` with its elements rounded to those that a tensor of the value's type holds."""
-    element_type = element_type_of(value)
-    return cast(cast(tile, element_type), compute_type(element_type))
 
 
 def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: TilePlace) -> ir.Value:
