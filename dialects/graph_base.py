@@ -46,11 +46,6 @@ class TensorOp(Graph.Operation):
         """Whether a result may be declared with an element type where another, or the same, is inferred."""
         return inferred == declared
 
-    @staticmethod
-    def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
-        """Multiply-accumulates, from the operands' shapes and the result's; DYNAMIC if they depend on a `?`."""
-        return 0
-
     @classmethod
     def build(cls, *operands: ir.Value, result_type: ir.Type | None = None, **attributes: Any) -> ir.Value:
         """Create the op at the current insertion point, its result type inferred unless given; returns the result."""
@@ -107,13 +102,6 @@ def broadcast_shapes(shapes: Sequence[Sequence[int]]) -> list[int]:
 def product(sizes: Sequence[int]) -> int:
     """The product of sizes; DYNAMIC if any is."""
     return DYNAMIC if DYNAMIC in sizes else math.prod(sizes)
-
-
-def macs_of(operation: ir.Operation) -> int:
-    """Multiply-accumulates of an op on tensors; DYNAMIC if they depend on a `?`."""
-    shapes = [shape_of(v) for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
-    rule: type[TensorOp] = type(operation.opview)
-    return rule.macs(shapes, shape_of(operation.results[0]), attributes_of(operation))
 
 
 def require_rank(name: str, shape: Sequence[int], rank: int) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from terrace.compiler.module_interface import symbols_of_kind
 from terrace.errors import CompileError
-from terrace.lowering.graph.evaluate import NUMPY_TYPES, Constants
+from terrace.lowering.graph.evaluation import Constants
+from terrace.lowering.graph.evaluation.arrays import NUMPY_TYPES
 from terrace.lowering.target.hls.interface import design_weights, is_design
 from terrace.lowering.target.iree.convert_loop_to_iree import used_symbols
 from terrace.mlir import ir
