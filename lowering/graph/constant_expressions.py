@@ -49,4 +49,4 @@ def _may_be_constant(operation: ir.Operation) -> bool:
         return is_known_constant(operation)
     if operation.name != "graph.load" and operation not in EVALUATION:
         return False
-    return all(has_known_type(result) for result in operation.results)
+    return all(has_known_type(value) for value in operation.results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from terrace.dialects.base import attributes_of
@@ -17,11 +18,11 @@ Lookup = Callable[[str], Array]
 
 
 class Constants:
-    """The `graph.constant` and `graph.parameter` ops of a module, which it keeps alive."""
+    """The `graph.constant`, `graph.part` and `graph.parameter` ops of a module, which it keeps alive."""
 
     def __init__(self, module: ir.Operation | ir.Module) -> None:
         operations = (op.operation for op in module.operation.regions[0].blocks[0].operations)
-        named = (op for op in operations if op.name in ("graph.constant", "graph.parameter"))
+        named = (op for op in operations if op.name in ("graph.constant", "graph.parameter", "graph.part"))
         self._symbols = {op.attributes["sym_name"].value: op for op in named}
         self._module = module
 
@@ -44,34 +45,38 @@ def _evaluate_symbol(symbols: dict[str, ir.Operation], symbol: str, lookup: Look
         raise CompileError(f"a constant expression loads @{symbol}, which the module does not declare")
     if symbol in active:
         raise CompileError(f"constant @{symbol} loads itself: {' -> '.join((*active, symbol))}")
-    operation = symbols[symbol]
+    operation, inside = symbols[symbol], (*active, symbol)
     if operation.name == "graph.parameter":
         value = lookup(symbol)
     else:
-        inside = (*active, symbol)
-        value = _evaluate_body(operation, lambda name: _evaluate_symbol(symbols, name, lookup, inside))
+        constant, number = operation, 0
+        if operation.name == "graph.part":
+            constant, number = symbols[operation.attributes["constant"].value], operation.attributes["number"].value
+        value = _evaluate_body(constant, lambda name: _evaluate_symbol(symbols, name, lookup, inside))[number]
     shape = tuple(ir.ShapedType(operation.attributes["type"].value).shape)
     if value.shape != shape:
         raise CompileError(f"@{symbol} has shape {value.shape}, but its declaration says {shape}")
     return value
 
 
-def _evaluate_body(constant: ir.Operation, load: Lookup) -> Array:
-    """Run the ops in the body of `constant`, dropping each value after its last use; returns what it yields."""
+def _evaluate_body(constant: ir.Operation, load: Lookup) -> list[Array]:
+    """Run the ops in the body of `constant`, dropping each value after its last use; returns its values."""
     operations = [op.operation for op in constant.regions[0].blocks[0].operations]
     last_use = {value: op for op in operations for value in op.operands}
-    values: dict[ir.Value, Array] = {}
+    values: dict[ir.Value, Any] = {}
     for op in operations:
         operands = [values[value] for value in op.operands]
         for value in set(op.operands):
             if last_use[value] == op:
                 del values[value]
         if op.name == "graph.yield":
-            return operands[0]
+            return operands[0] if isinstance(op.operands[0].type, ir.TupleType) else operands
         if op.name == "graph.load":
-            values[op.results[0]] = load(op.attributes["symbol"].value)
+            values[op.result] = load(op.attributes["symbol"].value)
+        elif op.name == "builtin.unrealized_conversion_cast":
+            values[op.result] = operands
         elif op.name == "arith.constant":
-            values[op.results[0]] = dense_array(op.attributes["value"])
+            values[op.result] = dense_array(op.attributes["value"])
         else:
             results = EVALUATION.of(op)(op, attributes_of(op), operands)
             values.update(zip(op.results, results, strict=True))
