@@ -30,7 +30,7 @@ def because(*reasons: tuple[str, str]) -> dict[str, str]:
     return {name: reason for names, reason in reasons for name in named(names)}
 
 
-SYMBOLS = "constant load load_state parameter state store_state"
+SYMBOLS = "constant load load_state parameter part state store_state"
 MOVES = "decode encode broadcast concat embedding pack pad permute reshape slice"
 ROUNDING = "dequantize lookup quantize requantize scaled_add integer_layer_norm integer_softmax sum_pool2d"
 ELEMENTWISE = (

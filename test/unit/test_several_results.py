@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import terrace
 from graph_program import Program, foreign_rows
 from terrace.dialects import graph
-from terrace.errors import TargetError
+from terrace.errors import CompileError, TargetError
 from terrace.lowering.graph.fusion import fuse
 from terrace.mlir import ir, walk
 from terrace.runtime.gpu import describe_gpu
@@ -122,3 +127,88 @@ def test_on_other_targets(case: str, target: str) -> None:
     if target == "hls" or case in ("residual", "batches", "elements", "rows"):
         assert foreign_rows(compiled) == []
     program.check(compiled)
+
+
+def test_an_op_of_two_results_is_one_constant_of_two_parts() -> None:
+    """In a process of its own, as an op of the dialect is there for good."""
+    program = Path(__file__).parent / "Inputs" / "op_of_two_results.py"
+    done = subprocess.run([sys.executable, program, "cpu", "hls"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["types"] == ["tensor<4xf32>", "tensor<4xi32>"]
+    assert "'graph.split_float' op result 1 has element type i64, expected i32" in found["wrong"]
+    weight = np.array([[0.75, -12.0, 1e-30], [0.0, 3.0, 2.0**100]], np.float32)
+    mantissa, exponent = np.frexp(weight)
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    for both in found["both"].values():
+        np.testing.assert_array_equal(
+            np.array(both["results"], np.float32), [x + mantissa, x * exponent.astype(np.float32)]
+        )
+        assert (both["constant"], both["part"], both["split_float"]) == (2, 2, 1)
+        assert "@w.split_float.0}" in both["main"] and "@w.split_float.1.cast}" in both["main"]
+    one = found["one"]
+    assert (one["constant"], one["part"], one["split_float"]) == (1, 0, 1)
+    np.testing.assert_array_equal(np.array(one["results"], np.float32), [x + mantissa])
+
+
+def in_fusion(body: str, given: str, count: int) -> str:
+    types = ", ".join(["tensor<5x7xf32>"] * count)
+    results = ", ".join(f"%0#{i}" for i in range(count))
+    return f"""func.func @main(%x: tensor<5x7xf32>) -> ({types}) {{
+      %0:{count} = "graph.fusion"() ({{
+        {body}
+        "graph.yield"({given}) : ({types}) -> ()
+      }}) : () -> ({types})
+      return {results} : {types}
+    }}"""
+
+
+RELU = '%1 = "graph.relu"(%x) : (tensor<5x7xf32>) -> tensor<5x7xf32>'
+ONE = "%2 = arith.constant dense<1.0> : tensor<5x7xf32>"
+
+
+def test_what_a_group_reads_and_what_it_gives_twice_may_be_results() -> None:
+    compiled = terrace.compile_mlir(in_fusion(RELU, "%x, %1, %1", 3))
+    assert kernels_in(compiled.ir("kernel")) == 1
+    assert foreign_rows(compiled) == []
+    x = array(5, 7)
+    for result, expected in zip(compiled(x), (x, np.maximum(x, 0), np.maximum(x, 0)), strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_a_constant_may_be_a_result() -> None:
+    compiled = terrace.compile_mlir(in_fusion(f"{RELU}\n{ONE}", "%1, %2", 2))
+    x = array(5, 7)
+    relu, ones = compiled(x)
+    np.testing.assert_array_equal(relu, np.maximum(x, 0))
+    np.testing.assert_array_equal(ones, np.ones((5, 7)))
+
+
+KERNEL = """func.func private @k(%x: tensor<35xf32>, %y: tensor<SHAPExi32>) -> (tensor<35xf32>, tensor<SHAPExi32>) {
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {kinds = ["parallel"], names = ["d0"],
+    sizes = array<i64: 35>}, schedule = {cuts = [
+      {memory = "register", order = ["d0"], sizes = array<i64: TILE>}]}} : () -> ()
+  %0 = "graph.neg"(%x) : (tensor<35xf32>) -> tensor<35xf32>
+  %1 = "graph.cast"(%0) : (tensor<35xf32>) -> tensor<35xi32>
+  %2 = "graph.sub"(%y, %1) : (tensor<SHAPExi32>, tensor<35xi32>) -> tensor<SHAPExi32>
+  return %0, %2 : tensor<35xf32>, tensor<SHAPExi32>
+}
+func.func @main(%x: tensor<35xf32>, %y: tensor<SHAPExi32>) -> (tensor<35xf32>, tensor<SHAPExi32>) {
+  %0:2 = call @k(%x, %y) : (tensor<35xf32>, tensor<SHAPExi32>) -> (tensor<35xf32>, tensor<SHAPExi32>)
+  return %0#0, %0#1 : tensor<35xf32>, tensor<SHAPExi32>
+}"""
+
+
+@pytest.mark.parametrize(("target", "tile"), [("cpu", 16), ("hls", 1)])
+def test_results_of_a_kernel_may_have_different_types(target: str, tile: int) -> None:
+    text = KERNEL.replace("SHAPE", "35").replace("TILE", str(tile))
+    x, y = 10 * array(35), np.arange(35, dtype=np.int32)
+    negative, whole = terrace.compile_mlir(text, target=target)(x, y)
+    np.testing.assert_array_equal(negative, -x)
+    np.testing.assert_array_equal(whole, y - (-x).astype(np.int32))
+
+
+def test_a_kernel_with_results_of_different_shapes_is_refused_where_it_stands() -> None:
+    text = KERNEL.replace("SHAPE", "2x35").replace("TILE", "1")
+    with pytest.raises(CompileError, match=r"^-:2:3: error: .* does not take: results of different shapes"):
+        terrace.compile_mlir(text, options={"reproducer_dir": "off"})
