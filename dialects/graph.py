@@ -99,6 +99,16 @@ def _check_declared_type(operation: ir.Operation) -> None:
     require(isinstance(type_, Tensor) and DYNAMIC not in type_.shape, f"must have a static tensor type, got {type_}")
 
 
+def _check_yield(operation: ir.Operation, types: list[ir.Type]) -> None:
+    """Whether the body ends in a `graph.yield` of values of these types."""
+    blocks = list(operation.regions[0].blocks)
+    last = list(blocks[0].operations)[-1:] if len(blocks) == 1 else []
+    require(bool(last) and last[0].operation.name == "graph.yield", "must have one block, which ends in graph.yield")
+    given = [value.type for value in last[0].operation.operands]
+    text = [", ".join(map(str, kinds)) or "nothing" for kinds in (given, types)]
+    require(given == types, f"yields {text[0]}, where {text[1]} is declared")
+
+
 class ParameterOp(Graph.Operation, name="parameter"):
     """A weight, known by its key in the model's parameter archive. A symbol at module level, of tensor type `type`.
 
@@ -116,11 +126,37 @@ class ConstantOp(Graph.Operation, name="constant", traits=[ir.IsIsolatedFromAbov
     """A constant expression over parameters: a symbol at module level whose body yields its value.
 
     The body holds graph ops over `graph.load` of other symbols. It is evaluated once, when the artefact is written.
+    Several values are yielded as one tuple, by `builtin.unrealized_conversion_cast`, and loaded as `graph.part`s.
     """
 
     sym_name: ir.StringAttr
     type: ir.TypeAttr
     body: ext.Region
+
+    def verify_invariants(self) -> bool:
+        return verify(self, self._check)
+
+    def _check(self) -> None:
+        type_ = ir.TypeAttr(self.operation.attributes["type"]).value
+        if not isinstance(type_, ir.TupleType):
+            _check_declared_type(self.operation)
+        _check_yield(self.operation, [type_])
+
+
+def types_of_constant(type_: ir.Type) -> list[ir.Type]:
+    """The types of the values of a `graph.constant` of this `type`."""
+    if not isinstance(type_, ir.TupleType):
+        return [type_]
+    return [type_.get_type(number) for number in range(type_.num_types)]
+
+
+class PartOp(Graph.Operation, name="part"):
+    """Value `number`, from 0, of the tuple that the `graph.constant` named `constant` is: a symbol of its own."""
+
+    sym_name: ir.StringAttr
+    type: ir.TypeAttr
+    constant: ir.FlatSymbolRefAttr
+    number: ir.IntegerAttr
 
     def verify_invariants(self) -> bool:
         return verify(self, lambda: _check_declared_type(self.operation))
@@ -138,7 +174,7 @@ class StateOp(Graph.Operation, name="state"):
 
 
 class LoadOp(Graph.Operation, name="load", traits=[ext.Pure]):
-    """The value of a `graph.parameter` or `graph.constant`. Pure: these never change."""
+    """The value of a `graph.parameter`, `graph.constant` or `graph.part`. Pure: these never change."""
 
     symbol: ir.FlatSymbolRefAttr
     result: Result[Tensor]
@@ -164,10 +200,16 @@ class StoreStateOp(Graph.Operation, name="store_state"):
 
 
 class FusionOp(Graph.Operation, name="fusion"):
-    """A group of ops that becomes one kernel. The body uses values from above freely and ends in `graph.yield`."""
+    """A group of ops that becomes one kernel. The body uses values from above freely and ends in `graph.yield`.
+
+    It gives any number of its values, all of one type: the bindings bind the type of a variadic once.
+    """
 
     results_: Sequence[Result[Any]]
     body: ext.Region
+
+    def verify_invariants(self) -> bool:
+        return verify(self, lambda: _check_yield(self.operation, [value.type for value in self.operation.results]))
 
 
 class YieldOp(Graph.Operation, name="yield", traits=[ext.Pure, ir.IsTerminatorTrait]):

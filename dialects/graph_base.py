@@ -28,8 +28,15 @@ class Graph(ext.Dialect, name="graph"):
     """The namespace `graph.`"""
 
 
+Inferred = tuple[list[int] | None, ir.Type | None]
+"""The shape and the element type of a result; None for what its declared type decides."""
+
+
 class TensorOp(Graph.Operation):
-    """An op on tensors with one result. Subclasses state their shape rule in `infer` (and `infer_element_type`)."""
+    """An op on tensors. Subclasses state their shape rule in `infer` (and `infer_element_type`).
+
+    One of several results states them all in `infer_results` instead, and is made by `build_results`.
+    """
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
@@ -46,27 +53,35 @@ class TensorOp(Graph.Operation):
         """Whether a result may be declared with an element type where another, or the same, is inferred."""
         return inferred == declared
 
-    @staticmethod
-    def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
-        """Multiply-accumulates, from the operands' shapes and the result's; DYNAMIC if they depend on a `?`."""
-        return 0
+    @classmethod
+    def infer_results(cls, shapes: list[list[int]], types: list[ir.Type], attrs: Attributes) -> list[Inferred]:
+        """What is known of each result from the operands' shapes and element types. Raises ShapeError."""
+        return [(cls.infer(shapes, attrs), cls.infer_element_type(types, attrs))]
 
     @classmethod
     def build(cls, *operands: ir.Value, result_type: ir.Type | None = None, **attributes: Any) -> ir.Value:
         """Create the op at the current insertion point, its result type inferred unless given; returns the result."""
-        attrs = Attributes(attributes)
-        if result_type is None:
-            shape = cls.infer([shape_of(v) for v in operands], attrs)
-            element_type = cls.infer_element_type([element_type_of(v) for v in operands], attrs)
-            assert shape is not None and element_type is not None, f"{cls.__name__} needs a result type"
-            result_type = ir.RankedTensorType.get(shape, element_type)
+        result_types = None if result_type is None else [result_type]
+        (result,) = cls.build_results(*operands, result_types=result_types, **attributes)
+        return result
+
+    @classmethod
+    def build_results(
+        cls, *operands: ir.Value, result_types: Sequence[ir.Type] | None = None, **attributes: Any
+    ) -> list[ir.Value]:
+        """`build` for an op of any number of results."""
+        if result_types is None:
+            types = [element_type_of(v) for v in operands]
+            inferred = cls.infer_results([shape_of(v) for v in operands], types, Attributes(attributes))
+            assert all(None not in result for result in inferred), f"{cls.__name__} needs result types"
+            result_types = [ir.RankedTensorType.get(*result) for result in inferred]
         operation = ir.Operation.create(
             cls.OPERATION_NAME,
-            results=[result_type],
+            results=list(result_types),
             operands=list(operands),
             attributes={name: to_attribute(value) for name, value in attributes.items()},
         )
-        return operation.results[0]
+        return list(operation.results)
 
     def verify_invariants(self) -> bool:
         operation = self.operation
@@ -75,13 +90,14 @@ class TensorOp(Graph.Operation):
 
     def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
         attrs = attributes_of(operation)
-        result = operation.results[0]
-        shape = self.infer([shape_of(v) for v in tensors], attrs)
-        element_type = self.infer_element_type([element_type_of(v) for v in tensors], attrs)
-        if shape is not None and not compatible(shape, shape_of(result)):
-            raise ShapeError(f"result has shape {format_shape(shape_of(result))}, expected {format_shape(shape)}")
-        if element_type is not None and not self.accepts(element_type, element_type_of(result), attrs):
-            raise ShapeError(f"result has element type {element_type_of(result)}, expected {element_type}")
+        types = [element_type_of(v) for v in tensors]
+        inferred = self.infer_results([shape_of(v) for v in tensors], types, attrs)
+        for number, (result, (shape, element_type)) in enumerate(zip(operation.results, inferred, strict=True)):
+            name = "result" if len(inferred) == 1 else f"result {number}"
+            if shape is not None and not compatible(shape, shape_of(result)):
+                raise ShapeError(f"{name} has shape {format_shape(shape_of(result))}, expected {format_shape(shape)}")
+            if element_type is not None and not self.accepts(element_type, element_type_of(result), attrs):
+                raise ShapeError(f"{name} has element type {element_type_of(result)}, expected {element_type}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -107,13 +123,6 @@ def broadcast_shapes(shapes: Sequence[Sequence[int]]) -> list[int]:
 def product(sizes: Sequence[int]) -> int:
     """The product of sizes; DYNAMIC if any is."""
     return DYNAMIC if DYNAMIC in sizes else math.prod(sizes)
-
-
-def macs_of(operation: ir.Operation) -> int:
-    """Multiply-accumulates of an op on tensors; DYNAMIC if they depend on a `?`."""
-    shapes = [shape_of(v) for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
-    rule: type[TensorOp] = type(operation.opview)
-    return rule.macs(shapes, shape_of(operation.results[0]), attributes_of(operation))
 
 
 def require_rank(name: str, shape: Sequence[int], rank: int) -> None:

@@ -53,10 +53,6 @@ class Contraction(TensorOp):
         """How many products are summed for an element of the result, or DYNAMIC."""
         raise NotImplementedError
 
-    @classmethod
-    def macs(cls, shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
-        return product([*result, cls.terms(shapes, attrs)])
-
     def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
         super()._check(tensors, operation)
         element_type, result = element_type_of(tensors[0]), element_type_of(operation.results[0])
@@ -198,10 +194,6 @@ class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
         channels = DYNAMIC if weight[1] == DYNAMIC else weight[1] * attrs.groups
         return image_shape(attrs.layout, image[0], channels, sizes[0], sizes[1])
 
-    @staticmethod
-    def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
-        return product([*shapes[0], *shapes[1][1:]])
-
 
 class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
     """softmax(query * key^T * scale + mask) * value, over the last two dimensions.
@@ -226,8 +218,3 @@ class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
         require_equal("widths of query and key", query[-1], key[-1])
         require_equal("lengths of key and value", key[-2], value[-2])
         return [*query[:-1], value[-1]]
-
-    @staticmethod
-    def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:
-        (*_, length, width), keys = shapes[0], shapes[1][-2]
-        return product([*shapes[0][:-2], length, keys, product([width + result[-1]])])

@@ -42,20 +42,22 @@ class _Outliner:
 
     def outline(self, group: Group, family: KernelFamily) -> None:
         """Replace `group` by a call of its kernel."""
-        result_shape, partition = shape_of(group.result), family.partition(group)
+        result_shape, partition = group.shape, family.partition(group)
         space = family.space(group.root, result_shape)
         with ir.InsertionPoint(group.outer), group.outer.location:
-            sizes, own = group.sizes(group.result, space), len(group.root_operands)
+            sizes, own = group.sizes(group.results[0], space), len(group.root_operands)
             operands = [_collapsed_by_root(group, number, family, space) for number in range(own)]
             operands += [_collapsed(value, sizes, result_shape, partition) for value in group.inputs[own:]]
             constant = tuple(v in self.constants for v in group.inputs)
             collapsed_sizes = [_multiply([sizes[axis] for axis in run]) for run in partition]
-            dynamic = [size for size in collapsed_sizes if not isinstance(size, int)]
+            # The sizes of each result, in order; all have the same.
+            dynamic = [size for size in collapsed_sizes if not isinstance(size, int)] * len(group.results)
             shape = [product([result_shape[a] for a in run]) for run in partition]
             kernel = self._kernel(group, family, operands, len(dynamic), constant, shape)
             call = func.CallOp(kernel.type.results, ir.FlatSymbolRefAttr.get(kernel.name.value), [*operands, *dynamic])
-            value = _reshape(call.results[0], result_shape, sizes)
-        group.outer.results[0].replace_all_uses_with(value)
+            values = [_reshape(result, result_shape, sizes) for result in call.results]
+        for result, value in zip(group.outer.results, values, strict=True):
+            result.replace_all_uses_with(value)
         group.outer.erase()
 
     def _kernel(
@@ -73,14 +75,15 @@ class _Outliner:
             function = func.FuncOp("kernel", (types, []), visibility="private")
         entry = function.add_entry_block()
         with ir.InsertionPoint(entry):
-            value = _clone_body(group, family, list(entry.arguments)[: len(operands)], result)
-            func.ReturnOp([value])
-        function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(types, [value.type]))
+            values = _clone_body(group, family, list(entry.arguments)[: len(operands)], result)
+            func.ReturnOp(values)
+        results = [value.type for value in values]
+        function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(types, results))
         key = (function.operation.get_asm(assume_verified=True), constant)
         if key in self.kernels:
             function.operation.erase()
             return self.kernels[key]
-        function.attributes["sym_name"] = ir.StringAttr.get(self._unique(_name_of(group, value)))
+        function.attributes["sym_name"] = ir.StringAttr.get(self._unique(_name_of(group, shape_of(values[0]))))
         self.kernels[key] = function
         return function
 
@@ -139,7 +142,7 @@ def _collapsed(value: ir.Value, sizes: Sequence[ir.Value | int], result: list[in
     return _reshape(value, target, values)
 
 
-def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], result: list[int]) -> ir.Value:
+def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], result: list[int]) -> list[ir.Value]:
     """The group's ops on the kernel's arguments, in the collapsed shape, behind an unfilled schedule."""
     schedule = ir.Operation.create(
         "kernel.schedule",
@@ -159,11 +162,13 @@ def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], r
                 new = root = _clone(operation, arguments[:own], family.collapsed_attributes(group))
             else:
                 new = _clone(operation, [values[v] if v in values else _constant(v) for v in operation.operands])
-        values[operation.results[0]] = new.results[0]
-    value = values[group.result]
-    assert shape_of(value) == result or product(shape_of(value)) == product(result)
-    schedule.attributes["iteration_space"] = family.space(root, shape_of(value)).to_attribute()
-    return value
+        values.update(zip(operation.results, new.results, strict=True))
+    found = [values[value] for value in group.results]
+    shapes = [shape_of(value) for value in found]
+    assert shapes[0] == result or product(shapes[0]) == product(result)
+    assert all(shape == shapes[0] for shape in shapes), "one tile of each result is stored at one place"
+    schedule.attributes["iteration_space"] = family.space(root, shapes[0]).to_attribute()
+    return found
 
 
 def _constant(value: ir.Value) -> ir.Value:
@@ -190,11 +195,11 @@ def _clone(
     return ir.Operation.create(operation.name, [type_], list(operands), attributes)
 
 
-def _name_of(group: Group, value: ir.Value) -> str:
-    """`matmul_add_gelu_128x3072`: the ops and the result's sizes."""
+def _name_of(group: Group, shape: Sequence[int]) -> str:
+    """`matmul_add_gelu_128x3072`: the ops and the sizes of a result."""
     ops = [op.name.removeprefix("graph.") for op in group.operations if op.name != "arith.constant"]
     shown = ops if len(ops) <= 4 else [*ops[:3], str(len(ops))]
-    sizes = "x".join("d" if size == DYNAMIC else str(size) for size in shape_of(value))
+    sizes = "x".join("d" if size == DYNAMIC else str(size) for size in shape)
     return "_".join([*shown, sizes])
 
 
@@ -228,7 +233,7 @@ class ConvertGraphToKernel(Pass):
         for operation in _candidates(module):
             if operation.name != "graph.fusion" and operation.name not in {**families_by_root(), **ELEMENTWISE_OPS}:
                 continue
-            if operation.results[0] in outliner.constants:
+            if all(value in outliner.constants for value in operation.results):
                 continue
             group = Group.of(operation)
             reason = group.type_refusal(self.element_types) or refusal(

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.lowering.conversion.graph_to_linalg import (
-    contraction,
-    convolution,
-    elementwise,
-    encodings,
-    fourier,
-    integer_rows,
-    layout,
-    normalization,
-    ordering,
-    pooling,
-    random,
-)
-from terrace.lowering.conversion.graph_to_linalg import reduce_and_embedding as reduction
+from terrace.dialects import graph
+from terrace.lowering.conversion.graph_to_linalg import REFERENCES, reference_of
 from terrace.mlir import ir
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace
 
-KEPT_OPS = frozenset(
-    f"graph.{name}" for name in ("constant", "load", "load_state", "parameter", "state", "store_state", "yield")
-)
-"""Graph ops without a conversion: what outlives a call becomes IREE globals later, and `yield` goes with its parent."""
 
-
+@reference_of(graph.FusionOp)
 class InlineFusion(Pattern):
     """Moves the body of a fusion in its place; its ops are converted one by one."""
-
-    op_name = "graph.fusion"
 
     def rewrite(self, op: ir.OpView) -> bool:
         operation = op.operation
@@ -41,26 +23,6 @@ class InlineFusion(Pattern):
         values = list(terminator.operation.operands)
         terminator.operation.erase()
         return replace(op, *values)
-
-
-def patterns() -> list[Pattern]:
-    """A pattern for every graph op but those of `KEPT_OPS`."""
-    families = (
-        *(
-            contraction,
-            convolution,
-            elementwise,
-            encodings,
-            fourier,
-            integer_rows,
-            layout,
-            normalization,
-            ordering,
-            pooling,
-        ),
-        *(random, reduction),
-    )
-    return [InlineFusion(), *(pattern for family in families for pattern in family.patterns())]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +35,7 @@ class ConvertGraphToLinalg(Pass):
     """Convert the bodies of `graph.constant`, too; else they stay graph ops for whoever evaluates them."""
 
     def run(self, module: ir.Operation) -> None:
-        all_patterns = patterns()
+        patterns = list(REFERENCES)
         for operation in list(module.regions[0].blocks[0].operations):
             if self.constants or operation.operation.name != "graph.constant":
-                apply_patterns(operation.operation, all_patterns)
+                apply_patterns(operation.operation, patterns)

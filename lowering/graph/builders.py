@@ -9,7 +9,8 @@ from terrace.dialects.graph import CastOp, ReshapeOp
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor, walk
 
 _KEPT_OPS = frozenset(
-    f"graph.{name}" for name in ("parameter", "constant", "state", "load_state", "store_state", "fusion", "yield")
+    f"graph.{name}"
+    for name in ("parameter", "constant", "part", "state", "load_state", "store_state", "fusion", "yield")
 )
 """Ops of the graph dialect that are not pure functions on tensors: symbols, effects, regions and terminators."""
 

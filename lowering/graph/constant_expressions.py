@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from terrace.lowering.graph.evaluate import KNOWN_OPS, has_known_type, is_known_constant
+from terrace.lowering.graph.evaluation import EVALUATION
+from terrace.lowering.graph.evaluation.arrays import has_known_type, is_known_constant
 from terrace.mlir import ir, operation_of, walk
 
 
@@ -46,6 +47,6 @@ def is_leaf(operation: ir.Operation) -> bool:
 def _may_be_constant(operation: ir.Operation) -> bool:
     if operation.name == "arith.constant":
         return is_known_constant(operation)
-    if operation.name != "graph.load" and operation.name not in KNOWN_OPS:
+    if operation.name != "graph.load" and operation not in EVALUATION:
         return False
-    return all(has_known_type(result) for result in operation.results)
+    return all(has_known_type(value) for value in operation.results)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from terrace.dialects.base import element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
+from terrace.lowering.graph.builders import users_of
 from terrace.mlir import ir
 
 
@@ -21,19 +22,23 @@ def gives_booleans(operation: ir.Operation) -> bool:
 
 
 def fuse(operations: Sequence[ir.Operation]) -> ir.Operation:
-    """Move `operations`, in program order, into a new `graph.fusion` at the place of the last, whose result it gives.
+    """Move `operations`, in program order, into a new `graph.fusion` at the place of the last.
 
-    Only the last may be used from outside: then whatever the others read is defined before, too.
+    It gives what is used outside of it. All such uses come after the last op, and whatever the ops read before it.
     """
     last = operations[-1]
-    result = last.results[0]
+    computed = [value for op in operations for value in op.results]
+    results = [value for value in computed if any(user not in operations for user in users_of(value))]
     location = ir.Location.fused([op.location for op in operations])
     with location, ir.InsertionPoint(last):
-        fusion = ir.Operation.create("graph.fusion", results=[result.type], regions=1)
-    result.replace_all_uses_with(fusion.results[0])
+        fusion = ir.Operation.create("graph.fusion", results=[value.type for value in results], regions=1)
+    for value, given in zip(results, fusion.results, strict=True):
+        for use in list(value.uses):
+            if use.owner.operation not in operations:
+                use.owner.operation.operands[use.operand_number] = given
     block = fusion.regions[0].blocks.append()
     for operation in operations:
         block.append(operation)
     with location, ir.InsertionPoint(block):
-        ir.Operation.create("graph.yield", operands=[result])
+        ir.Operation.create("graph.yield", operands=results)
     return fusion

@@ -49,10 +49,14 @@ def _refusal_of_any(group: Group, memory_types: Sequence[str]) -> str | None:
             return f"no generator for {op.name}"
     if sum(op.name in roots for op in group.operations) > 1:
         return "more than one op that has a generator of its own"
-    computed = {op.results[0] for op in group.operations}
-    if any(value in computed for value in group.root_operands):
+    if any(value in group.computed for value in group.root_operands):
         return "operands of its root op are computed in the group"
-    for value in [*group.inputs, group.result]:
+    if any(shape_of(value) != group.shape for value in group.results):
+        return "results of different shapes"
+    constants = [op for op in group.operations if op.name == "arith.constant"]
+    if any(value in group.results for op in constants for value in op.results):
+        return "a result that is a constant"
+    for value in [*group.inputs, *group.results]:
         if isinstance(value.type, ir.IndexType):
             return "a size known at run time only"
         if str(element_type_of(value)) not in memory_types:

@@ -56,7 +56,7 @@ class KernelFamily:
 
     def partition(self, group: Group) -> Partition:
         """The runs of the result's axes that become one dimension of the kernel each."""
-        return each_axis(shape_of(group.result))
+        return each_axis(group.shape)
 
     def operand_partition(self, group: Group, number: int) -> Partition:
         """The runs of the axes of the root's operand `number` that become one axis each in the kernel."""

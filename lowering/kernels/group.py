@@ -33,18 +33,30 @@ def is_number(value: ir.Value, user: ir.Operation) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Ops in program order; `outer` is the op to replace (the fusion, or the only op), `result` the value computed."""
+    """Ops in program order; `outer` is the op to replace (the fusion, or the only op), by its `results`.
+
+    A kernel computes its results tile by tile, side by side: they have one shape, which `refusal` sees to.
+    """
 
     outer: ir.Operation
     operations: tuple[ir.Operation, ...]
-    result: ir.Value
+    results: tuple[ir.Value, ...]
 
     @staticmethod
     def of(operation: ir.Operation) -> Group:
         if operation.name != "graph.fusion":
-            return Group(operation, (operation,), operation.results[0])
+            return Group(operation, (operation,), tuple(operation.results))
         body = [view.operation for view in operation.regions[0].blocks[0].operations]
-        return Group(operation, tuple(body[:-1]), body[-1].operands[0])
+        return Group(operation, tuple(body[:-1]), tuple(body[-1].operands))
+
+    @property
+    def shape(self) -> list[int]:
+        """That of each result."""
+        return shape_of(self.results[0])
+
+    @property
+    def computed(self) -> list[ir.Value]:
+        return [value for op in self.operations for value in op.results]
 
     @property
     def root(self) -> ir.Operation | None:
@@ -57,13 +69,11 @@ class Group:
 
         What the root and its epilogue both read is two arguments: the schedule may lay out the root's.
         """
-        inside = {op.results[0] for op in self.operations}
-        inputs: list[ir.Value] = []
-        for op in self.operations:
-            for value in op.operands if _is_fusible(op) else ():
-                if value not in inside and value not in inputs and not is_number(value, op):
-                    inputs.append(value)
-        return self.root_operands + inputs
+        inside = set(self.computed)
+        read = [(value, op) for op in self.operations if _is_fusible(op) for value in op.operands]
+        found = [value for value, op in read if value not in inside and not is_number(value, op)]
+        found += [value for value in self.results if value not in inside]
+        return self.root_operands + list(dict.fromkeys(found))
 
     @property
     def root_operands(self) -> list[ir.Value]:
@@ -71,7 +81,7 @@ class Group:
 
     def type_refusal(self, allowed: Sequence[str]) -> str | None:
         """Why a target whose kernels compute with these element types takes no such group, or None."""
-        for value in [*self.inputs, *(op.results[0] for op in self.operations)]:
+        for value in [*self.inputs, *self.computed]:
             if isinstance(value.type, ir.IndexType):
                 continue  # a size, which `refusal` names
             name = str(element_type_of(value))

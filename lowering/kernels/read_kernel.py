@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrace.dialects.base import shape_of, to_python
+from terrace.dialects.base import to_python
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.kernels.families import family_of, refusal
 from terrace.lowering.kernels.family import KernelFamily
@@ -47,7 +47,7 @@ def read_kernel(function: func.FuncOp, constant: dict[str, tuple[bool, ...]] | N
     values = list(body[-1].operands)
     if not values or not all(isinstance(value.type, ir.RankedTensorType) for value in values):
         raise fail(function, f"@{function.name.value} must return a tensor; it is a kernel")
-    group = Group(function.operation, tuple(o for o in body[:-1] if o.name != "kernel.schedule"), values[0])
+    group = Group(function.operation, tuple(o for o in body[:-1] if o.name != "kernel.schedule"), tuple(values))
     own = family_of(group)
     if own is not None and own is not family:
         raise fail(op, f"names generator '{family.name}', but its ops are those of '{own.name}'")
@@ -55,7 +55,7 @@ def read_kernel(function: func.FuncOp, constant: dict[str, tuple[bool, ...]] | N
     reason = refusal(group, [family.name], (*KERNEL_TYPES, "i1"), reduced_types=KERNEL_TYPES)
     if reason is not None:
         raise fail(op, f"has ops that generator '{family.name}' does not take: {reason}")
-    space = family.space(group.root, shape_of(group.result))
+    space = family.space(group.root, group.shape)
     if space != IterationSpace.from_attribute(op.iteration_space):
         raise fail(op, f"must have the iteration_space of its ops: {space.to_attribute()}")
     tensors = sum(isinstance(a.type, ir.RankedTensorType) for a in function.entry_block.arguments)

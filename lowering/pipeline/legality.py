@@ -12,7 +12,9 @@ from terrace.target import TARGETS
 UPSTREAM = ("arith.", "builtin.", "func.", "linalg.", "math.", "scf.", "tensor.", "tm_tensor.")
 """What the importer and the reference conversion leave beside our own ops, at every level."""
 
-_SYMBOLS = tuple(f"graph.{name}" for name in ("constant", "load", "load_state", "parameter", "state", "store_state"))
+_SYMBOLS = tuple(
+    f"graph.{name}" for name in ("constant", "load", "load_state", "parameter", "part", "state", "store_state")
+)
 
 LEGAL: dict[str, tuple[str, ...]] = {
     "graph": (*UPSTREAM, "graph."),

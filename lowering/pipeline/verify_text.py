@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from terrace.dialects.base import to_python
+from terrace.dialects.graph import types_of_constant
 from terrace.mlir import func, ir, walk
 from terrace.passes import fail
 
 _SYMBOLS = {
-    "graph.load": ("symbol", ("graph.parameter", "graph.constant")),
+    "graph.load": ("symbol", ("graph.parameter", "graph.constant", "graph.part")),
     "graph.load_state": ("symbol", ("graph.state",)),
     "graph.store_state": ("symbol", ("graph.state",)),
-    "graph.state": ("initial", ("graph.parameter", "graph.constant")),
+    "graph.part": ("constant", ("graph.constant",)),
+    "graph.state": ("initial", ("graph.parameter", "graph.constant", "graph.part")),
 }
 """For each op that names a symbol: its attribute, and the ops that it may name."""
 
@@ -40,12 +42,23 @@ def _check_symbol(operation: ir.Operation, declared: dict[str, ir.Operation]) ->
     if found is None or found.name not in kinds:
         what = "nothing" if found is None else f"a '{found.name}' op"
         raise fail(operation, f"@{name} names {what}, not a {' or '.join(kinds)}")
-    expected = to_python(found.attributes["type"])
+    expected = _type_of(operation, name, found)
     is_result = len(operation.results) == 1
     value = operation.results[0] if is_result else operation.operands[0] if len(operation.operands) else None
     actual = to_python(operation.attributes["type"]) if value is None else value.type
     if actual != expected:
         raise fail(operation, f"@{name} is of type {expected}, not {actual}")
+
+
+def _type_of(operation: ir.Operation, name: str, found: ir.Operation) -> ir.Type:
+    """The type of what an op means by the symbol `name`, which `found` declares."""
+    type_: ir.Type = to_python(found.attributes["type"])
+    if operation.name != "graph.part":
+        return type_
+    types, number = types_of_constant(type_), to_python(operation.attributes["number"])
+    if not 0 <= number < len(types):
+        raise fail(operation, f"is value {number} of @{name}, which has {len(types)}")
+    return types[number]
 
 
 def _check_recursion(declared: dict[str, ir.Operation]) -> None:
@@ -69,8 +82,8 @@ def _check_recursion(declared: dict[str, ir.Operation]) -> None:
 
 
 def _named_in(operation: ir.Operation, declared: dict[str, ir.Operation]) -> Iterator[str]:
-    for inner in walk(operation):
-        attribute = {"func.call": "callee", "graph.load": "symbol"}.get(inner.name)
+    for inner in (operation, *walk(operation)):
+        attribute = {"func.call": "callee", "graph.load": "symbol", "graph.part": "constant"}.get(inner.name)
         name = to_python(inner.attributes[attribute]) if attribute is not None else None
         if name in declared:
             yield name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from terrace.lowering.graph.builders import splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.quantization.accumulator_chains import CHAIN_ROOTS, CONTRACTIONS, chain_of, is_weight
-from terrace.lowering.quantization.op_rules import RULES
+from terrace.lowering.quantization.quantizer import QUANTIZATION
 from terrace.lowering.quantization.ranges import KEEPING_SCALE, is_float_tensor
 from terrace.mlir import func, ir, operation_of
 
@@ -44,8 +44,8 @@ def observed_values(function: func.FuncOp) -> list[ir.Value]:
 def _may_have_scale(value: ir.Value) -> bool:
     """Whether an op with a rule gives a value in float32, or reads it."""
     owner = operation_of(value)
-    has_rule = (owner is not None and owner.name in RULES) or any(
-        use.owner.operation.name in RULES for use in value.uses
+    has_rule = (owner is not None and owner in QUANTIZATION) or any(
+        use.owner.operation in QUANTIZATION for use in value.uses
     )
     return is_float_tensor(value) and has_rule
 
@@ -56,7 +56,7 @@ def _is_read_by_range(value: ir.Value, constant: set[ir.Value], biases: set[tupl
         return False
     for use in value.uses:
         user = use.owner.operation
-        if user.name not in RULES or user.results[0] in constant or (value, user.results[0]) in biases:
+        if user not in QUANTIZATION or user.results[0] in constant or (value, user.results[0]) in biases:
             continue
         takes_weights = user.name in (*CONTRACTIONS, "graph.layer_norm") and use.operand_number > 0
         if not takes_weights or not is_weight(value, constant):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.dialects.graph import MulOp, QuantizeOp, ReluOp, ScaledAddOp, SumPool2dOp
 from terrace.dialects.graph_quantized import MAX_SUM_MULTIPLIER
 from terrace.lowering.graph.builders import along_axis, reshape, splat_value
 from terrace.lowering.quantization.accumulator_chains import CHAIN_ROOTS, Chain, chain_of, channel_axis, is_weight
 from terrace.lowering.quantization.quantizer import (
+    QUANTIZATION,
     Quantized,
     Quantizer,
     add_channels,
@@ -29,17 +30,14 @@ from terrace.lowering.quantization.scales import (
     weight_scale,
     with_integers,
 )
-from terrace.lowering.quantization.table_rules import FUNCTIONS, function, layer_norm, softmax
 from terrace.mlir import DYNAMIC, func, ir
-
-Rule = Callable[[Quantizer, ir.Operation], None]
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Contractions
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@QUANTIZATION.add(graph.BatchMatmulOp, graph.Conv2dOp, graph.MatmulOp)
 def contraction(q: Quantizer, root: ir.Operation) -> None:
     """Sums of products in i32, the bias added to them, then one requantisation, and the ReLU on i8."""
     chain = chain_of(root, q.constant)
@@ -100,6 +98,7 @@ MAX_SUM_SHIFT = 30
 """The most fractional bits of the multipliers of a sum."""
 
 
+@QUANTIZATION.add(graph.AddOp, graph.SubOp)
 def addition(q: Quantizer, root: ir.Operation) -> None:
     """Each term times its own multiplier, in i32, then one shift for the sum."""
     chain = chain_of(root, q.constant)
@@ -121,6 +120,7 @@ def addition(q: Quantizer, root: ir.Operation) -> None:
     q.record_chain(chain, Quantized(result, scale))
 
 
+@QUANTIZATION.add(graph.MulOp)
 def product(q: Quantizer, root: ir.Operation) -> None:
     """A tensor times a positive number has another scale; of two tensors the integers are multiplied."""
     for value, other in (root.operands, reversed(list(root.operands))):
@@ -143,6 +143,7 @@ def product(q: Quantizer, root: ir.Operation) -> None:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@QUANTIZATION.add(graph.AvgPool2dOp)
 def average_pool(q: Quantizer, root: ir.Operation) -> None:
     """The sum of each window, requantised by its constant number of elements; one that varies stays in float."""
     attrs = attributes_of(root)
@@ -160,6 +161,7 @@ MAX_SUMMED = 1 << 24
 """Fewer elements of i8 than these have a sum that an i32 always holds."""
 
 
+@QUANTIZATION.add(graph.ReduceOp)
 def reduction(q: Quantizer, root: ir.Operation) -> None:
     """Sums and means in i32, requantised; the largest element is that of the integers. Other kinds stay in float."""
     attrs = attributes_of(root)
@@ -177,6 +179,7 @@ def reduction(q: Quantizer, root: ir.Operation) -> None:
     q.record(root.results[0], Quantized(result, scale))
 
 
+@QUANTIZATION.add(graph.MaxPool2dOp, graph.PermuteOp, graph.ReluOp, graph.ReshapeOp, graph.SliceOp)
 def keep_scale(q: Quantizer, root: ir.Operation) -> None:
     """Layout, ReLU and max-pooling of what is int8 already; floats wait until someone needs them in int8."""
     known = q.known(root.operands[0])
@@ -184,32 +187,11 @@ def keep_scale(q: Quantizer, root: ir.Operation) -> None:
         q.keep_scale(root, known)
 
 
-RULES: dict[str, Rule] = {
-    "graph.add": addition,
-    "graph.avg_pool2d": average_pool,
-    "graph.batch_matmul": contraction,
-    "graph.conv2d": contraction,
-    "graph.layer_norm": layer_norm,
-    "graph.matmul": contraction,
-    "graph.max_pool2d": keep_scale,
-    "graph.mul": product,
-    "graph.permute": keep_scale,
-    "graph.reduce": reduction,
-    "graph.relu": keep_scale,
-    "graph.reshape": keep_scale,
-    "graph.slice": keep_scale,
-    "graph.softmax": softmax,
-    "graph.sub": addition,
-    **dict.fromkeys(FUNCTIONS, function),
-}
-"""The rules by op name."""
-
-
 def quantize_function(function: func.FuncOp) -> None:
     """Rewrite what has a rule to int8, in place; the float ops that it replaces are left without uses."""
     q = Quantizer(function)
     for operation in [view.operation for view in function.entry_block.operations]:
-        rule = RULES.get(operation.name)
+        rule = QUANTIZATION.get(operation)
         if rule is None or operation.results[0] in q.constant or not are_float_tensors(operation):
             continue
         if operation.results[0] in q.inner or q.known(operation.results[0]) is not None:

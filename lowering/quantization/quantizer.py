@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import AddOp, CastOp, DequantizeOp, ReluOp, RequantizeOp
+from terrace.dialects.rules import RuleTable
 from terrace.lowering.graph.builders import splat, splat_value, users_of
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.quantization.accumulator_chains import Chain
@@ -103,6 +105,12 @@ class Quantizer:
             assert owner is not None, "a rule computes its result"
             with _after(owner), owner.location:
                 value.replace_all_uses_with(DequantizeOp.build(form.value, f32_splat(form.scale)))
+
+
+Rule = Callable[[Quantizer, ir.Operation], None]
+"""Makes of an op what it computes in integers, and records that; what it leaves alone stays in float."""
+
+QUANTIZATION: RuleTable[Rule] = RuleTable("quantisation")
 
 
 def _after(operation: ir.Operation) -> ir.InsertionPoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.dialects.graph import (
     AbsOp,
@@ -21,9 +22,9 @@ from terrace.dialects.graph import (
 )
 from terrace.dialects.graph_elementwise import CompareOp
 from terrace.dialects.graph_quantized import MAX_NORM_LENGTH, MAX_SOFTMAX_LENGTH
-from terrace.lowering.graph.evaluate import unary
+from terrace.lowering.graph.evaluation.rules import unary
 from terrace.lowering.quantization.accumulator_chains import is_weight
-from terrace.lowering.quantization.quantizer import Quantized, Quantizer
+from terrace.lowering.quantization.quantizer import QUANTIZATION, Quantized, Quantizer
 from terrace.lowering.quantization.scales import f32_splat, fixed_point_of, round_to, with_integers
 from terrace.mlir import DYNAMIC, ir
 
@@ -38,6 +39,7 @@ MAX_OFFSET = 2.0**29
 """The largest factor and offset of a layer norm: with rows of 4096, whose normal is at most 2^16, they stay in i32."""
 
 
+@QUANTIZATION.add(graph.SoftmaxOp)
 def softmax(q: Quantizer, root: ir.Operation) -> None:
     """The exponentials of all differences from the largest are a table."""
     axis = attributes_of(root).axis
@@ -52,6 +54,7 @@ def softmax(q: Quantizer, root: ir.Operation) -> None:
     q.record(root.results[0], Quantized(result, float(np.float32(SOFTMAX_SCALE))))
 
 
+@QUANTIZATION.add(graph.LayerNormOp)
 def layer_norm(q: Quantizer, root: ir.Operation) -> None:
     """The normal in integers, then scale and shift as integers of one scale, then a requantisation."""
     value, factor, offset = root.operands
@@ -83,15 +86,12 @@ def _affine_scale(factor: ir.Value, offset: ir.Value) -> ir.Value:
     return SelectOp.build(is_zero, f32_splat(1.0), scale, result_type=scale.type)
 
 
-FUNCTIONS = tuple(
-    f"graph.{name}"
-    for name in ("cos", "erf", "exp", "expm1", "gelu", "hardsigmoid", "hardswish", "sigmoid", "silu", "sin", "tanh")
+@QUANTIZATION.add(
+    *(graph.CosOp, graph.ErfOp, graph.ExpOp, graph.Expm1Op, graph.GeluOp, graph.HardsigmoidOp, graph.HardswishOp),
+    *(graph.SigmoidOp, graph.SiluOp, graph.SinOp, graph.TanhOp),
 )
-"""The functions of one number that change slowly enough for 256 values to say what they are."""
-
-
 def function(q: Quantizer, root: ir.Operation) -> None:
-    """The results for all 256 integers are a table, made in float64."""
+    """The results for all 256 integers are a table, made in float64: such functions change slowly enough for that."""
     source, scale = q.quantized(root.operands[0], root), q.scale(root.results[0], root)
     results = unary(root, np.arange(-128, 128) * source.scale) / scale
     table = ir.DenseElementsAttr.get(np.clip(np.rint(results), -128, 127).astype(np.int8))

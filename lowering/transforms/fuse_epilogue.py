@@ -57,13 +57,13 @@ def _is_kernel_type(value: ir.Value) -> bool:
 
 def _outside(operation: ir.Operation, group: list[ir.Operation]) -> set[ir.Value]:
     """What `operation` reads from outside `group`."""
-    inside = {op.results[0] for op in group}
+    inside = {value for op in group for value in op.results}
     return {value for value in operation.operands if value not in inside and splat_value(value) is None}
 
 
 def _is_closed(group: list[ir.Operation]) -> bool:
-    """Whether nothing outside `group` uses any of its values but the last."""
-    return all(user in group for op in group[:-1] for user in users_of(op.results[0]))
+    """Whether nothing outside `group` uses any of its values but the last op's."""
+    return all(user in group for op in group[:-1] for value in op.results for user in users_of(value))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,27 +37,30 @@ def slice_of(root: ir.Operation) -> list[ir.Operation]:
     return list(ordered)
 
 
-def structure_of(operations: list[ir.Operation]) -> Hashable:
-    """What `operations` (as from `slice_of`) compute, as a key: equal for equal expressions over equal symbols."""
-    results = [result for op in operations for result in op.results]
-    number = {result: i for i, result in enumerate(results)}
-    return tuple(
+def structure_of(operations: list[ir.Operation], given: list[ir.Value]) -> Hashable:
+    """What `operations` (as from `slice_of`) give, as a key: equal for equal expressions over equal symbols."""
+    number = {value: (i, n) for i, op in enumerate(operations) for n, value in enumerate(op.results)}
+    body = tuple(
         (
             op.name,
             tuple(number[value] for value in op.operands),
             tuple(sorted((name, str(value)) for name, value in op.attributes.items())),
-            tuple(str(result.type) for result in op.results),
+            tuple(str(value.type) for value in op.results),
         )
         for op in operations
     )
+    return body, tuple(number[value] for value in given)
 
 
 def is_maximal(operation: ir.Operation, constant: set[ir.Value]) -> bool:
     """Whether `operation` is a constant expression that something else than such an expression uses."""
-    if len(operation.results) != 1 or operation.results[0] not in constant:
+    if not is_constant(operation, constant):
         return False
-    users = users_of(operation.results[0])
-    return any(not user.results or any(result not in constant for result in user.results) for user in users)
+    return any(not is_constant(user, constant) for value in operation.results for user in users_of(value))
+
+
+def is_constant(operation: ir.Operation, constant: set[ir.Value]) -> bool:
+    return len(operation.results) > 0 and all(value in constant for value in operation.results)
 
 
 class Hoister:
@@ -71,40 +74,40 @@ class Hoister:
             for op in self._body.operations
             if "sym_name" in op.operation.attributes
         }
-        self._symbols: dict[Hashable, str] = {}
+        self._symbols: dict[Hashable, list[str]] = {}
 
     def hoist(self, root: ir.Operation) -> None:
-        """Replace the result of `root` by the load of a constant that computes it."""
+        """Replace the results of `root` by loads of a constant that computes them."""
         operations = slice_of(root)
         loads = [op for op in operations if op.name == "graph.load"]
         is_computed = any(op.name in COMPUTED for op in operations)
         if not (loads or is_computed or self._all_constants):
             return
-        key = structure_of(operations)
+        used = [value for value in root.results if users_of(value)]
+        key = structure_of(operations, used)
         if key not in self._symbols:
             parameter = loads[0].attributes["symbol"].value if loads else "constant"
-            self._symbols[key] = self._fresh_name(f"{parameter}.{root.name.removeprefix('graph.')}")
-            self._create(self._symbols[key], operations)
-        symbol = ir.FlatSymbolRefAttr.get(self._symbols[key])
-        result = root.results[0]
-        with root.location, ir.InsertionPoint(root):
-            load = ir.Operation.create("graph.load", results=[result.type], attributes={"symbol": symbol})
-        result.replace_all_uses_with(load.results[0])
+            name = self._fresh_name(f"{parameter}.{root.name.removeprefix('graph.')}")
+            self._symbols[key] = self._create(name, operations, used)
+        for value, symbol in zip(used, self._symbols[key], strict=True):
+            attributes = {"symbol": ir.FlatSymbolRefAttr.get(symbol)}
+            with root.location, ir.InsertionPoint(root):
+                load = ir.Operation.create("graph.load", results=[value.type], attributes=attributes)
+            value.replace_all_uses_with(load.result)
         root.erase()
 
-    def _create(self, name: str, operations: list[ir.Operation]) -> None:
-        """A `graph.constant` called `name` with copies of `operations`, after the symbols that they load."""
-        root = operations[-1]
+    def _create(self, name: str, operations: list[ir.Operation], given: list[ir.Value]) -> list[str]:
+        """A `graph.constant` called `name` with copies of `operations`, after the symbols that they load.
+
+        Returns the symbol of each value in `given`, all of them results of the last op.
+        """
+        types = [value.type for value in given]
         first_function = next(op for op in self._body.operations if op.operation.name == "func.func")
-        with root.location, ir.InsertionPoint(first_function):
-            constant = ir.Operation.create(
-                "graph.constant",
-                attributes={
-                    "sym_name": ir.StringAttr.get(name),
-                    "type": ir.TypeAttr.get(root.results[0].type),
-                },
-                regions=1,
-            )
+        with operations[-1].location, ir.InsertionPoint(first_function):
+            type_ = types[0] if len(types) == 1 else ir.TupleType.get_tuple(types)
+            attributes = {"sym_name": ir.StringAttr.get(name), "type": ir.TypeAttr.get(type_)}
+            constant = ir.Operation.create("graph.constant", attributes=attributes, regions=1)
+            symbols = [name] if len(types) == 1 else [self._part(name, number, t) for number, t in enumerate(types)]
         copies: dict[ir.Value, ir.Value] = {}
         with ir.InsertionPoint(constant.regions[0].blocks.append()):
             for op in operations:
@@ -112,8 +115,24 @@ class Hoister:
                 for i, value in enumerate(op.operands):
                     copy.operands[i] = copies[value]
                 copies.update(zip(op.results, copy.results, strict=True))
-            with root.location:
-                ir.Operation.create("graph.yield", operands=[copies[root.results[0]]])
+            with operations[-1].location:
+                values = [copies[value] for value in given]
+                if len(types) > 1:
+                    values = [ir.Operation.create("builtin.unrealized_conversion_cast", [type_], values).result]
+                ir.Operation.create("graph.yield", operands=values)
+        return symbols
+
+    def _part(self, constant: str, number: int, type_: ir.Type) -> str:
+        """The symbol of one of the values of a constant."""
+        name = self._fresh_name(f"{constant}.{number}")
+        attributes = {
+            "sym_name": ir.StringAttr.get(name),
+            "type": ir.TypeAttr.get(type_),
+            "constant": ir.FlatSymbolRefAttr.get(constant),
+            "number": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number),
+        }
+        ir.Operation.create("graph.part", attributes=attributes)
+        return name
 
     def _fresh_name(self, stem: str) -> str:
         name, count = stem, 0

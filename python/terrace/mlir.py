@@ -8,6 +8,7 @@ same bindings can be swapped in at one place.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from collections.abc import Callable, Container, Iterator
 from typing import Any
@@ -19,9 +20,11 @@ from torch_mlir.passmanager import PassManager
 
 __all__ = [
     "PassManager",
+    "address_of",
     "ext",
     "ir",
     "load_torch_dialects",
+    "next_in_block",
     "operation_of",
     "parse_module",
     "rewrite",
@@ -107,6 +110,22 @@ def walk(operation: ir.Operation | ir.OpView) -> Iterator[ir.Operation]:
             for child in list(block.operations):
                 yield from walk(child.operation)
                 yield child.operation
+
+
+def next_in_block(operation: ir.Operation) -> ir.Operation | None:
+    """The operation after `operation`, or None after the last."""
+    following = ir.InsertionPoint.after(operation).ref_operation
+    return None if following is None else following.operation
+
+
+_get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+
+
+def address_of(operation: ir.Operation) -> int:
+    """Where `operation` lies in memory: what it is known by while it changes, as it is hashed by its operands."""
+    address: int = _get_pointer(operation._CAPIPtr, b"torch_mlir.ir.Operation._CAPIPtr")
+    return address
 
 
 def attach_diagnostics(context: ir.Context, handler: Callable[[ir.Diagnostic], bool]) -> ir.DiagnosticHandler:

@@ -104,6 +104,28 @@ func.func @twice(%x: tensor<7x7xf32>) -> tensor<7x7xf32> {
 
 // -----
 
+// A kernel of two results, whose `?` sizes are given for each; the values keep their order.
+// CHECK-LABEL: func.func private @matmul_add_relu_dx7
+// CHECK-SAME:    (%{{.*}}, %{{.*}}, %{{.*}}, %arg3: index, %arg4: index) -> (tensor<?x7xf32>, tensor<?x7xf32>)
+// CHECK:         %[[SUM:.*]] = "graph.add"
+// CHECK-NEXT:    %[[RELU:.*]] = "graph.relu"(%[[SUM]])
+// CHECK-NEXT:    return %[[RELU]], %[[SUM]]
+// CHECK-LABEL: func.func @two
+// CHECK:         %[[SIZE:.*]] = tensor.dim %arg0
+// CHECK:         %[[Y:.*]]:2 = call @matmul_add_relu_dx7(%arg0, %arg1, %arg2, %[[SIZE]], %[[SIZE]])
+// CHECK:         return %[[Y]]#0, %[[Y]]#1
+func.func @two(%x: tensor<?x5xf32>, %w: tensor<5x7xf32>, %r: tensor<?x7xf32>) -> (tensor<?x7xf32>, tensor<?x7xf32>) {
+  %0:2 = "graph.fusion"() ({
+    %1 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<?x5xf32>, tensor<5x7xf32>) -> tensor<?x7xf32>
+    %2 = "graph.add"(%1, %r) : (tensor<?x7xf32>, tensor<?x7xf32>) -> tensor<?x7xf32>
+    %3 = "graph.relu"(%2) : (tensor<?x7xf32>) -> tensor<?x7xf32>
+    "graph.yield"(%3, %2) : (tensor<?x7xf32>, tensor<?x7xf32>) -> ()
+  }) : () -> (tensor<?x7xf32>, tensor<?x7xf32>)
+  return %0#0, %0#1 : tensor<?x7xf32>, tensor<?x7xf32>
+}
+
+// -----
+
 // What no generator takes stays, and says why.
 // CHECK-LABEL: func.func @stays
 // CHECK-NEXT:    "graph.relu"(%arg0) {why = "element type i16"}
@@ -134,4 +156,18 @@ func.func @half(%x: tensor<4x5xbf16>, %y: tensor<5x3xbf16>, %h: tensor<4xf16>) -
   %0 = "graph.matmul"(%x, %y) {transpose_rhs = false} : (tensor<4x5xbf16>, tensor<5x3xbf16>) -> tensor<4x3xf32>
   %1 = "graph.relu"(%h) : (tensor<4xf16>) -> tensor<4xf16>
   return %0, %1 : tensor<4x3xf32>, tensor<4xf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @constant_result
+// CHECK:         "graph.fusion"() ({
+// CHECK:         }) {why = "a result that is a constant"}
+func.func @constant_result(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
+  %0:2 = "graph.fusion"() ({
+    %1 = "graph.relu"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+    %2 = arith.constant dense<1.0> : tensor<4xf32>
+    "graph.yield"(%1, %2) : (tensor<4xf32>, tensor<4xf32>) -> ()
+  }) : () -> (tensor<4xf32>, tensor<4xf32>)
+  return %0#0, %0#1 : tensor<4xf32>, tensor<4xf32>
 }

@@ -50,18 +50,20 @@ func.func @nested() -> (tensor<2xf32>, tensor<2xf32>) {
 // CHECK-NOT:     graph.constant
 // CHECK-LABEL: func.func @stays
 // CHECK:         "graph.load"() {symbol = @w}
-// CHECK:         graph.argsort
+// CHECK:         graph.random_bits
 // CHECK:         graph.neg
 // CHECK:         graph.load_state
 // CHECK-NEXT:    graph.exp
 "graph.parameter"() {sym_name = "w", type = tensor<2xf32>} : () -> ()
 "graph.state"() {sym_name = "s", type = tensor<2xf32>, initial = @w} : () -> ()
-func.func @stays() -> (tensor<2xi64>, tensor<2xf32>, tensor<2xf32>) {
+"graph.parameter"() {sym_name = "seed", type = tensor<i64>} : () -> ()
+func.func @stays() -> (tensor<2xf32>, tensor<2xi64>, tensor<2xf32>, tensor<2xf32>) {
   %w = "graph.load"() {symbol = @w} : () -> tensor<2xf32>
-  %0 = "graph.argsort"(%w) {axis = 0 : i64, descending = false} : (tensor<2xf32>) -> tensor<2xi64>
+  %seed = "graph.load"() {symbol = @seed} : () -> tensor<i64>
+  %0 = "graph.random_bits"(%seed) {stream = 0 : i64} : (tensor<i64>) -> tensor<2xi64>
   %c = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
   %1 = "graph.neg"(%c) : (tensor<2xf32>) -> tensor<2xf32>
   %s = "graph.load_state"() {symbol = @s} : () -> tensor<2xf32>
   %2 = "graph.exp"(%s) : (tensor<2xf32>) -> tensor<2xf32>
-  return %0, %1, %2 : tensor<2xi64>, tensor<2xf32>, tensor<2xf32>
+  return %w, %0, %1, %2 : tensor<2xf32>, tensor<2xi64>, tensor<2xf32>, tensor<2xf32>
 }

@@ -10,7 +10,7 @@ import terrace
 from graph_reference import run_function
 from terrace.dialects.context import create_context
 from terrace.element_types import ELEMENT_TYPES
-from terrace.lowering.graph.evaluate import _widen
+from terrace.lowering.graph.evaluation.arrays import widen
 from terrace.lowering.kernels.packing import Packing
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
@@ -92,7 +92,7 @@ class Program:
 
     def expected(self, inputs: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
         """The results in float64."""
-        wide = [_widen(array) for array in (self.inputs if inputs is None else inputs)]
+        wide = [widen(array) for array in (self.inputs if inputs is None else inputs)]
         with self.context, np.errstate(all="ignore"):
             module = parse_module(self.text, self.context)
             return run_function(module, wide, self.parameters)

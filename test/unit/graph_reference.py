@@ -13,7 +13,8 @@ import quantized_reference as exact
 import torch
 import torch.nn.functional as F
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering.graph import evaluate
+from terrace.lowering.graph.evaluation import EVALUATION
+from terrace.lowering.graph.evaluation.arrays import dense_array, numpy_type, widen
 from terrace.mlir import DYNAMIC, ir
 
 Array = np.ndarray
@@ -61,16 +62,16 @@ class Interpreter:
             if op.name in _SUMS and not tensors[0].is_floating_point():
                 # torch convolves and pools no integers; in float64 their sums are exact.
                 sums = _TORCH_OPS[op.name](attributes_of(op), *(tensor.double() for tensor in tensors))
-                return [sums.numpy().astype(evaluate._result_dtype(op))]
+                return [sums.numpy().astype(numpy_type(op.result))]
             return [_TORCH_OPS[op.name](attributes_of(op), *tensors).numpy()]
         if op.name in _NUMPY_OPS:
             return [_NUMPY_OPS[op.name](op, operands)]
-        return [evaluate._RULES[op.name](op, attributes_of(op), operands)]
+        return list(EVALUATION.of(op)(op, attributes_of(op), operands))
 
     def _load(self, symbol: str) -> Array:
         operation = self._symbols[symbol]
         if operation.name == "graph.parameter":
-            return evaluate._widen(self._parameters[symbol])
+            return widen(self._parameters[symbol])
         return self.run(operation.regions[0].blocks[0], {})[0]
 
 
@@ -88,11 +89,11 @@ def _constant(op: ir.Operation, operands: list[Array]) -> Any:
     attribute = op.attributes["value"]
     if isinstance(attribute, (ir.FloatAttr, ir.IntegerAttr)):
         return attribute.value
-    return evaluate._widen(evaluate.dense_array(attribute))
+    return widen(dense_array(attribute))
 
 
 def _table(op: ir.Operation) -> Array:
-    return np.asarray(evaluate.dense_array(op.attributes["table"]))
+    return np.asarray(dense_array(op.attributes["table"]))
 
 
 def _integer_layer_norm(op: ir.Operation, operands: list[Array]) -> Array:

@@ -260,6 +260,8 @@ PRODUCTS: dict[str, Row] = {
         F.linear(s.m, s.m, s.m[:, 0]),
         F.bilinear(s.m, s.m.flip(0), s.m[None, :, None].expand(2, 5, 7, 7)[:, 0].contiguous(), s.m[0, :2]),
         F.linear(s.m[0], s.m),
+        F.linear(s.m, s.m[0]),
+        F.linear(s.m[0], s.m[1], s.z),
     ),
     "convolutions": lambda s: (
         F.conv1d(s.line, s.line[:, :, :3]),

@@ -64,6 +64,14 @@ class Case:
         shape = [DYNAMIC if self.dynamic and size != 1 else size for size in self.result[0]]
         return ir.RankedTensorType.get(shape, ir.Type.parse(self.result[1]))
 
+    def build(self, values: Sequence[ir.Value]) -> ir.Value:
+        """The op on these operands. A table becomes a dense attribute, which needs the context."""
+        attributes = {
+            name: ir.DenseElementsAttr.get(value) if isinstance(value, np.ndarray) else value
+            for name, value in self.attributes.items()
+        }
+        return self.op.build(*values, result_type=self.result_type(), **attributes)
+
     def check(self, actual: Any) -> None:
         """Compare with torch in float64."""
         expected = self.expected(*(widen(x) for x in self.operands))
@@ -129,18 +137,12 @@ def build_function(case: Case) -> None:
             value if value.type == type_ else graph.CastOp.build(value, result_type=type_)
             for value, type_ in zip(block.arguments, types, strict=True)
         ]
-        attributes = {name: _attribute(value) for name, value in case.attributes.items()}
-        result = case.op.build(*values, result_type=case.result_type(), **attributes)
+        result = case.build(values)
         if str(element_type_of(result)) in ("f16", "bf16"):
             wide = ir.RankedTensorType.get(result.type.shape, ir.F32Type.get())
             result = graph.CastOp.build(result, result_type=wide)
         func.ReturnOp([result])
     function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(outer, [result.type]))
-
-
-def _attribute(value: Any) -> Any:
-    """A table as a dense attribute, which needs the context; anything else as it is."""
-    return ir.DenseElementsAttr.get(value) if isinstance(value, np.ndarray) else value
 
 
 def arguments_of(case: Case) -> list[Any]:

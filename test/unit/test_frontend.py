@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from terrace.dialects.context import create_context
 from terrace.errors import ModelImportError
-from terrace.frontend import ImportedModel, import_model
+from terrace.frontend import ImportedModel, import_model, legalize
 from terrace.mlir import ir, walk
 from terrace.passes import describe_location
 from terrace.signature import Leaf
@@ -317,6 +317,16 @@ def test_unsupported_ops_are_named_with_the_users_line(function: Any, op: str) -
     assert f"{__file__}:{line_of(function, 'return')}" in str(caught.value)
     assert op in str(caught.value)
     assert "other PyTorch ops" in str(caught.value)
+
+
+def test_an_op_that_was_kept_whole_for_nothing_says_whose_fault_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelImportError) as caught:
+        imported(Calls(uses_lgamma), torch.randn(2, 8))
+    assert "KEPT_WHOLE" not in str(caught.value)
+    monkeypatch.setattr(legalize, "KEPT_WHOLE", {torch.ops.aten.lgamma})
+    said = r"torch\.aten\.lgamma is in KEPT_WHOLE .* returns None, it has to decompose the op by itself"
+    with pytest.raises(ModelImportError, match=said):
+        imported(Calls(uses_lgamma), torch.randn(2, 8))
 
 
 def branches(x: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 from graph_reference import run_function
 from terrace.compiler.pipelines import graph_pipeline
 from terrace.dialects.context import create_context
-from terrace.lowering.graph.evaluate import Constants
+from terrace.lowering.graph.evaluation import Constants
 from terrace.lowering.pipeline.registry import find_pass
 from terrace.mlir import ir, parse_module, walk
 from terrace.passes import Pass, run_passes

@@ -16,9 +16,8 @@ import reference_cases_tensor
 import torch
 from iree_harness import run_module
 from reference_cases import Case, arguments_of, convert
-from terrace.dialects import graph
 from terrace.dialects.context import create_context
-from terrace.lowering.conversion.convert_graph_to_linalg import KEPT_OPS, ConvertGraphToLinalg, patterns
+from terrace.lowering.conversion.convert_graph_to_linalg import REFERENCES, ConvertGraphToLinalg
 from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
 
@@ -148,21 +147,12 @@ def test_what_outlives_a_call_stays() -> None:
     assert "graph.load" in str(module)
 
 
-OP_NAMES = sorted(op.OPERATION_NAME for op in graph.Graph.operations if hasattr(op, "OPERATION_NAME"))
-
-
-@pytest.mark.parametrize("name", OP_NAMES)
-def test_every_op_is_converted_or_kept(name: str) -> None:
-    """An op of the dialect has a pattern, or the pass says that it stays."""
-    assert (name in {pattern.op_name for pattern in patterns()}) != (name in KEPT_OPS)
-
-
 def test_every_converted_op_has_a_case() -> None:
     """A pattern that no case runs is no oracle. Those that need size operands or regions have their own tests.
 
     That of random_bits is in `test/e2e/test_random.py`, those of encode and decode in `test_encodings.py`.
     """
     tested = {case.op.OPERATION_NAME for family in FAMILIES for case in cases_of(family)}
-    missing = {pattern.op_name for pattern in patterns()} - tested
+    missing = REFERENCES.op_names - tested
     names = ("broadcast", "decode", "encode", "fusion", "random_bits", "reshape")
     assert missing == {f"graph.{name}" for name in names}

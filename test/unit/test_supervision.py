@@ -13,6 +13,7 @@ import time
 import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 import terrace
 from terrace.dialects.context import create_context
@@ -163,7 +164,29 @@ def test_a_command_ends_by_a_signal_to_it() -> None:
         assert process.wait(10) == 130
 
 
+TUPLE = """"graph.parameter"() {sym_name = "w", type = tensor<2xf32>} : () -> ()
+"graph.constant"() ({
+  %0 = "graph.load"() {symbol = @LOADED} : () -> tensor<2xf32>
+  %1 = builtin.unrealized_conversion_cast %0, %0 : tensor<2xf32>, tensor<2xf32> to tuple<tensor<2xf32>, tensor<2xf32>>
+  "graph.yield"(%1) : (tuple<tensor<2xf32>, tensor<2xf32>>) -> ()
+}) {sym_name = "c", type = tuple<tensor<2xf32>, tensor<2xf32>>} : () -> ()
+"graph.part"() {sym_name = "p", type = tensor<2xf32>, constant = @c, number = 1 : i64} : () -> ()
+func.func @main() -> tensor<2xf32> {
+  %0 = "graph.load"() {symbol = @p} : () -> tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
+"""
+PARTS = TUPLE.replace("@LOADED", "@w")
 TEXTS = {
+    "a part of none": (PARTS.replace("number = 1", "number = 2"), ":7:1: error: .* is value 2 of @c, which has 2"),
+    "a part before the first": (PARTS.replace("number = 1", "number = -1"), "is value -1 of @c, which has 2"),
+    "a part of another type": (
+        PARTS.replace('"p", type = tensor<2xf32>', '"p", type = tensor<3xf32>'),
+        "@c is of type tensor<2xf32>, not tensor<3xf32>",
+    ),
+    "a part of a parameter": (PARTS.replace("constant = @c", "constant = @w"), "@w names a 'graph.parameter' op"),
+    "a load of a tuple": (PARTS.replace("symbol = @p", "symbol = @c"), "@c is of type tuple<.*>, not tensor<2xf32>"),
+    "a constant of its own part": (TUPLE.replace("@LOADED", "@p"), "leads back to itself"),
     "no body": ("func.func private @f()\n", "@f has no body"),
     "recursion": (
         "func.func @f() {\n  call @f() : () -> ()\n  return\n}\n",
@@ -182,6 +205,11 @@ def test_a_text_that_no_pass_could_handle_is_refused(name: str) -> None:
     text, said = TEXTS[name]
     with pytest.raises(CompileError, match=said):
         terrace.compile_mlir(text)
+
+
+def test_parts_of_a_constant_compile() -> None:
+    w = np.array([1.5, -2], np.float32)
+    np.testing.assert_array_equal(terrace.compile_mlir(PARTS, {"w": w})(), w)
 
 
 @pytest.mark.parametrize("signature", ["3 : i64", '"{"', '"[]"', '"{}"'])

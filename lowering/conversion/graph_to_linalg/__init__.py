@@ -1,1 +1,37 @@
-"""The patterns of `convert-graph-to-linalg`, one file per family of ops, over the shared `builders`."""
+"""The references, one file per family of ops, over the shared `builders`; `REFERENCES` holds one for each op."""
+
+from __future__ import annotations
+
+# Importing a family registers its references.
+from terrace.lowering.conversion.graph_to_linalg import (
+    contraction,
+    convolution,
+    elementwise,
+    encodings,
+    fourier,
+    integer_rows,
+    layout,
+    normalization,
+    ordering,
+    pooling,
+    random,
+    reduce_and_embedding,
+)
+from terrace.lowering.conversion.graph_to_linalg.reference import REFERENCES, reference_of
+
+__all__ = [
+    "REFERENCES",
+    "contraction",
+    "convolution",
+    "elementwise",
+    "encodings",
+    "fourier",
+    "integer_rows",
+    "layout",
+    "normalization",
+    "ordering",
+    "pooling",
+    "random",
+    "reduce_and_embedding",
+    "reference_of",
+]

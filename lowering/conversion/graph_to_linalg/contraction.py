@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import softmax
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, linalg
 from terrace.rewriting import Pattern
@@ -42,10 +44,9 @@ def contract_batches(lhs: ir.Value, rhs: ir.Value, transpose_rhs: bool, element_
     return b.expand(product, groups, [*batch, *b.sizes_of(product)[1:]])
 
 
+@reference_of(graph.MatmulOp)
 class ConvertMatmul(Pattern):
     """Merges the leading sizes of lhs into the rows of one matmul."""
-
-    op_name = "graph.matmul"
 
     def rewrite(self, op: ir.OpView) -> bool:
         lhs, rhs = op.operation.operands
@@ -59,10 +60,9 @@ class ConvertMatmul(Pattern):
         return b.finish(op, b.expand(product, groups, sizes))
 
 
+@reference_of(graph.BatchMatmulOp)
 class ConvertBatchMatmul(Pattern):
     """Converts a matmul for each batch."""
-
-    op_name = "graph.batch_matmul"
 
     def rewrite(self, op: ir.OpView) -> bool:
         lhs, rhs = op.operation.operands
@@ -91,10 +91,9 @@ def mask_scores(scores: ir.Value, masks: Sequence[ir.Value], scale: float, is_ca
     return b.elementwise([scores, *masks], maps, sizes, element_type, body)
 
 
+@reference_of(graph.AttentionOp)
 class ConvertAttention(Pattern):
     """The three steps of the definition; the scores stay in the accumulator's type until the end."""
-
-    op_name = "graph.attention"
 
     def rewrite(self, op: ir.OpView) -> bool:
         query, key, value, *masks = op.operation.operands
@@ -106,8 +105,3 @@ class ConvertAttention(Pattern):
         weights = softmax(scores, len(shape_of(scores)) - 1)
         result = contract_batches(weights, value, False, accumulator)
         return b.finish(op, b.convert_elements(result, element_type))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertAttention(), ConvertBatchMatmul(), ConvertMatmul()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
 from terrace.dialects.graph_base import image_axes, image_shape
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.contraction import multiply_add
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph.payload_types import compute_type
 from terrace.mlir import arith, ir, linalg, tensor
 from terrace.rewriting import Pattern
@@ -86,10 +88,9 @@ def convolve_groups(image: ir.Value, weight: ir.Value, output: ir.Value, how: Co
     return b.collapse(result, b.groups_with(5, channel, 2))
 
 
+@reference_of(graph.Conv2dOp)
 class ConvertConv2d(Pattern):
     """Pads with zeros and convolves."""
-
-    op_name = "graph.conv2d"
 
     def rewrite(self, op: ir.OpView) -> bool:
         image, weight = op.operation.operands
@@ -153,10 +154,9 @@ def spread(image: ir.Value, kernel: list[b.Size], attrs: Attributes) -> ir.Value
     return b.extract_slice(spread_image, cut, wanted, [1] * 4)
 
 
+@reference_of(graph.ConvTranspose2dOp)
 class ConvertConvTranspose2d(Pattern):
     """A convolution by the flipped weight over the image with zeros between its elements."""
-
-    op_name = "graph.conv_transpose2d"
 
     def rewrite(self, op: ir.OpView) -> bool:
         image, weight = op.operation.operands
@@ -167,8 +167,3 @@ class ConvertConvTranspose2d(Pattern):
         bordered = spread(image, kernel, attrs)
         result = convolve(bordered, flip_weight(weight, attrs.groups), how, compute_type(element_type))
         return b.finish(op, b.convert_elements(result, element_type))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertConv2d(), ConvertConvTranspose2d()]

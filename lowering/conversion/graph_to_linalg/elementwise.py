@@ -5,6 +5,7 @@ from __future__ import annotations
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.mlir import ir
 from terrace.passes import fail
@@ -12,7 +13,7 @@ from terrace.rewriting import Pattern
 
 
 class ConvertElementwise(Pattern):
-    """Converts the elementwise op `op_name`; `patterns` makes a subclass for each.
+    """Converts the elementwise op `op_name`; each has a subclass.
 
     A size of `?` in an operand is taken to equal the result's: only a size known to be 1 stretches.
     """
@@ -35,9 +36,5 @@ class ConvertElementwise(Pattern):
         return b.finish(op, b.elementwise(operands, maps, sizes, element_type, body))
 
 
-def patterns() -> list[Pattern]:
-    """A pattern for every elementwise op of the dialect."""
-    return [
-        type(f"Convert{op_class.__name__}", (ConvertElementwise,), {"op_name": name})()
-        for name, op_class in ELEMENTWISE_OPS.items()
-    ]
+for op_class in ELEMENTWISE_OPS.values():
+    reference_of(op_class)(type(f"Convert{op_class.__name__}", (ConvertElementwise,), {}))

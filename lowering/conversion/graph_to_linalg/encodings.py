@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.encodings import Encoding, Int4Groups, encoding_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.mlir import DYNAMIC, arith, ir, linalg, math, tensor
 from terrace.rewriting import Pattern, replace
@@ -91,10 +93,9 @@ _DECODE: dict[type[Encoding], Callable[[Sequence[ir.Value], Sequence[b.Size], An
 }
 
 
+@reference_of(graph.EncodeOp)
 class ConvertEncode(Pattern):
     """Computes the storage in f32."""
-
-    op_name = "graph.encode"
 
     def rewrite(self, op: ir.OpView) -> bool:
         encoding = encoding_of(attributes_of(op).encoding)
@@ -103,10 +104,9 @@ class ConvertEncode(Pattern):
         return replace(op, *(b.cast_type(part, result.type) for part, result in results))
 
 
+@reference_of(graph.DecodeOp)
 class ConvertDecode(Pattern):
     """Computes the elements in f32, then rounds them."""
-
-    op_name = "graph.decode"
 
     def rewrite(self, op: ir.OpView) -> bool:
         encoding, result = encoding_of(attributes_of(op).encoding), op.operation.results[0]
@@ -118,8 +118,3 @@ class ConvertDecode(Pattern):
         ]
         value = _DECODE[type(encoding)](parts, sizes, encoding)
         return b.finish(op, b.convert_elements(value, element_type_of(result)))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertDecode(), ConvertEncode()]

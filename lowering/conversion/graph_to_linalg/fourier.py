@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.mlir import arith, ir, linalg
 from terrace.mlir import math as math_dialect
 from terrace.rewriting import Pattern
 
 
+@reference_of(graph.RootsOfUnityOp)
 class ConvertRootsOfUnity(Pattern):
     """The angle is reduced in integers, so its size costs no precision."""
-
-    op_name = "graph.roots_of_unity"
 
     def rewrite(self, op: ir.OpView) -> bool:
         attrs, result = attributes_of(op), op.operation.results[0]
@@ -30,8 +31,3 @@ class ConvertRootsOfUnity(Pattern):
             return value if element_type == f64 else arith.truncf(element_type, value)
 
         return b.finish(op, b.elementwise([], [], shape_of(result), element_type, body))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertRootsOfUnity()]

@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import without
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload_quantized as steps
 from terrace.lowering.graph.payload_types import cast, constant, neutral
 from terrace.mlir import arith, ir
@@ -24,10 +26,9 @@ def each(values: list[ir.Value], maps: list[Any], type_: ir.Type, body: Callable
     return b.elementwise(values, maps, b.sizes_of(values[0]), type_, body)
 
 
+@reference_of(graph.IntegerSoftmaxOp)
 class ConvertIntegerSoftmax(Pattern):
     """The largest, the exponentials, their sum, its factor, the result."""
-
-    op_name = "graph.integer_softmax"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -59,10 +60,9 @@ def root_of(number: ir.Value) -> ir.Value:
     return root
 
 
+@reference_of(graph.IntegerLayerNormOp)
 class ConvertIntegerLayerNorm(Pattern):
     """The sum, the centred numbers, the sum of their squares, its factor, the result."""
-
-    op_name = "graph.integer_layer_norm"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -82,8 +82,3 @@ class ConvertIntegerLayerNorm(Pattern):
 
         factor = each([variance], [b.dims(rank - attrs.dims)], i64, factor_of)
         return b.finish(op, each([centred, factor], [whole, row], i32, steps.norm_result))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertIntegerLayerNorm(), ConvertIntegerSoftmax()]

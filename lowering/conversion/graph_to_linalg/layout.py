@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.mlir import DYNAMIC, ir
 from terrace.rewriting import Pattern
 
@@ -15,10 +17,9 @@ def declared_sizes(op: ir.OpView) -> list[b.Size]:
     return [next(operands) if size == DYNAMIC else size for size in shape]
 
 
+@reference_of(graph.ReshapeOp)
 class ConvertReshape(Pattern):
     """Merges all dimensions into one and splits that again; a `?` on either side makes the middle `?`."""
-
-    op_name = "graph.reshape"
 
     def rewrite(self, op: ir.OpView) -> bool:
         value = op.operation.operands[0]
@@ -31,19 +32,17 @@ class ConvertReshape(Pattern):
         return b.finish(op, b.collapse(one, []))
 
 
+@reference_of(graph.PermuteOp)
 class ConvertPermute(Pattern):
     """A parallel copy with a permuted map."""
-
-    op_name = "graph.permute"
 
     def rewrite(self, op: ir.OpView) -> bool:
         return b.finish(op, b.transpose(op.operation.operands[0], attributes_of(op).permutation))
 
 
+@reference_of(graph.BroadcastOp)
 class ConvertBroadcast(Pattern):
     """A parallel copy that reads stretched dimensions at 0."""
-
-    op_name = "graph.broadcast"
 
     def rewrite(self, op: ir.OpView) -> bool:
         value = op.operation.operands[0]
@@ -52,10 +51,9 @@ class ConvertBroadcast(Pattern):
         return b.finish(op, b.elementwise([value], maps, sizes, element_type_of(value), lambda x: x))
 
 
+@reference_of(graph.SliceOp)
 class ConvertSlice(Pattern):
     """tensor.extract_slice; where the size is `?` the count of elements is computed, at least 0."""
-
-    op_name = "graph.slice"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -75,10 +73,9 @@ class ConvertSlice(Pattern):
         return b.finish(op, b.extract_slice(value, offsets, counts, attrs.steps))
 
 
+@reference_of(graph.ConcatOp)
 class ConvertConcat(Pattern):
     """Writes both inputs into an empty tensor."""
-
-    op_name = "graph.concat"
 
     def rewrite(self, op: ir.OpView) -> bool:
         operands = list(op.operation.operands)
@@ -101,20 +98,18 @@ class ConvertConcat(Pattern):
         return b.finish(op, result)
 
 
+@reference_of(graph.PadOp)
 class ConvertPad(Pattern):
     """tensor.pad."""
-
-    op_name = "graph.pad"
 
     def rewrite(self, op: ir.OpView) -> bool:
         attrs = attributes_of(op)
         return b.finish(op, b.pad(op.operation.operands[0], attrs.low, attrs.high, attrs.value))
 
 
+@reference_of(graph.PackOp)
 class ConvertPack(Pattern):
     """Pads to whole blocks, splits them off, and moves them last."""
-
-    op_name = "graph.pack"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -138,16 +133,3 @@ class ConvertPack(Pattern):
         order = [groups[axis][0] for axis in attrs.outer_permutation]
         order += [groups[axis][1] for axis in attrs.inner_dims]
         return b.finish(op, b.transpose(b.expand(padded, groups, split), order))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [
-        ConvertBroadcast(),
-        ConvertConcat(),
-        ConvertPack(),
-        ConvertPad(),
-        ConvertPermute(),
-        ConvertReshape(),
-        ConvertSlice(),
-    ]

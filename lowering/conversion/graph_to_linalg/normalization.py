@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, math
 from terrace.rewriting import Pattern
@@ -30,10 +32,9 @@ def softmax(value: ir.Value, axis: int) -> ir.Value:
     return b.elementwise([powers, total], maps, sizes, element_type, arith.divf)
 
 
+@reference_of(graph.SoftmaxOp)
 class ConvertSoftmax(Pattern):
     """Subtracts the maximum, so that exp never overflows."""
-
-    op_name = "graph.softmax"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -112,10 +113,9 @@ def normalize(
     return b.elementwise([value, mean, variance, scale, shift], maps, sizes, element_type, body)
 
 
+@reference_of(graph.LayerNormOp)
 class ConvertLayerNorm(Pattern):
     """Normalises over the trailing dimensions of `scale`."""
-
-    op_name = "graph.layer_norm"
 
     def rewrite(self, op: ir.OpView) -> bool:
         value, scale, shift = op.operation.operands
@@ -125,10 +125,9 @@ class ConvertLayerNorm(Pattern):
         return b.finish(op, normalize(value, axes, scale, shift, affine=affine, epsilon=attributes_of(op).epsilon))
 
 
+@reference_of(graph.GroupNormOp)
 class ConvertGroupNorm(Pattern):
     """Splits the channels into groups and normalises over all that follows the group."""
-
-    op_name = "graph.group_norm"
 
     def rewrite(self, op: ir.OpView) -> bool:
         value, scale, shift = op.operation.operands
@@ -143,10 +142,9 @@ class ConvertGroupNorm(Pattern):
         return b.finish(op, b.collapse(result, groups))
 
 
+@reference_of(graph.RmsNormOp)
 class ConvertRmsNorm(Pattern):
     """Divides by the root of the mean square over the trailing dimensions of `scale`."""
-
-    op_name = "graph.rms_norm"
 
     def rewrite(self, op: ir.OpView) -> bool:
         value, scale = op.operation.operands
@@ -167,10 +165,9 @@ class ConvertRmsNorm(Pattern):
         return b.finish(op, b.elementwise([value, mean, scale], maps, sizes, element_type, body))
 
 
+@reference_of(graph.BatchNormOp)
 class ConvertBatchNorm(Pattern):
     """One elementwise op over the image and four vectors of the channels."""
-
-    op_name = "graph.batch_norm"
 
     def rewrite(self, op: ir.OpView) -> bool:
         operands = list(op.operation.operands)
@@ -187,8 +184,3 @@ class ConvertBatchNorm(Pattern):
         channel = [b.dims(len(sizes))[attrs.axis]]
         maps = [b.dims(len(sizes)), *[channel] * 4]
         return b.finish(op, b.elementwise(operands, maps, sizes, element_type, body))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertBatchNorm(), ConvertGroupNorm(), ConvertLayerNorm(), ConvertRmsNorm(), ConvertSoftmax()]

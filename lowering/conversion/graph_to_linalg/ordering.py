@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.lowering.graph.payload_types import compare
 from terrace.mlir import arith, ir, linalg, scf, tensor
@@ -106,10 +108,9 @@ def repeat(
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+@reference_of(graph.ArgsortOp)
 class ConvertArgsort(Pattern):
     """A merge sort: neighbouring runs, sorted, become one of twice their length."""
-
-    op_name = "graph.argsort"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -164,10 +165,9 @@ def merged(at: Turn, comes_first: Order) -> ir.Value:
     return arith.select(takes_other, other, candidate)
 
 
+@reference_of(graph.ArgScanOp)
 class ConvertArgScan(Pattern):
     """A scan: after a turn of `length`, each place holds the extreme of the last 2 * `length` elements."""
-
-    op_name = "graph.arg_scan"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -182,8 +182,3 @@ class ConvertArgScan(Pattern):
             return arith.select(comes_after(at.rows.at(other), at.rows.at(best)), other, best)
 
         return b.finish(op, doubling(value, attrs.axis, turn))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertArgsort(), ConvertArgScan()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, element_type_of
 from terrace.dialects.graph_base import image_axes
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.reduce_and_embedding import initial_value
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, linalg
 from terrace.rewriting import Pattern
@@ -59,10 +61,9 @@ def pool(value: ir.Value, kind: str, attrs: Attributes, element_type: ir.Type, f
     )
 
 
+@reference_of(graph.MaxPool2dOp)
 class ConvertMaxPool2d(Pattern):
     """Pads with the smallest value; linalg's maximum propagates NaN."""
-
-    op_name = "graph.max_pool2d"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -71,10 +72,9 @@ class ConvertMaxPool2d(Pattern):
         return b.finish(op, pool(value, "max", attributes_of(op), element_type, fill))
 
 
+@reference_of(graph.SumPool2dOp)
 class ConvertSumPool2d(Pattern):
     """Pads with zeros; linalg's sum widens the elements with their sign."""
-
-    op_name = "graph.sum_pool2d"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -101,10 +101,9 @@ def covered(position: ir.Value, size: ir.Value, axis: int, attrs: Attributes) ->
     return arith.subi(end, elements_below(b.index_value(0)))
 
 
+@reference_of(graph.AvgPool2dOp)
 class ConvertAvgPool2d(Pattern):
     """Sums the windows and divides by a constant, or by a count where windows hang over the edge."""
-
-    op_name = "graph.avg_pool2d"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -134,8 +133,3 @@ class ConvertAvgPool2d(Pattern):
         )
         count = arith.index_cast(ir.IntegerType.get_signless(64), arith.muli(height, width))
         return arith.uitofp(wide, count)
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertAvgPool2d(), ConvertMaxPool2d(), ConvertSumPool2d()]

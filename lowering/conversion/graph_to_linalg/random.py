@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.dialects import graph
 from terrace.dialects.base import attributes_of
 from terrace.lowering.conversion.functions.number import words_of_product
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.layout import declared_sizes
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.mlir import arith, ir, linalg
 from terrace.rewriting import Pattern
 
@@ -17,10 +19,9 @@ INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 """The constants of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011."""
 
 
+@reference_of(graph.RandomBitsOp)
 class ConvertRandomBits(Pattern):
     """Computes every element from its number: nothing is kept from one to the next."""
-
-    op_name = "graph.random_bits"
 
     def rewrite(self, op: ir.OpView) -> bool:
         seed = op.operation.operands[0]
@@ -67,8 +68,3 @@ def philox(counter: Sequence[ir.Value], key: Sequence[ir.Value]) -> Sequence[ir.
             low0,
         )
     return counter
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertRandomBits()]

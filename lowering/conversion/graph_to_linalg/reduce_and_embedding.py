@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import divide, float_count
+from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, linalg, tensor
 from terrace.passes import fail
@@ -28,10 +30,9 @@ def initial_value(kind: str, element_type: ir.Type) -> float:
     return -half if kind == "max" else half - 1
 
 
+@reference_of(graph.ReduceOp)
 class ConvertReduce(Pattern):
     """Reduces in the accumulator's type; a mean divides by the size at run time."""
-
-    op_name = "graph.reduce"
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
@@ -67,10 +68,9 @@ def restore_axes(result: ir.Value, value: ir.Value, axes: list[int]) -> ir.Value
     return b.expand(result, groups if kept else [], sizes)
 
 
+@reference_of(graph.EmbeddingOp)
 class ConvertEmbedding(Pattern):
     """Gathers rows of the table by tensor.extract."""
-
-    op_name = "graph.embedding"
 
     def rewrite(self, op: ir.OpView) -> bool:
         table, indices = op.operation.operands
@@ -87,8 +87,3 @@ class ConvertEmbedding(Pattern):
 
         maps = [b.dims(len(sizes))[:last]]
         return b.finish(op, b.elementwise([indices], maps, sizes, element_type_of(table), body))
-
-
-def patterns() -> list[Pattern]:
-    """The patterns of this family."""
-    return [ConvertEmbedding(), ConvertReduce()]

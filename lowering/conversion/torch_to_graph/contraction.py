@@ -31,11 +31,15 @@ from terrace.mlir import math as math_ops
 
 @converts("torch.aten.linear")
 def build_linear(op: TorchOp) -> ir.Value | None:
-    lhs = op.tensor(0)
-    is_vector = len(shape_of(lhs)) == 1
-    product = graph.MatmulOp.build(insert_axis(lhs, 0) if is_vector else lhs, op.tensor(1), transpose_rhs=True)
-    product = drop_axes(product, [0]) if is_vector else product
-    bias = op.optional_tensor(2)
+    """A weight of rank 1 is the only output's, whose axis is then left out."""
+    lhs, weight, bias = op.tensor(0), op.tensor(1), op.optional_tensor(2)
+    if len(shape_of(weight)) == 1:
+        product = matmul(lhs, weight)
+        assert product is not None, "PyTorch wants one element type, and a vector has no batch sizes"
+    else:
+        is_vector = len(shape_of(lhs)) == 1
+        product = graph.MatmulOp.build(insert_axis(lhs, 0) if is_vector else lhs, weight, transpose_rhs=True)
+        product = drop_axes(product, [0]) if is_vector else product
     return product if bias is None else graph.AddOp.build(product, bias)
 
 

@@ -31,7 +31,7 @@ class Elementwise(KernelFamily):
     words = "vectors along the last dimension, several in flight; memory is the limit, not arithmetic"
 
     def partition(self, group: Group) -> Partition:
-        shape = shape_of(group.result)
+        shape = group.shape
         return widest_partition(shape, [shape_of(v) for v in group.inputs]) if shape else ((),)
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:

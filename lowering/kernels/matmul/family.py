@@ -40,7 +40,7 @@ class Matmul(KernelFamily):
     }
 
     def partition(self, group: Group) -> Partition:
-        return _partition(group, len(shape_of(group.result)))
+        return _partition(group, len(group.shape))
 
     def operand_partition(self, group: Group, number: int) -> Partition:
         rank = len(shape_of(group.root_operands[number]))

@@ -47,7 +47,7 @@ class RowReduction(KernelFamily):
 
     def partition(self, group: Group) -> Partition:
         assert group.root is not None
-        rank, columns = len(shape_of(group.result)), _columns(group.root)
+        rank, columns = len(group.shape), _columns(group.root)
         return (tuple(range(rank - columns)), tuple(range(rank - columns, rank)))
 
     def operand_partition(self, group: Group, number: int) -> Partition:

@@ -218,5 +218,5 @@ class ConvertLoopToHls(Pass):
         for function in kernels:
             _convert_kernel(function)
         for operation in operations:
-            if operation.name in ("graph.parameter", "graph.constant"):
+            if operation.name in ("graph.parameter", "graph.constant", "graph.part"):
                 operation.erase()

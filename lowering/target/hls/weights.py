@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from terrace.lowering.graph.evaluate import dense_array
+from terrace.lowering.graph.evaluation.arrays import dense_array
 from terrace.lowering.target.hls.expressions import is_ap_int
 from terrace.mlir import func, ir
 from terrace.passes import UpstreamPass, run_passes

@@ -182,7 +182,7 @@ def _convert_symbols(module: ir.Operation, used: set[str]) -> dict[str, ir.Type]
     """Parameters, constants and states become globals; returns the type of each state."""
     states: dict[str, ir.Type] = {}
     for operation in _operations(module):
-        if operation.name not in ("graph.parameter", "graph.constant", "graph.state"):
+        if operation.name not in ("graph.parameter", "graph.constant", "graph.part", "graph.state"):
             continue
         name, type_ = _name(operation), to_python(operation.attributes["type"])
         with ir.InsertionPoint(operation), operation.location:

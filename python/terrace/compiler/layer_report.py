@@ -8,8 +8,8 @@ from typing import Any
 from terrace.compiler.layer_figures import FREE, Flow, Layer, add_figures, flow_of, is_tensor
 from terrace.compiler.layer_names import add_names
 from terrace.dialects.base import Attributes, element_type_of, shape_of, to_python
-from terrace.dialects.graph import AttentionOp
-from terrace.dialects.graph_base import TensorOp, macs_of, product
+from terrace.dialects.graph_base import product
+from terrace.dialects.graph_macs import MACS, attention_macs, macs_of
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.view import is_kernel, schedule_op
@@ -127,11 +127,11 @@ def _sum_of_macs(operations: Sequence[ir.Operation]) -> int | None:
 
 def _macs(operation: ir.Operation) -> int | None:
     """Multiply-accumulates of an op; None if they depend on a `?`."""
-    if isinstance(operation.opview, TensorOp):
+    if operation in MACS:
         return _known(macs_of(operation))
     if operation.name == "tm_tensor.attention":
         query, key, value = (shape_of(v) for v in list(operation.operands)[:3])
-        return _known(AttentionOp.macs([query, key, value], [*query[:-1], value[-1]], Attributes({})))
+        return _known(attention_macs([query, key, value], [[*query[:-1], value[-1]]], Attributes({})))
     return _linalg_macs(operation)
 
 

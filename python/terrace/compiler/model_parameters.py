@@ -12,7 +12,8 @@ import numpy as np
 
 from terrace.errors import CompileError
 from terrace.lowering.analysis.used_symbols import used_symbols
-from terrace.lowering.graph.evaluate import NUMPY_TYPES, Constants
+from terrace.lowering.graph.evaluation import Constants
+from terrace.lowering.graph.evaluation.arrays import NUMPY_TYPES
 from terrace.lowering.target.backend import Backend, Source
 from terrace.mlir import ir
 from terrace.storage.artifact import read_parameters

@@ -12,7 +12,7 @@ import numpy as np
 from terrace.dialects.base import to_python
 from terrace.errors import ArtifactError, CompileError
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
-from terrace.lowering.graph.evaluate import NUMPY_TYPES
+from terrace.lowering.graph.evaluation.arrays import NUMPY_TYPES
 from terrace.lowering.kernels.view import is_kernel
 from terrace.lowering.target.backend import Backend
 from terrace.mlir import DYNAMIC, func, ir

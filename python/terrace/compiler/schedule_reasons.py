@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from terrace.compiler.layer_figures import bytes_of, is_tensor
-from terrace.dialects.graph_base import TensorOp, macs_of
+from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.choose_schedules import choose_schedule
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Pack
@@ -54,7 +54,7 @@ def _memory(kernel: KernelView) -> str:
     if None in sizes or DYNAMIC in kernel.space.sizes:
         return "memory: depends on a dynamic size"
     moved = sum(size for size in sizes if size is not None)
-    macs = sum(macs_of(op) for op in kernel.operations if isinstance(op.opview, TensorOp))
+    macs = sum(macs_of(op) for op in kernel.operations)
     if not macs:
         steps = math.prod(kernel.space.sizes)
         return f"memory: {moved} bytes read and written, for {steps} points of the iteration space"

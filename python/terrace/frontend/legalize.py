@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.errors import ModelImportError, PassError
+from terrace.frontend.export import KEPT_WHOLE
 from terrace.frontend.symbols import main_function, set_function_type
 from terrace.lowering.conversion.convert_torch_to_graph import ConvertTorchToGraph
 from terrace.mlir import ir, operation_of, tensor, walk
@@ -53,13 +54,24 @@ def legalize(module: ir.Module) -> None:
 
 def refuse(operations: Sequence[ir.Operation]) -> None:
     """Raise `ModelImportError` if there are any ops, naming each with the user's line."""
+    if not operations:
+        return
+    names = list(dict.fromkeys(described_name(op) for op in operations))
     lines = [f"  {describe_location(op.location)}: {described_name(op)}" for op in operations]
-    if lines:
-        text = "\n".join(dict.fromkeys(lines))
-        raise ModelImportError(
-            f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops.",
-            dict.fromkeys(described_name(op) for op in operations),
+    text = "\n".join(dict.fromkeys(lines))
+    message = f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops."
+    kept = [name for name in names if is_kept_whole(name)]
+    if kept:
+        message += (
+            f"\nTo Terrace's developers: {', '.join(kept)} is in KEPT_WHOLE (frontend/export.py), which takes "
+            "PyTorch's decomposition away. Where the op's builder returns None, it has to decompose the op by itself."
         )
+    raise ModelImportError(message, names)
+
+
+def is_kept_whole(name: str) -> bool:
+    """Whether an op of the torch dialect, with or without the name of its overload, is in `KEPT_WHOLE`."""
+    return name.removeprefix("torch.aten.").partition(".")[0] in {packet.__name__ for packet in KEPT_WHOLE}
 
 
 def blamed_ops(module: ir.Operation, error: PassError) -> list[ir.Operation]:

@@ -618,3 +618,37 @@ func.func @f(%c: tensor<2xi8>, %s: tensor<1xf32>) {
   %0 = "graph.decode"(%c, %s) {encoding = {int4_groups = {axis = 0 : i64, group = 8 : i64}}, operandSegmentSizes = array<i32: 1, 1, 0>} : (tensor<2xi8>, tensor<1xf32>) -> tensor<4xf64>
   return
 }
+
+// -----
+
+func.func @f(%a: tensor<4xf32>, %b: tensor<3xf32>) {
+  // expected-error @+1 {{'graph.fusion' op yields tensor<3xf32>, where tensor<4xf32> is declared}}
+  %0 = "graph.fusion"() ({
+    "graph.yield"(%b) : (tensor<3xf32>) -> ()
+  }) : () -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<4xf32>) {
+  // expected-error @+1 {{'graph.fusion' op yields tensor<4xf32>, where tensor<4xf32>, tensor<4xf32> is declared}}
+  %0:2 = "graph.fusion"() ({
+    "graph.yield"(%a) : (tensor<4xf32>) -> ()
+  }) : () -> (tensor<4xf32>, tensor<4xf32>)
+  return
+}
+
+// -----
+
+"graph.parameter"() {sym_name = "w", type = tensor<4xf32>} : () -> ()
+// expected-error @+1 {{'graph.constant' op yields tensor<4xf32>, where tensor<3xf32> is declared}}
+"graph.constant"() ({
+  %0 = "graph.load"() {symbol = @w} : () -> tensor<4xf32>
+  "graph.yield"(%0) : (tensor<4xf32>) -> ()
+}) {sym_name = "c", type = tensor<3xf32>} : () -> ()
+
+// -----
+
+// expected-error @+1 {{'graph.part' op must have a static tensor type, got tensor<?xf32>}}
+"graph.part"() {sym_name = "p", type = tensor<?xf32>, constant = @c, number = 0 : i64} : () -> ()

@@ -14,6 +14,18 @@
   "graph.yield"(%0) : (tensor<4x4xf32>) -> ()
 }) {sym_name = "c", type = tensor<4x4xf32>} : () -> ()
 
+// CHECK: "graph.constant"() ({
+// CHECK:   builtin.unrealized_conversion_cast %{{.*}}, %{{.*}} : tensor<4x4xf32>, tensor<4x4xi1> to tuple<
+// CHECK: }) {sym_name = "several", type = tuple<tensor<4x4xf32>, tensor<4x4xi1>>} : () -> ()
+// CHECK: "graph.part"() {constant = @several, number = 1 : i64, sym_name = "mask", type = tensor<4x4xi1>} : () -> ()
+"graph.constant"() ({
+  %0 = "graph.load"() {symbol = @w} : () -> tensor<4x4xf32>
+  %1 = "graph.compare"(%0, %0) {predicate = "eq"} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xi1>
+  %2 = builtin.unrealized_conversion_cast %0, %1 : tensor<4x4xf32>, tensor<4x4xi1> to tuple<tensor<4x4xf32>, tensor<4x4xi1>>
+  "graph.yield"(%2) : (tuple<tensor<4x4xf32>, tensor<4x4xi1>>) -> ()
+}) {sym_name = "several", type = tuple<tensor<4x4xf32>, tensor<4x4xi1>>} : () -> ()
+"graph.part"() {sym_name = "mask", type = tensor<4x4xi1>, constant = @several, number = 1 : i64} : () -> ()
+
 // CHECK: "graph.state"() {initial = @w, sym_name = "s", type = tensor<4x4xf32>} : () -> ()
 "graph.state"() {initial = @w, sym_name = "s", type = tensor<4x4xf32>} : () -> ()
 

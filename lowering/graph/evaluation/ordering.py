@@ -1,0 +1,29 @@
+"""Evaluation of the ops that say where elements stand in order."""
+
+from __future__ import annotations
+
+import numpy as np
+from terrace.dialects import graph
+from terrace.dialects.base import Attributes
+from terrace.lowering.graph.evaluation.arrays import Array, widen
+from terrace.lowering.graph.evaluation.rules import evaluates
+from terrace.mlir import ir
+
+
+@evaluates(graph.ArgsortOp)
+def _argsort(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    """numpy's stable sort puts NaN last. Downwards it runs over the elements from the last, so that ties stay."""
+    value, axis = widen(operands[0]), attrs.axis
+    if not attrs.descending:
+        return np.argsort(value, axis, kind="stable")
+    return value.shape[axis] - 1 - np.flip(np.argsort(np.flip(value, axis), axis, kind="stable"), axis)
+
+
+@evaluates(graph.ArgScanOp)
+def _arg_scan(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    """The last place so far of an element that equals the extreme so far; after a NaN, that of the last NaN."""
+    value = np.moveaxis(widen(operands[0]), attrs.axis, -1)
+    extreme = (np.maximum if attrs.kind == "max" else np.minimum).accumulate(value, -1)
+    is_extreme = (value == extreme) | np.isnan(value)
+    places = np.where(is_extreme, np.arange(value.shape[-1]), 0)
+    return np.moveaxis(np.maximum.accumulate(places, -1), -1, attrs.axis)
