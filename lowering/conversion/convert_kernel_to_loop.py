@@ -33,8 +33,8 @@ def _storage(kernel: KernelView) -> list[tuple[ir.Type, ...]]:
         raise fail(kernel.function, f"@{kernel.name}: a packing does not fit its argument: {error}") from error
 
 
-def _convert(function: func.FuncOp) -> KernelView:
-    """Make the loop function of a kernel beside it, named the same; the caller erases the kernel.
+def make_loops(function: func.FuncOp) -> tuple[KernelView, func.FuncOp]:
+    """A kernel, and its loop function, made before it and named the same; the caller erases one of them.
 
     Its arguments are those of the kernel, then what packings store beside them, then the sizes of results.
     """
@@ -52,7 +52,7 @@ def _convert(function: func.FuncOp) -> KernelView:
         entry = new.add_entry_block()
         with ir.InsertionPoint(entry):
             _body(kernel, entry, {name: len(types) for name, types in beside.items()})
-    return kernel
+    return kernel, new
 
 
 def _body(kernel: KernelView, entry: ir.Block, beside: Mapping[str, int]) -> None:
@@ -104,7 +104,7 @@ class ConvertKernelToLoop(Pass):
 
     def run(self, module: ir.Operation) -> None:
         functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
-        kernels = {function.name.value: _convert(function) for function in track(functions, "kernel")}
+        kernels = {function.name.value: make_loops(function)[0] for function in track(functions, "kernel")}
         for operation in list(walk(module)):
             if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
                 _lay_out_arguments(operation, kernels[to_python(operation.attributes["callee"])])

@@ -48,6 +48,7 @@ PASSES: dict[str, str] = {
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",
     "verify-level": "terrace.lowering.pipeline.verify_level:VerifyLevel",
+    "verify-schedules": "terrace.lowering.target.verify_schedules:VerifySchedules",
     "widen-sums": "terrace.lowering.target.cpu.widen_sums:WidenSums",
 }
 
