@@ -25,7 +25,7 @@ from terrace.tools import bench_compile
 from terrace.tools.bench_cases import CASES, Case, Contest, select
 from terrace.tools.bench_timing import Call, Timing, interleave
 
-RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-4, 1e-5
+ABSOLUTE_TOLERANCE = 1e-5
 OURS, EMPTY, PEAK = "terrace", "empty call", "peak"
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "68719476736"}
 """What makes glibc keep freed memory: without it, both sides spend part of their time in page faults."""
@@ -174,7 +174,9 @@ def _measure(case: Case, options: argparse.Namespace, references: dict[str, Call
     contest = case.build()
     contest.model.eval()
     started = time.perf_counter()
-    compiled = terrace_compile(contest.model, contest.args, target=Target(threads=options.threads))
+    compiled = terrace_compile(
+        contest.model, contest.args, target=Target(threads=options.threads), options=contest.options
+    )
     compile_seconds = time.perf_counter() - started
     calls: dict[str, Call] = {OURS: lambda: compiled(*contest.args), **contest.peers}
     _check(case, contest, calls)
@@ -191,7 +193,7 @@ def _check(case: Case, contest: Contest, calls: dict[str, Call]) -> None:
     for name, call in calls.items():
         result: Any = call()
         error = (result - expected).abs().max().item()
-        tolerance = RELATIVE_TOLERANCE * expected.abs().max().item() + ABSOLUTE_TOLERANCE
+        tolerance = contest.tolerance * expected.abs().max().item() + ABSOLUTE_TOLERANCE
         if not error <= tolerance:
             raise TerraceError(f"{case.name}: {name} is off by {error:.3e}, the tolerance is {tolerance:.3e}")
 

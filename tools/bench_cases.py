@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,16 @@ MODELS_FOLDER = Path(__file__).resolve().parents[1] / "examples" / "models"
 
 @dataclasses.dataclass(frozen=True)
 class Contest:
-    """A module to compile, the arguments to call it with, and the peers to compare with."""
+    """A module to compile, the arguments to call it with, and the peers to compare with.
+
+    `options` are those of `terrace.compile`. Results may differ by `tolerance` of the largest element.
+    """
 
     model: nn.Module
     args: tuple[torch.Tensor, ...]
     peers: dict[str, Callable[[], Any]]
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    tolerance: float = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +78,24 @@ def matmul_case(name: str, m: int, n: int, k: int, *, constant: bool) -> Case:
     """A product [m, k] x [k, n], by a constant weight (with bias) or of two inputs. Names give m x n x k."""
     build = _linear if constant else _matmul
     what = f"linear {m}x{k} -> {m}x{n}, weight constant" if constant else f"matmul {m}x{k} x {k}x{n}, both inputs"
+    return Case(name, "matmul", what, lambda: build(m, n, k), flops=2 * m * n * k)
+
+
+def _bfloat16(m: int, n: int, k: int) -> Contest:
+    contest = _linear(m, n, k)
+    model, x = contest.model.bfloat16(), contest.args[0].bfloat16()
+    return Contest(model, (x,), {"torch": lambda: model(x)}, tolerance=2**-7)
+
+
+def _int8(m: int, n: int, k: int) -> Contest:
+    contest = _linear(m, n, k)
+    options = {"quantize": "int8", "calibration": [contest.args]}
+    return Contest(contest.model, contest.args, {"torch float32": contest.peers["torch"]}, options, tolerance=0.04)
+
+
+def narrow_case(name: str, build: Callable[[int, int, int], Contest], m: int, n: int, k: int) -> Case:
+    """A product by a constant weight in a type narrower than float32; float32 goes into int8 and comes out of it."""
+    what = f"linear {m}x{k} -> {m}x{n}, {build.__name__.strip('_')}, weight constant"
     return Case(name, "matmul", what, lambda: build(m, n, k), flops=2 * m * n * k)
 
 
@@ -213,6 +236,9 @@ CASES = (
     matmul_case("matmul-512", 512, 512, 512, constant=False),
     matmul_case("linear-128x3072x768", 128, 3072, 768, constant=True),
     matmul_case("linear-128x768x3072", 128, 768, 3072, constant=True),
+    matmul_case("matmul-2048", 2048, 2048, 2048, constant=False),
+    narrow_case("linear-bf16-128x3072x768", _bfloat16, 128, 3072, 768),
+    narrow_case("linear-int8-128x3072x768", _int8, 128, 3072, 768),
     conv_case("conv3x3-64-56", Conv(64, 64, 56, 3)),
     conv_case("conv1x1-64-256-56", Conv(64, 256, 56, 1)),
     conv_case("conv3x3-256-14", Conv(256, 256, 14, 3)),
