@@ -43,7 +43,7 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         self.wants: dict[ir.Value, list[H]] = {}
         self.current: ir.Operation
         """The op that is being rebuilt, for messages."""
-        self.handlers: dict[str, Callable[[ir.Operation], None]] = {"scf.for": self.for_}
+        self.handlers: dict[str, Callable[[ir.Operation], None]] = {"scf.for": self.for_, "scf.if": self.if_}
 
     @abc.abstractmethod
     def holding(self, type_: ir.Type) -> H:
@@ -186,6 +186,19 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         with ir.InsertionPoint(new.body):
             self.block(old.body)
         self.unflatten(list(operation.results), list(new.results))
+
+    def if_(self, operation: ir.Operation) -> None:
+        """A condition whose tiles become parts, which both branches give."""
+        types = [part for value in operation.results for part in self._types_of(value)]
+        new = ir.Operation.create(operation.name, types, [self.plain(operation.operands[0])], regions=2)
+        for old_region, new_region in zip(operation.regions, new.regions, strict=True):
+            self.region(old_region, new_region)
+        self.unflatten(list(operation.results), list(new.results))
+
+    def _types_of(self, value: ir.Value) -> list[ir.Type]:
+        """The types of what a value becomes."""
+        is_tile = isinstance(value.type, ir.VectorType)
+        return self.part_types(self.holding(value.type)) if is_tile else [value.type]
 
     def elementwise(self, operation: ir.Operation) -> None:
         """An arith or math op on tiles: the same op on each part. Equal operands give one op."""

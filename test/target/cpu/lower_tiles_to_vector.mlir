@@ -197,6 +197,30 @@ func.func private @held(%a: memref<1x16xf32>, %b: memref<16x16xf32>, %o: memref<
 
 // -----
 
+// Both branches of a condition give the parts of a tile.
+// CHECK-LABEL: func.func private @branches
+// CHECK:         %[[PARTS:.*]]:2 = scf.if %arg2 -> (vector<16xf32>, vector<16xf32>) {
+// CHECK:           scf.yield %{{.*}}, %{{.*}} : vector<16xf32>, vector<16xf32>
+// CHECK:         } else {
+// CHECK:           scf.yield
+// CHECK:         vector.store %[[PARTS]]#1
+func.func private @branches(%a: memref<2x16xf32>, %o: memref<2x16xf32>, %c: i1) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %0 = scf.if %c -> vector<2x16xf32> {
+    %1 = "loop.load_tile"(%a, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x16xf32>, index, index) -> vector<2x16xf32>
+    scf.yield %1 : vector<2x16xf32>
+  } else {
+    %2 = arith.constant dense<1.0> : vector<2x16xf32>
+    scf.yield %2 : vector<2x16xf32>
+  }
+  "loop.store_tile"(%0, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x16xf32>, memref<2x16xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
 // A function that is no loop function keeps its vectors.
 // CHECK-LABEL: func.func @other
 // CHECK-NEXT:    arith.addf %arg0, %arg0 : vector<2x32xf32>
