@@ -206,8 +206,10 @@ class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
 class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
     """softmax(query * key^T * scale + mask) * value, over the last two dimensions.
 
-    query is [b..., l, e], key [b..., s, e], value [b..., s, v]. `mask`, if given, is additive, of the result's element
-    type, and broadcasts to [b..., l, s]. With `is_causal`, row i sees columns up to i only (PyTorch's top-left mask).
+    query is [b..., h, l, e], key [b..., g, s, e], value [b..., g, s, v]. Of h heads, h / g in a row share one of key and
+    value (grouped queries); numbers that are not both known are equal. `mask`, if given, is additive, of the result's
+    element type, and broadcasts to [b..., h, l, s]. With `is_causal`, row i sees columns up to i only (PyTorch's
+    top-left mask).
     """
 
     query: Operand[Tensor]
@@ -221,11 +223,20 @@ class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
         query, key, value = shapes[:3]
-        if len(query) < 3 or not (compatible(query[:-2], key[:-2]) and compatible(key[:-2], value[:-2])):
+        fit = 3 <= len(query) == len(key) and compatible(query[:-3], key[:-3]) and compatible(key[:-2], value[:-2])
+        if not fit or AttentionOp.heads_per_key(query, key) == 0:
             raise ShapeError(f"batch sizes differ: {', '.join(map(format_shape, shapes[:3]))}")
         require_equal("widths of query and key", query[-1], key[-1])
         require_equal("lengths of key and value", key[-2], value[-2])
         return [*query[:-1], value[-1]]
+
+    @staticmethod
+    def heads_per_key(query: Sequence[int], key: Sequence[int]) -> int:
+        """How many heads of a query of this shape share one of the key; 0 if that is no whole number."""
+        heads, own = query[-3], key[-3]
+        if DYNAMIC in (heads, own) or heads == own:
+            return 1
+        return heads // own if own and heads % own == 0 else 0
 
     @staticmethod
     def macs(shapes: list[list[int]], result: list[int], attrs: Attributes) -> int:

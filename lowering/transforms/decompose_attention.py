@@ -10,7 +10,7 @@ import dataclasses
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import AddOp, BatchMatmulOp, MulOp, SoftmaxOp
-from terrace.lowering.graph.builders import convert, size_of, splat
+from terrace.lowering.graph.builders import convert, repeat_heads, size_of, splat
 from terrace.lowering.graph.payload_types import compute_type
 from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
 from terrace.origins import renamed
@@ -30,6 +30,9 @@ class DecomposeAttentionOp(Pattern):
         query, key, value, *masks = op.operation.operands
         attrs = attributes_of(op)
         element_type = element_type_of(query)
+        heads = shape_of(query)[-3]
+        if heads != DYNAMIC:
+            key, value = repeat_heads(key, heads), repeat_heads(value, heads)
         wide = compute_type(element_type)
         scale = splat(attrs.scale, wide)
         shape = BatchMatmulOp.infer([shape_of(query), shape_of(key)], Attributes({"transpose_rhs": True}))

@@ -53,6 +53,20 @@ func.func @half(%q: tensor<3x5x16xf16>, %mask: tensor<5x5xf16>) -> tensor<3x5x16
 
 // -----
 
+// Heads of the query that share a key get a copy of it each.
+// CHECK-LABEL: func.func @grouped
+// CHECK:         %[[APART:.*]] = "graph.reshape"(%arg1, %{{.*}}, %{{.*}}) : (tensor<?x2x?x8xf32>, index, index) -> tensor<?x2x1x?x8xf32>
+// CHECK:         %[[COPIES:.*]] = "graph.broadcast"(%[[APART]], {{.*}} -> tensor<?x2x3x?x8xf32>
+// CHECK:         %[[KEY:.*]] = "graph.reshape"(%[[COPIES]], {{.*}} -> tensor<?x6x?x8xf32>
+// CHECK:         "graph.batch_matmul"(%arg0, %[[KEY]]) {transpose_rhs = true}
+func.func @grouped(%q: tensor<?x6x5x8xf32>, %k: tensor<?x2x?x8xf32>) -> tensor<?x6x5x8xf32> {
+  %0 = "graph.attention"(%q, %k, %k) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<?x6x5x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> tensor<?x6x5x8xf32>
+  return %0 : tensor<?x6x5x8xf32>
+}
+
+// -----
+
 // Without attention nothing changes.
 // CHECK-LABEL: func.func @no_attention
 // CHECK-NEXT:    "graph.softmax"(%arg0) {axis = 1 : i64}

@@ -71,6 +71,8 @@ def attention(
     is_causal: bool = False,
 ) -> torch.Tensor:
     """The definition, in the operands' type."""
+    if query.ndim > 2 and query.shape[-3] != key.shape[-3]:
+        key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     scores = query @ key.mT * scale
     if mask is not None:
         scores = scores + mask
@@ -104,6 +106,12 @@ def attention_cases() -> list[Case]:
             functools.partial(attention, scale=0.5),
             atol=1e-6,
         )
+    for i, (batch, heads, own) in enumerate([((), 4, 2), ((3,), 6, 2), ((2,), 4, 1)]):
+        operands = (randn(*batch, heads, 5, 8), randn(*batch, own, 7, 8, seed=1), randn(*batch, own, 7, 4, seed=2))
+        attributes = {"scale": 0.3, "is_causal": True}
+        reference = functools.partial(attention, **attributes)
+        name = f"attention_grouped_{i}"
+        cases.append(Case(name, graph.AttentionOp, operands, attributes, reference, atol=1e-6))
     half = tuple(randn(2, 6, 8, dtype=HALF, seed=i) for i in range(3))
     cases += both(
         "attention_half",

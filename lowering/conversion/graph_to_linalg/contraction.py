@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.graph import AttentionOp
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import softmax
 from terrace.lowering.graph import payload
@@ -91,6 +92,18 @@ def mask_scores(scores: ir.Value, masks: Sequence[ir.Value], scale: float, is_ca
     return b.elementwise([scores, *masks], maps, sizes, element_type, body)
 
 
+def repeat_heads(value: ir.Value, count: int) -> ir.Value:
+    """value[b..., g, s, e] with each head repeated `count` times in place."""
+    if count == 1:
+        return value
+    *batch, heads, length, width = b.sizes_of(value)
+    rank = len(batch) + 4
+    axes = b.dims(rank)
+    sizes = [*batch, heads, count, length, width]
+    copies = b.elementwise([value], [[*axes[:-3], *axes[-2:]]], sizes, element_type_of(value), lambda x: x)
+    return b.collapse(copies, [*([axis] for axis in range(rank - 4)), [rank - 4, rank - 3], [rank - 2], [rank - 1]])
+
+
 class ConvertAttention(Pattern):
     """The three steps of the definition; the scores stay in the accumulator's type until the end."""
 
@@ -101,6 +114,8 @@ class ConvertAttention(Pattern):
         attrs = attributes_of(op)
         element_type = element_type_of(op.operation.results[0])
         accumulator = payload.compute_type(element_type)
+        shared = AttentionOp.heads_per_key(shape_of(query), shape_of(key))
+        key, value = repeat_heads(key, shared), repeat_heads(value, shared)
         scores = contract_batches(query, key, True, accumulator)
         scores = mask_scores(scores, masks, attrs.scale, attrs.is_causal)
         weights = softmax(scores, len(shape_of(scores)) - 1)

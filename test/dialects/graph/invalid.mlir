@@ -198,6 +198,16 @@ func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<3x5x4xf32>, %c: tensor<3x5x6xf32>
 
 // -----
 
+func.func @f(%a: tensor<1x6x3x4xf32>, %b: tensor<1x4x5x4xf32>, %c: tensor<1x4x5x6xf32>) {
+  // expected-error @+1 {{'graph.attention' op batch sizes differ: 1x6x3x4, 1x4x5x4, 1x4x5x6}}
+  %0 = "graph.attention"(%a, %b, %c) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<1x6x3x4xf32>, tensor<1x4x5x4xf32>, tensor<1x4x5x6xf32>) -> tensor<1x6x3x6xf32>
+  return
+}
+
+
+// -----
+
 func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<2x5x7xf32>, %c: tensor<2x5x6xf32>) {
   // expected-error @+1 {{'graph.attention' op widths of query and key differ: 4 and 7}}
   %0 = "graph.attention"(%a, %b, %c) {scale = 1.0 : f64, is_causal = false}
