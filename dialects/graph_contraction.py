@@ -206,10 +206,10 @@ class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
 class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
     """softmax(query * key^T * scale + mask) * value, over the last two dimensions.
 
-    query is [b..., h, l, e], key [b..., g, s, e], value [b..., g, s, v]. Of h heads, h / g in a row share one of key and
-    value (grouped queries); numbers that are not both known are equal. `mask`, if given, is additive, of the result's
-    element type, and broadcasts to [b..., h, l, s]. With `is_causal`, row i sees columns up to i only (PyTorch's
-    top-left mask).
+    query is [b..., h, l, e], key [b..., g, s, e], value [b..., g, s, v]. Of h heads, h / g in a row share one of key
+    and value (grouped queries); numbers that are not both known are equal. `mask`, if given, is additive, of the
+    result's element type, and broadcasts to [b..., h, l, s]. With `is_causal`, row i sees columns up to i only
+    (PyTorch's top-left mask).
     """
 
     query: Operand[Tensor]
