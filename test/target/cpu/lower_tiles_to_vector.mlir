@@ -222,3 +222,25 @@ func.func private @lookup(%m: memref<4xi32>, %o: memref<4xi8>, %i: index) attrib
     operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<4xi8>, memref<4xi8>, index) -> ()
   return
 }
+
+// -----
+
+// Positions along a row ascend within a vector, those along the rows are one number for each.
+// CHECK-LABEL: func.func private @positions
+// CHECK-DAG:     %[[TAIL:.*]] = arith.constant dense<[16, 17, 18, 19]> : vector<4xi32>
+// CHECK-DAG:     %[[LANES:.*]] = arith.constant dense<[0, 1, 2, {{.*}}, 15]> : vector<16xi32>
+// CHECK-DAG:     %[[ONE:.*]] = arith.constant dense<1> : vector<16xi32>
+// CHECK:         arith.addi %{{.*}}, %[[ONE]]
+// CHECK:         arith.addi %{{.*}}, %[[LANES]]
+// CHECK:         arith.addi %{{.*}}, %[[TAIL]]
+// CHECK:         arith.addi %{{.*}}, %[[LANES]]
+// CHECK:         arith.addi %{{.*}}, %[[TAIL]]
+func.func private @positions(%o: memref<2x19xi32>, %i: index, %j: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+    %0 = "loop.index_tile"(%i) {dim = 0 : i64} : (index) -> vector<2x19xi32>
+    %1 = "loop.index_tile"(%j) {dim = 1 : i64} : (index) -> vector<2x19xi32>
+    %2 = arith.addi %0, %1 : vector<2x19xi32>
+    "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x19xi32>, memref<2x19xi32>, index, index) -> ()
+  return
+}
