@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects.base import element_type_of, shape_of
-from terrace.dialects.graph import BroadcastOp, CastOp, ReshapeOp
+from terrace.dialects.graph import BroadcastOp, CastOp, PermuteOp, ReshapeOp
+from terrace.dialects.graph_contraction import heads_moved
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor, walk
 
 _KEPT_OPS = frozenset(
@@ -75,6 +76,11 @@ def repeat_heads(value: ir.Value, heads: int) -> ir.Value:
     copies = BroadcastOp.build(apart, *sizes, result_type=ir.RankedTensorType.get(wide, element_type))
     joined = ir.RankedTensorType.get([*shape[:axis], heads, *shape[axis + 1 :]], element_type)
     return ReshapeOp.build(copies, *sizes, result_type=joined)
+
+
+def move_heads(value: ir.Value, result_type: ir.Type | None = None) -> ir.Value:
+    """[b..., h, l, e] as [b..., l, h, e], and the other way round."""
+    return PermuteOp.build(value, permutation=heads_moved(range(len(shape_of(value)))), result_type=result_type)
 
 
 def along_axis(vector: ir.Value, axis: int, rank: int) -> ir.Value:

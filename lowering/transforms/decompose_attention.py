@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Callable
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
-from terrace.dialects.graph import AddOp, BatchMatmulOp, MulOp, SoftmaxOp
-from terrace.lowering.graph.builders import convert, repeat_heads, size_of, splat
+from terrace.dialects.graph import AddOp, AttentionOp, BatchMatmulOp, MulOp, SoftmaxOp
+from terrace.dialects.graph_contraction import RESULT
+from terrace.lowering.graph.builders import convert, move_heads, repeat_heads, size_of, splat
 from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.families import refusal
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
@@ -34,8 +35,9 @@ class DecomposeAttentionOp(Pattern):
     def rewrite(self, op: ir.OpView) -> bool:
         if self.keeps(op.operation):
             return False
-        query, key, value, *masks = op.operation.operands
-        attrs = attributes_of(op)
+        attrs, inner = attributes_of(op), AttentionOp.inner_heads(attributes_of(op))
+        tensors, masks = list(op.operation.operands)[:3], list(op.operation.operands)[3:]
+        query, key, value = (move_heads(x) if number in inner else x for number, x in enumerate(tensors))
         element_type = element_type_of(query)
         heads = shape_of(query)[-3]
         if heads != DYNAMIC:
@@ -54,6 +56,9 @@ class DecomposeAttentionOp(Pattern):
                 mask = _causal_mask(query, key, wide)
             scores = AddOp.build(scores, mask, result_type=type_)
         weights = convert(SoftmaxOp.build(scores, axis=len(shape_of(scores)) - 1), element_type)
+        if RESULT in inner:
+            result = BatchMatmulOp.build(weights, value, transpose_rhs=False)
+            return replace(op, move_heads(result, op.result.type))
         result = BatchMatmulOp.build(weights, value, transpose_rhs=False, result_type=op.result.type)
         return replace(op, result)
 

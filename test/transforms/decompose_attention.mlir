@@ -67,6 +67,21 @@ func.func @grouped(%q: tensor<?x6x5x8xf32>, %k: tensor<?x2x?x8xf32>) -> tensor<?
 
 // -----
 
+// Heads that follow rows are brought before them, and those of the result back.
+// CHECK-LABEL: func.func @inner
+// CHECK:         %[[Q:.*]] = "graph.permute"(%arg0) {permutation = array<i64: 0, 2, 1, 3>}
+// CHECK:         "graph.batch_matmul"(%[[Q]], %arg1) {transpose_rhs = true}
+// CHECK:         %[[RESULT:.*]] = "graph.batch_matmul"(%{{.*}}, %arg1) {transpose_rhs = false}
+// CHECK-NEXT:    "graph.permute"(%[[RESULT]]) {permutation = array<i64: 0, 2, 1, 3>}
+// CHECK-SAME:      -> tensor<1x?x6x8xf32>
+func.func @inner(%q: tensor<1x?x6x8xf32>, %k: tensor<1x6x?x8xf32>) -> tensor<1x?x6x8xf32> {
+  %0 = "graph.attention"(%q, %k, %k) {scale = 1.0 : f64, is_causal = false, inner_heads = array<i64: 0, 3>}
+    : (tensor<1x?x6x8xf32>, tensor<1x6x?x8xf32>, tensor<1x6x?x8xf32>) -> tensor<1x?x6x8xf32>
+  return %0 : tensor<1x?x6x8xf32>
+}
+
+// -----
+
 // Without attention nothing changes.
 // CHECK-LABEL: func.func @no_attention
 // CHECK-NEXT:    "graph.softmax"(%arg0) {axis = 1 : i64}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import AttentionOp
+from terrace.dialects.graph_contraction import RESULT, heads_moved
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import softmax
 from terrace.lowering.graph import payload
@@ -110,8 +111,10 @@ class ConvertAttention(Pattern):
     op_name = "graph.attention"
 
     def rewrite(self, op: ir.OpView) -> bool:
-        query, key, value, *masks = op.operation.operands
+        *tensors, masks = *list(op.operation.operands)[:3], list(op.operation.operands)[3:]
         attrs = attributes_of(op)
+        inner = AttentionOp.inner_heads(attrs)
+        query, key, value = (_heads_moved(x) if number in inner else x for number, x in enumerate(tensors))
         element_type = element_type_of(op.operation.results[0])
         accumulator = payload.compute_type(element_type)
         shared = AttentionOp.heads_per_key(shape_of(query), shape_of(key))
@@ -119,8 +122,12 @@ class ConvertAttention(Pattern):
         scores = contract_batches(query, key, True, accumulator)
         scores = mask_scores(scores, masks, attrs.scale, attrs.is_causal)
         weights = softmax(scores, len(shape_of(scores)) - 1)
-        result = contract_batches(weights, value, False, accumulator)
-        return b.finish(op, b.convert_elements(result, element_type))
+        result = b.convert_elements(contract_batches(weights, value, False, accumulator), element_type)
+        return b.finish(op, _heads_moved(result) if RESULT in inner else result)
+
+
+def _heads_moved(value: ir.Value) -> ir.Value:
+    return b.transpose(value, heads_moved(range(len(shape_of(value)))))
 
 
 def patterns() -> list[Pattern]:
