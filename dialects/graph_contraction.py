@@ -20,6 +20,7 @@ from terrace.dialects.graph_base import (
     Result,
     Tensor,
     TensorOp,
+    broadcast_shapes,
     image_axes,
     image_shape,
     product,
@@ -244,6 +245,10 @@ class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
             raise ShapeError(f"batch sizes differ: {', '.join(map(format_shape, shapes[:3]))}")
         require_equal("widths of query and key", query[-1], key[-1])
         require_equal("lengths of key and value", key[-2], value[-2])
+        scores = [*query[:-1], key[-2]]
+        for mask in shapes[3:]:
+            if not compatible(broadcast_shapes([mask, scores]), scores):
+                raise ShapeError(f"a mask of {format_shape(mask)} does not broadcast to scores {format_shape(scores)}")
         result = [*query[:-1], value[-1]]
         return heads_moved(result) if RESULT in AttentionOp.inner_heads(attrs) else result
 
