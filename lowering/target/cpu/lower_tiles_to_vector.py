@@ -136,7 +136,7 @@ class _Lowering(TileRebuilder[Tile, TileType]):
 
     def index_tile(self, operation: ir.Operation) -> None:
         """A vector of ascending numbers for each piece of a row, or one number for all of the row."""
-        type_, dim = self.tile_type(operation.results[0].type), attributes_of(operation).dim
+        type_, dim = self.holding(operation.results[0].type), attributes_of(operation).dim
         start = arith.index_cast(type_.element_type, self.plain(operation.operands[0]))
         along_row = dim == len(type_.shape) - 1
         values = []
@@ -145,7 +145,7 @@ class _Lowering(TileRebuilder[Tile, TileType]):
             for piece in type_.pieces:
                 numbers = [first + (piece.offset + i) * along_row for i in range(piece.lanes)]
                 values.append(self._numbers(piece.type_of(type_.element_type), start, numbers))
-        self.tiles[operation.results[0]] = Tile(type_, values)
+        self.set_tile(operation.results[0], Tile(type_, values))
 
     @staticmethod
     def _numbers(type_: ir.Type, start: ir.Value, numbers: list[int]) -> ir.Value:

@@ -19,7 +19,7 @@ FEWEST = 4
 
 def is_transposed(access: Access, type_: TileType) -> bool:
     """Whether the columns of a matrix of 32-bit elements are runs of memory, and many enough."""
-    if len(type_.shape) != 2 or min(*type_.shape, type_.lanes) < FEWEST or access.strides[0] != 1:
+    if len(type_.shape) != 2 or type_.depth > 1 or min(*type_.shape, type_.lanes) < FEWEST or access.strides[0] != 1:
         return False
     is_wide = type_.element_type in (ir.F32Type.get(), ir.IntegerType.get_signless(32))
     return is_wide and access.dims[0] == len(access.indices) - 1 and access.dims[1] >= 0

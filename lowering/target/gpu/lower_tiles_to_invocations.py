@@ -204,9 +204,9 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
         self.set_tile(operation.results[0], self.make_tile(holding, values))
 
     def index_tile(self, operation: ir.Operation) -> None:
-        type_, dim = operation.results[0].type, attributes_of(operation).dim
-        values = self.memory.positions(self.fragment_type(type_), dim, self.plain(operation.operands[0]))
-        self.tiles[operation.results[0]] = self.make_tile(type_, values)
+        holding = self.holding(operation.results[0].type)
+        values = self.memory.positions(holding, attributes_of(operation).dim, self.plain(operation.operands[0]))
+        self.set_tile(operation.results[0], self.make_tile(holding, values))
 
     def spread(self, operation: ir.Operation) -> None:
         """A tile made of one number."""
