@@ -96,6 +96,10 @@ class Attributes:
         except KeyError:
             raise ShapeError(f"requires attribute '{name}'") from None
 
+    def get(self, name: str, default: Any) -> Any:
+        """An attribute that may be missing."""
+        return self._attributes.get(name, default)
+
 
 def attributes_of(operation: ir.Operation | ir.OpView) -> Attributes:
     """The attributes of `operation` as Python values. Raises ShapeError for one that the bindings cannot give."""

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
 from collections.abc import Sequence
+from typing import TypeVar
 
 from terrace.dialects.base import (
     Attributes,
@@ -19,6 +20,7 @@ from terrace.dialects.graph_base import (
     Result,
     Tensor,
     TensorOp,
+    broadcast_shapes,
     image_axes,
     image_shape,
     product,
@@ -195,11 +197,28 @@ class ConvTranspose2dOp(TensorOp, name="conv_transpose2d", traits=[ext.Pure]):
         return image_shape(attrs.layout, image[0], channels, sizes[0], sizes[1])
 
 
+T = TypeVar("T")
+
+RESULT = 3
+"""The number of attention's result in `inner_heads`."""
+
+
+def heads_moved(shape: Sequence[T]) -> list[T]:
+    """[b..., h, l, e] as [b..., l, h, e], and the other way round."""
+    *batch, first, second, last = shape
+    return [*batch, second, first, last]
+
+
 class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
     """softmax(query * key^T * scale + mask) * value, over the last two dimensions.
 
-    query is [b..., l, e], key [b..., s, e], value [b..., s, v]. `mask`, if given, is additive, of the result's element
-    type, and broadcasts to [b..., l, s]. With `is_causal`, row i sees columns up to i only (PyTorch's top-left mask).
+    query is [b..., h, l, e], key [b..., g, s, e], value [b..., g, s, v]. Of h heads, h / g in a row share one of key
+    and value (grouped queries); numbers that are not both known are equal. `mask`, if given, is additive, of the
+    result's element type, and broadcasts to [b..., h, l, s]. With `is_causal`, row i sees columns up to i only
+    (PyTorch's top-left mask).
+
+    An attribute `inner_heads`, if there is one, lists the tensors whose heads follow their rows, [b..., l, h, e]: 0 is
+    the query, 1 the key, 2 the value, 3 the result.
     """
 
     query: Operand[Tensor]
@@ -212,9 +231,39 @@ class AttentionOp(TensorOp, name="attention", traits=[ext.Pure]):
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        query, key, value = shapes[:3]
-        if len(query) < 3 or not (compatible(query[:-2], key[:-2]) and compatible(key[:-2], value[:-2])):
+        query, key, value = AttentionOp.outer_shapes(shapes[:3], attrs)
+        fit = 3 <= len(query) == len(key) and compatible(query[:-3], key[:-3]) and compatible(key[:-2], value[:-2])
+        if not fit or AttentionOp.heads_per_key(query, key) == 0:
             raise ShapeError(f"batch sizes differ: {', '.join(map(format_shape, shapes[:3]))}")
         require_equal("widths of query and key", query[-1], key[-1])
         require_equal("lengths of key and value", key[-2], value[-2])
-        return [*query[:-1], value[-1]]
+        scores = [*query[:-1], key[-2]]
+        for mask in shapes[3:]:
+            if not compatible(broadcast_shapes([mask, scores]), scores):
+                raise ShapeError(f"a mask of {format_shape(mask)} does not broadcast to scores {format_shape(scores)}")
+        result = [*query[:-1], value[-1]]
+        return heads_moved(result) if RESULT in AttentionOp.inner_heads(attrs) else result
+
+    @staticmethod
+    def inner_heads(attrs: Attributes) -> list[int]:
+        """Which of query, key, value and result, by number, have their heads after their rows."""
+        numbers = attrs.get("inner_heads", [])
+        if any(number not in range(4) for number in numbers):
+            raise ShapeError(f"attribute 'inner_heads' must list numbers from 0 to 3, got {numbers}")
+        return list(numbers)
+
+    @staticmethod
+    def outer_shapes(shapes: Sequence[list[int]], attrs: Attributes) -> list[list[int]]:
+        """The shapes of query, key and value (and result), as if all had their heads before their rows."""
+        if any(len(shape) < 3 for shape in shapes):
+            raise ShapeError(f"batch sizes differ: {', '.join(map(format_shape, shapes))}")
+        inner = AttentionOp.inner_heads(attrs)
+        return [heads_moved(shape) if number in inner else list(shape) for number, shape in enumerate(shapes)]
+
+    @staticmethod
+    def heads_per_key(query: Sequence[int], key: Sequence[int]) -> int:
+        """How many heads share one of the key; 0 if that is no whole number. The shapes are those of `outer_shapes`."""
+        heads, own = query[-3], key[-3]
+        if DYNAMIC in (heads, own) or heads == own:
+            return 1
+        return heads // own if own and heads % own == 0 else 0

@@ -15,7 +15,7 @@ from terrace.dialects.graph_contraction import (
     MatmulOp,
 )
 from terrace.dialects.rules import RuleTable
-from terrace.mlir import ir
+from terrace.mlir import DYNAMIC, ir
 
 Shape = list[int]
 MacsRule = Callable[[list[Shape], list[Shape], Attributes], int]
@@ -53,5 +53,6 @@ def conv_transpose2d_macs(shapes: list[Shape], results: list[Shape], attrs: Attr
 @MACS.add(AttentionOp)
 def attention_macs(shapes: list[Shape], results: list[Shape], attrs: Attributes) -> int:
     """Of both products, masked elements included."""
-    (*batch, length, width), keys = shapes[0], shapes[1][-2]
-    return product([*batch, length, keys, product([width + results[0][-1]])])
+    query, key, value = AttentionOp.outer_shapes(shapes[:3], attrs)
+    widths = [query[-1], value[-1]]
+    return product([*query[:-1], key[-2], DYNAMIC if DYNAMIC in widths else sum(widths)])

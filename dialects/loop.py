@@ -202,6 +202,24 @@ class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
         require(fits, f"result must be {format_shape(list(index.shape))} of {element}, got {result}")
 
 
+class IndexTileOp(Loop.Operation, name="index_tile", traits=[ext.Pure]):
+    """`start` plus each element's position along dimension `dim` of the tile, in an integer type that holds it."""
+
+    start: Operand[Index]
+    dim: ir.IntegerAttr
+    tile: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        type_, dim = ir.VectorType(op.results[0].type), attributes_of(op).dim
+        require(isinstance(type_.element_type, ir.IntegerType), f"result must be a tile of integers, got {type_}")
+        require(0 <= dim < type_.rank, f"attribute 'dim' is out of range for {type_}")
+
+
 class BroadcastTileOp(Loop.Operation, name="broadcast_tile", traits=[ext.Pure]):
     """Repeats a tile whose last dimension is 1 along that dimension."""
 
@@ -304,6 +322,7 @@ __all__ = [
     "AllocOp",
     "BroadcastTileOp",
     "ContractTileOp",
+    "IndexTileOp",
     "LoadTileOp",
     "LookupTileOp",
     "Loop",

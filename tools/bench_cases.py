@@ -175,6 +175,33 @@ def conv_case(name: str, conv: Conv) -> Case:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Attention
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _attention(heads: int, length: int, width: int, is_causal: bool) -> Contest:
+    import torch
+    from torch import nn
+
+    class Attention(nn.Module):
+        def forward(self, *projections: torch.Tensor) -> torch.Tensor:
+            query, key, value = (x.view(1, length, heads, width).transpose(1, 2) for x in projections)
+            y = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=is_causal)
+            return y.transpose(1, 2).reshape(1, length, heads * width)
+
+    model, args = Attention(), tuple(torch.randn(1, length, heads * width) for _ in range(3))
+    return Contest(model, args, {"torch": lambda: model(*args)})
+
+
+def attention_case(name: str, heads: int, length: int, width: int, *, is_causal: bool = False) -> Case:
+    """Attention between the projections of a transformer, heads taken apart and joined again on both sides."""
+    kind = "causal attention" if is_causal else "attention"
+    flops = 4 * heads * length * length * width // (2 if is_causal else 1)
+    what = f"{kind}, {heads} heads of {width}, {length} tokens, heads inside"
+    return Case(name, "attention", what, lambda: _attention(heads, length, width, is_causal), flops=flops)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Elementwise
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -245,6 +272,9 @@ CASES = (
     conv_case("conv7x7-3-64-224", Conv(3, 64, 224, 7, stride=2)),
     conv_case("depthwise3x3-144-56", Conv(144, 144, 56, 3, groups=144)),
     conv_case("depthwise3x3-144-56-s2", Conv(144, 144, 56, 3, stride=2, groups=144)),
+    attention_case("attention-vit_b16", 12, 197, 64),
+    attention_case("attention-gpt2-128", 12, 128, 64, is_causal=True),
+    attention_case("attention-gpt2-1024", 12, 1024, 64, is_causal=True),
     elementwise_case("gelu-128x3072", "gelu", (128, 3072), 2, _gelu),
     elementwise_case("add-relu-56x56x256", "relu(x + y)", (1, 56, 56, 256), 3, _add_relu),
     model_case("lenet", "LeNet-5, 32x32"),

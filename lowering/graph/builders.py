@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects.base import element_type_of, shape_of
-from terrace.dialects.graph import CastOp, ReshapeOp
+from terrace.dialects.graph import BroadcastOp, CastOp, PermuteOp, ReshapeOp
+from terrace.dialects.graph_contraction import heads_moved
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor, walk
 
 _KEPT_OPS = frozenset(
@@ -61,6 +62,26 @@ def reshape(value: ir.Value, axes: Sequence[int | None]) -> ir.Value:
     dynamic = [size_of(value, axis) for axis in axes if axis is not None and shape[axis] == DYNAMIC]
     type_ = ir.RankedTensorType.get(sizes, element_type_of(value))
     return ReshapeOp.build(value, *dynamic, result_type=type_)
+
+
+def repeat_heads(value: ir.Value, heads: int) -> ir.Value:
+    """`value` [b..., g, s, e] with each of its g heads repeated in place until there are `heads`, a multiple of g."""
+    shape, axis = shape_of(value), len(shape_of(value)) - 3
+    own = shape[axis]
+    if own in (heads, DYNAMIC):
+        return value
+    element_type = element_type_of(value)
+    sizes = [size_of(value, i) for i, size in enumerate(shape) if size == DYNAMIC]
+    apart = reshape(value, [*range(axis + 1), None, *range(axis + 1, len(shape))])
+    wide = [*shape[: axis + 1], heads // own, *shape[axis + 1 :]]
+    copies = BroadcastOp.build(apart, *sizes, result_type=ir.RankedTensorType.get(wide, element_type))
+    joined = ir.RankedTensorType.get([*shape[:axis], heads, *shape[axis + 1 :]], element_type)
+    return ReshapeOp.build(copies, *sizes, result_type=joined)
+
+
+def move_heads(value: ir.Value, result_type: ir.Type | None = None) -> ir.Value:
+    """[b..., h, l, e] as [b..., l, h, e], and the other way round."""
+    return PermuteOp.build(value, permutation=heads_moved(range(len(shape_of(value)))), result_type=result_type)
 
 
 def along_axis(vector: ir.Value, axis: int, rank: int) -> ir.Value:

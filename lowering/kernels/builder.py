@@ -178,17 +178,18 @@ class LoopBuilder:
     def less(self, left: Index, right: Index) -> ir.Value:
         return arith.cmpi(arith.CmpIPredicate.ult, self.value(left), self.value(right))
 
-    def tiles(self, start: Index, block: int, total: Index, tile: int, body: TileBody) -> None:
+    def tiles(self, start: Index, block: Index, total: Index, tile: int, body: TileBody) -> None:
         """Cut [start, min(start + block, total)) into tiles. `block` 0 means up to `total`; it is a multiple of `tile`.
 
         Full tiles run in a loop. The tail has a static size of its own when `total` is static; else it is a full tile
         with a count of the elements in bounds. It runs in the block that holds the end of the range.
         """
-        single = block == 0 or (isinstance(total, int) and total <= block)
+        size = block if isinstance(block, int) else None
+        single = size is not None and (size == 0 or (isinstance(total, int) and total <= size))
         remainder = self.mod(total, tile)
         full = self.sub(total, remainder)
         upper = full if single else self.min(self.add(start, block), full)
-        if block == tile and isinstance(remainder, int) and remainder == 0:
+        if size == tile and isinstance(remainder, int) and remainder == 0:
             body(start, tile, None)  # every block is one full tile
         elif not (isinstance(full, int) and full == 0):
             with self.for_each(start, upper, tile) as offset:
@@ -294,6 +295,11 @@ class LoopBuilder:
         """Repeat a tile [..., 1] to [..., size]."""
         type_ = ir.VectorType.get([*shape_of(tile)[:-1], size], ir.VectorType(tile.type).element_type)
         return loop.BroadcastTileOp(tile, type_).operation.results[0]
+
+    def index_tile(self, shape: Sequence[int], start: Index, dim: int) -> ir.Value:
+        """`start` plus each element's position along `dim` of a tile of this shape, as i32."""
+        type_ = ir.VectorType.get(list(shape), ir.IntegerType.get_signless(32))
+        return loop.IndexTileOp(self.value(start), to_attribute(dim), type_).operation.results[0]
 
     def splat(self, shape: Sequence[int], element_type: ir.Type, value: float) -> ir.Value:
         """A tile with the same number everywhere."""

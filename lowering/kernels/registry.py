@@ -18,6 +18,7 @@ from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMac
 from terrace.storage.cache_key import FAMILY_ENTRY_POINTS
 
 FAMILIES = {
+    "attention": "terrace.lowering.kernels.attention.family:Attention",
     "conv2d": "terrace.lowering.kernels.conv2d.family:Conv2d",
     "copy": "terrace.lowering.kernels.copy.family:Copy",
     "elementwise": "terrace.lowering.kernels.elementwise.family:Elementwise",

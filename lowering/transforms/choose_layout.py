@@ -3,7 +3,7 @@
 Each op in the other layout gets a permute before and one after. The permutes that leave the chosen layout then sink
 through the ops that follow, until they meet one that goes back (both vanish) or an op that the order of dimensions
 matters to, such as a reshape. So a convolutional network keeps permutes at its inputs and outputs only. Weights stay
-OIHW: how they are packed is the schedule's choice.
+OIHW: how they are packed is the schedule's choice. Attention takes up the permutes of heads around it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import dataclasses
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.dialects.graph import ELEMENTWISE_OPS, PermuteOp
+from terrace.dialects.graph import ELEMENTWISE_OPS, AttentionOp, PermuteOp
+from terrace.dialects.graph_contraction import RESULT, heads_moved
 from terrace.errors import PipelineError
-from terrace.lowering.graph.builders import erase_dead_ops, reshape
+from terrace.lowering.graph.builders import erase_dead_ops, move_heads, reshape, users_of
 from terrace.lowering.graph.constant_expressions import is_constant_expression
 from terrace.lowering.transforms.simplify_graph import MergePermutes
 from terrace.mlir import ir, operation_of
@@ -140,6 +141,32 @@ class SinkThroughReduce(SinkPermute):
         return [sorted(kept).index(axis) for axis in kept], {"axes": axes}
 
 
+class AbsorbPermutes(Pattern):
+    """Attention that stayed whole reads and writes heads where they lie: `inner_heads` says so, and permutes go."""
+
+    op_name = "graph.attention"
+
+    def rewrite(self, op: ir.OpView) -> bool:
+        operands, inner = list(op.operation.operands), set(AttentionOp.inner_heads(attributes_of(op)))
+        before, swap = set(inner), heads_moved(range(len(shape_of(op.result))))
+        for number, operand in enumerate(operands[:3]):
+            if permuted_by(operand, swap):
+                operands[number] = operand.owner.operation.operands[0]
+                inner ^= {number}
+        users = users_of(op.result)
+        leaves = bool(users) and all(
+            user.name == "graph.permute" and permuted_by(user.results[0], swap) for user in users
+        )
+        inner ^= {RESULT} if leaves else set()
+        if inner == before:
+            return False
+        shape = shape_of(op.result)
+        shape = heads_moved(shape) if leaves else shape
+        value = rebuild(op.operation, operands, shape, inner_heads=sorted(inner))
+        # Its users go back: the two cancel.
+        return replace(op, move_heads(value) if leaves else value)
+
+
 class ConvertPermuteToReshape(Pattern):
     """A permute that only moves dimensions of size 1 moves no element: it is a reshape."""
 
@@ -223,7 +250,7 @@ class ChooseLayout(Pass):
         images = ("avg_pool2d", "conv2d", "conv_transpose2d", "max_pool2d", "sum_pool2d")
         apply_patterns(module, [SetLayout(f"graph.{name}", self.image_layout) for name in images])
         leave = inverse(list(LAYOUTS[self.image_layout]))
-        apply_patterns(module, [MergePermutes(), *sinking_patterns(leave)])
+        apply_patterns(module, [MergePermutes(), AbsorbPermutes(), *sinking_patterns(leave)])
         erase_dead_ops(module)
         # Last, as a reshape no longer tells which permute it was.
         apply_patterns(module, [ConvertPermuteToReshape()])

@@ -1,4 +1,4 @@
-"""Attention as two batched matmuls around a softmax, each of which has a generator.
+"""Attention as two batched matmuls around a softmax, each of which has a generator, where no family takes it whole.
 
 The scale stays on the scores: there it fuses into the first matmul's epilogue together with the mask and costs no
 memory traffic, while scaling the query is one more kernel.
@@ -7,17 +7,22 @@ memory traffic, while scaling the query is one more kernel.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from terrace.dialects.base import Attributes, attributes_of, element_type_of, shape_of
-from terrace.dialects.graph import AddOp, BatchMatmulOp, MulOp, SoftmaxOp
-from terrace.lowering.graph.builders import convert, size_of, splat
+from terrace.dialects.graph import AddOp, AttentionOp, BatchMatmulOp, MulOp, SoftmaxOp
+from terrace.dialects.graph_contraction import RESULT
+from terrace.lowering.graph.builders import convert, move_heads, repeat_heads, size_of, splat
 from terrace.lowering.graph.payload_types import compute_type
+from terrace.lowering.kernels.families import refusal
+from terrace.lowering.kernels.group import KERNEL_TYPES, Group
 from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
 from terrace.origins import renamed
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace
 
 
+@dataclasses.dataclass(frozen=True)
 class DecomposeAttentionOp(Pattern):
     """attention(q, k, v, mask) becomes batch_matmul(softmax(batch_matmul(q, k^T) * scale + mask), v).
 
@@ -25,11 +30,18 @@ class DecomposeAttentionOp(Pattern):
     """
 
     op_name = "graph.attention"
+    keeps: Callable[[ir.Operation], bool]
 
     def rewrite(self, op: ir.OpView) -> bool:
-        query, key, value, *masks = op.operation.operands
-        attrs = attributes_of(op)
+        if self.keeps(op.operation):
+            return False
+        attrs, inner = attributes_of(op), AttentionOp.inner_heads(attributes_of(op))
+        tensors, masks = list(op.operation.operands)[:3], list(op.operation.operands)[3:]
+        query, key, value = (move_heads(x) if number in inner else x for number, x in enumerate(tensors))
         element_type = element_type_of(query)
+        heads = shape_of(query)[-3]
+        if heads != DYNAMIC:
+            key, value = repeat_heads(key, heads), repeat_heads(value, heads)
         wide = compute_type(element_type)
         scale = splat(attrs.scale, wide)
         shape = BatchMatmulOp.infer([shape_of(query), shape_of(key)], Attributes({"transpose_rhs": True}))
@@ -44,6 +56,9 @@ class DecomposeAttentionOp(Pattern):
                 mask = _causal_mask(query, key, wide)
             scores = AddOp.build(scores, mask, result_type=type_)
         weights = convert(SoftmaxOp.build(scores, axis=len(shape_of(scores)) - 1), element_type)
+        if RESULT in inner:
+            result = BatchMatmulOp.build(weights, value, transpose_rhs=False)
+            return replace(op, move_heads(result, op.result.type))
         result = BatchMatmulOp.build(weights, value, transpose_rhs=False, result_type=op.result.type)
         return replace(op, result)
 
@@ -85,9 +100,21 @@ def _length(value: ir.Value) -> ir.Value | int:
 
 @dataclasses.dataclass(frozen=True)
 class DecomposeAttention(Pass):
-    """Decompose attention into batched matmuls and a softmax."""
+    """Decompose attention into batched matmuls and a softmax, except what one of `generators` takes as it is.
+
+    `element_types` are those that the target's kernels compute with, `reduced_types` those that its reductions take
+    beside f32.
+    """
 
     name = "decompose-attention"
+    generators: tuple[str, ...] = ()
+    element_types: tuple[str, ...] = KERNEL_TYPES
+    reduced_types: tuple[str, ...] = ()
 
     def run(self, module: ir.Operation) -> None:
-        apply_patterns(module, [DecomposeAttentionOp()])
+        apply_patterns(module, [DecomposeAttentionOp(self._is_taken)])
+
+    def _is_taken(self, operation: ir.Operation) -> bool:
+        group = Group.of(operation)
+        reason = group.type_refusal(self.element_types)
+        return not (reason or refusal(group, self.generators, self.element_types, self.reduced_types))

@@ -35,6 +35,12 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "one_key_batch": (lambda q, k: attention(q, k, k, is_causal=True), ((2, 4, 16, 8), (1, 1, 16, 8))),
     "truth_values": (lambda q, k, m: attention(q, k, k, m > 0), ((2, 4, 16, 8), (2, 1, 12, 8), (16, 12))),
     "grouped": (lambda q, k, m: attention(q, k, k, m, enable_gqa=True), ((2, 4, 16, 8), (2, 2, 16, 8), (16, 16))),
+    "groups_of_keys_and_of_values": (
+        lambda q, k, v: attention(q, k, v, enable_gqa=True),
+        ((2, 8, 16, 8), (2, 2, 16, 8), (2, 4, 16, 8)),
+    ),
+    "one_key_head_but_all_of_values": (lambda q, k: attention(q, k, q), ((2, 4, 16, 8), (2, 1, 16, 8))),
+    "one_query_head": (lambda q, k: attention(q, k, k), ((2, 1, 16, 8), (2, 4, 12, 8))),
     "keys_of_lower_rank": (lambda q, k: attention(q, k, k, scale=0.3), ((2, 4, 16, 8), (4, 12, 8))),
     "matrices": (lambda q, k: attention(q, k, k), ((16, 8), (12, 8))),
 }

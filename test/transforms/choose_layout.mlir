@@ -115,3 +115,34 @@ func.func @transformer(%x: tensor<1x5x4x3xf32>) -> tensor<1x4x5x3xf32> {
   %1 = "graph.relu"(%0) : (tensor<1x4x5x3xf32>) -> tensor<1x4x5x3xf32>
   return %1 : tensor<1x4x5x3xf32>
 }
+
+// -----
+
+// Attention takes up permutes that bring heads before rows, and the one that brings those of its result back.
+// CHECK-LABEL: func.func @heads
+// CHECK-NEXT:    %[[RESULT:.*]] = "graph.attention"(%arg0, %arg1, %arg0) {inner_heads = array<i64: 0, 2, 3>,
+// CHECK-SAME:      (tensor<2x?x6x8xf32>, tensor<2x6x?x8xf32>, tensor<2x?x6x8xf32>) -> tensor<2x?x6x8xf32>
+// CHECK-NEXT:    return %[[RESULT]]
+func.func @heads(%q: tensor<2x?x6x8xf32>, %k: tensor<2x6x?x8xf32>) -> tensor<2x?x6x8xf32> {
+  %0 = "graph.permute"(%q) {permutation = array<i64: 0, 2, 1, 3>} : (tensor<2x?x6x8xf32>) -> tensor<2x6x?x8xf32>
+  %1 = "graph.attention"(%0, %k, %0) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<2x6x?x8xf32>, tensor<2x6x?x8xf32>, tensor<2x6x?x8xf32>) -> tensor<2x6x?x8xf32>
+  %2 = "graph.permute"(%1) {permutation = array<i64: 0, 2, 1, 3>} : (tensor<2x6x?x8xf32>) -> tensor<2x?x6x8xf32>
+  return %2 : tensor<2x?x6x8xf32>
+}
+
+// -----
+
+// Where the result is also used as it is, and a permute is another one, nothing changes.
+// CHECK-LABEL: func.func @other_permutes
+// CHECK:         "graph.permute"(%arg0) {permutation = array<i64: 1, 0, 2, 3>}
+// CHECK-NEXT:    %[[RESULT:.*]] = "graph.attention"
+// CHECK-NOT:     inner_heads
+// CHECK:         "graph.permute"(%[[RESULT]])
+func.func @other_permutes(%q: tensor<6x2x5x8xf32>) -> (tensor<2x5x6x8xf32>, tensor<2x6x5x8xf32>) {
+  %0 = "graph.permute"(%q) {permutation = array<i64: 1, 0, 2, 3>} : (tensor<6x2x5x8xf32>) -> tensor<2x6x5x8xf32>
+  %1 = "graph.attention"(%0, %0, %0) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<2x6x5x8xf32>, tensor<2x6x5x8xf32>, tensor<2x6x5x8xf32>) -> tensor<2x6x5x8xf32>
+  %2 = "graph.permute"(%1) {permutation = array<i64: 0, 2, 1, 3>} : (tensor<2x6x5x8xf32>) -> tensor<2x5x6x8xf32>
+  return %2, %1 : tensor<2x5x6x8xf32>, tensor<2x6x5x8xf32>
+}

@@ -53,6 +53,35 @@ func.func @half(%q: tensor<3x5x16xf16>, %mask: tensor<5x5xf16>) -> tensor<3x5x16
 
 // -----
 
+// Heads of the query that share a key get a copy of it each.
+// CHECK-LABEL: func.func @grouped
+// CHECK:         %[[APART:.*]] = "graph.reshape"(%arg1, %{{.*}}, %{{.*}}) : (tensor<?x2x?x8xf32>, index, index) -> tensor<?x2x1x?x8xf32>
+// CHECK:         %[[COPIES:.*]] = "graph.broadcast"(%[[APART]], {{.*}} -> tensor<?x2x3x?x8xf32>
+// CHECK:         %[[KEY:.*]] = "graph.reshape"(%[[COPIES]], {{.*}} -> tensor<?x6x?x8xf32>
+// CHECK:         "graph.batch_matmul"(%arg0, %[[KEY]]) {transpose_rhs = true}
+func.func @grouped(%q: tensor<?x6x5x8xf32>, %k: tensor<?x2x?x8xf32>) -> tensor<?x6x5x8xf32> {
+  %0 = "graph.attention"(%q, %k, %k) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<?x6x5x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> tensor<?x6x5x8xf32>
+  return %0 : tensor<?x6x5x8xf32>
+}
+
+// -----
+
+// Heads that follow rows are brought before them, and those of the result back.
+// CHECK-LABEL: func.func @inner
+// CHECK:         %[[Q:.*]] = "graph.permute"(%arg0) {permutation = array<i64: 0, 2, 1, 3>}
+// CHECK:         "graph.batch_matmul"(%[[Q]], %arg1) {transpose_rhs = true}
+// CHECK:         %[[RESULT:.*]] = "graph.batch_matmul"(%{{.*}}, %arg1) {transpose_rhs = false}
+// CHECK-NEXT:    "graph.permute"(%[[RESULT]]) {permutation = array<i64: 0, 2, 1, 3>}
+// CHECK-SAME:      -> tensor<1x?x6x8xf32>
+func.func @inner(%q: tensor<1x?x6x8xf32>, %k: tensor<1x6x?x8xf32>) -> tensor<1x?x6x8xf32> {
+  %0 = "graph.attention"(%q, %k, %k) {scale = 1.0 : f64, is_causal = false, inner_heads = array<i64: 0, 3>}
+    : (tensor<1x?x6x8xf32>, tensor<1x6x?x8xf32>, tensor<1x6x?x8xf32>) -> tensor<1x?x6x8xf32>
+  return %0 : tensor<1x?x6x8xf32>
+}
+
+// -----
+
 // Without attention nothing changes.
 // CHECK-LABEL: func.func @no_attention
 // CHECK-NEXT:    "graph.softmax"(%arg0) {axis = 1 : i64}

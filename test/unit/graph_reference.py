@@ -131,11 +131,15 @@ def _padded(attrs: Any, image: torch.Tensor, value: float = 0.0) -> torch.Tensor
     return F.pad(image, (left, right, top, bottom), value=value)
 
 
-def _attention(attrs: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *mask: torch.Tensor) -> torch.Tensor:
+def _attention(attrs: Any, *tensors: torch.Tensor) -> torch.Tensor:
+    inner, mask = attrs.get("inner_heads", []), tensors[3:]
+    q, k, v = (x.transpose(-3, -2) if i in inner else x for i, x in enumerate(tensors[:3]))
     bias = mask[0] if mask else torch.zeros((), dtype=q.dtype)
     if attrs.is_causal:
         bias = bias + torch.triu(torch.full((q.shape[-2], k.shape[-2]), -torch.inf, dtype=q.dtype), diagonal=1)
-    return F.scaled_dot_product_attention(q, k, v, bias.expand(*q.shape[:-1], k.shape[-2]), scale=attrs.scale)
+    bias, grouped = bias.expand(*q.shape[:-1], k.shape[-2]), q.shape[-3] != k.shape[-3]
+    result = F.scaled_dot_product_attention(q, k, v, bias, scale=attrs.scale, enable_gqa=grouped)
+    return result.transpose(-3, -2) if 3 in inner else result
 
 
 def _batch_norm(attrs: Any, x: torch.Tensor, *statistics: torch.Tensor) -> torch.Tensor:

@@ -69,14 +69,20 @@ def attention(
     mask: torch.Tensor | None = None,
     scale: float = 1.0,
     is_causal: bool = False,
+    inner_heads: Sequence[int] = (),
 ) -> torch.Tensor:
     """The definition, in the operands' type."""
+    tensors = (query, key, value)
+    query, key, value = (x.transpose(-3, -2) if i in inner_heads else x for i, x in enumerate(tensors))
+    if query.ndim > 2 and query.shape[-3] != key.shape[-3]:
+        key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     scores = query @ key.mT * scale
     if mask is not None:
         scores = scores + mask
     if is_causal:
         scores = scores.masked_fill(~torch.ones_like(scores, dtype=torch.bool).tril(), -INF)
-    return scores.softmax(-1) @ value
+    result = scores.softmax(-1) @ value
+    return result.transpose(-3, -2) if 3 in inner_heads else result
 
 
 def attention_cases() -> list[Case]:
@@ -104,6 +110,19 @@ def attention_cases() -> list[Case]:
             functools.partial(attention, scale=0.5),
             atol=1e-6,
         )
+    for i, (batch, heads, own) in enumerate([((), 4, 2), ((3,), 6, 2), ((2,), 4, 1)]):
+        operands = (randn(*batch, heads, 5, 8), randn(*batch, own, 7, 8, seed=1), randn(*batch, own, 7, 4, seed=2))
+        attributes = {"scale": 0.3, "is_causal": True}
+        reference = functools.partial(attention, **attributes)
+        name = f"attention_grouped_{i}"
+        cases.append(Case(name, graph.AttentionOp, operands, attributes, reference, atol=1e-6))
+    for inner in ([0, 1, 2, 3], [1], [2, 3]):
+        outer = (randn(2, 3, 5, 8), randn(2, 3, 7, 8, seed=1), randn(2, 3, 7, 4, seed=2))
+        operands = tuple(x.transpose(1, 2).contiguous() if i in inner else x for i, x in enumerate(outer))
+        attributes = {"scale": 0.3, "is_causal": False, "inner_heads": inner}
+        reference = functools.partial(attention, **attributes)
+        name = f"attention_inner_{len(inner)}"
+        cases += both(name, graph.AttentionOp, operands, attributes, reference, atol=1e-6)
     half = tuple(randn(2, 6, 8, dtype=HALF, seed=i) for i in range(3))
     cases += both(
         "attention_half",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from graph_reference import run_function
 from terrace.compiler.pipelines import graph_pipeline
+from terrace.dialects import graph
 from terrace.dialects.context import create_context
 from terrace.lowering.graph.evaluation import Constants
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.pipeline.registry import find_pass
+from terrace.lowering.transforms.decompose_attention import DecomposeAttention
 from terrace.mlir import ir, parse_module, walk
 from terrace.passes import Pass, run_passes
 
@@ -103,3 +107,41 @@ def test_constants_evaluate_to_what_the_graph_computes() -> None:
     same = [v for v in found if v.shape == expected.shape and np.abs(v - expected).max() < 1e-7]
     assert len(same) == 1
     assert same[0].dtype == np.float32
+
+
+class Whole(KernelFamily):
+    """A family that takes attention without masks."""
+
+    name = "whole"
+    roots = (graph.AttentionOp,)
+
+    def refusal(self, root: ir.Operation) -> str | None:
+        return "it has a mask" if len(root.operands) > 3 else None
+
+
+@pytest.mark.parametrize(
+    ("types", "options", "mask", "is_whole"),
+    [
+        ("f32", {}, False, False),
+        ("f32", {"generators": ("whole",)}, False, True),
+        ("f32", {"generators": ("whole",)}, True, False),
+        ("f64", {"generators": ("whole",)}, False, False),
+        ("f32", {"generators": ("whole",), "element_types": ("i32",)}, False, False),
+    ],
+)
+def test_attention_stays_whole_where_a_family_takes_it(
+    monkeypatch: pytest.MonkeyPatch, types: str, options: dict[str, Any], mask: bool, is_whole: bool
+) -> None:
+    monkeypatch.setattr("terrace.lowering.kernels.families.families_by_root", lambda: {"graph.attention": Whole()})
+    kinds = ", ".join([f"tensor<2x3x4x{types}>"] * 3 + [f"tensor<3x3x{types}>"] * mask)
+    text = f"""func.func @f(%a: tensor<2x3x4x{types}>, %m: tensor<3x3x{types}>) -> tensor<2x3x4x{types}> {{
+      %0 = "graph.attention"(%a, %a, %a{", %m" * mask}) {{scale = 1.0 : f64, is_causal = false}}
+        : ({kinds}) -> tensor<2x3x4x{types}>
+      return %0 : tensor<2x3x4x{types}>
+    }}"""
+    module = parse_module(text, create_context())
+    run_passes(graph_pipeline(**options), module.operation)
+    assert ("graph.attention" in names_in(module)) == is_whole
+    assert ("graph.softmax" in names_in(module)) != is_whole
+    # To be quantised it is taken apart in any case.
+    assert DecomposeAttention() in graph_pipeline(quantize=True, **options)

@@ -42,8 +42,9 @@ def test_roots_fuse_in_their_own_family_only() -> None:
 
 
 def test_machines_have_families() -> None:
-    assert families_for(VectorMachine) == ("conv2d", "elementwise", "matmul", "pool2d", "reduce", "row_reduction")
-    assert families_for(WorkgroupMachine) == ("conv2d", "elementwise", "matmul", "row_reduction")
+    vectors = ("attention", "conv2d", "elementwise", "matmul", "pool2d", "reduce", "row_reduction")
+    assert families_for(VectorMachine) == vectors
+    assert families_for(WorkgroupMachine) == ("attention", "conv2d", "elementwise", "matmul", "row_reduction")
     assert families_for(CircuitMachine) == tuple(FAMILIES)
 
 

@@ -40,7 +40,7 @@ CASES: dict[str, tuple[list[str], str, str, int | None, int | None, str]] = {
     ),
     "attention": (
         ["2x5x8xf32", "2x7x8xf32", "2x7x3xf32"], '"graph.attention"(%0, %1, %2) {scale = 1.0 : f64, is_causal = false}',
-        "2x5x3xf32", 2 * 5 * 7 * (8 + 3), 4 * (80 + 112 + 42 + 30), "iree",
+        "2x5x3xf32", 2 * 5 * 7 * (8 + 3), 4 * (80 + 112 + 42 + 30), "terrace",
     ),
     "relu": (["5x7xf32"], '"graph.relu"(%0)', "5x7xf32", 0, 280, "terrace"),
 }  # fmt: skip

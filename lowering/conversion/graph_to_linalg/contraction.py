@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.graph import AttentionOp
+from terrace.dialects.graph_contraction import RESULT, heads_moved
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import softmax
 from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
@@ -91,17 +93,37 @@ def mask_scores(scores: ir.Value, masks: Sequence[ir.Value], scale: float, is_ca
     return b.elementwise([scores, *masks], maps, sizes, element_type, body)
 
 
+def repeat_heads(value: ir.Value, count: int) -> ir.Value:
+    """value[b..., g, s, e] with each head repeated `count` times in place."""
+    if count == 1:
+        return value
+    *batch, heads, length, width = b.sizes_of(value)
+    rank = len(batch) + 4
+    axes = b.dims(rank)
+    sizes = [*batch, heads, count, length, width]
+    copies = b.elementwise([value], [[*axes[:-3], *axes[-2:]]], sizes, element_type_of(value), lambda x: x)
+    return b.collapse(copies, [*([axis] for axis in range(rank - 4)), [rank - 4, rank - 3], [rank - 2], [rank - 1]])
+
+
 @reference_of(graph.AttentionOp)
 class ConvertAttention(Pattern):
     """The three steps of the definition; the scores stay in the accumulator's type until the end."""
 
     def rewrite(self, op: ir.OpView) -> bool:
-        query, key, value, *masks = op.operation.operands
+        *tensors, masks = *list(op.operation.operands)[:3], list(op.operation.operands)[3:]
         attrs = attributes_of(op)
+        inner = AttentionOp.inner_heads(attrs)
+        query, key, value = (_heads_moved(x) if number in inner else x for number, x in enumerate(tensors))
         element_type = element_type_of(op.operation.results[0])
         accumulator = payload.compute_type(element_type)
+        shared = AttentionOp.heads_per_key(shape_of(query), shape_of(key))
+        key, value = repeat_heads(key, shared), repeat_heads(value, shared)
         scores = contract_batches(query, key, True, accumulator)
         scores = mask_scores(scores, masks, attrs.scale, attrs.is_causal)
         weights = softmax(scores, len(shape_of(scores)) - 1)
-        result = contract_batches(weights, value, False, accumulator)
-        return b.finish(op, b.convert_elements(result, element_type))
+        result = b.convert_elements(contract_batches(weights, value, False, accumulator), element_type)
+        return b.finish(op, _heads_moved(result) if RESULT in inner else result)
+
+
+def _heads_moved(value: ir.Value) -> ir.Value:
+    return b.transpose(value, heads_moved(range(len(shape_of(value)))))

@@ -21,6 +21,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     reshape,
     scalar,
 )
+from terrace.lowering.graph.builders import repeat_heads
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 from terrace.mlir import math as math_ops
 
@@ -201,12 +202,16 @@ def build_attention(op: TorchOp) -> ir.Value | None:
         query, scale = graph.MulOp.build(query, inverse_root(dim(query, rank - 1), element_type_of(query))), 1
     if scale is None:
         return None
+    heads, *own = (shape_of(operand)[-3] for operand in (query, key, value))
     if op.flag(7):
-        grouped = [repeat_heads(operand, shape_of(query)[-3]) for operand in (key, value)]
-        if grouped[0] is None or grouped[1] is None:
+        if DYNAMIC in (heads, *own) or any(heads % number for number in own):
             return None
-        key, value = grouped
-    query, key, value = with_same_batch(query, key, value)
+        if own[0] != own[1]:
+            key, value = (repeat_heads(operand, heads) for operand in (key, value))
+            own = [heads, heads]
+    # Heads that share a key are the op's matter; all other dimensions of size 1 are repeated.
+    is_grouped = own[0] == own[1] != DYNAMIC and heads > own[0]
+    query, key, value = with_same_batch([query, key, value], rank - (3 if is_grouped else 2))
     mask = additive_mask(op, 3, element_type_of(query))
     result_type = None if is_matrix else op.result_type
     result = graph.AttentionOp.build(
@@ -238,10 +243,10 @@ def with_rank(value: ir.Value, rank: int) -> ir.Value:
     return value
 
 
-def with_same_batch(*operands: ir.Value) -> list[ir.Value]:
-    """The operands with their batch dimensions of size 1 stretched to those of the others."""
+def with_same_batch(operands: Sequence[ir.Value], count: int) -> list[ir.Value]:
+    """The operands, those of their first `count` dimensions that have size 1 stretched to those of the others."""
     stretched = list(operands)
-    for axis in range(len(shape_of(operands[0])) - 2):
+    for axis in range(count):
         wide = [operand for operand in stretched if shape_of(operand)[axis] != 1]
         if wide:
             known = next((operand for operand in wide if shape_of(operand)[axis] != DYNAMIC), wide[0])
@@ -255,23 +260,6 @@ def stretch(value: ir.Value, axis: int, like: ir.Value) -> ir.Value:
     shape[axis] = shape_of(like)[axis]
     sizes = [dim(like if i == axis else value, i) for i, size in enumerate(shape) if size == DYNAMIC]
     return graph.BroadcastOp.build(value, *sizes, result_type=ir.RankedTensorType.get(shape, element_type_of(value)))
-
-
-def repeat_heads(value: ir.Value, heads: int) -> ir.Value | None:
-    """`value` [b..., h, s, e] with each head repeated in place until there are `heads` (grouped-query attention)."""
-    shape = shape_of(value)
-    own, axis = shape[-3], len(shape) - 3
-    if DYNAMIC in (own, heads) or heads % own:
-        return None
-    if own == heads:
-        return value
-    element_type = element_type_of(value)
-    stretched = [*shape[: axis + 1], heads // own, *shape[axis + 1 :]]
-    sizes = [dim(value, i) for i, size in enumerate(shape) if size == DYNAMIC]
-    copies = graph.BroadcastOp.build(
-        insert_axis(value, axis + 1), *sizes, result_type=ir.RankedTensorType.get(stretched, element_type)
-    )
-    return reshape(copies, [*shape[:axis], heads, *shape[axis + 1 :]], sizes)
 
 
 def additive_mask(op: TorchOp, index: int, element_type: ir.Type) -> list[ir.Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from terrace.dialects import graph
 from terrace.dialects.base import Attributes
+from terrace.dialects.graph_contraction import RESULT
 from terrace.lowering.graph.evaluation.arrays import Array, is_float, widen
 from terrace.lowering.graph.evaluation.normalization import softmax
 from terrace.lowering.graph.evaluation.rules import evaluates, result_shape, result_type
@@ -25,13 +26,22 @@ def _matmul(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array
 
 @evaluates(graph.AttentionOp)
 def _attention(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
-    query, key, value, *masks = map(widen, operands)
+    (query, key, value), masks = map(widen, operands[:3]), map(widen, operands[3:])
+    inner = graph.AttentionOp.inner_heads(attrs)
+    query, key, value = (_heads_moved(x) if i in inner else x for i, x in enumerate((query, key, value)))
+    shared = graph.AttentionOp.heads_per_key(query.shape, key.shape)
+    key, value = (np.repeat(x, shared, axis=-3) if shared > 1 else x for x in (key, value))
     scores = np.matmul(query, np.swapaxes(key, -1, -2)) * attrs.scale
     for mask in masks:
         scores = scores + mask
     if attrs.is_causal:
         scores = np.where(np.tri(*scores.shape[-2:], dtype=np.bool_), scores, -np.inf)
-    return np.matmul(softmax(scores, -1), value)
+    result = np.matmul(softmax(scores, -1), value)
+    return _heads_moved(result) if RESULT in inner else result
+
+
+def _heads_moved(value: Array) -> Array:
+    return np.swapaxes(value, -2, -3)
 
 
 @evaluates(graph.Conv2dOp)

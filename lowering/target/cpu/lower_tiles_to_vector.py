@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
-from terrace.dialects.base import shape_of
+from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.constant_tables import table_memory
 from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom
@@ -41,6 +41,7 @@ class _Lowering(TileRebuilder[Tile, TileType]):
             "loop.contract_tile": self.contract_tile,
             "loop.reduce_tile": self.reduce_tile,
             "loop.broadcast_tile": self.broadcast_tile,
+            "loop.index_tile": self.index_tile,
             "loop.lookup_tile": self.lookup_tile,
             "vector.broadcast": self.spread,
         }
@@ -132,6 +133,28 @@ class _Lowering(TileRebuilder[Tile, TileType]):
             made = piece.type_of(type_.element_type)
             values.append(found[0] if piece.lanes == 1 else vector.from_elements(made, found))
         self.set_tile(operation.results[0], Tile(type_, values))
+
+    def index_tile(self, operation: ir.Operation) -> None:
+        """A vector of ascending numbers for each piece of a row, or one number for all of the row."""
+        type_, dim = self.holding(operation.results[0].type), attributes_of(operation).dim
+        start = arith.index_cast(type_.element_type, self.plain(operation.operands[0]))
+        along_row = dim == len(type_.shape) - 1
+        values = []
+        for row in range(type_.rows):
+            first = 0 if along_row else type_.row_index(row)[dim]
+            for piece in type_.pieces:
+                numbers = [first + (piece.offset + i) * along_row for i in range(piece.lanes)]
+                values.append(self._numbers(piece.type_of(type_.element_type), start, numbers))
+        self.set_tile(operation.results[0], Tile(type_, values))
+
+    @staticmethod
+    def _numbers(type_: ir.Type, start: ir.Value, numbers: list[int]) -> ir.Value:
+        """start + each of `numbers`."""
+        if not isinstance(type_, ir.VectorType):
+            return arith.addi(start, arith.constant(type_, numbers[0]))
+        elements = [ir.IntegerAttr.get(type_.element_type, number) for number in numbers]
+        offsets = arith.constant(type_, ir.DenseElementsAttr.get(elements, type_))
+        return arith.addi(vector.broadcast(type_, start), offsets)
 
     def spread(self, operation: ir.Operation) -> None:
         """A tile made of one number."""

@@ -1,8 +1,9 @@
-"""How a CPU moves tiles between memory and vectors: plain, masked, repeated and strided accesses."""
+"""How a CPU moves tiles between memory and vectors: plain, masked, repeated, transposed and strided accesses."""
 
 from __future__ import annotations
 
 from terrace.lowering.target.cpu.tile import Piece, Tile, TileType
+from terrace.lowering.target.cpu.tile_transpose import is_transposed, load_columns, store_columns
 from terrace.lowering.target.tile_access import Access, index_constant
 from terrace.mlir import arith, ir, memref, scf, vector
 
@@ -41,6 +42,8 @@ class TileMemory:
     # -- loads ----------------------------------------------------------------------------------------------------
 
     def load(self, access: Access, type_: TileType) -> Tile:
+        if is_transposed(access, type_):
+            return Tile(type_, load_columns(type_, lambda *place: self._load_column(access, type_, *place)))
         values: list[ir.Value] = []
         rows: dict[tuple[int, ...], list[ir.Value]] = {}
         for row in range(type_.rows):
@@ -83,6 +86,26 @@ class TileMemory:
         zero = self._zero(piece_type, type_.element_type)
         return vector.maskedload(piece_type, access.memory, start, mask, zero)
 
+    def _load_column(self, access: Access, type_: TileType, row: int, column: int, count: int) -> ir.Value:
+        """Elements of a column from `row` on, in a whole vector."""
+        column_type = ir.VectorType.get([type_.lanes], type_.element_type)
+        start, mask = self._column(access, type_, row, column, count, clamp=True)
+        if mask is None:
+            return vector.load(column_type, access.memory, start)
+        return vector.maskedload(column_type, access.memory, start, mask, self._zero(column_type, type_.element_type))
+
+    def _column(
+        self, access: Access, type_: TileType, row: int, column: int, count: int, clamp: bool
+    ) -> tuple[list[ir.Value], ir.Value | None]:
+        """Where `count` elements of a column start, and their mask, if they may be fewer than a vector has."""
+        start = self._position(access, (0, column), type_.shape, clamp)
+        start[-1] = arith.addi(start[-1], index_constant(row)) if row else start[-1]
+        mask_type = ir.VectorType.get([type_.lanes], ir.IntegerType.get_signless(1))
+        if access.may_be_partial(0, type_.shape[0]):
+            bound = arith.subi(access.sizes[0], index_constant(row)) if row else access.sizes[0]
+            return start, vector.create_mask(mask_type, [bound])
+        return start, vector.create_mask(mask_type, [index_constant(count)]) if count < type_.lanes else None
+
     def _row_start(self, access: Access, type_: TileType, index: tuple[int, ...], piece: Piece) -> list[ir.Value]:
         start = self._position(access, (*index, 0), type_.shape, clamp=True)
         if piece.offset:
@@ -97,6 +120,9 @@ class TileMemory:
     # -- stores ---------------------------------------------------------------------------------------------------
 
     def store(self, access: Access, tile: Tile) -> None:
+        if is_transposed(access, tile.type):
+            store_columns(tile.type, tile.values, lambda *place: self._store_column(access, tile.type, *place))
+            return
         pieces = tile.type.pieces
         for row in range(tile.type.rows):
             index = tile.type.row_index(row)
@@ -109,6 +135,24 @@ class TileMemory:
             with ir.InsertionPoint(branch.then_block):
                 self._store_row(access, tile.type, index, values)
                 scf.YieldOp([])
+
+    def _store_column(
+        self, access: Access, type_: TileType, row: int, column: int, count: int, value: ir.Value
+    ) -> None:
+        def store() -> None:
+            start, mask = self._column(access, type_, row, column, count, clamp=False)
+            if mask is None:
+                vector.store(value, access.memory, start)
+            else:
+                vector.maskedstore(access.memory, start, mask, value)
+
+        if column == 0 or not access.may_be_partial(1, type_.shape[1]):
+            store()
+            return
+        branch = scf.IfOp(arith.cmpi(arith.CmpIPredicate.slt, index_constant(column), access.sizes[1]))
+        with ir.InsertionPoint(branch.then_block):
+            store()
+            scf.YieldOp([])
 
     def _row_in_bounds(self, access: Access, type_: TileType, index: tuple[int, ...]) -> ir.Value | None:
         """Whether a row of a partial tile is in bounds; None if it always is (the first row is)."""

@@ -47,6 +47,11 @@ class FragmentMemory:
             row = row if is_outermost else self.b.floordiv(row, size)
         return list(reversed(position))
 
+    def positions(self, type_: FragmentType, dim: int, start: ir.Value) -> list[ir.Value]:
+        """`start` plus the position along `dim` of the tile of each element of the fragment, in its element type."""
+        places = [self._position(type_, *self._row_and_column(type_, row, column)) for row, column in elements(type_)]
+        return [arith.index_cast(type_.element_type, self.b.value(self.b.add(start, at[dim]))) for at in places]
+
     def _indices(self, access: Access, position: list[Index]) -> list[ir.Value]:
         indices: list[Index] = list(access.indices)
         for at, dim, stride in zip(position, access.dims, access.strides, strict=True):

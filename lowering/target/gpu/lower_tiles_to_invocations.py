@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterable
 from math import prod
 
-from terrace.dialects.base import shape_of, to_attribute
+from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.kernels.builder import LoopBuilder
@@ -57,6 +57,7 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
             "loop.alloc": self.alloc,
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.contract_tile": self.contract_tile,
+            "loop.index_tile": self.index_tile,
             "loop.load_tile": self.load_tile,
             "loop.parallel": self.parallel,
             "loop.reduce_tile": self.reduce_tile,
@@ -200,6 +201,11 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
             raise fail(operation, f"has no lowering to {self.machine} for a tile of several rows")
         holding = self.holding(operation.results[0].type)
         values = tile.values * len(self.part_types(holding))
+        self.set_tile(operation.results[0], self.make_tile(holding, values))
+
+    def index_tile(self, operation: ir.Operation) -> None:
+        holding = self.holding(operation.results[0].type)
+        values = self.memory.positions(holding, attributes_of(operation).dim, self.plain(operation.operands[0]))
         self.set_tile(operation.results[0], self.make_tile(holding, values))
 
     def spread(self, operation: ir.Operation) -> None:

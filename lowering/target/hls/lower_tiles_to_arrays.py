@@ -92,6 +92,7 @@ class _Lowering:
             "loop.alloc": self.alloc,
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.contract_tile": self.contract_tile,
+            "loop.index_tile": self.index_tile,
             "loop.load_tile": self.load_tile,
             "loop.lookup_tile": self.lookup_tile,
             "loop.parallel": self.parallel,
@@ -173,6 +174,13 @@ class _Lowering:
         self.dead.append(operation)
         tile = Tile(tuple(shape_of(operation.results[0])), lambda _: number)
         self.make(operation.results[0], tile, keep=False)
+
+    def index_tile(self, operation: ir.Operation) -> None:
+        start, result, dim = operation.operands[0], operation.results[0], attributes_of(operation).dim
+        type_ = element_type_of(result)
+        self.dead.append(operation)
+        tile = Tile(tuple(shape_of(result)), lambda indices: arith.index_cast(type_, arith.addi(start, indices[dim])))
+        self.make(result, tile, keep=False)
 
     def elementwise(self, operation: ir.Operation) -> None:
         if not operation.name.startswith(("arith.", "math.")):

@@ -173,11 +173,12 @@ def _calibrate(reading: Reading, request: Request, first: str) -> Request:
 def _pipeline(level: str, backend: Backend, request: Request) -> list[Pass]:
     """What makes the text of a level from that of the level above, or from its own, which stays as it is."""
     users = request.passes
+    takes = backend.families, backend.element_types, backend.reduced_types
     if level == "graph":
-        passes = [*passes_at("after-import", users), *graph_pipeline(quantize=bool(request.quantize))]
+        passes = [*passes_at("after-import", users), *graph_pipeline(*takes, quantize=bool(request.quantize))]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule()]
-        passes = kernel_pipeline(schedule, backend.families, backend.element_types, backend.reduced_types)
+        passes = kernel_pipeline(schedule, *takes)
     else:
         passes = loop_pipeline(backend.rest()) if level == "loop" else backend.lower()
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]

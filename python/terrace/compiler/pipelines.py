@@ -20,8 +20,11 @@ from terrace.lowering.transforms.simplify_graph import SimplifyGraph
 from terrace.passes import Pass, UpstreamPass
 
 
-def preparation() -> list[Pass]:
-    """What the graph pipeline begins with: the ops that are left are those that calibration and quantisation see."""
+def preparation(decompose_attention: Pass | None = None) -> list[Pass]:
+    """What the graph pipeline begins with: the ops that are left are those that calibration and quantisation see.
+
+    All attention is decomposed, unless another pass does that.
+    """
     return [
         # The importer leaves unused and repeated ops, which would count as users in the passes below.
         UpstreamPass("canonicalize"),
@@ -31,17 +34,25 @@ def preparation() -> list[Pass]:
         # Before the layout changes: fewer ops for permutes to sink through.
         FoldBatchNorm(),
         # Before fusion: scale and mask become the epilogue of the first product.
-        DecomposeAttention(),
+        decompose_attention or DecomposeAttention(),
     ]
 
 
-def graph_pipeline(*, quantize: bool = False) -> list[Pass]:
+def graph_pipeline(
+    generators: Sequence[str] = (),
+    element_types: tuple[str, ...] = KERNEL_TYPES,
+    reduced_types: tuple[str, ...] = (),
+    *,
+    quantize: bool = False,
+) -> list[Pass]:
     """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
 
-    With `quantize`, floats whose ranges are known become int8.
+    With `quantize`, floats whose ranges are known become int8. Attention stays whole where one of the target's
+    `generators` takes it, unless it is to be quantised, for which there are rules for its parts.
     """
+    whole = DecomposeAttention(tuple(generators), element_types, reduced_types)
     return [
-        *preparation(),
+        *preparation(None if quantize else whole),
         # Before the layout changes and ops are fused: rules are written for single ops.
         *([QuantizeGraph()] if quantize else []),
         ChooseLayout(),

@@ -198,6 +198,46 @@ func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<3x5x4xf32>, %c: tensor<3x5x6xf32>
 
 // -----
 
+func.func @f(%a: tensor<1x6x3x4xf32>, %b: tensor<1x4x5x4xf32>, %c: tensor<1x4x5x6xf32>) {
+  // expected-error @+1 {{'graph.attention' op batch sizes differ: 1x6x3x4, 1x4x5x4, 1x4x5x6}}
+  %0 = "graph.attention"(%a, %b, %c) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<1x6x3x4xf32>, tensor<1x4x5x4xf32>, tensor<1x4x5x6xf32>) -> tensor<1x6x3x6xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>, %m: tensor<1x2x3x3xf32>) {
+  // expected-error @+1 {{'graph.attention' op a mask of 1x2x3x3 does not broadcast to scores 2x3x3}}
+  %0 = "graph.attention"(%a, %a, %a, %m) {scale = 1.0 : f64, is_causal = false}
+    : (tensor<2x3x4xf32>, tensor<2x3x4xf32>, tensor<2x3x4xf32>, tensor<1x2x3x3xf32>) -> tensor<2x3x4xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>) {
+  // expected-error @+1 {{'graph.attention' op attribute 'inner_heads' must list numbers from 0 to 3, got [4]}}
+  %0 = "graph.attention"(%a, %a, %a) {scale = 1.0 : f64, is_causal = false, inner_heads = array<i64: 4>}
+    : (tensor<2x3x4xf32>, tensor<2x3x4xf32>, tensor<2x3x4xf32>) -> tensor<2x3x4xf32>
+  return
+}
+
+
+// -----
+
+func.func @f(%a: tensor<2x3x4xf32>) {
+  // expected-error @+1 {{'graph.attention' op batch sizes differ: 2x3x4, 2x3x4, 2x3x4}}
+  %0 = "graph.attention"(%a, %a, %a) {scale = 1.0 : f64, is_causal = false, inner_heads = array<i64: 1>}
+    : (tensor<2x3x4xf32>, tensor<2x3x4xf32>, tensor<2x3x4xf32>) -> tensor<2x3x4xf32>
+  return
+}
+
+
+// -----
+
 func.func @f(%a: tensor<2x3x4xf32>, %b: tensor<2x5x7xf32>, %c: tensor<2x5x6xf32>) {
   // expected-error @+1 {{'graph.attention' op widths of query and key differ: 4 and 7}}
   %0 = "graph.attention"(%a, %b, %c) {scale = 1.0 : f64, is_causal = false}

@@ -124,7 +124,7 @@ func.func @binary(%x: tensor<?x4xf32>, %y: tensor<4xf32>, %c: tensor<1x4xi1>) {
 }
 
 // CHECK-LABEL: func.func @contractions
-func.func @contractions(%a: tensor<2x?x4xf32>, %w: tensor<6x4xf32>, %b: tensor<2x4x?xf32>, %x: tensor<?x8x9x9xf32>, %k: tensor<6x4x3x3xf32>, %t: tensor<8x2x3x3xf32>, %m: tensor<?x?xf32>) {
+func.func @contractions(%a: tensor<2x?x4xf32>, %w: tensor<6x4xf32>, %b: tensor<2x4x?xf32>, %x: tensor<?x8x9x9xf32>, %k: tensor<6x4x3x3xf32>, %t: tensor<8x2x3x3xf32>, %m: tensor<?x?xf32>, %q: tensor<?x6x?x4xf32>, %g: tensor<?x2x?x4xf32>, %r: tensor<?x?x6x4xf32>) {
   // CHECK: "graph.matmul"({{.*}}) {transpose_rhs = true} : (tensor<2x?x4xf32>, tensor<6x4xf32>) -> tensor<2x?x6xf32>
   %0 = "graph.matmul"(%a, %w) {transpose_rhs = true} : (tensor<2x?x4xf32>, tensor<6x4xf32>) -> tensor<2x?x6xf32>
   // CHECK: "graph.batch_matmul"({{.*}}) {transpose_rhs = false} : (tensor<2x?x4xf32>, tensor<2x4x?xf32>) -> tensor<2x?x?xf32>
@@ -135,6 +135,10 @@ func.func @contractions(%a: tensor<2x?x4xf32>, %w: tensor<6x4xf32>, %b: tensor<2
   %3 = "graph.conv_transpose2d"(%x, %t) {dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW", output_padding = array<i64: 1, 1>, padding = array<i64: 1, 1>, strides = array<i64: 2, 2>} : (tensor<?x8x9x9xf32>, tensor<8x2x3x3xf32>) -> tensor<?x2x18x18xf32>
   // CHECK: "graph.attention"({{.*}}) {is_causal = false, scale = 5.000000e-01 : f64} : (tensor<2x?x4xf32>, tensor<2x?x4xf32>, tensor<2x?x4xf32>, tensor<?x?xf32>) -> tensor<2x?x4xf32>
   %4 = "graph.attention"(%a, %a, %a, %m) {is_causal = false, scale = 5.000000e-01 : f64} : (tensor<2x?x4xf32>, tensor<2x?x4xf32>, tensor<2x?x4xf32>, tensor<?x?xf32>) -> tensor<2x?x4xf32>
+  // CHECK: "graph.attention"({{.*}}) {is_causal = true, scale = 5.000000e-01 : f64} : (tensor<?x6x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x6x?x4xf32>
+  %5 = "graph.attention"(%q, %g, %g) {is_causal = true, scale = 5.000000e-01 : f64} : (tensor<?x6x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x6x?x4xf32>
+  // CHECK: "graph.attention"({{.*}}) {inner_heads = array<i64: 0, 3>, is_causal = true, scale = 5.000000e-01 : f64} : (tensor<?x?x6x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x?x6x4xf32>
+  %6 = "graph.attention"(%r, %g, %g) {inner_heads = array<i64: 0, 3>, is_causal = true, scale = 5.000000e-01 : f64} : (tensor<?x?x6x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x?x6x4xf32>
   return
 }
 

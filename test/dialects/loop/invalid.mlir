@@ -268,6 +268,22 @@ func.func @f(%i: vector<4xi32>) {
 
 // -----
 
+func.func @f(%i: index) {
+  // expected-error @below {{'loop.index_tile' op result must be a tile of integers, got vector<4x8xf32>}}
+  %0 = "loop.index_tile"(%i) {dim = 0 : i64} : (index) -> vector<4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%i: index) {
+  // expected-error @below {{'loop.index_tile' op attribute 'dim' is out of range for vector<4x8xi32>}}
+  %0 = "loop.index_tile"(%i) {dim = 2 : i64} : (index) -> vector<4x8xi32>
+  return
+}
+
+// -----
+
 // A kind of attribute that the bindings cannot give.
 func.func @f(%m: memref<19xf32>, %i: index) {
   // expected-error @below {{'operandSegmentSizes' attribute}}

@@ -12,6 +12,7 @@
 // CHECK-NEXT:      %[[ACC:.*]] = "loop.contract_tile"(%[[A]], %[[B]], %arg2)
 // CHECK-NEXT:      %[[SUM:.*]] = "loop.reduce_tile"(%[[ACC]]) {{.*}}kind = "sum"{{.*}} -> vector<4x1xf32>
 // CHECK-NEXT:      %[[WIDE:.*]] = "loop.broadcast_tile"(%[[SUM]]) : (vector<4x1xf32>) -> vector<4x8xf32>
+// CHECK-NEXT:      "loop.index_tile"(%[[I]]) {dim = 1 : i64} : (index) -> vector<4x8xi32>
 // CHECK-NEXT:      "loop.store_tile"(%[[WIDE]], %[[LOCAL]], %[[I]], %[[I]])
 // CHECK-NEXT:      "loop.yield"()
 // CHECK-NEXT:    }) {mapping = ["workgroup"]} : (index) -> ()
@@ -30,6 +31,7 @@ func.func private @kernel(%x: tensor<?x8xf32>, %n: index, %zero: vector<4x8xf32>
     %d = "loop.reduce_tile"(%c) {kind = "sum", operandSegmentSizes = array<i32: 1, 0>}
       : (vector<4x8xf32>) -> vector<4x1xf32>
     %e = "loop.broadcast_tile"(%d) : (vector<4x1xf32>) -> vector<4x8xf32>
+    %f = "loop.index_tile"(%i) {dim = 1} : (index) -> vector<4x8xi32>
     "loop.store_tile"(%e, %local, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
       operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4x8xf32>, memref<4x8xf32, "local">, index, index) -> ()
     "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()

@@ -246,3 +246,64 @@ func.func private @lookup(%m: memref<4xi32>, %o: memref<4xi8>, %i: index) attrib
     operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<4xi8>, memref<4xi8>, index) -> ()
   return
 }
+
+// -----
+
+// Positions along a row ascend within a vector, those along the rows are one number for each.
+// CHECK-LABEL: func.func private @positions
+// CHECK-DAG:     %[[TAIL:.*]] = arith.constant dense<[16, 17, 18, 19]> : vector<4xi32>
+// CHECK-DAG:     %[[LANES:.*]] = arith.constant dense<[0, 1, 2, {{.*}}, 15]> : vector<16xi32>
+// CHECK-DAG:     %[[ONE:.*]] = arith.constant dense<1> : vector<16xi32>
+// CHECK:         arith.addi %{{.*}}, %[[ONE]]
+// CHECK:         arith.addi %{{.*}}, %[[LANES]]
+// CHECK:         arith.addi %{{.*}}, %[[TAIL]]
+// CHECK:         arith.addi %{{.*}}, %[[LANES]]
+// CHECK:         arith.addi %{{.*}}, %[[TAIL]]
+func.func private @positions(%o: memref<2x19xi32>, %i: index, %j: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+    %0 = "loop.index_tile"(%i) {dim = 0 : i64} : (index) -> vector<2x19xi32>
+    %1 = "loop.index_tile"(%j) {dim = 1 : i64} : (index) -> vector<2x19xi32>
+    %2 = arith.addi %0, %1 : vector<2x19xi32>
+    "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x19xi32>, memref<2x19xi32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// Columns that are runs of memory are loaded as such, and transposed by shuffles: 5 columns of 20 rows, 16 and 4.
+// CHECK-LABEL: func.func private @columns
+// CHECK-COUNT-5: vector.load %arg0{{.*}} : memref<5x20xf32>, vector<16xf32>
+// CHECK:         vector.shuffle %{{.*}}, %{{.*}} [0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30]
+// CHECK:         vector.extract_strided_slice {{.*}} : vector<16xf32> to vector<8xf32>
+// CHECK:         vector.constant_mask [4] : vector<16xi1>
+// CHECK-COUNT-5: vector.maskedload %arg0
+// CHECK-NOT:     memref.load
+// CHECK:         vector.maskedstore %arg1
+func.func private @columns(%m: memref<5x20xf32>, %o: memref<20x8xf32>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 1, 0>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<5x20xf32>, index, index) -> vector<20x5xf32>
+  "loop.store_tile"(%0, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<20x5xf32>, memref<20x8xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// A store to such columns; of a partial tile, rows beyond the bound are masked and columns are conditional.
+// CHECK-LABEL: func.func private @to_columns
+// CHECK:         vector.shuffle
+// CHECK:         %[[MASK:.*]] = vector.create_mask %arg2 : vector<16xi1>
+// CHECK:         vector.maskedstore %arg1[%c0, %c0], %[[MASK]]
+// CHECK:         %[[INSIDE:.*]] = arith.cmpi sgt, %arg3, %c1
+// CHECK:         scf.if %[[INSIDE]]
+// CHECK:           vector.maskedstore %arg1[%c1, %c0]
+func.func private @to_columns(%m: memref<16x16xf32>, %o: memref<?x?xf32>, %rows: index, %columns: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<16x16xf32>, index, index) -> vector<16x16xf32>
+  "loop.store_tile"(%0, %o, %c0, %c0, %rows, %columns) {dims = array<i64: 1, 0>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 2>} : (vector<16x16xf32>, memref<?x?xf32>, index, index, index, index) -> ()
+  return
+}

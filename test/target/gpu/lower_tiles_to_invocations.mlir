@@ -202,6 +202,31 @@ func.func private @reduce(%m: memref<1x32xf32>, %o: memref<1x32xf32>, %n: index)
 
 // -----
 
+// Each invocation knows where in the tile its elements stand.
+// CHECK-LABEL: func.func private @positions
+// CHECK:         %[[ID:.*]] = gpu.thread_id x
+// CHECK:         %[[ROW:.*]] = arith.divui %[[ID]], %c8
+// CHECK:         %[[DOWN:.*]] = arith.addi %arg1, %[[ROW]]
+// CHECK:         arith.index_cast %[[DOWN]] : index to i32
+// CHECK:         %[[COLUMN:.*]] = arith.remui %[[ID]], %c8
+// CHECK:         %[[ACROSS:.*]] = arith.addi %arg2, %[[COLUMN]]
+// CHECK:         arith.index_cast %[[ACROSS]] : index to i32
+func.func private @positions(%o: memref<2x8xi32>, %i: index, %j: index, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  "loop.parallel"(%n) ({
+  ^bb0(%g: index):
+    %0 = "loop.index_tile"(%i) {dim = 0 : i64} : (index) -> vector<2x8xi32>
+    %1 = "loop.index_tile"(%j) {dim = 1 : i64} : (index) -> vector<2x8xi32>
+    %2 = arith.addi %0, %1 : vector<2x8xi32>
+    "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x8xi32>, memref<2x8xi32>, index, index) -> ()
+    "loop.yield"() : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
 // What is no kernel stays as it is.
 // CHECK-LABEL: func.func @host
 // CHECK-NEXT:    math.exp %arg0 : vector<4xf32>

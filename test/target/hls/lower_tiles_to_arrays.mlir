@@ -68,6 +68,26 @@ func.func private @normalise(%m: memref<3x8xf32>, %out: memref<3x8xf32>) attribu
 
 // -----
 
+// Positions are those of the loops.
+// CHECK-LABEL: func.func private @positions
+// CHECK:         scf.for %[[ROW:.*]] = %c0 to %c2
+// CHECK:           scf.for %[[COLUMN:.*]] = %c0 to %c8
+// CHECK:             %[[DOWN:.*]] = arith.addi %arg1, %[[ROW]]
+// CHECK:             arith.index_cast %[[DOWN]] : index to i32
+// CHECK:             %[[ACROSS:.*]] = arith.addi %arg2, %[[COLUMN]]
+// CHECK:             arith.index_cast %[[ACROSS]] : index to i32
+func.func private @positions(%o: memref<2x8xi32>, %i: index, %j: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+    %0 = "loop.index_tile"(%i) {dim = 0 : i64} : (index) -> vector<2x8xi32>
+    %1 = "loop.index_tile"(%j) {dim = 1 : i64} : (index) -> vector<2x8xi32>
+    %2 = arith.addi %0, %1 : vector<2x8xi32>
+    "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x8xi32>, memref<2x8xi32>, index, index) -> ()
+  return
+}
+
+// -----
+
 // A function that is no kernel is left alone.
 // CHECK-LABEL: func.func @other
 // CHECK:         math.exp %arg0 : vector<4xf32>

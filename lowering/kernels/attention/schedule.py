@@ -1,0 +1,92 @@
+"""The schedule of attention kernels."""
+
+from __future__ import annotations
+
+from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.register_tile import candidates, cover_cycles
+from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
+from terrace.machine import VectorMachine, WorkgroupMachine
+from terrace.mlir import DYNAMIC
+
+ASSUMED_LENGTH = 128
+"""What an unknown (`?`) number of queries or keys is taken for when tiles are chosen."""
+
+KEYS = 512
+"""The most keys whose scores are in memory at a time: so many terms a product adds up at a time, too."""
+
+MINIMUM_KEYS = 64
+"""Fewer keys at a time would be scaled down too often."""
+
+WIDEST = 2048
+"""The most elements of a head, of keys and of values together: any local memory holds a query and its result."""
+
+
+def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Schedule:
+    """Queries in lanes. The tiles of both products are as wide, and each as high as is best for it."""
+    size = _known(space)
+
+    def best_height(rows: int, columns: int) -> tuple[float, int]:
+        fitting = [tile for tile in candidates(range(1, 15), machine) if tile.columns == columns]
+        ranked = [(cover_cycles(rows, size["m"], tile, machine), -tile.rows) for tile in fitting if tile.rows <= rows]
+        cycles, height = min(ranked)
+        return cycles, -height
+
+    def cycles(columns: int) -> float:
+        return best_height(size["s"], columns)[0] * size["e"] + best_height(size["n"], columns)[0] * size["s"]
+
+    def keys_beside(columns: int) -> int:
+        """How many keys there is room for: scores and queries stay near."""
+        room = min(machine.l2_bytes // 4, machine.local_bytes - 4 * columns * (size["e"] + size["n"] + 1))
+        return min(KEYS, room // (4 * columns))
+
+    widest = -(-size["m"] // machine.lanes) * machine.lanes
+    widths = {tile.columns for tile in candidates((1,), machine) if tile.columns <= widest}
+    fitting = [columns for columns in sorted(widths, reverse=True) if keys_beside(columns) >= MINIMUM_KEYS]
+    columns = min(fitting or [machine.lanes], key=cycles)
+    rows, keys = best_height(size["s"], columns)[1], keys_beside(columns)
+    tiles = {"m": columns, "n": best_height(size["n"], columns)[1], "s": rows, "e": 1}
+    lead = _lead(space)
+    is_whole = space.size("s") != DYNAMIC and size["s"] <= keys
+    blocks = {**dict.fromkeys(lead, 1), "m": columns, "s": 0 if is_whole else max(1, keys // rows) * rows}
+    return Schedule.of(tiles, blocks, (*lead, "m"), staged=("query",))
+
+
+def schedule_for_workgroups(space: IterationSpace, machine: WorkgroupMachine) -> Schedule:
+    """A tile of both products per workgroup, whose local memory holds queries, scores and sums.
+
+    It is square, or of few queries as high as its area allows.
+    """
+    size = _known(space)
+    area = ACCUMULATORS * machine.workgroup_size
+    columns = min(power_of_two(size["m"]), 1 << (area.bit_length() - 1) // 2)
+    rows = min(power_of_two(size["s"]), area // columns)
+
+    def exceeds() -> bool:
+        return 4 * columns * (size["e"] + size["n"] + rows + 1) > machine.local_bytes
+
+    while rows > columns and exceeds():
+        rows //= 2
+    while columns > 1 and exceeds():
+        columns, rows = columns // 2, max(1, rows // 2)
+    tiles = {"m": columns, "n": min(power_of_two(size["n"]), area // columns), "s": rows, "e": 1}
+    lead = _lead(space)
+    blocks = {name: block_of_tiles(1, space.size(name)) for name in lead}
+    blocks |= {"m": block_of_tiles(columns, space.size("m")), "s": rows}
+    return Schedule.of(tiles, blocks, (*lead, "m"), staged=("query",))
+
+
+def schedule_for_circuit(space: IterationSpace) -> Schedule:
+    """One row of both products by some queries."""
+    tiles = {"m": divisor(space.size("m"), COLUMNS), "n": 1, "s": 1, "e": 1}
+    return Schedule.of(tiles, staged=("query",))
+
+
+def _lead(space: IterationSpace) -> tuple[str, ...]:
+    """The batches and heads that are spread over workgroups beside the queries: workgroups have three dimensions."""
+    return tuple(n for n in space.names if n not in ("m", "n", "s", "e") and space.size(n) != 1)[:2]
+
+
+def _known(space: IterationSpace) -> dict[str, int]:
+    return {n: ASSUMED_LENGTH if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}

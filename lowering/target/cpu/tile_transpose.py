@@ -1,0 +1,89 @@
+"""Tiles whose columns are runs of memory: moved as those runs, and transposed in registers.
+
+Element by element, a tile of 16 x 16 would take 256 loads, and as many insertions; here it takes 16 loads and 64
+shuffles (Eklundh, 1972).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from terrace.lowering.graph.payload_types import constant
+from terrace.lowering.target.cpu.tile import Piece, TileType
+from terrace.lowering.target.tile_access import Access
+from terrace.mlir import ir, vector
+
+FEWEST = 4
+"""Rows and columns below which elements are moved one by one."""
+
+
+def is_transposed(access: Access, type_: TileType) -> bool:
+    """Whether the columns of a matrix of 32-bit elements are runs of memory, and many enough."""
+    if len(type_.shape) != 2 or type_.depth > 1 or min(*type_.shape, type_.lanes) < FEWEST or access.strides[0] != 1:
+        return False
+    is_wide = type_.element_type in (ir.F32Type.get(), ir.IntegerType.get_signless(32))
+    return is_wide and access.dims[0] == len(access.indices) - 1 and access.dims[1] >= 0
+
+
+def load_columns(type_: TileType, load: Callable[[int, int, int], ir.Value]) -> list[ir.Value]:
+    """The pieces of a tile, row by row; `load(row, column, count)` gives so many elements of a column in a vector."""
+    lanes, (rows, _) = type_.lanes, type_.shape
+    values: list[list[ir.Value]] = [[] for _ in range(rows)]
+    for piece in type_.pieces:
+        for first in range(0, rows, lanes):
+            count = min(lanes, rows - first)
+            columns = [load(first, piece.offset + i, count) for i in range(piece.count)]
+            block = transpose([*columns, *columns[-1:] * (lanes - len(columns))])
+            for row in range(count):
+                values[first + row].append(_narrowed(block[row], piece))
+    return [value for row in values for value in row]
+
+
+def store_columns(
+    type_: TileType, values: Sequence[ir.Value], store: Callable[[int, int, int, ir.Value], None]
+) -> None:
+    """The reverse: `store(row, column, count, vector)` writes so many elements of a column."""
+    lanes, (rows, _), width = type_.lanes, type_.shape, len(type_.pieces)
+    for number, piece in enumerate(type_.pieces):
+        for first in range(0, rows, lanes):
+            count = min(lanes, rows - first)
+            block = [_widened(values[(first + row) * width + number], piece, lanes) for row in range(count)]
+            columns = transpose([*block, *block[-1:] * (lanes - count)])
+            for i in range(piece.count):
+                store(first, piece.offset + i, count, columns[i])
+
+
+def transpose(rows: Sequence[ir.Value]) -> list[ir.Value]:
+    """The columns of a square of vectors, whose size is a power of two: bit by bit, rows and lanes change places."""
+    result, size = list(rows), len(rows)
+    lanes, bit = range(size), 1
+    while bit < size:
+        upper = [lane if not lane & bit else size + lane - bit for lane in lanes]
+        lower = [lane + bit if not lane & bit else size + lane for lane in lanes]
+        for row in (row for row in lanes if not row & bit):
+            pair = result[row], result[row + bit]
+            result[row], result[row + bit] = vector.shuffle(*pair, upper), vector.shuffle(*pair, lower)
+        bit *= 2
+    return result
+
+
+def _narrowed(value: ir.Value, piece: Piece) -> ir.Value:
+    """The first lanes of a whole vector, as many as a piece has."""
+    if piece.lanes == 1:
+        return vector.extract(value, [], [0])
+    whole = ir.VectorType(value.type).shape[0]
+    if piece.lanes == whole:
+        return value
+    return vector.extract_strided_slice(
+        piece.type_of(ir.VectorType(value.type).element_type), value, [0], [piece.lanes], [1]
+    )
+
+
+def _widened(value: ir.Value, piece: Piece, lanes: int) -> ir.Value:
+    """A piece in a whole vector, whose other lanes nobody reads."""
+    if piece.lanes == 1:
+        return vector.broadcast(ir.VectorType.get([lanes], value.type), value)
+    if piece.lanes == lanes:
+        return value
+    whole = constant(ir.VectorType.get([lanes], ir.VectorType(value.type).element_type), 0)
+    return vector.insert_strided_slice(value, whole, [0], [1])
