@@ -58,5 +58,5 @@ def multiply_adds(model: nn.Module, args: tuple[Any, ...]) -> int:
 
 
 def products(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of a report that are matrix products, whoever runs them."""
-    return [row for row in rows if "matmul" in row["op"]]
+    """The rows of a report that are matrix products, whoever runs them; the two of an attention are one."""
+    return [row for row in rows if "matmul" in row["op"] or "attention" in row["op"]]
