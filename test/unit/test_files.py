@@ -55,6 +55,26 @@ def test_what_is_no_regular_file_is_written_and_not_replaced(tmp_path: Path) -> 
     assert not pipe.is_file()
 
 
+def test_a_file_that_goes_meanwhile_is_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process removes the old file as soon as it was looked at; the new one still takes its name at the end."""
+    path, look = tmp_path / "entry", Path.stat
+    path.write_text("old")
+
+    def look_and_lose(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        status = look(self, follow_symlinks=follow_symlinks)
+        if self == path:
+            os.unlink(path)
+        return status
+
+    monkeypatch.setattr(Path, "stat", look_and_lose)
+    with new_files(tmp_path) as create:
+        file = create("entry")
+        assert not os.path.exists(path)
+        file.write(b"new")
+    monkeypatch.undo()
+    assert path.read_text() == "new"
+
+
 def test_a_file_that_is_being_written_is_not_abandoned(tmp_path: Path) -> None:
     with new_files(tmp_path) as create:
         create("a")

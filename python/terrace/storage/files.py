@@ -28,7 +28,7 @@ def new_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[str], Binary
 
         def create(name: str) -> BinaryIO:
             path = Path(folder) / name
-            if path.exists() and not path.is_file():
+            if not _is_replaced(path):
                 return stack.enter_context(open(path, "wb"))
             hidden = path.with_name(f".{path.name}{suffix}")
             try:
@@ -50,6 +50,17 @@ def new_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[str], Binary
             os.fsync(file.fileno())
         for path, (hidden, _) in opened.items():
             os.replace(hidden, path)
+
+
+def _is_replaced(path: Path) -> bool:
+    """Whether a new file takes the place of what is at `path`: of nothing, or of a regular file.
+
+    Asked once: between two questions another process may remove the file, and the answers would be those of a device.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # Nothing there; or what opening a new file beside it says better.
+        return True
 
 
 def is_abandoned(path: str | os.PathLike[str]) -> bool:
