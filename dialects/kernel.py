@@ -43,7 +43,6 @@ PACKINGS = {
 """The attributes of each packing: those of graph.pack (beside it, sums of columns), of graph.pad (zeros), and none."""
 MAX_TILE = 1 << 16
 """The largest tile of a dimension. A tile is held in registers: one of this size is a slip, and fills the memory."""
-MAX_BLOCK = (1 << 63) - 1
 
 
 class Kernel(ext.Dialect, name="kernel"):
@@ -115,9 +114,8 @@ def _check_cut(cut: Any, space: dict[str, Any]) -> None:
         raise ShapeError(f"{where}: order must name distinct dimensions of {', '.join(names)}")
     require(len(sizes) == len(order), f"{where}: sizes must have {len(order)} elements, one for each of its order")
     for name, size in zip(order, sizes, strict=True):
-        limit = MAX_TILE if memory == "register" else MAX_BLOCK
-        if not 1 <= size <= limit:
-            limits = "must be positive" if size < 1 else f"must be at most {limit}"
+        if size < 1 or (memory == "register" and size > MAX_TILE):
+            limits = "must be positive" if size < 1 else f"must be at most {MAX_TILE}"
             raise ShapeError(f"{where}: size of '{name}' {limits}, got {size}")
     if any(name not in order for name in parallel) or len(set(parallel)) != len(parallel):
         raise ShapeError(f"{where}: parallel must name distinct dimensions of its order")

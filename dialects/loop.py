@@ -128,6 +128,7 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
     def _check(op: ir.Operation) -> None:
         lhs, rhs, acc = (shape_of(v) for v in op.operands)
         with_atom = "atom" in op.attributes
+        require(with_atom or "unsigned_lhs" not in op.attributes, "attribute 'unsigned_lhs' needs an 'atom'")
         rank = 3 if with_atom else 2
         require(len(rhs) == rank, f"rhs must have rank {rank}, got {format_shape(rhs)}")
         depth = rhs[2] if with_atom else 1

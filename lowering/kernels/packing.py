@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from terrace.dialects import graph
-from terrace.dialects.base import element_type_of, shape_of
+from terrace.dialects.base import element_type_of, require, shape_of
 from terrace.dialects.kernel import PACKINGS
 from terrace.lowering.graph.builders import splat
 from terrace.mlir import ir
@@ -66,8 +66,13 @@ class PackWithSums(Pack):
     name = "pack_with_sums"
 
     def storage(self, type_: ir.Type) -> tuple[ir.Type, ...]:
-        columns = list(ir.ShapedType(type_).shape)[self.inner_dims[0]]
-        return (*super().storage(type_), ir.RankedTensorType.get([columns], ir.IntegerType.get_signless(32)))
+        blocks = super().storage(type_)
+        require(bool(self.inner_dims), f"{self.name} needs the dimension of columns in its inner_dims")
+        shaped = ir.ShapedType(type_)
+        is_int8 = shaped.element_type == ir.IntegerType.get_signless(8)
+        require(is_int8, f"{self.name} is for i8, got {shaped.element_type}")
+        columns = list(shaped.shape)[self.inner_dims[0]]
+        return (*blocks, ir.RankedTensorType.get([columns], ir.IntegerType.get_signless(32)))
 
     def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
         _, type_ = self.storage(value.type)

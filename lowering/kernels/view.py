@@ -133,9 +133,16 @@ class KernelView:
         return fail(self.function, f"@{self.name}: {message}")
 
     def check_schedule(
-        self, tiled: Sequence[str], blocked: Sequence[str], staged: Sequence[str] = (), packed: Sequence[str] = ()
+        self,
+        tiled: Sequence[str],
+        blocked: Sequence[str],
+        staged: Sequence[str] = (),
+        packed: Sequence[str] = (),
+        atoms: bool = False,
     ) -> None:
         """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead."""
+        if self.schedule.atom is not None and not atoms:
+            raise self.refuse(f"{self.generator} multiplies by no atom, got '{self.schedule.atom}'")
         for memory, able, entering in (
             ("device", (), packed),
             ("local", blocked, staged),
@@ -148,6 +155,8 @@ class KernelView:
             for name, size in cut.sizes.items():
                 if name not in able and (memory, size) != ("register", 1):
                     raise self.refuse(f"'{name}' must not be cut for '{memory}', as {self.generator} does not cut it")
+            if memory == "register" and cut.parallel:
+                raise self.refuse("nothing is parallel in the cut for 'register'")
             for name, how in cut.enters.items():
                 if name not in entering or isinstance(how, Copy) != (memory == "local"):
                     raise self.refuse(f"'{name}' cannot enter '{memory}' by {how.name}; {self.generator} cannot do it")

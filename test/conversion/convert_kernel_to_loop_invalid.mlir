@@ -275,3 +275,98 @@ func.func private @kernel(%x: tensor<4xf32>) {
     schedule = {cuts = [{memory = "register", order = ["d0"], sizes = array<i64: 4>}]}} : () -> ()
   return
 }
+
+// -----
+
+// An atom needs rhs as it packs it.
+// expected-error @+1 {{the layout of rhs must be blocks of columns, [n/w][k/q][w][q] for an atom}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {atom = "int8_dot", cuts = [{memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 4, 4>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// Sums that nothing adds.
+// expected-error @+1 {{rhs has sums beside it, which only an atom needs}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {cuts = [{memory = "device", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>}}}}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// What was packed for an atom is not copied once more.
+// expected-error @+1 {{an atom reads rhs as it was packed; 'k' must not be cut for 'local'}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {atom = "int8_dot", cuts = [{memory = "device", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 16, 4>}}}}, {memory = "local", order = ["k"], sizes = array<i64: 4>, enters = {lhs = {copy = {}}, rhs = {copy = {}}}}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// Half a step.
+// expected-error @+1 {{tile size 2 of 'k' must be a multiple of the 4 packed}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {atom = "int8_dot", cuts = [{memory = "device", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 16, 4>}}}}, {memory = "register", order = ["k"], sizes = array<i64: 2>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// Sums of no columns.
+// expected-error @+1 {{@kernel: a packing does not fit its argument: pack_with_sums needs the dimension of columns in its inner_dims}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {cuts = [{memory = "device", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64>, inner_tiles = array<i64>}}}}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// Sums of floats.
+// expected-error @+1 {{@kernel: a packing does not fit its argument: pack_with_sums is for i8, got f32}}
+func.func private @kernel(%x: tensor<4x8xf32>, %w: tensor<16x8xf32>) -> tensor<4x16xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {cuts = [{memory = "device", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>}}}}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xf32>, tensor<16x8xf32>) -> tensor<4x16xf32>
+  return %0 : tensor<4x16xf32>
+}
+
+// -----
+
+// A tile is one worker's.
+// expected-error @+1 {{nothing is parallel in the cut for 'register'}}
+func.func private @kernel(%x: tensor<4x8xf32>, %w: tensor<16x8xf32>) -> tensor<4x16xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {cuts = [{memory = "register", order = ["n"], sizes = array<i64: 16>, parallel = ["n"]}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xf32>, tensor<16x8xf32>) -> tensor<4x16xf32>
+  return %0 : tensor<4x16xf32>
+}
+
+// -----
+
+// A family that multiplies by no atom.
+// expected-error @+1 {{@kernel: elementwise multiplies by no atom, got 'int8_dot'}}
+func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 8>},
+    schedule = {atom = "int8_dot", cuts = []}} : () -> ()
+  %0 = "graph.relu"(%x) : (tensor<8xf32>) -> tensor<8xf32>
+  return %0 : tensor<8xf32>
+}

@@ -62,7 +62,7 @@ class _Conv2d:
         layout = self.kernel.packing_of(self.kernel.root.operands[1])
         if layout is None:
             return None
-        if not isinstance(layout, Pack) or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
+        if type(layout) is not Pack or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
             raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in][w]")
         block, channel = layout.inner_tiles[0], "g" if self.depthwise else "oc"
         tile = self.schedule.tile(channel)

@@ -78,7 +78,9 @@ class Operands:
 def generate(b: LoopBuilder, kernel: KernelView) -> None:
     """Emit the loops of a matmul or batch_matmul kernel."""
     root = kernel.root
-    kernel.check_schedule(tiled=("m", "n", "k"), blocked=("b", "m", "n", "k"), staged=("lhs", "rhs"), packed=("rhs",))
+    kernel.check_schedule(
+        tiled=("m", "n", "k"), blocked=("b", "m", "n", "k"), staged=("lhs", "rhs"), packed=("rhs",), atoms=True
+    )
     batched = "b" in kernel.space.names
     lhs = kernel.memory_of(root.operands[0])
     rank = 3 if batched else 2
@@ -102,11 +104,11 @@ def _rhs(kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
     value = root.operands[1]
     memory, layout = kernel.memory_of(value), kernel.packing_of(value)
     transposed = attributes_of(root).transpose_rhs
-    if layout is None:
+    with_atom = kernel.schedule.atom is not None
+    if layout is None and not with_atom:
         axes = (len(lead) + 1, len(lead)) if transposed else (len(lead), len(lead) + 1)
         return Rhs(memory, lead, *axes)
     n_axis = 0 if transposed else 1
-    with_atom = kernel.schedule.atom is not None
     if (
         lead
         or not isinstance(layout, Pack)
@@ -116,6 +118,10 @@ def _rhs(kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
         wanted = "[n/w][k/q][w][q] for an atom" if with_atom else "[n/w][k][w]"
         raise kernel.refuse(f"the layout of rhs must be blocks of columns, {wanted}, without a batch")
     width, depth = layout.inner_tiles[0], layout.inner_tiles[1] if with_atom else 1
+    if isinstance(layout, PackWithSums) and not with_atom:
+        raise kernel.refuse("rhs has sums beside it, which only an atom needs")
+    if with_atom and kernel.schedule.block("k"):
+        raise kernel.refuse("an atom reads rhs as it was packed; 'k' must not be cut for 'local'")
     if kernel.schedule.tile("k") % depth:
         raise kernel.refuse(f"tile size {kernel.schedule.tile('k')} of 'k' must be a multiple of the {depth} packed")
     if width % kernel.schedule.tile("n"):

@@ -307,3 +307,12 @@ func.func @atom(%a: vector<2x4xi8>, %b: vector<4x16xi8>, %c: vector<2x16xi32>) {
   %0 = "loop.contract_tile"(%a, %b, %c) {atom = "step"} : (vector<2x4xi8>, vector<4x16xi8>, vector<2x16xi32>) -> vector<2x16xi32>
   return
 }
+
+// -----
+
+// No lowering of multiply-adds reads lhs as unsigned.
+func.func @unsigned(%a: vector<2x3xi8>, %b: vector<3x4xi8>, %c: vector<2x4xi32>) {
+  // expected-error @+1 {{'loop.contract_tile' op attribute 'unsigned_lhs' needs an 'atom'}}
+  %0 = "loop.contract_tile"(%a, %b, %c) {unsigned_lhs} : (vector<2x3xi8>, vector<3x4xi8>, vector<2x4xi32>) -> vector<2x4xi32>
+  return
+}
