@@ -18,8 +18,8 @@ Step = Callable[[ir.Value, ir.Value, ir.Value], ir.Value]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CpuAtom(Atom):
-    """An atom of a CPU. `features` are those that it needs, by LLVM's names; `slow_with` is one of CPUs on which a
-    multiply-add is faster. `step` makes its code, for vectors of one of the numbers of `lanes` of accumulators.
+    """An atom of a CPU. `features` are those that it needs, by LLVM's names; `slow_with` is one of CPUs on which it
+    is half as fast as a multiply-add. `step` makes its code, for vectors of one of the `lanes` of accumulators.
     """
 
     features: tuple[str, ...]
@@ -55,10 +55,8 @@ class CpuMachine(VectorMachine):
 
     @property
     def atoms(self) -> tuple[Atom, ...]:
-        def has(atom: CpuAtom) -> bool:
-            return set(atom.features) <= set(self.features) and atom.slow_with not in self.features
-
-        return tuple(atom for atom in atoms() if has(atom) and max(atom.lanes) == self.lanes)
+        own = (a for a in atoms() if set(a.features) <= set(self.features) and max(a.lanes) == self.lanes)
+        return tuple(dataclasses.replace(a, speed=0.5) if a.slow_with in self.features else a for a in own)
 
 
 def machine_of(target: Target) -> CpuMachine:

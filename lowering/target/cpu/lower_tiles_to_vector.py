@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.constant_tables import table_memory
-from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom
+from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom, machine_of
 from terrace.lowering.target.cpu.contraction import contract, contract_by, wanted_lhs, wanted_rhs
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
+from terrace.lowering.target.description import target_of
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import arith, ir, memref, vector
@@ -27,13 +29,16 @@ from terrace.progress import track
 
 
 class _Lowering(TileRebuilder[Tile, TileType]):
-    """Rebuilds one function with native vectors of `lanes` elements."""
+    """Rebuilds one function with native vectors of `lanes` elements.
+
+    `atoms` are the names of those that the target has, None where it is not known.
+    """
 
     machine = "CPU vectors"
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, atoms: Sequence[str] | None) -> None:
         super().__init__()
-        self.lanes = lanes
+        self.lanes, self.atoms = lanes, atoms
         self.memory = TileMemory()
         self.handlers |= {
             "loop.load_tile": self.load_tile,
@@ -81,6 +86,15 @@ class _Lowering(TileRebuilder[Tile, TileType]):
         atom = find_atom(name)
         if atom is None or max(atom.lanes) != self.lanes:
             raise fail(operation, f"wants the atom '{name}', which no CPU with vectors of {self.lanes} lanes has")
+        if self.atoms is not None and name not in self.atoms:
+            has = ", ".join(self.atoms) or "none"
+            raise fail(operation, f"wants the atom '{name}', for which the target lacks features; its atoms: {has}")
+        types = tuple(str(ir.VectorType(value.type).element_type) for value in operation.operands)
+        depth, unsigned = shape_of(operation.operands[1])[2], "unsigned_lhs" in operation.attributes
+        if (types, depth, unsigned) != (atom.types, atom.depth, atom.unsigned_lhs):
+            sign = "an unsigned" if atom.unsigned_lhs else "a signed"
+            wanted = f"{', '.join(atom.types)}, {atom.depth} along k, and {sign} lhs"
+            raise fail(operation, f"must be what its atom '{name}' multiplies: {wanted}")
         return atom
 
     # -- tile ops -------------------------------------------------------------------------------------------------
@@ -100,12 +114,7 @@ class _Lowering(TileRebuilder[Tile, TileType]):
     def contract_tile(self, operation: ir.Operation) -> None:
         lhs, rhs, accumulator = (self.tile(v, self.wanted(operation, i)) for i, v in enumerate(operation.operands))
         atom = self._atom(operation)
-        if atom is None:
-            result = contract(lhs, rhs, accumulator)
-        else:
-            if atom.unsigned_lhs != ("unsigned_lhs" in operation.attributes):
-                raise fail(operation, f"must have 'unsigned_lhs' if its atom has, and {atom.name} is another")
-            result = contract_by(atom, lhs, rhs, accumulator)
+        result = contract_by(atom, lhs, rhs, accumulator) if atom else contract(lhs, rhs, accumulator)
         self.set_tile(operation.results[0], result)
 
     def reduce_tile(self, operation: ir.Operation) -> None:
@@ -187,5 +196,7 @@ class LowerTilesToVector(Pass):
     def run(self, module: ir.Operation) -> None:
         if self.lanes < 1 or self.lanes & (self.lanes - 1):
             raise fail(module, f"lanes must be a power of two, got {self.lanes}")
+        target = target_of(module)
+        atoms = [atom.name for atom in machine_of(target).atoms] if target and target.cpu else None
         for function in track(loop_kernels(module), "kernel"):
-            _Lowering(self.lanes).function(function)
+            _Lowering(self.lanes, atoms).function(function)

@@ -31,3 +31,47 @@ func.func private @atom(%a: memref<2x4xi8>, %b: memref<1x16x4xi8>, %i: index) at
   %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "magic"} : (vector<2x4xi8>, vector<1x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
   return
 }
+
+// -----
+
+// A step that multiplies other types.
+func.func private @types(%a: memref<2x4xi8>, %b: memref<2x16x2xi8>, %i: index) attributes {loop.kernel} {
+  %zero = arith.constant dense<0> : vector<2x16xi32>
+  %0 = "loop.load_tile"(%a, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x4xi8>, index, index) -> vector<2x4xi8>
+  %1 = "loop.load_tile"(%b, %i, %i, %i) {dims = array<i64: 0, 1, 2>, strides = array<i64: 1, 1, 1>,
+    operandSegmentSizes = array<i32: 1, 3, 0>} : (memref<2x16x2xi8>, index, index, index) -> vector<2x16x2xi8>
+  // expected-error @+1 {{must be what its atom 'bf16_dot' multiplies: bf16, bf16, f32, 2 along k, and a signed lhs}}
+  %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "bf16_dot"} : (vector<2x4xi8>, vector<2x16x2xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  return
+}
+
+// -----
+
+// Bytes of lhs that are signed, which the step takes for unsigned.
+func.func private @signs(%a: memref<2x4xi8>, %b: memref<1x16x4xi8>, %i: index) attributes {loop.kernel} {
+  %zero = arith.constant dense<0> : vector<2x16xi32>
+  %0 = "loop.load_tile"(%a, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x4xi8>, index, index) -> vector<2x4xi8>
+  %1 = "loop.load_tile"(%b, %i, %i, %i) {dims = array<i64: 0, 1, 2>, strides = array<i64: 1, 1, 1>,
+    operandSegmentSizes = array<i32: 1, 3, 0>} : (memref<1x16x4xi8>, index, index, index) -> vector<1x16x4xi8>
+  // expected-error @+1 {{must be what its atom 'int8_dot' multiplies: i8, i8, i32, 4 along k, and an unsigned lhs}}
+  %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "int8_dot"} : (vector<2x4xi8>, vector<1x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  return
+}
+
+// -----
+
+// A step that the target's features do not make: iree-compile would die of it.
+module attributes {terrace.target = {cpu = {}, features = ["avx512f", "avx512bf16", "avx512bw", "avx512vl"], name = "cpu", threads = 1 : i64}} {
+  func.func private @features(%a: memref<2x4xi8>, %b: memref<1x16x4xi8>, %i: index) attributes {loop.kernel} {
+    %zero = arith.constant dense<0> : vector<2x16xi32>
+    %0 = "loop.load_tile"(%a, %i, %i) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x4xi8>, index, index) -> vector<2x4xi8>
+    %1 = "loop.load_tile"(%b, %i, %i, %i) {dims = array<i64: 0, 1, 2>, strides = array<i64: 1, 1, 1>,
+      operandSegmentSizes = array<i32: 1, 3, 0>} : (memref<1x16x4xi8>, index, index, index) -> vector<1x16x4xi8>
+    // expected-error @+1 {{wants the atom 'int8_dot', for which the target lacks features; its atoms: bf16_dot}}
+    %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "int8_dot", unsigned_lhs} : (vector<2x4xi8>, vector<1x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+    return
+  }
+}
