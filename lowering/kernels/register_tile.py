@@ -26,12 +26,14 @@ def vectors(columns: int, machine: VectorMachine) -> int:
 
 
 def fits_registers(tile: RegisterTile, machine: VectorMachine) -> bool:
-    """Whether accumulators and one row of rhs fit; with 512-bit vectors lhs is broadcast by the multiply-add itself.
+    """Whether accumulators, one row of rhs and a broadcast of lhs fit, which 512-bit multiply-adds do themselves.
 
-    With those one register stays free: code that fills all 32 is 2 to 8 % slower (7 x 64 against 6 x 64 and 8 x 48).
+    One register stays free: code that fills all of them is up to 8 % slower with 32 (7 x 64), and up to 56 % with 16
+    (4 x 24 against 6 x 16).
     """
     width = vectors(tile.columns, machine)
-    return tile.rows * width + width + 1 <= machine.vector_registers
+    broadcast = 0 if machine.vector_bits == 512 else 1
+    return tile.rows * width + width + broadcast < machine.vector_registers
 
 
 def step_cycles(rows: int, columns: int, machine: VectorMachine) -> float:
@@ -62,6 +64,11 @@ def cover_cycles(rows: int, columns: int, tile: RegisterTile, machine: VectorMac
     return total
 
 
+def shapes(rows: int, columns: int, tile: RegisterTile) -> int:
+    """How many shapes of tiles cover rows x columns, tails included: each has loops of its own."""
+    return len(_cuts(rows, tile.rows)) * len(_cuts(columns, tile.columns))
+
+
 def _cuts(size: int, tile: int) -> list[tuple[int, int]]:
     """(how many, of what size): the full tiles and the tail."""
     return [(count, part) for count, part in ((size // tile, tile), (1, size % tile)) if count and part]
@@ -76,7 +83,9 @@ def candidates(rows: Iterable[int], machine: VectorMachine) -> list[RegisterTile
 def best_tile(
     rows: int, columns: int, heights: Iterable[int], machine: VectorMachine, stacked: int = 1
 ) -> RegisterTile:
-    """The candidate that covers rows x columns in the fewest cycles; of equals the largest. None exceeds the whole.
+    """The candidate that covers rows x columns in the fewest cycles. None exceeds the whole.
+
+    Of equals it is one with slack for the latency, then the one with the fewest shapes of tiles, then the largest.
 
     Registers hold `stacked` such tiles at once.
     """
@@ -95,7 +104,11 @@ def ranked_tiles(
         and tile.columns <= widest
         and fits_registers(RegisterTile(stacked * tile.rows, tile.columns), machine)
     ]
-    return sorted(
-        fitting,
-        key=lambda tile: (cover_cycles(rows, columns, tile, machine), -tile.rows * tile.columns, tile.columns),
-    )
+
+    def rank(tile: RegisterTile) -> tuple[float, bool, int, int, int]:
+        cycles, tall = cover_cycles(rows, columns, tile, machine), stacked * tile.rows
+        # Whose multiply-adds take just as long as the latency of one waits for each that is late.
+        has_slack = tall * vectors(tile.columns, machine) > machine.fma_per_cycle * machine.fma_latency
+        return cycles, not has_slack, shapes(rows, columns, tile), -tile.rows * tile.columns, tile.columns
+
+    return sorted(fitting, key=rank)

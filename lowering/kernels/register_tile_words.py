@@ -76,6 +76,10 @@ def explain_register_tile(
     lines.append(f"  the columns that one tile reads of the right operand are {panel} bytes: {fits}")
     if place == 0 and len(ranked) > 1:
         extra = cycles(ranked[1]) / cycles(own) - 1
-        more = f"{extra:.1%} more" if extra > 0 else "the same; of equals the larger tile is taken"
+        more = (
+            f"{extra:.1%} more"
+            if extra > 0
+            else "the same; of equals the tile with the fewest tails is taken, then the larger"
+        )
         lines.append(f"  the runner-up costs {more}")
     return lines

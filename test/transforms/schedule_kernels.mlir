@@ -9,8 +9,8 @@
 // CHECK-LABEL: func.func private @batch_matmul_12x128x128
 // CHECK:         [{enters = {rhs = {copy = {}}}, memory = "local", order = ["b", "n"], parallel = ["b", "n"], sizes = array<i64: 1, 128>}
 // CHECK-LABEL: func.func private @matmul_128x3072
-// CHECK:         [{enters = {rhs = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 32>{{.*}} memory = "device"},
-// CHECK-SAME:    {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 32, 13, 1>}]
+// CHECK:         [{enters = {rhs = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 48>{{.*}} memory = "device"},
+// CHECK-SAME:    {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 48, 8, 1>}]
 // CHECK-LABEL: func.func private @conv2d_1x28x28x96
 // CHECK:         {weight = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 2, 3, 1>}}}
 // CHECK-SAME:    {enters = {input = {copy = {}}}, memory = "local", order = ["n"], parallel = ["n"], sizes = array<i64: 1>},
@@ -23,9 +23,9 @@
 // AVX2-LABEL:  func.func private @relu_393216
 // AVX2:          order = ["d0"], parallel = ["d0"], sizes = array<i64: 32768>{{.*}} order = ["d0"], sizes = array<i64: 32>
 // AVX2-LABEL:  func.func private @matmul_128x3072
-// AVX2:          order = ["n"], parallel = ["n"], sizes = array<i64: 192>{{.*}} order = ["n", "m", "k"], sizes = array<i64: 24, 4, 1>
+// AVX2:          order = ["n"], parallel = ["n"], sizes = array<i64: 192>{{.*}} order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>
 // AVX2-LABEL:  func.func private @conv2d_1x56x56x64
-// AVX2:          order = ["n", "oh"], parallel = ["n", "oh"], sizes = array<i64: 1, 4>{{.*}} sizes = array<i64: 1, 24, 1, 4, 1, 1>
+// AVX2:          order = ["n", "oh"], parallel = ["n", "oh"], sizes = array<i64: 1, 4>{{.*}} sizes = array<i64: 1, 16, 1, 4, 1, 1>
 
 // Where not even one row of tiles fits local memory, the image is padded before; less of rhs is staged at a time.
 // LOCAL-LABEL: func.func private @batch_matmul_12x128x128

@@ -22,6 +22,7 @@ from terrace.lowering.kernels.register_tile import (
     candidates,
     cover_cycles,
     fits_registers,
+    ranked_tiles,
     step_cycles,
 )
 from terrace.lowering.kernels.schedule import Schedule
@@ -213,3 +214,11 @@ def test_schedules_survive_the_attribute() -> None:
         assert back == schedule and list(back.cut("register").sizes) == ["n", "m", "k"], "in the order of the loops"
         assert IterationSpace.from_attribute(space.to_attribute()) == space
         assert Schedule.from_attribute(Schedule().to_attribute()) == Schedule.of({}) == Schedule()
+
+
+def test_of_equal_tiles_the_one_without_tails() -> None:
+    """Each tail is loops of its own: 128 rows are 16 times 8, and 14 has a rest that costs no more cycles."""
+    cpu = CpuDescription()
+    first, *others = ranked_tiles(128, 3072, range(1, 15), cpu)
+    equal = [t for t in others if cover_cycles(128, 3072, t, cpu) == cover_cycles(128, 3072, first, cpu)]
+    assert first == RegisterTile(8, 48) and any(t.rows * t.columns > 8 * 48 for t in equal)

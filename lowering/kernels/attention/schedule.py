@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.register_tile import candidates, cover_cycles
+from terrace.lowering.kernels.register_tile import candidates, cover_cycles, shapes
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
 from terrace.machine import VectorMachine, WorkgroupMachine
@@ -29,9 +29,12 @@ def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Sched
 
     def best_height(rows: int, columns: int) -> tuple[float, int]:
         fitting = [tile for tile in candidates(range(1, 15), machine) if tile.columns == columns]
-        ranked = [(cover_cycles(rows, size["m"], tile, machine), -tile.rows) for tile in fitting if tile.rows <= rows]
-        cycles, height = min(ranked)
-        return cycles, -height
+        best = min(
+            (cover_cycles(rows, size["m"], tile, machine), shapes(rows, size["m"], tile), -tile.rows)
+            for tile in fitting
+            if tile.rows <= rows
+        )
+        return best[0], -best[2]
 
     def cycles(columns: int) -> float:
         return best_height(size["s"], columns)[0] * size["e"] + best_height(size["n"], columns)[0] * size["s"]
