@@ -28,6 +28,7 @@ CUT_KEYS = {
     "sizes": "for each dimension of the order, the part that the level holds: a multiple of the next cut's",
     "parallel": "the dimensions whose parts are spread over the level's units: workers, workgroups",
     "enters": "for operands by name, how they are laid out as they come in: {name = {packing = {attributes}}}",
+    "leaves": "for results by name, the form in which parts of them leave it, likewise",
 }
 CUT_MEMORIES = {
     "device": "the memory of all; what enters it is laid out before the kernel runs",
@@ -41,6 +42,8 @@ PACKINGS = {
     "copy": set[str](),
 }
 """The attributes of each packing: those of graph.pack (beside it, sums of columns), of graph.pad (zeros), and none."""
+PARTS = {"sums": set[str]()}
+"""The forms in which parts of a result leave a cut: by what was added up so far."""
 MAX_TILE = 1 << 16
 """The largest tile of a dimension. A tile is held in registers: one of this size is a slip, and fills the memory."""
 
@@ -85,16 +88,16 @@ def _check_keys(where: str, value: dict[str, Any], known: Iterable[str], needed:
     require(not missing, f"{where} lacks {', '.join(sorted(missing))}")
 
 
-def _check_enters(where: str, enters: Any) -> None:
-    require(isinstance(enters, dict), f"{where} must be a dictionary of packings, got {enters}")
-    for operand, packing in enters.items():
-        known = isinstance(packing, dict) and len(packing) == 1 and next(iter(packing)) in PACKINGS
+def _check_packings(where: str, packings: Any, known: dict[str, set[str]]) -> None:
+    require(isinstance(packings, dict), f"{where} must be a dictionary of packings, got {packings}")
+    for operand, packing in packings.items():
+        is_known = isinstance(packing, dict) and len(packing) == 1 and next(iter(packing)) in known
         require(
-            known, f"{where} of '{operand}' must be one of {', '.join(PACKINGS)} with its attributes, got {packing}"
+            is_known, f"{where} of '{operand}' must be one of {', '.join(known)} with its attributes, got {packing}"
         )
         ((name, attributes),) = packing.items()
-        if not isinstance(attributes, dict) or set(attributes) != PACKINGS[name]:
-            keys = ", ".join(sorted(PACKINGS[name])) or "no attributes"
+        if not isinstance(attributes, dict) or set(attributes) != known[name]:
+            keys = ", ".join(sorted(known[name])) or "no attributes"
             raise ShapeError(f"{where} of '{operand}': {name} must have {keys}, got {attributes}")
         for key, value in attributes.items():
             _require_numbers(f"{where} of '{operand}': {key}", value)
@@ -122,7 +125,8 @@ def _check_cut(cut: Any, space: dict[str, Any]) -> None:
     for name in parallel:
         if space["kinds"][names.index(name)] != "parallel":
             raise ShapeError(f"dimension '{name}' is a reduction and cannot be parallel")
-    _check_enters(f"{where}: enters", cut.get("enters", {}))
+    for key, known in (("enters", PACKINGS), ("leaves", PARTS)):
+        _check_packings(f"{where}: {key}", cut.get(key, {}), known)
 
 
 def _check_schedule(schedule: dict[str, Any], space: dict[str, Any]) -> None:

@@ -264,6 +264,7 @@ CASES = (
     matmul_case("linear-128x3072x768", 128, 3072, 768, constant=True),
     matmul_case("linear-128x768x3072", 128, 768, 3072, constant=True),
     matmul_case("matmul-2048", 2048, 2048, 2048, constant=False),
+    matmul_case("matmul-1024x1024x8192", 1024, 1024, 8192, constant=False),
     narrow_case("linear-bf16-128x3072x768", _bfloat16, 128, 3072, 768),
     narrow_case("linear-int8-128x3072x768", _int8, 128, 3072, 768),
     conv_case("conv3x3-64-56", Conv(64, 64, 56, 3)),

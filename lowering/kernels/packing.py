@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, require, shape_of
-from terrace.dialects.kernel import PACKINGS
+from terrace.dialects.kernel import PACKINGS, PARTS
 from terrace.lowering.graph.builders import splat
+from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.mlir import ir
 
 
@@ -32,6 +33,19 @@ class Packing:
         """Those tensors, computed by graph ops at the current insertion point."""
         raise NotImplementedError(f"{self.name} is made inside of a kernel")
 
+    def load(
+        self,
+        b: LoopBuilder,
+        memory: ir.Value,
+        indices: Sequence[Index],
+        shape: Sequence[int],
+        dims: Sequence[int],
+        valid: Sequence[Index | None] | None = None,
+        as_stored: bool = False,
+    ) -> ir.Value:
+        """The tile at `indices` of the operand, with the meaning of `LoopBuilder.load`, from where it was laid out."""
+        return b.load(memory, indices, shape, dims, valid=valid, as_stored=as_stored)
+
     def _type(self, op: type[graph.PackOp | graph.PadOp], type_: ir.Type) -> ir.Type:
         shaped = ir.ShapedType(type_)
         shape = op.infer([list(shaped.shape)], graph.Attributes(self.attributes))
@@ -53,6 +67,32 @@ class Pack(Packing):
 
     def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
         return (graph.PackOp.build(value, **self.attributes),)
+
+    def load(
+        self,
+        b: LoopBuilder,
+        memory: ir.Value,
+        indices: Sequence[Index],
+        shape: Sequence[int],
+        dims: Sequence[int],
+        valid: Sequence[Index | None] | None = None,
+        as_stored: bool = False,
+    ) -> ir.Value:
+        """A tile that lies in one block of `inner_dims[0]`. Nothing is out of bounds: blocks are whole.
+
+        Further inner dimensions are what an atom takes together: the tile counts them in groups along the dimension's
+        place, has the members of a group as a dimension behind its own, and comes as it is stored.
+        """
+        block, *together = self.inner_dims
+        tiles = dict(zip(self.inner_dims, self.inner_tiles, strict=True))
+        rank = len(self.outer_permutation)
+        places = {axis: place for place, axis in enumerate(self.outer_permutation)} | {block: rank}
+        at = [b.floordiv(indices[axis], tiles.get(axis, 1)) for axis in self.outer_permutation]
+        at += [b.mod(indices[block], tiles[block]), *[0] * len(together)]
+        sizes = [-(-size // tiles[dim]) if dim in together else size for size, dim in zip(shape, dims, strict=True)]
+        sizes += [tiles[axis] for axis in together]
+        moves = [places.get(dim, -1) for dim in dims] + list(range(rank + 1, rank + 1 + len(together)))
+        return b.load(memory, at, sizes, moves, as_stored=as_stored or bool(together))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +143,19 @@ class Copy(Packing):
     name = "copy"
 
 
-_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad)}
-assert set(_KINDS) == set(PACKINGS)
+PLAIN = Copy()
+"""How memory is read that nothing laid out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums(Packing):
+    """Of a result, what was added up so far, in the type of its accumulator."""
+
+    name = "sums"
+
+
+_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums)}
+assert set(_KINDS) == {*PACKINGS, *PARTS}
 
 
 def packing_of(name: str, attributes: dict[str, Any]) -> Packing:

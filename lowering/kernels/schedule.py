@@ -20,13 +20,15 @@ class Cut:
     """A level of memory, and the part of the iteration space that it holds.
 
     `sizes` are the part's, in the order of the loops over the parts, outermost first; what it does not name is not cut
-    here. `parallel` are spread over the level's units. `enters` says how operands, by name, are laid out in it.
+    here. `parallel` are spread over the level's units. `enters` says how operands, by name, are laid out in it, and
+    `leaves` in which form results do before they are whole.
     """
 
     memory: str
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     parallel: tuple[str, ...] = ()
     enters: Mapping[str, Packing] = dataclasses.field(default_factory=dict)
+    leaves: Mapping[str, Packing] = dataclasses.field(default_factory=dict)
 
     def to_attribute(self) -> ir.Attribute:
         fields: dict[str, object] = {"memory": self.memory}
@@ -34,19 +36,20 @@ class Cut:
             fields |= {"order": list(self.sizes), "sizes": list(self.sizes.values())}
         if self.parallel:
             fields["parallel"] = list(self.parallel)
-        if self.enters:
-            fields["enters"] = {name: {how.name: how.attributes} for name, how in self.enters.items()}
+        for key, packings in (("enters", self.enters), ("leaves", self.leaves)):
+            if packings:
+                fields[key] = {name: {how.name: how.attributes} for name, how in packings.items()}
         return to_attribute(fields)
 
     @staticmethod
     def of(value: Mapping[str, Any]) -> Cut:
         """A cut of what the dialect has verified."""
-        enters: dict[str, Packing] = {}
-        for operand, packing in value.get("enters", {}).items():
-            ((name, attributes),) = packing.items()
-            enters[operand] = packing_of(name, attributes)
+        enters, leaves = (
+            {name: packing_of(*next(iter(how.items()))) for name, how in value.get(key, {}).items()}
+            for key in ("enters", "leaves")
+        )
         sizes = dict(zip(value.get("order", ()), value.get("sizes", ()), strict=True))
-        return Cut(value["memory"], sizes, tuple(value.get("parallel", ())), enters)
+        return Cut(value["memory"], sizes, tuple(value.get("parallel", ())), enters, leaves)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,18 +69,20 @@ class Schedule:
         parallel: Sequence[str] = (),
         packed: Mapping[str, Packing] | None = None,
         staged: Sequence[str] = (),
+        leaves: Mapping[str, Packing] | None = None,
         atom: str | None = None,
     ) -> Schedule:
         """The cuts that cost models choose: operands `packed` before the kernel runs, a `block` that one worker or
-        workgroup takes, 0 for all of a dimension, with what is `staged` in its memory, and a `tile` for registers.
+        workgroup takes, 0 for all of a dimension, with what is `staged` in its memory and what `leaves` it in parts,
+        and a `tile` for registers.
         """
         ordered = {name: size for name, size in {**dict.fromkeys(parallel, 0), **(block or {})}.items() if size}
         cuts = (
             Cut("device", enters=packed or {}),
-            Cut("local", ordered, tuple(parallel), dict.fromkeys(staged, Copy())),
+            Cut("local", ordered, tuple(parallel), dict.fromkeys(staged, Copy()), leaves or {}),
             Cut("register", tile),
         )
-        return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters), atom)
+        return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters or cut.leaves), atom)
 
     def cut(self, memory: str) -> Cut:
         """The cut of a level; one that says nothing if there is none."""
@@ -100,6 +105,11 @@ class Schedule:
     def staged(self) -> tuple[str, ...]:
         """The operands that a worker or workgroup copies into memory of its own."""
         return tuple(self.cut("local").enters)
+
+    @property
+    def leaving(self) -> tuple[str, ...]:
+        """The results that a worker or workgroup adds up in memory of its own."""
+        return tuple(self.cut("local").leaves)
 
     def to_attribute(self) -> ir.Attribute:
         atom = {} if self.atom is None else {"atom": self.atom}

@@ -138,15 +138,16 @@ class KernelView:
         blocked: Sequence[str],
         staged: Sequence[str] = (),
         packed: Sequence[str] = (),
+        leaving: Sequence[str] = (),
         atoms: bool = False,
     ) -> None:
         """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead."""
         if self.schedule.atom is not None and not atoms:
             raise self.refuse(f"{self.generator} multiplies by no atom, got '{self.schedule.atom}'")
-        for memory, able, entering in (
-            ("device", (), packed),
-            ("local", blocked, staged),
-            ("register", tiled, ()),
+        for memory, able, entering, parts in (
+            ("device", (), packed, ()),
+            ("local", blocked, staged, leaving),
+            ("register", tiled, (), ()),
         ):
             cut = self.schedule.cut(memory)
             kinds = [self.space.kinds[self.space.names.index(name)] for name in cut.sizes]
@@ -160,6 +161,9 @@ class KernelView:
             for name, how in cut.enters.items():
                 if name not in entering or isinstance(how, Copy) != (memory == "local"):
                     raise self.refuse(f"'{name}' cannot enter '{memory}' by {how.name}; {self.generator} cannot do it")
+            for name, how in cut.leaves.items():
+                if name not in parts:
+                    raise self.refuse(f"'{name}' cannot leave '{memory}' by {how.name}; {self.generator} cannot do it")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -303,7 +303,7 @@ func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x1
 // -----
 
 // What was packed for an atom is not copied once more.
-// expected-error @+1 {{an atom reads rhs as it was packed; 'k' must not be cut for 'local'}}
+// expected-error @+1 {{an atom reads rhs as it was packed; nothing must enter 'local'}}
 func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
   "kernel.schedule"() {generator = "matmul", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
@@ -369,4 +369,40 @@ func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
     schedule = {atom = "int8_dot", cuts = []}} : () -> ()
   %0 = "graph.relu"(%x) : (tensor<8xf32>) -> tensor<8xf32>
   return %0 : tensor<8xf32>
+}
+
+// -----
+
+// No schedule changes the order of a sum.
+// expected-error @+1 {{'k' is summed in chunks of 512; its block must be a multiple, got 256}}
+func.func private @kernel(%x: tensor<4x1024xf32>, %w: tensor<1024x16xf32>) -> tensor<4x16xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 1024>},
+    schedule = {cuts = [{memory = "local", order = ["k"], sizes = array<i64: 256>, leaves = {result = {sums = {}}}}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x1024xf32>, tensor<1024x16xf32>) -> tensor<4x16xf32>
+  return %0 : tensor<4x16xf32>
+}
+
+// -----
+
+// Sums of what is not cut are whole.
+// expected-error @+1 {{can keep sums only of blocks of static sizes, with a static 'k' that is cut, too}}
+func.func private @kernel(%x: tensor<4x1024xf32>, %w: tensor<1024x16xf32>) -> tensor<4x16xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 1024>},
+    schedule = {cuts = [{memory = "local", order = ["m"], sizes = array<i64: 4>, leaves = {result = {sums = {}}}}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x1024xf32>, tensor<1024x16xf32>) -> tensor<4x16xf32>
+  return %0 : tensor<4x16xf32>
+}
+
+// -----
+
+// It has one result.
+// expected-error @+1 {{'x' cannot leave 'local' by sums; matmul cannot do it}}
+func.func private @kernel(%x: tensor<4x1024xf32>, %w: tensor<1024x16xf32>) -> tensor<4x16xf32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 1024>},
+    schedule = {cuts = [{memory = "local", order = ["k"], sizes = array<i64: 512>, leaves = {x = {sums = {}}}}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x1024xf32>, tensor<1024x16xf32>) -> tensor<4x16xf32>
+  return %0 : tensor<4x16xf32>
 }

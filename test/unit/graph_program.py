@@ -145,6 +145,7 @@ def recut(
     parallel: Sequence[str] | None = None,
     packed: Mapping[str, Packing] | None = None,
     staged: Sequence[str] | None = None,
+    leaves: Mapping[str, Packing] | None = None,
 ) -> Schedule:
     """The schedule with other cuts; what is not given stays, but in parallel are blocks only."""
     local = schedule.cut("local")
@@ -155,6 +156,7 @@ def recut(
         [name for name in local.parallel if name in block] if parallel is None else parallel,
         schedule.packed if packed is None else packed,
         schedule.staged if staged is None else staged,
+        local.leaves if leaves is None else leaves,
     )
 
 

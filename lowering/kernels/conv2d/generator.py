@@ -16,7 +16,7 @@ from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import TileBody, nest
-from terrace.lowering.kernels.packing import Pack, Pad
+from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, Pad
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import ir
 
@@ -58,10 +58,10 @@ class _Conv2d:
         )
         self.weight_packing = self._weight_packing()
 
-    def _weight_packing(self) -> Pack | None:
+    def _weight_packing(self) -> Packing:
         layout = self.kernel.packing_of(self.kernel.root.operands[1])
         if layout is None:
-            return None
+            return PLAIN
         if type(layout) is not Pack or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
             raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in][w]")
         block, channel = layout.inner_tiles[0], "g" if self.depthwise else "oc"
@@ -232,11 +232,7 @@ class _Conv2d:
         b = self.b
         offset, channels, _ = spans["oc"]
         first = b.add(b.mul(spans["g"][0], self.width), offset)
-        if self.weight_packing is None:
-            return b.load(self.weight, [first, at, row, column], [size, channels], [1, 0])
-        block = self.weight_packing.inner_tiles[0]
-        indices = [b.floordiv(first, block), row, column, at, b.mod(first, block)]
-        return b.load(self.weight, indices, [size, channels], [3, 4])
+        return self.weight_packing.load(b, self.weight, [first, at, row, column], [size, channels], [1, 0])
 
     def _depthwise_step(
         self, source: Image, spans: dict[str, Span], row: Index, column: Index, tile: ir.Value
@@ -247,12 +243,7 @@ class _Conv2d:
         shape, valid = [th, tw, channels], [th_valid, tw_valid, g_valid]
         dims = [rank, rank + 1, rank + 2]
         pixels = b.load(source.memory, [*pixel, g], shape, dims, [*self.attrs.strides, 1], valid)
-        if self.weight_packing is None:
-            weights = b.load(self.weight, [g, 0, row, column], shape, [-1, -1, 0])
-        else:
-            block = self.weight_packing.inner_tiles[0]
-            indices = [b.floordiv(g, block), row, column, 0, b.mod(g, block)]
-            weights = b.load(self.weight, indices, shape, [-1, -1, 4])
+        weights = self.weight_packing.load(b, self.weight, [g, 0, row, column], shape, [-1, -1, 0])
         return b.multiply_add(pixels, weights, tile)
 
 

@@ -2,9 +2,12 @@
 
 A workgroup takes a block of rows and columns (of one batch). It walks over panels of columns as wide as a tile; for
 each panel and each tile of rows it keeps the tile in registers while it runs over k, chunk by chunk, applies the
-epilogue and stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or `staged` says so, else in
-place. Where k has a block size, both operands pass through local memory in blocks of k, one tile of the result at a
-time.
+epilogue and stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or the cut for local memory says
+so, else in place.
+
+Where k is cut for local memory, both operands pass through it in blocks of k. Either a tile of the result stays in
+registers, and its rows and columns are copied for it alone; or, where the result `leaves` by its sums, these are in
+local memory, and all tiles of the workgroup's block go over a block of k before the next one is copied.
 """
 
 from __future__ import annotations
@@ -13,49 +16,18 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.base import element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compute_type, constant, is_float
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
-from terrace.lowering.kernels.nest import TileBody, nest
-from terrace.lowering.kernels.packing import Pack, PackWithSums
+from terrace.lowering.kernels.matmul.chunk import CHUNK, chunk_of
+from terrace.lowering.kernels.matmul.operands import LocalMatrices, Matrix, lhs_of, rhs_of
+from terrace.lowering.kernels.nest import TileBody, nest, over_tiles
+from terrace.lowering.kernels.packing import PackWithSums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
 
 Load: TypeAlias = Callable[[Index, int], ir.Value]
 """Called with an offset and a size along k, gives a tile of an operand."""
-
-CHUNK = 512
-"""How many terms of a product are added up before their sum joins the whole one."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Rhs:
-    """How rhs is read: the memref, its fixed leading indices, its axes of k and n, and the width of column blocks.
-
-    `depth` neighbours along k stand beside each other in blocks that are packed for an atom.
-    """
-
-    memory: ir.Value
-    batch: tuple[Index, ...]
-    k_axis: int
-    n_axis: int
-    width: int | None = None
-    first_column: Index = 0
-    depth: int = 1
-
-    def load(self, b: LoopBuilder, k: Index, n: Index, depth: int, size: int, valid: Index | None) -> ir.Value:
-        """The tile [depth, size] at (k, n)."""
-        if self.width is None:
-            indices: list[Index] = [*self.batch, 0, 0]
-            indices[self.k_axis], indices[self.n_axis] = k, n
-            return b.load(self.memory, indices, [depth, size], [self.k_axis, self.n_axis], valid=[None, valid])
-        column = b.sub(n, self.first_column)
-        block, inside = b.floordiv(column, self.width), b.mod(column, self.width)
-        if self.depth == 1:
-            return b.load(self.memory, [block, k, inside], [depth, size], [1, 2])
-        groups = -(-depth // self.depth)
-        at = [block, b.floordiv(k, self.depth), inside, 0]
-        return b.load(self.memory, at, [groups, size, self.depth], [1, 2, 3], as_stored=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,220 +38,240 @@ class LocalBlocks:
     rhs: ir.Value
 
 
-@dataclasses.dataclass(frozen=True)
-class Operands:
-    """Where a tile reads its operands, and the local memory that they pass through block by block, if they do."""
-
-    lhs: ir.Value
-    rhs: Rhs
-    local: LocalBlocks | None
-
-
 def generate(b: LoopBuilder, kernel: KernelView) -> None:
     """Emit the loops of a matmul or batch_matmul kernel."""
-    root = kernel.root
     kernel.check_schedule(
-        tiled=("m", "n", "k"), blocked=("b", "m", "n", "k"), staged=("lhs", "rhs"), packed=("rhs",), atoms=True
+        tiled=("m", "n", "k"),
+        blocked=("b", "m", "n", "k"),
+        staged=("lhs", "rhs"),
+        packed=("rhs",),
+        leaving=("result",),
+        atoms=True,
     )
-    batched = "b" in kernel.space.names
-    lhs = kernel.memory_of(root.operands[0])
-    rank = 3 if batched else 2
-    result = kernel.results_memory[0]
-    m, n, k = b.size(result, rank - 2), b.size(result, rank - 1), b.size(lhs, rank - 1)
-
-    def enter(start: Mapping[str, Index]) -> TileBody:
-        """The operands of a block, in local memory where they are staged."""
-        lead = (start["b"],) if batched else ()
-        rhs, local = _rhs(kernel, lead), _blocks_of_k(b, kernel)
-        if local is None:
-            rhs = _stage(b, kernel, rhs, start.get("n", 0), n, k)
-        operands = Operands(lhs, rhs, local)
-        return lambda spans: _one_tile(b, kernel, operands, lead, spans["m"], spans["n"], k)
-
-    nest(b, kernel, {"n": n, "m": m, **({"b": b.size(result, 0)} if batched else {})}, enter, first=("b",))
+    _Matmul(b, kernel).emit()
 
 
-def _rhs(kernel: KernelView, lead: tuple[Index, ...]) -> Rhs:
-    root = kernel.root
-    value = root.operands[1]
-    memory, layout = kernel.memory_of(value), kernel.packing_of(value)
-    transposed = attributes_of(root).transpose_rhs
-    with_atom = kernel.schedule.atom is not None
-    if layout is None and not with_atom:
-        axes = (len(lead) + 1, len(lead)) if transposed else (len(lead), len(lead) + 1)
-        return Rhs(memory, lead, *axes)
-    n_axis = 0 if transposed else 1
-    if (
-        lead
-        or not isinstance(layout, Pack)
-        or layout.inner_dims != ((n_axis, 1 - n_axis) if with_atom else (n_axis,))
-        or layout.outer_permutation != (n_axis, 1 - n_axis)
-    ):
-        wanted = "[n/w][k/q][w][q] for an atom" if with_atom else "[n/w][k][w]"
-        raise kernel.refuse(f"the layout of rhs must be blocks of columns, {wanted}, without a batch")
-    width, depth = layout.inner_tiles[0], layout.inner_tiles[1] if with_atom else 1
-    if isinstance(layout, PackWithSums) and not with_atom:
-        raise kernel.refuse("rhs has sums beside it, which only an atom needs")
-    if with_atom and kernel.schedule.block("k"):
-        raise kernel.refuse("an atom reads rhs as it was packed; 'k' must not be cut for 'local'")
-    if kernel.schedule.tile("k") % depth:
-        raise kernel.refuse(f"tile size {kernel.schedule.tile('k')} of 'k' must be a multiple of the {depth} packed")
-    if width % kernel.schedule.tile("n"):
-        raise kernel.refuse(f"tile size {kernel.schedule.tile('n')} of 'n' must divide the layout's block of {width}")
-    return Rhs(memory, (), 1, 2, width, depth=depth)
+class _Matmul:
+    """One kernel's loops."""
 
+    def __init__(self, b: LoopBuilder, kernel: KernelView) -> None:
+        self.b, self.kernel, self.schedule = b, kernel, kernel.schedule
+        result = kernel.results_memory[0]
+        self.rank = len(shape_of(result)) - 2
+        m, n = b.size(result, self.rank), b.size(result, self.rank + 1)
+        self.k = b.size(kernel.memory_of(kernel.root.operands[0]), self.rank + 1)
+        self.sizes: dict[str, Index] = {"n": n, "m": m}
+        self.unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
 
-def _stage(b: LoopBuilder, kernel: KernelView, rhs: Rhs, start: Index, n: Index, k: Index) -> Rhs:
-    """Copy the workgroup's columns of rhs into local memory, in blocks as wide as a tile, if the schedule says so."""
-    if "rhs" not in kernel.schedule.staged:
-        return rhs
-    block, width = kernel.schedule.block("n") or n, kernel.schedule.tile("n")
-    if rhs.width is not None or not isinstance(block, int) or not isinstance(k, int):
-        raise kernel.refuse("can stage rhs only when it is row-major and its block has a static size")
-    local = b.alloc([-(-block // width), k, width], compute_type(element_type_of(rhs.memory)))
-    depth = 16 if k % 16 == 0 else 1
+    def emit(self) -> None:
+        b, kernel = self.b, self.kernel
 
-    def copy(offset: Index, size: int, valid: Index | None) -> None:
-        with b.for_each(0, k, depth) as row:
-            tile = rhs.load(b, row, offset, depth, size, valid)
-            b.store(tile, local, [b.floordiv(b.sub(offset, start), width), row, 0], [1, 2], valid=[None, valid])
+        def enter(start: Mapping[str, Index]) -> TileBody:
+            """The operands of a block, in local memory where they are staged."""
+            batch = (start["b"],) if self.rank else ()
+            sources = {"lhs": lhs_of(kernel, batch), "rhs": rhs_of(kernel, batch)}
+            if self.schedule.leaving:
+                return self.sum_in_memory(sources, start, batch)
+            local = self.blocks_of_k()
+            if local is None and self.schedule.staged:
+                block = {"k": self.k, "n": self.schedule.block("n") or self.sizes["n"]}
+                copies = LocalMatrices.allocate(b, kernel, block)
+                ends = {**self.sizes, "k": self.k}
+                sources = copies.fill(b, sources, start, {"k": 0, "n": self.schedule.block("n")}, ends)
+            return lambda spans: self.tile(sources, local, batch, spans)
 
-    b.tiles(start, kernel.schedule.block("n"), n, width, copy)
-    return Rhs(local, (), 1, 2, width, start)
+        batches = {"b": b.size(kernel.results_memory[0], 0)} if self.rank else {}
+        nest(b, kernel, {**self.sizes, **batches}, enter, first=("b",))
 
+    # -- a tile in registers --------------------------------------------------------------------------------------
 
-def _blocks_of_k(b: LoopBuilder, kernel: KernelView) -> LocalBlocks | None:
-    """Local memory for blocks of k, if the schedule cuts k into blocks; both operands pass through it, then."""
-    schedule = kernel.schedule
-    block, staged = schedule.block("k"), set(schedule.staged)
-    if not block:
-        if "lhs" in staged:
-            raise kernel.refuse("can stage lhs only in blocks of 'k', whose block size is 0")
-        return None
-    if staged != {"lhs", "rhs"}:
-        raise kernel.refuse("needs both lhs and rhs staged where 'k' is cut into blocks")
-    element_type = compute_type(element_type_of(kernel.root.operands[0]))
-    shapes = [schedule.tile("m"), block], [block, schedule.tile("n")]
-    return LocalBlocks(*(b.alloc(shape, element_type) for shape in shapes))
+    def tile(
+        self,
+        sources: Mapping[str, Matrix],
+        local: LocalBlocks | None,
+        batch: tuple[Index, ...],
+        spans: Mapping[str, Span],
+    ) -> None:
+        """The product along all of k, and its epilogue."""
+        zero = self.nothing(spans)
 
+        def part(start: Index, size: Index) -> ir.Value:
+            if local is None:
+                return self.contract(sources, spans, start, size, zero)
+            return self.contract_blocks(sources, spans, local, start, size, zero)
 
-def _one_tile(
-    b: LoopBuilder,
-    kernel: KernelView,
-    operands: Operands,
-    lead: tuple[Index, ...],
-    rows: Span,
-    columns: Span,
-    k: Index,
-) -> None:
-    (i, m, m_valid), (j, n, n_valid) = rows, columns
-    rank, depth, element_type = len(lead), kernel.schedule.tile("k"), kernel.accumulator
+        is_chunked = is_float(self.kernel.accumulator)
+        tile = self.in_chunks(zero, part, sources["rhs"].depth) if is_chunked else part(0, self.k)
+        self.finish(tile, batch, spans)
 
-    unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
+    def nothing(self, spans: Mapping[str, Span]) -> ir.Value:
+        """What the products are added to: zeros, or what the packing of rhs took away."""
+        (_, m, m_valid), (j, n, n_valid) = spans["m"], spans["n"]
+        if self.unsigned:
+            return self.b.load(self.kernel.beside["rhs"][0], [j], [m, n], [-1, 0], valid=[m_valid, n_valid])
+        return self.b.splat([m, n], self.kernel.accumulator, 0.0)
 
-    def load_lhs(at: Index, size: int) -> ir.Value:
-        place, valid = [*lead, i, at], [m_valid, None]
-        as_stored = kernel.schedule.atom is not None
-        tile = b.load(operands.lhs, place, [m, size], [rank, rank + 1], valid=valid, as_stored=as_stored)
-        return arith.xori(tile, constant(tile.type, -128)) if unsigned else tile  # 128 more, as unsigned.
+    def finish(self, tile: ir.Value, batch: tuple[Index, ...], spans: Mapping[str, Span]) -> None:
+        """The epilogue on a tile of the product; its results are stored."""
+        (i, m, m_valid), (j, n, n_valid) = spans["m"], spans["n"]
+        place = TilePlace((*batch, i, j), (self.rank, self.rank + 1), (m, n), (m_valid, n_valid))
+        store_results(self.b, self.kernel, {self.kernel.root.results[0]: tile}, place)
 
-    def load_rhs(at: Index, size: int) -> ir.Value:
-        return operands.rhs.load(b, at, j, size, n, n_valid)
+    def loads(self, sources: Mapping[str, Matrix], spans: Mapping[str, Span], start: Index) -> tuple[Load, Load]:
+        """What loads tiles of both operands at offsets from `start` along k."""
+        b, (i, m, m_valid), (j, n, n_valid) = self.b, spans["m"], spans["n"]
 
-    if unsigned:
-        zero = b.load(kernel.beside["rhs"][0], [j], [m, n], [-1, 0], valid=[m_valid, n_valid])
-    else:
-        zero = b.splat([m, n], element_type, 0.0)
+        def lhs(at: Index, size: int) -> ir.Value:
+            tile = sources["lhs"].load(b, (i, b.add(start, at)), (m, size), (m_valid, None))
+            return arith.xori(tile, constant(tile.type, -128)) if self.unsigned else tile  # 128 more, as unsigned
 
-    def part(start: Index, size: Index) -> ir.Value:
-        loads: tuple[Load, Load] = (
-            lambda at, count: load_lhs(b.add(start, at), count),
-            lambda at, count: load_rhs(b.add(start, at), count),
-        )
-        if operands.local is None:
-            return _contract(b, size, depth, zero, *loads, kernel.schedule.atom, unsigned)
-        return _contract_blocks(b, kernel, operands.local, size, zero, *loads)
+        def rhs(at: Index, size: int) -> ir.Value:
+            return sources["rhs"].load(b, (b.add(start, at), j), (size, n), (None, n_valid))
 
-    tile = _in_chunks(b, k, zero, part, operands.rhs.depth) if is_float(element_type) else part(0, k)
-    place = TilePlace((*lead, i, j), (rank, rank + 1), (m, n), (m_valid, n_valid))
-    store_results(b, kernel, {kernel.root.results[0]: tile}, place)
+        return lhs, rhs
 
+    def contract(
+        self, sources: Mapping[str, Matrix], spans: Mapping[str, Span], start: Index, size: Index, tile: ir.Value
+    ) -> ir.Value:
+        """The tile plus the product along `size` of k from `start` on."""
+        return self.contract_loaded(*self.loads(sources, spans, start), size, self.schedule.tile("k"), tile)
 
-def _in_chunks(
-    b: LoopBuilder, k: Index, zero: ir.Value, part: Callable[[Index, Index], ir.Value], multiple: int
-) -> ir.Value:
-    """The sum of `part(start, size)` over chunks of k, of a size that no schedule changes: multiples of `multiple`.
+    def contract_loaded(self, lhs: Load, rhs: Load, size: Index, depth: int, tile: ir.Value) -> ir.Value:
+        """The tile plus the product of what is loaded, `depth` along k at a time."""
+        b, atom = self.b, self.schedule.atom
 
-    One long sum would lose digits: each of its terms is rounded to the last place of all that came before.
-    """
-    if isinstance(k, int) and k <= CHUNK:
-        return part(0, k)
-    size = _chunk_of(k, multiple) if isinstance(k, int) else CHUNK
-    rest = k % size if isinstance(k, int) else 0
-    full = b.sub(k, rest)
+        def step(at: Index, count: int, total: ir.Value) -> ir.Value:
+            return b.contract(lhs(at, count), rhs(at, count), total, atom, self.unsigned)
 
-    def add(start: Index, total: ir.Value) -> ir.Value:
-        return arith.addf(total, part(start, size if isinstance(k, int) else b.min(size, b.sub(k, start))))
+        return self.along(size, depth, tile, step)
 
-    total = b.reduce(0, full, size, zero, add)
-    return arith.addf(total, part(full, rest)) if rest else total
+    def along(self, k: Index, depth: int, tile: ir.Value, step: Callable[[Index, int, ir.Value], ir.Value]) -> ir.Value:
+        """`step(offset, size, tile)` over all of k, in parts of `depth`; the rest is one part if its size is known."""
+        b, rest = self.b, self.b.mod(k, depth)
+        main = b.sub(k, rest)
+        if not (isinstance(main, int) and main == 0):
+            tile = b.reduce(0, main, depth, tile, lambda at, total: step(at, depth, total))
+        if isinstance(rest, int):
+            return step(main, rest, tile) if rest else tile
+        return b.reduce(main, k, 1, tile, lambda at, total: step(at, 1, total))
 
+    def in_chunks(self, zero: ir.Value, part: Callable[[Index, Index], ir.Value], multiple: int) -> ir.Value:
+        """The sum of `part(start, size)` over the chunks of k."""
+        b, k = self.b, self.k
+        if isinstance(k, int) and k <= CHUNK:
+            return part(0, k)
+        size = chunk_of(k, multiple) if isinstance(k, int) else CHUNK
+        rest = k % size if isinstance(k, int) else 0
+        full = b.sub(k, rest)
 
-def _chunk_of(k: int, multiple: int) -> int:
-    """The size of chunks that leaves no rest, which would be another loop to compile, if there is one."""
-    sizes = [size for size in range(CHUNK // 4, CHUNK + 1) if k % size == 0 and size % multiple == 0]
-    return max(sizes, key=lambda size: (size % 16 == 0, size), default=CHUNK)
+        def add(start: Index, total: ir.Value) -> ir.Value:
+            return arith.addf(total, part(start, size if isinstance(k, int) else b.min(size, b.sub(k, start))))
 
+        total = b.reduce(0, full, size, zero, add)
+        return arith.addf(total, part(full, rest)) if rest else total
 
-def _along(
-    b: LoopBuilder, k: Index, depth: int, tile: ir.Value, step: Callable[[Index, int, ir.Value], ir.Value]
-) -> ir.Value:
-    """`step(offset, size, tile)` over all of k, in parts of `depth`; the rest is one part if its size is known."""
-    rest = b.mod(k, depth)
-    main = b.sub(k, rest)
-    if not (isinstance(main, int) and main == 0):
-        tile = b.reduce(0, main, depth, tile, lambda at, total: step(at, depth, total))
-    if isinstance(rest, int):
-        return step(main, rest, tile) if rest else tile
-    return b.reduce(main, k, 1, tile, lambda at, total: step(at, 1, total))
+    # -- blocks of k ----------------------------------------------------------------------------------------------
 
+    def blocks_of_k(self) -> LocalBlocks | None:
+        """Local memory for blocks of k, if the schedule cuts k into blocks; both operands pass through it, then."""
+        schedule, staged = self.schedule, set(self.schedule.staged)
+        block = schedule.block("k")
+        if not block:
+            if "lhs" in staged:
+                raise self.kernel.refuse("can stage lhs only in blocks of 'k', whose block size is 0")
+            return None
+        if staged != {"lhs", "rhs"}:
+            raise self.kernel.refuse("needs both lhs and rhs staged where 'k' is cut into blocks")
+        element_type = compute_type(element_type_of(self.kernel.root.operands[0]))
+        shapes = [schedule.tile("m"), block], [block, schedule.tile("n")]
+        return LocalBlocks(*(self.b.alloc(shape, element_type) for shape in shapes))
 
-def _contract(
-    b: LoopBuilder,
-    k: Index,
-    depth: int,
-    tile: ir.Value,
-    load_lhs: Load,
-    load_rhs: Load,
-    atom: str | None = None,
-    unsigned: bool = False,
-) -> ir.Value:
-    """The tile plus the product of what is loaded along all of k."""
+    def contract_blocks(
+        self,
+        sources: Mapping[str, Matrix],
+        spans: Mapping[str, Span],
+        local: LocalBlocks,
+        start: Index,
+        size: Index,
+        tile: ir.Value,
+    ) -> ir.Value:
+        """As `contract`, but each block of k is first copied into local memory, which the tile is contracted from."""
+        b, (load_lhs, load_rhs), (m, n) = self.b, self.loads(sources, spans, start), shape_of(tile)
 
-    def step(at: Index, size: int, total: ir.Value) -> ir.Value:
-        return b.contract(load_lhs(at, size), load_rhs(at, size), total, atom, unsigned)
+        def block(at: Index, size: int, total: ir.Value) -> ir.Value:
+            # Both on their way before the first one is waited for.
+            lhs, rhs = load_lhs(at, size), load_rhs(at, size)
+            b.store(lhs, local.lhs, [0, 0], [0, 1])
+            b.store(rhs, local.rhs, [0, 0], [0, 1])
+            return self.contract_loaded(
+                lambda k, depth: b.load(local.lhs, [0, k], [m, depth], [0, 1]),
+                lambda k, depth: b.load(local.rhs, [k, 0], [depth, n], [0, 1]),
+                size,
+                min(size, self.schedule.tile("k")),
+                total,
+            )
 
-    return _along(b, k, depth, tile, step)
+        return self.along(size, self.schedule.block("k"), tile, block)
 
+    def sum_in_memory(
+        self, sources: Mapping[str, Matrix], start: Mapping[str, Index], batch: tuple[Index, ...]
+    ) -> TileBody:
+        """Add up the block's products in local memory, all tiles for a block of k before the next one.
 
-def _contract_blocks(
-    b: LoopBuilder, kernel: KernelView, local: LocalBlocks, k: Index, tile: ir.Value, load_lhs: Load, load_rhs: Load
-) -> ir.Value:
-    """As `_contract`, but each block of k is first copied into local memory, which the tile is contracted from."""
-    m, n = shape_of(tile)
+        Gives what then runs on every tile.
+        """
+        b, k, depth, schedule = self.b, self.k, sources["rhs"].depth, self.schedule
+        block = {name: schedule.block(name) or size for name, size in self.sizes.items()}
+        step, rows, columns = schedule.block("k"), block["m"], block["n"]
+        if not step or not all(isinstance(size, int) for size in (k, rows, columns)):
+            raise self.kernel.refuse("can keep sums only of blocks of static sizes, with a static 'k' that is cut, too")
+        assert isinstance(k, int) and isinstance(rows, int) and isinstance(columns, int)
+        chunk = chunk_of(k, depth) if is_float(self.kernel.accumulator) else step
+        if step % chunk:
+            raise self.kernel.refuse(f"'k' is summed in chunks of {chunk}; its block must be a multiple, got {step}")
+        sums = b.alloc([rows, columns], self.kernel.accumulator)
+        local = LocalMatrices.allocate(b, self.kernel, {**block, "k": step})
 
-    def block(at: Index, size: int, total: ir.Value) -> ir.Value:
-        # Both on their way before the first one is waited for.
-        lhs, rhs = load_lhs(at, size), load_rhs(at, size)
-        b.store(lhs, local.lhs, [0, 0], [0, 1])
-        b.store(rhs, local.rhs, [0, 0], [0, 1])
-        return _contract(
-            b,
-            size,
-            min(size, kernel.schedule.tile("k")),
-            total,
-            lambda k, depth: b.load(local.lhs, [0, k], [m, depth], [0, 1]),
-            lambda k, depth: b.load(local.rhs, [k, 0], [depth, n], [0, 1]),
-        )
+        def place(spans: Mapping[str, Span]) -> list[Index]:
+            return [b.sub(spans[name][0], start.get(name, 0)) for name in ("m", "n")]
 
-    return _along(b, k, kernel.schedule.block("k"), tile, block)
+        def load(spans: Mapping[str, Span]) -> ir.Value:
+            return b.load(sums, place(spans), [spans["m"][1], spans["n"][1]], [0, 1])
+
+        def each(tile_of: Callable[[Mapping[str, Span]], ir.Value]) -> None:
+            over_tiles(
+                b, self.kernel, self.sizes, start, lambda spans: b.store(tile_of(spans), sums, place(spans), [0, 1])
+            )
+
+        each(self.nothing)
+        with b.for_each(0, k, step) as first:
+            end = b.add(first, step) if k % step == 0 else b.min(b.add(first, step), k)
+            blocks = {name: schedule.block(name) for name in self.sizes} | {"k": step}
+            copied = local.fill(b, sources, {**start, "k": first}, blocks, {**self.sizes, "k": k})
+
+            def add(spans: Mapping[str, Span]) -> ir.Value:
+                return self.add_chunks(copied, spans, first, end, chunk, load(spans))
+
+            each(add)
+        return lambda spans: self.finish(load(spans), batch, spans)
+
+    def add_chunks(
+        self,
+        sources: Mapping[str, Matrix],
+        spans: Mapping[str, Span],
+        start: Index,
+        end: Index,
+        chunk: int,
+        total: ir.Value,
+    ) -> ir.Value:
+        """`total` plus the sums of the chunks of k from `start` to `end`."""
+        b, k = self.b, self.k
+        if not is_float(self.kernel.accumulator):
+            return self.contract(sources, spans, start, b.sub(end, start), total)
+
+        def add(at: Index, total: ir.Value) -> ir.Value:
+            size = chunk if isinstance(k, int) and k % chunk == 0 else b.min(chunk, b.sub(end, at))
+            zero = b.splat(shape_of(total), self.kernel.accumulator, 0.0)
+            return arith.addf(total, self.contract(sources, spans, at, size, zero))
+
+        return add(start, total) if self.schedule.block("k") == chunk else b.reduce(start, end, chunk, total, add)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums
-from terrace.lowering.kernels.register_tile import best_tile
+from terrace.lowering.kernels.matmul.chunk import chunk_of
+from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums, Sums
+from terrace.lowering.kernels.register_tile import RegisterTile, best_tile
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
@@ -62,11 +63,15 @@ def schedule_for_vectors(
         limit = machine.local_bytes // (_held_bytes(rule) * size["k"]) // tile.columns * tile.columns
         if limit:
             wanted = blocks.get("n", 0) or (size["n"] if space.size("n") != DYNAMIC else limit)
-            blocks["n"] = min(limit, _round_up(wanted, tile.columns))
-            staged = ("rhs",)
+            staged, blocks["n"] = ("rhs",), min(limit, _round_up(wanted, tile.columns))
+        else:
+            cut = _blocks_of_k(size, tile, rule, machine)
+            staged = ("rhs",) if cut else ()
+            blocks |= {name: min(block, blocks.get(name, 0) or block) for name, block in cut.items()}
     parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
     tiles = {"n": tile.columns, "m": tile.rows, "k": atom.depth if atom else 1}
-    return Schedule.of(tiles, blocks, parallel, packed, staged, atom.name if atom else None)
+    leaves = {"result": Sums()} if "k" in blocks else {}
+    return Schedule.of(tiles, blocks, parallel, packed, staged, leaves, atom.name if atom else None)
 
 
 def schedule_for_workgroups(
@@ -109,6 +114,21 @@ def _stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequen
     size = _known(space)
     apart = "b" not in size and size["m"] >= STAGED_ROWS and _bytes(rule) * size["n"] >= STAGED_PITCH
     return transpose_rhs or apart
+
+
+def _blocks_of_k(size: dict[str, int], tile: RegisterTile, rule: TypeRule, machine: VectorMachine) -> dict[str, int]:
+    """The blocks of a product whose columns, as long as k, exceed a worker's memory; none if it is too small for any.
+
+    It holds the columns of two tiles for a chunk of k, and the sums of as many rows as there is room for.
+    """
+    chunk, sum_bytes = chunk_of(size["k"]), ELEMENT_TYPES[rule.accumulator].bytes
+    for columns in (2 * tile.columns, tile.columns):
+        room = machine.local_bytes // columns - _held_bytes(rule) * chunk
+        most = room // sum_bytes // tile.rows * tile.rows
+        if most > 0 and chunk < size["k"]:
+            parts = -(-size["m"] // most)
+            return {"n": columns, "m": _round_up(-(-size["m"] // parts), tile.rows), "k": chunk}
+    return {}
 
 
 def _bytes(rule: TypeRule) -> int:

@@ -91,6 +91,9 @@ def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> 
             lines.append(f"{name}: padded by a copy, as its rows do not fit local memory")
     for name in schedule.staged:
         lines.append(f"{name}: copied into local memory by each workgroup ({machine.local_bytes} bytes at most)")
+    for name in schedule.leaving:
+        block = schedule.block("k")
+        lines.append(f"{name}: summed up in local memory, {block} along k at a time, as longer columns do not fit it")
     order = schedule.cut("register").sizes
     if order:
         lines.append(f"loops over tiles, outermost first: {', '.join(order)}")

@@ -58,7 +58,7 @@ func.func private @kernel(%x: tensor<4x8xf32>) {
 // -----
 
 func.func private @kernel(%x: tensor<4x8xf32>) {
-  // expected-error @+1 {{'kernel.schedule' op a cut of the schedule has unknown keys ['size']; known are memory, order, sizes, parallel, enters}}
+  // expected-error @+1 {{'kernel.schedule' op a cut of the schedule has unknown keys ['size']; known are memory, order, sizes, parallel, enters, leaves}}
   "kernel.schedule"() {generator = "g", iteration_space = {names = ["m", "k"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, 8>},
     schedule = {cuts = [{memory = "register", size = 3 : i64}]}} : () -> ()
   return
@@ -280,4 +280,14 @@ func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
   // expected-error @+1 {{iteration_space must not give a name twice}}
   "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["m", "m"], kinds = ["parallel", "parallel"], sizes = array<i64: 4, 4>}, schedule = {}} : () -> ()
   return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
+  // expected-error @+1 {{'kernel.schedule' op cut of 'local': leaves of 'result' must be one of sums with its attributes, got {'copy': {}}}}
+  "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 8>},
+    schedule = {cuts = [{memory = "local", leaves = {result = {copy = {}}}}]}} : () -> ()
+  %0 = "graph.relu"(%x) : (tensor<8xf32>) -> tensor<8xf32>
+  return %0 : tensor<8xf32>
 }
