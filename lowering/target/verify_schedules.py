@@ -7,36 +7,23 @@ worker has, which atoms a machine has. Useful after kernel text was edited; kern
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from terrace.dialects.base import attributes_of
-from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.conversion.convert_kernel_to_loop import make_loops
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.lowering.target.backend import backend_of
 from terrace.lowering.target.description import target_of
+from terrace.lowering.target.local_memory import require_local_memory
 from terrace.machine import VectorMachine
-from terrace.mlir import func, ir, walk
+from terrace.mlir import func, ir
 from terrace.passes import Pass
-
-
-def _local_bytes(function: func.FuncOp) -> int:
-    """What a worker keeps in memory of its own."""
-    total = 0
-    for op in walk(function.operation):
-        if op.name == "loop.alloc":
-            type_ = ir.MemRefType(op.results[0].type)
-            total += math.prod(type_.shape) * ELEMENT_TYPES[str(type_.element_type)].bytes
-    return total
 
 
 def _check_machine(kernel: KernelView, loops: func.FuncOp, machine: VectorMachine) -> None:
     atom, known = kernel.schedule.atom, [atom.name for atom in machine.atoms]
     if atom is not None and atom not in known:
         raise kernel.refuse(f"the machine has no atom '{atom}'; it has {', '.join(known) or 'none'}")
-    needed = _local_bytes(loops)
-    if needed > machine.local_bytes:
-        raise kernel.refuse(f"needs {needed} bytes of local memory; a worker has {machine.local_bytes}")
+    require_local_memory(loops, machine)
 
 
 @dataclasses.dataclass(frozen=True)

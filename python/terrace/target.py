@@ -51,6 +51,10 @@ def _is_one_of(value: Any, type_: Any) -> bool:
     return isinstance(value, type_) and not isinstance(value, bool)
 
 
+WORKER_BYTES = 2 << 20
+"""The memory that a worker of a CPU gets for itself when a program runs."""
+
+
 @dataclasses.dataclass(frozen=True)
 class CpuDescription(VectorMachine):
     """The numbers of a CPU core that cost models use, and how many cores share the work."""
@@ -62,6 +66,8 @@ class CpuDescription(VectorMachine):
                 raise TargetError(f"{field.name} of a CPU must be positive, got {getattr(self, field.name)}")
         if self.vector_bits & (self.vector_bits - 1) or self.vector_bits < 32:
             raise TargetError(f"vector_bits must be a power of two of 32 or more, got {self.vector_bits}")
+        if self.local_bytes > WORKER_BYTES:
+            raise TargetError(f"local_bytes of a CPU must be at most {WORKER_BYTES}, got {self.local_bytes}")
 
     @property
     def machine(self) -> VectorMachine:

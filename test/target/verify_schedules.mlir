@@ -33,7 +33,7 @@ func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
 
 // A copy that does not fit what the target gives a worker.
 module attributes {terrace.target = {cpu = {local_bytes = 1024 : i64}, features = ["avx2", "fma"], name = "cpu", threads = 1 : i64}} {
-  // expected-error @+1 {{@kernel: needs 2048 bytes of local memory; a worker has 1024}}
+  // expected-error @+1 {{@kernel needs 2048 bytes of local memory; a worker has 1024}}
   func.func private @kernel(%x: tensor<4x32xf32>, %w: tensor<32x16xf32>) -> tensor<4x16xf32> {
     "kernel.schedule"() {generator = "matmul", iteration_space = {
         names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 32>},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -224,10 +225,10 @@ def aligned(shape: Sequence[int], dtype: Any = np.float32) -> np.ndarray:
     return room[start : start + size].view(dtype).reshape(shape)
 
 
-def run_python(code: str, *arguments: str) -> str:
+def run_python(code: str, *arguments: str, **environment: str) -> str:
     """The output of a program in a fresh interpreter, which must end well (a crash at exit counts)."""
     command = [sys.executable, "-c", code, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
     assert result.returncode == 0, f"exit code {result.returncode}\n{result.stderr}"
     assert "leaked" not in result.stderr
     return result.stdout

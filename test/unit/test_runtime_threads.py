@@ -34,6 +34,18 @@ def test_thread_counts(threads: int | None) -> None:
     np.testing.assert_array_equal(model(np.ones((9, 9), np.float32)), np.full((9, 9), 2))
 
 
+def test_a_worker_has_the_memory_that_kernels_are_compiled_for() -> None:
+    """Left alone, IREE gives it as much as the second cache of the machine at hand has."""
+    script = """
+import torch, terrace
+from terrace.target import CpuDescription
+model, x = torch.nn.Conv2d(8, 8, 3, padding=1).eval(), torch.ones(1, 8, 56, 56)
+target = terrace.Target(threads=2, cpu=CpuDescription(vector_bits=128, vector_registers=16, workers=2))
+torch.testing.assert_close(terrace.compile(model, (x,), target=target)(x), model(x))
+"""
+    run_python(script, IREE_PY_RUNTIME_FLAGS="--task_worker_local_memory=4096")
+
+
 @pytest.mark.parametrize("threads", [0, -1, 1000, 1.5, True, "2"])
 def test_wrong_thread_counts(threads: Any) -> None:
     with pytest.raises(TargetError, match="threads is"):

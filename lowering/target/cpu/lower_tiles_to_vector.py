@@ -21,6 +21,7 @@ from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.description import target_of
+from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import arith, ir, memref, vector
@@ -197,6 +198,9 @@ class LowerTilesToVector(Pass):
         if self.lanes < 1 or self.lanes & (self.lanes - 1):
             raise fail(module, f"lanes must be a power of two, got {self.lanes}")
         target = target_of(module)
-        atoms = [atom.name for atom in machine_of(target).atoms] if target and target.cpu else None
+        machine = machine_of(target) if target and target.cpu else None
+        atoms = [atom.name for atom in machine.atoms] if machine else None
         for function in track(loop_kernels(module), "kernel"):
+            if machine is not None:
+                require_local_memory(function, machine)
             _Lowering(self.lanes, atoms).function(function)

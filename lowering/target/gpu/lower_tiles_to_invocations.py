@@ -17,13 +17,16 @@ from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.target.description import target_of
 from terrace.lowering.target.gpu.fragment import Fragment, FragmentType, Grid, balanced_grid, row_grid
 from terrace.lowering.target.gpu.fragment_memory import FragmentMemory
 from terrace.lowering.target.gpu.workgroup_reduction import WORKGROUP, reduce_over_workgroup
+from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_rebuilder import TileRebuilder
 from terrace.mlir import func, gpu, ir, math, memref, walk
 from terrace.passes import Pass, fail
+from terrace.target import GpuDescription
 
 
 def _is_local(memory: ir.Value) -> bool:
@@ -237,8 +240,11 @@ class LowerTilesToInvocations(Pass):
             raise fail(module, f"workgroup-size must be a power of two, got {self.workgroup_size}")
         if self.subgroup_size < 0 or (self.subgroup_size and self.workgroup_size % self.subgroup_size):
             raise fail(module, f"subgroup-size must divide workgroup-size, got {self.subgroup_size}")
+        target = target_of(module)
         for kernel in loop_kernels(module):
             _require_workgroups(kernel)
+            if target and isinstance(target.gpu, GpuDescription):
+                require_local_memory(kernel, target.gpu.machine)
             function = _Lowering(self.workgroup_size).lower(kernel)
             function.attributes[WORKGROUP_SIZE] = to_attribute(self.workgroup_size)
             if self.subgroup_size:

@@ -14,6 +14,7 @@ from iree.runtime._binding import HalDevice, create_hal_driver
 from terrace.errors import TargetError
 from terrace.runtime.cpu_features import allow_amx
 from terrace.runtime.lifetime import Owned
+from terrace.target import WORKER_BYTES
 
 MAX_THREADS = 64
 """IREE's limit on the workers of one executor."""
@@ -71,6 +72,7 @@ def _create(count: int) -> Any:
     allow_amx()
     if count == 1:
         return create_hal_driver("local-sync").create_default_device()
-    # The worker count is a process-wide flag that the driver reads when it is created, so drivers are not shared.
-    flags.parse_flags(f"--task_topology_group_count={count}")
+    # Process-wide flags, which the driver reads when it is created, so drivers are not shared. Left alone, a worker's
+    # memory is as large as the second cache of the machine at hand, and what was compiled for more fails when called.
+    flags.parse_flags(f"--task_topology_group_count={count}", f"--task_worker_local_memory={WORKER_BYTES}")
     return create_hal_driver("local-task").create_default_device()

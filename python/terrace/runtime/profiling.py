@@ -23,7 +23,7 @@ from terrace.runtime.session import PARAMETER_SCOPE
 from terrace.storage.artifact import Artifact
 from terrace.storage.parameter_archive import Array, MappedParameters, write_archive
 from terrace.structure import dtype_name
-from terrace.target import registered_as, targets_with
+from terrace.target import WORKER_BYTES, registered_as, targets_with
 
 SECONDS = 1.0
 """About how long each of the two measured runs takes."""
@@ -87,7 +87,7 @@ class _Run:
             flags.append(f"--parameters={PARAMETER_SCOPE}={self.folder / 'parameters.irpa'}")
         flags.append("--device=local-sync" if self.threads == 1 else "--device=local-task")
         if self.threads > 1:
-            flags.append(f"--task_topology_group_count={self.threads}")
+            flags += [f"--task_topology_group_count={self.threads}", f"--task_worker_local_memory={WORKER_BYTES}"]
         for number, value in enumerate(self.inputs):
             type_ = "x".join([*map(str, value.shape), _ELEMENTS[dtype_name(value)]])
             flags.append(f"--input={type_}=@{self.folder / f'{number}.bin'}")

@@ -75,3 +75,15 @@ module attributes {terrace.target = {cpu = {}, features = ["avx512f", "avx512bf1
     return
   }
 }
+
+// -----
+
+// More memory than a worker has: the program would fail where it is called.
+module attributes {terrace.target = {cpu = {local_bytes = 4096 : i64}, features = ["avx2", "fma"], name = "cpu", threads = 1 : i64}} {
+  // expected-error @+1 {{@kernel needs 4112 bytes of local memory; a worker has 4096}}
+  func.func private @kernel() attributes {loop.kernel} {
+    %0 = "loop.alloc"() : () -> memref<1024xf32, "local">
+    %1 = "loop.alloc"() : () -> memref<16xi8, "local">
+    return
+  }
+}

@@ -70,3 +70,19 @@ func.func private @outside(%m: memref<4xf32>, %n: index) attributes {loop.kernel
     operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<4xf32>, index) -> vector<4xf32>
   return
 }
+
+// -----
+
+// More memory than a workgroup has: the device would refuse the shader.
+module attributes {terrace.target = {gpu = {local_bytes = 4096 : i64}, name = "vulkan"}} {
+  // expected-error @+1 {{@kernel needs 4112 bytes of local memory; a workgroup has 4096}}
+  func.func private @kernel(%n: index) attributes {loop.kernel} {
+    "loop.parallel"(%n) ({
+    ^bb0(%i: index):
+      %0 = "loop.alloc"() : () -> memref<1024xf32, "local">
+      %1 = "loop.alloc"() : () -> memref<4xf32, "local">
+      "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+    }) {mapping = ["workgroup"]} : (index) -> ()
+    return
+  }
+}
