@@ -406,3 +406,19 @@ func.func private @kernel(%x: tensor<4x1024xf32>, %w: tensor<1024x16xf32>) -> te
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x1024xf32>, tensor<1024x16xf32>) -> tensor<4x16xf32>
   return %0 : tensor<4x16xf32>
 }
+
+// -----
+
+// A tile of a depthwise convolution would straddle two blocks of the layout, too.
+// expected-error @+1 {{the layout's block of 16 channels must be a multiple of the tile size 5 of 'g'}}
+func.func private @kernel(%x: tensor<1x7x7x37xf32>, %w: tensor<37x1x3x3xf32>) -> tensor<1x5x5x37xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {
+      names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"], sizes = array<i64: 1, 37, 5, 5, 1, 3, 3, 1>,
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"]},
+    schedule = {cuts = [
+      {memory = "device", enters = {weight = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 2, 3, 1>}}}},
+      {memory = "register", order = ["g", "ow"], sizes = array<i64: 5, 4>}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, groups = 37 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x7x7x37xf32>, tensor<37x1x3x3xf32>) -> tensor<1x5x5x37xf32>
+  return %0 : tensor<1x5x5x37xf32>
+}

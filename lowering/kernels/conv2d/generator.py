@@ -65,9 +65,9 @@ class _Conv2d:
         if type(layout) is not Pack or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
             raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in][w]")
         block, channel = layout.inner_tiles[0], "g" if self.depthwise else "oc"
-        tile = self.schedule.tile(channel)
+        tile, channels = self.schedule.tile(channel), self.groups if self.depthwise else self.width
         fits = self.depthwise or self.groups == 1 or self.width % block == 0
-        if not fits or (block % tile and block < self.width):
+        if not fits or (block % tile and block < channels):
             raise self.kernel.refuse(
                 f"the layout's block of {block} channels must be a multiple of the tile size {tile} of '{channel}'"
                 " and must not span groups"
