@@ -58,6 +58,11 @@ class Collapse:
         return Collapse(tuple(kinds[run[0]] for run in runs), tuple(operands), result)
 
 
+def is_collapsed(space: IterationSpace, tensors: Sequence[Sequence[int]]) -> bool:
+    """Whether nothing becomes one, and no axis is missing, in a kernel whose root reads and gives such tensors."""
+    return Collapse.of(space, tensors, ()) == Collapse.of(dataclasses.replace(space, accesses=()), tensors, ())
+
+
 def _runs(space: IterationSpace, result: Sequence[int], others: Sequence[Sequence[int]]) -> list[tuple[str, ...]]:
     """The fewest runs of numbered dimensions, each of one name and kind, that every tensor meets in one way."""
     axes = [tuple(axis.steps) for axis in axes_of(space.accesses[-1], len(result))]
