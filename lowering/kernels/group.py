@@ -124,7 +124,7 @@ class Group:
             if own == Axis({name: 1}):
                 return self._size(value, i, space)
         value, i, window = next(place for place in places if name in place[2].steps)
-        sizes = {**dict(zip(space.names, space.sizes, strict=True)), name: 1}
+        sizes = {**space.known(), name: 1}
         stride, span, size = window.steps[name], window.span(sizes), self._size(value, i, space)
         if isinstance(size, int):
             return window_size(size, span, stride, window.low, window.high, 1)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 from terrace.dialects.base import to_attribute, to_python
-from terrace.mlir import ir
+from terrace.mlir import DYNAMIC, ir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,10 @@ class IterationSpace:
 
     def size(self, name: str) -> int:
         return self.sizes[self.names.index(name)]
+
+    def known(self, assumed: int = DYNAMIC) -> dict[str, int]:
+        """The sizes by name; `assumed` stands for those that are known at run time only."""
+        return {n: assumed if s == DYNAMIC else s for n, s in zip(self.names, self.sizes, strict=True)}
 
     def footprint(self, operand: int, sizes: Mapping[str, int]) -> int:
         """How many elements of an operand a box of these sizes reaches, what hangs over its edges included."""
