@@ -17,7 +17,7 @@ from terrace.dialects.graph_base import broadcast_shapes
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.graph.builders import splat, splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
-from terrace.lowering.kernels.collapse import Partition, collapse_shape, product
+from terrace.lowering.kernels.collapse import Collapse, Partition, collapse_shape, product
 from terrace.lowering.kernels.families import family_of, refusal
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
@@ -42,18 +42,21 @@ class _Outliner:
 
     def outline(self, group: Group, family: KernelFamily) -> None:
         """Replace `group` by a call of its kernel."""
-        result_shape, partition = group.shape, family.partition(group)
-        space = family.space(group.root, result_shape)
+        result_shape, own = group.shape, group.root_operands
+        space, others = family.space(group.root, result_shape), group.inputs[len(own) :]
+        agreeing = [shape_of(value) for value in others] if family.any_rank else []
+        collapse = Collapse.of(space, [*map(shape_of, own), result_shape], agreeing)
+        partition = collapse.result
         with ir.InsertionPoint(group.outer), group.outer.location:
-            sizes, own = group.sizes(group.results[0], space), len(group.root_operands)
-            operands = [_collapsed_by_root(group, number, family, space) for number in range(own)]
-            operands += [_collapsed(value, sizes, result_shape, partition) for value in group.inputs[own:]]
+            sizes = group.sizes(group.results[0], space)
+            pairs = zip(own, collapse.operands, strict=True)
+            operands = [_collapsed_by_root(group, value, runs, space) for value, runs in pairs]
+            operands += [_collapsed(value, sizes, result_shape, partition) for value in others]
             constant = tuple(v in self.constants for v in group.inputs)
             collapsed_sizes = [_multiply([sizes[axis] for axis in run]) for run in partition]
             # The sizes of each result, in order; all have the same.
             dynamic = [size for size in collapsed_sizes if not isinstance(size, int)] * len(group.results)
-            shape = [product([result_shape[a] for a in run]) for run in partition]
-            kernel = self._kernel(group, family, operands, len(dynamic), constant, shape)
+            kernel = self._kernel(group, family, operands, len(dynamic), constant, collapse)
             call = func.CallOp(kernel.type.results, ir.FlatSymbolRefAttr.get(kernel.name.value), [*operands, *dynamic])
             values = [_reshape(result, result_shape, sizes) for result in call.results]
         for result, value in zip(group.outer.results, values, strict=True):
@@ -67,7 +70,7 @@ class _Outliner:
         operands: Sequence[ir.Value],
         sizes: int,
         constant: tuple[bool, ...],
-        result: list[int],
+        collapse: Collapse,
     ) -> func.FuncOp:
         """The kernel of this group, made if there is none yet."""
         types = [v.type for v in operands] + [ir.IndexType.get()] * sizes
@@ -75,7 +78,7 @@ class _Outliner:
             function = func.FuncOp("kernel", (types, []), visibility="private")
         entry = function.add_entry_block()
         with ir.InsertionPoint(entry):
-            values = _clone_body(group, family, list(entry.arguments)[: len(operands)], result)
+            values = _clone_body(group, family, list(entry.arguments)[: len(operands)], collapse)
             func.ReturnOp(values)
         results = [value.type for value in values]
         function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(types, results))
@@ -115,15 +118,14 @@ def _reshape(value: ir.Value, shape: Sequence[int], sizes: Sequence[ir.Value | i
     return graph.ReshapeOp.build(value, *dynamic, result_type=type_)
 
 
-def _collapsed_by_root(group: Group, number: int, family: KernelFamily, space: IterationSpace) -> ir.Value:
-    """Operand `number` of the root in the kernel's shape."""
-    value, runs = group.root_operands[number], family.operand_partition(group, number)
+def _collapsed_by_root(group: Group, value: ir.Value, runs: Partition, space: IterationSpace) -> ir.Value:
+    """An operand of the root in the kernel's shape."""
     shape = shape_of(value)
     target = [product([shape[axis] for axis in run]) for run in runs]
     if target == shape:
         return value
-    own = group.sizes(value, space)
-    return _reshape(value, target, [_multiply([own[axis] for axis in run]) for run in runs])
+    sizes = group.sizes(value, space)
+    return _reshape(value, target, [_multiply([sizes[axis] for axis in run]) for run in runs])
 
 
 def _collapsed(value: ir.Value, sizes: Sequence[ir.Value | int], result: list[int], partition: Partition) -> ir.Value:
@@ -142,7 +144,7 @@ def _collapsed(value: ir.Value, sizes: Sequence[ir.Value | int], result: list[in
     return _reshape(value, target, values)
 
 
-def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], result: list[int]) -> list[ir.Value]:
+def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], collapse: Collapse) -> list[ir.Value]:
     """The group's ops on the kernel's arguments, in the collapsed shape, behind an unfilled schedule."""
     schedule = ir.Operation.create(
         "kernel.schedule",
@@ -159,13 +161,13 @@ def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], r
             continue
         with operation.location:
             if group.root is not None and operation == group.root:
-                new = root = _clone(operation, arguments[:own], family.collapsed_attributes(group))
+                new = root = _clone(operation, arguments[:own], family.collapsed_attributes(operation, collapse.kinds))
             else:
                 new = _clone(operation, [values[v] if v in values else _constant(v) for v in operation.operands])
         values.update(zip(operation.results, new.results, strict=True))
     found = [values[value] for value in group.results]
     shapes = [shape_of(value) for value in found]
-    assert shapes[0] == result or product(shapes[0]) == product(result)
+    assert product(shapes[0]) == product(group.shape)
     assert all(shape == shapes[0] for shape in shapes), "one tile of each result is stored at one place"
     schedule.attributes["iteration_space"] = family.space(root, shapes[0]).to_attribute()
     return found

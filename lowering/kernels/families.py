@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from terrace.dialects.base import element_type_of, shape_of
+from terrace.dialects.base import compatible, element_type_of, shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
@@ -53,6 +53,8 @@ def _refusal_of_any(group: Group, memory_types: Sequence[str]) -> str | None:
         return "operands of its root op are computed in the group"
     if any(shape_of(value) != group.shape for value in group.results):
         return "results of different shapes"
+    if group.root is not None and not compatible(shape_of(group.root.results[0]), group.shape):
+        return f"results that are larger than that of {group.root.name}"
     constants = [op for op in group.operations if op.name == "arith.constant"]
     if any(value in group.results for op in constants for value in op.results):
         return "a result that is a constant"

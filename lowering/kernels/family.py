@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from terrace.dialects.base import shape_of
 from terrace.dialects.graph_base import TensorOp
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.collapse import Partition
-from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
@@ -34,6 +31,9 @@ class KernelFamily:
     """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
     needs_static_shapes: ClassVar[bool] = False
     """Whether a root with a `?` is refused."""
+    any_rank: ClassVar[bool] = False
+    """Whether a kernel may have any number of numbered dimensions, which then stay apart where an input of the epilogue
+    is read along some of them. Else they become one, and such an input is made as large as the result."""
     types: ClassVar[Mapping[type[TensorOp], Sequence[TypeRule]]] = {}
     """The element types that a root may have beside those that are computed in f32."""
     schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Any], Schedule]]]
@@ -54,16 +54,8 @@ class KernelFamily:
         rules = self.types.get(type(root.opview), ())
         return all_in("f32", types) or next((rule for rule in rules if rule.takes(types)), None)
 
-    def partition(self, group: Group) -> Partition:
-        """The runs of the result's axes that become one dimension of the kernel each."""
-        return each_axis(group.shape)
-
-    def operand_partition(self, group: Group, number: int) -> Partition:
-        """The runs of the axes of the root's operand `number` that become one axis each in the kernel."""
-        return each_axis(shape_of(group.root_operands[number]))
-
-    def collapsed_attributes(self, group: Group) -> dict[str, ir.Attribute]:
-        """The root's attributes that name axes, as they are in the kernel."""
+    def collapsed_attributes(self, root: ir.Operation, kinds: Sequence[str]) -> dict[str, ir.Attribute]:
+        """The root's attributes that name axes, as they are in its kernel, whose dimensions are of these kinds."""
         return {}
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
@@ -78,8 +70,3 @@ class KernelFamily:
         """Why the tile of a kernel is as large as it is, in lines."""
         tile = ", ".join(f"{name}={size}" for name, size in kernel.schedule.cut("register").sizes.items() if size > 1)
         return [f"tile: {tile or 'one element'} ({self.words})"]
-
-
-def each_axis(shape: Sequence[int]) -> Partition:
-    """Every axis for itself."""
-    return tuple((axis,) for axis in range(len(shape)))

@@ -10,7 +10,7 @@ from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.dialects.graph_base import window_size
 from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.graph.builders import splat_value
-from terrace.lowering.kernels.iteration_space import Axis, IterationSpace
+from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, axes_of
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 
 KERNEL_TYPES = tuple(name for name, row in ELEMENT_TYPES.items() if row.in_kernels)
@@ -114,16 +114,17 @@ class Group:
 
     def _root_size(self, root: ir.Operation, axis: int, space: IterationSpace) -> ir.Value | int:
         """A size of the root's result: of the operand's axis that runs along with it, or of the windows in one."""
-        *operands, result = space.accesses
+        values = [*root.operands, root.results[0]]
+        *operands, result = (
+            axes_of(of, len(shape_of(value))) for of, value in zip(space.accesses, values, strict=True)
+        )
         (name,) = result[axis].steps
-        places = [
-            (value, i, own) for value, of in zip(root.operands, operands, strict=True) for i, own in enumerate(of)
-        ]
+        places = [(value, i, own) for value, of in zip(values, operands, strict=False) for i, own in enumerate(of)]
         for value, i, own in places:
             if own == Axis({name: 1}):
                 return self._size(value, i, space)
         value, i, window = next(place for place in places if name in place[2].steps)
-        sizes = {**dict(zip(space.names, space.sizes, strict=True)), name: 1}
+        sizes = {**space.known(), name: 1}
         stride, span, size = window.steps[name], window.span(sizes), self._size(value, i, space)
         if isinstance(size, int):
             return window_size(size, span, stride, window.low, window.high, 1)

@@ -7,20 +7,25 @@ import math
 from collections.abc import Mapping
 
 from terrace.dialects.base import to_attribute, to_python
-from terrace.mlir import ir
+from terrace.mlir import DYNAMIC, ir
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
     """Where a point of the space stands along an axis of a tensor: the sum of its dimensions, each times its step.
 
-    A dimension that is not named does not move along the axis; with no steps all points stand at 0. `low` and `high`
-    are how much a window may hang over the axis' begin and end: the place is less `low` then.
+    A dimension that is not named does not move along the axis, nor does one of step 0: the axis has size 1 where other
+    tensors have the dimension. `low` and `high` are how much a window may hang over the axis' begin and end: the place
+    is less `low` then.
     """
 
     steps: Mapping[str, int]
     low: int = 0
     high: int = 0
+
+    def once(self) -> Axis:
+        """The same axis of a tensor that is broadcast along it."""
+        return Axis(dict.fromkeys(self.steps, 0))
 
     def span(self, sizes: Mapping[str, int]) -> int:
         """How many elements of the axis, first to last, a box of these sizes reaches."""
@@ -28,7 +33,7 @@ class Axis:
 
 
 Access = tuple[Axis, ...]
-"""The axes of a tensor."""
+"""The axes of a tensor. A tensor of fewer lacks those that nothing moves along; in a kernel it has them, of size 1."""
 
 
 def along(*names: str) -> Access:
@@ -36,8 +41,13 @@ def along(*names: str) -> Access:
     return tuple(Axis({name: 1}) for name in names)
 
 
+def axes_of(access: Access, rank: int) -> Access:
+    """The axes that a tensor of this rank has."""
+    return access if len(access) == rank else tuple(axis for axis in access if any(axis.steps.values()))
+
+
 def numbered(name: str, count: int) -> tuple[str, ...]:
-    """The names of so many dimensions of one kind: the name itself for one, and with numbers before they collapse."""
+    """The names of so many dimensions that may become one (`collapse`): the name itself for one, else with numbers."""
     return (name,) if count == 1 else tuple(f"{name}{number}" for number in range(count))
 
 
@@ -46,7 +56,7 @@ class IterationSpace:
     """What a kernel iterates over: for each dimension its name, kind ("parallel", "reduction") and size or DYNAMIC.
 
     `accesses` says where the root's operands are read and, last, where its result is written. It is empty where that is
-    no sum of dimensions, and in a space that was read from text.
+    no sum of dimensions, which stay apart then, and in a space that was read from text.
     """
 
     names: tuple[str, ...]
@@ -56,6 +66,10 @@ class IterationSpace:
 
     def size(self, name: str) -> int:
         return self.sizes[self.names.index(name)]
+
+    def known(self, assumed: int = DYNAMIC) -> dict[str, int]:
+        """The sizes by name; `assumed` stands for those that are known at run time only."""
+        return {n: assumed if s == DYNAMIC else s for n, s in zip(self.names, self.sizes, strict=True)}
 
     def footprint(self, operand: int, sizes: Mapping[str, int]) -> int:
         """How many elements of an operand a box of these sizes reaches, what hangs over its edges included."""

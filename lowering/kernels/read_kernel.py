@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from terrace.dialects.base import to_python
+from terrace.dialects.base import shape_of, to_python
 from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.kernels.collapse import is_collapsed
 from terrace.lowering.kernels.families import family_of, refusal
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
@@ -58,6 +59,11 @@ def read_kernel(function: func.FuncOp, constant: dict[str, tuple[bool, ...]] | N
     space = family.space(group.root, group.shape)
     if space != IterationSpace.from_attribute(op.iteration_space):
         raise fail(op, f"must have the iteration_space of its ops: {space.to_attribute()}")
+    if not family.any_rank and not is_collapsed(space, [*map(shape_of, group.root_operands), group.shape]):
+        names = ", ".join(space.names)
+        raise fail(
+            op, f"has dimensions {names}; '{family.name}' needs those of one kind as one, an axis of each tensor"
+        )
     tensors = sum(isinstance(a.type, ir.RankedTensorType) for a in function.entry_block.arguments)
     flags = (constant or {}).get(function.name.value, (False,) * tensors)
     rule = family.type_rule(group.root, KERNEL_TYPES) if group.root is not None else None

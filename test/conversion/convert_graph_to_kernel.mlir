@@ -171,3 +171,17 @@ func.func @constant_result(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) 
   }) : () -> (tensor<4xf32>, tensor<4xf32>)
   return %0#0, %0#1 : tensor<4xf32>, tensor<4xf32>
 }
+
+// -----
+
+// An epilogue that repeats the root's result: the kernel would read rows that lhs has not.
+// CHECK-LABEL: func.func @larger
+// CHECK:         }) {why = "results that are larger than that of graph.matmul"}
+func.func @larger(%x: tensor<1x5xf32>, %w: tensor<5x6xf32>, %y: tensor<8x6xf32>) -> tensor<8x6xf32> {
+  %0 = "graph.fusion"() ({
+    %1 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<1x5xf32>, tensor<5x6xf32>) -> tensor<1x6xf32>
+    %2 = "graph.add"(%1, %y) : (tensor<1x6xf32>, tensor<8x6xf32>) -> tensor<8x6xf32>
+    "graph.yield"(%2) : (tensor<8x6xf32>) -> ()
+  }) : () -> tensor<8x6xf32>
+  return %0 : tensor<8x6xf32>
+}

@@ -245,6 +245,18 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 
 // -----
 
+// Two dimensions of rows, which were left as they are in the model.
+func.func private @kernel(%x: tensor<4x6x2xf32>, %w: tensor<2x40xf32>) -> tensor<4x6x40xf32> {
+  // expected-error @+1 {{has dimensions m0, m1, n, k; 'matmul' needs those of one kind as one, an axis of each tensor}}
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m0", "m1", "n", "k"], kinds = ["parallel", "parallel", "parallel", "reduction"], sizes = array<i64: 4, 6, 40, 2>},
+    schedule = {cuts = [{memory = "register", order = ["n", "k"], sizes = array<i64: 8, 1>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x6x2xf32>, tensor<2x40xf32>) -> tensor<4x6x40xf32>
+  return %0 : tensor<4x6x40xf32>
+}
+
+// -----
+
 // Another family's generator.
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
   // expected-error @+1 {{names generator 'row_reduction', but its ops are those of 'matmul'}}

@@ -51,7 +51,7 @@ def test_machines_have_families() -> None:
 def test_a_footprint_counts_what_windows_reach() -> None:
     attrs = Attributes({"groups": 2, "padding": [1, 1, 0, 0], "strides": [2, 1], "dilations": [1, 3]})
     space = conv2d_space(attrs, [8, 3, 3, 2], [1, 10, 20, 8])
-    sizes = {**dict(zip(space.names, space.sizes, strict=True)), "oh": 4}
+    sizes = {**space.known(), "oh": 4}
     assert space.footprint(0, sizes) == 1 * (3 * 2 + 3) * (19 + 4) * 6
     assert space.footprint(1, sizes) == 8 * 3 * 3 * 2
     assert space.footprint(2, sizes) == 1 * 4 * 20 * 8

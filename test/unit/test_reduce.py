@@ -20,13 +20,14 @@ from terrace.target import CpuDescription
 KINDS = ("sum", "mean", "max", "min", "prod")
 CASES = [((1,), (0,)), ((7,), (0,)), ((5, 3), (0,)), ((3, 70), (1,)), ((4, 6, 5), (1,)), ((3, 4, 150), (0, 2))]
 CASES += [((2, 7, 7, 20), (1, 2)), ((2, 3, 4, 5), (0, 1, 2, 3)), ((3, 1, 5), (1,)), ((2, 3, 4, 2, 3), (0, 2, 4))]
+CASES += [((), ())]
 
 
 def reductions() -> Program:
     program = Program()
     with program as p:
         for shape, axes in CASES:
-            x = p.argument(1 + 0.5 * uniform(*shape))  # products of many neither vanish nor overflow
+            x = p.argument(np.asarray(1 + 0.5 * uniform(*shape)))  # products of many neither vanish nor overflow
             for kind, keepdims in itertools.product(KINDS, (False, True)):
                 if kind != "prod" or np.prod(shape) < 200:
                     y = graph.ReduceOp.build(x, kind=kind, axes=list(axes), keepdims=keepdims)

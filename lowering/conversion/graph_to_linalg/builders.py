@@ -7,7 +7,7 @@ static shapes leave no arith ops behind.
 from __future__ import annotations
 
 import math as pymath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from terrace.dialects.base import element_type_of, shape_of
@@ -356,6 +356,17 @@ def extract_slice(value: ir.Value, offsets: Sequence[Size], sizes: Sequence[Size
         static_sizes,
         list(strides),
     ).result
+
+
+def single_windows(image: ir.Value, counts: Mapping[int, Size], reach: Mapping[int, Size]) -> ir.Value:
+    """`image` without what is beyond the window, along the axes that have one only.
+
+    IREE 3.13 drops dimensions of size 1, and then refuses an image that is larger than what is read of it.
+    """
+    sizes = [reach[axis] if counts.get(axis) == 1 else size for axis, size in enumerate(sizes_of(image))]
+    if all(counts.get(axis) != 1 or reach[axis] == size for axis, size in enumerate(shape_of(image))):
+        return image
+    return extract_slice(image, [0] * len(sizes), sizes, [1] * len(sizes))
 
 
 def insert_slice(value: ir.Value, into: ir.Value, offsets: Sequence[Size], strides: Sequence[int]) -> ir.Value:

@@ -17,10 +17,14 @@ from terrace.rewriting import Pattern
 Pair = list[int]
 
 
+def window_reach(kernel: b.Size, dilation: int) -> b.Size:
+    """How many elements a window spans, first to last."""
+    return b.add(b.mul(b.sub(kernel, 1), dilation), 1)
+
+
 def window_count(size: b.Size, kernel: b.Size, stride: int, dilation: int) -> b.Size:
     """How many windows of `kernel` elements fit along a dimension of `size`, padding included."""
-    reach = b.add(b.mul(b.sub(kernel, 1), dilation), 1)
-    return b.add(b.floordiv(b.sub(size, reach), stride), 1)
+    return b.add(b.floordiv(b.sub(size, window_reach(kernel, dilation)), stride), 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +43,8 @@ def convolve(image: ir.Value, weight: ir.Value, how: Convolution, element_type: 
     sizes, kernel = b.sizes_of(image), b.sizes_of(weight)
     height = window_count(sizes[h], kernel[2], how.strides[0], how.dilations[0])
     width = window_count(sizes[w], kernel[3], how.strides[1], how.dilations[1])
+    reach = {h: window_reach(kernel[2], how.dilations[0]), w: window_reach(kernel[3], how.dilations[1])}
+    image = b.single_windows(image, {h: height, w: width}, reach)
     output = b.filled(image_sizes(how.layout, sizes[0], kernel[0], height, width), element_type, 0)
     attributes = {"strides": how.strides, "dilations": how.dilations}
     is_nchw = how.layout == "NCHW"

@@ -41,19 +41,19 @@ def pool(value: ir.Value, kind: str, attrs: Attributes, element_type: ir.Type, f
     sizes = b.sizes_of(value)
     low: list[b.Size] = [0] * 4
     high: list[b.Size] = [0] * 4
-    result = list(sizes)
+    counts: dict[int, b.Size] = {}
+    spans: dict[int, b.Size] = {}
     for i, axis in enumerate(spatial):
-        result[axis] = window_count(sizes[axis], i, attrs)
+        counts[axis], spans[axis] = window_count(sizes[axis], i, attrs), attrs.dilations[i] * (attrs.kernel[i] - 1) + 1
         before, after = attrs.padding[2 * i : 2 * i + 2]
         low[axis], high[axis] = before, after
         if attrs.ceil_mode:
             # The last window may reach beyond the padding.
-            reach = b.add(
-                b.mul(b.sub(result[axis], 1), attrs.strides[i]), attrs.dilations[i] * (attrs.kernel[i] - 1) + 1
-            )
+            reach = b.add(b.mul(b.sub(counts[axis], 1), attrs.strides[i]), spans[axis])
             high[axis] = b.maximum(b.sub(reach, b.add(sizes[axis], before)), after)
+    result = [counts.get(axis, size) for axis, size in enumerate(sizes)]
     return POOLING[kind, attrs.layout](
-        b.pad(value, low, high, fill),
+        b.single_windows(b.pad(value, low, high, fill), counts, spans),
         b.empty(attrs.kernel, element_type),
         outs=[b.filled(result, element_type, fill)],
         strides=attrs.strides,

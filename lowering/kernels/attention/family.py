@@ -15,9 +15,7 @@ from terrace.lowering.kernels.attention.schedule import (
     schedule_for_workgroups,
 )
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.collapse import Partition, widest_partition
 from terrace.lowering.kernels.family import KernelFamily
-from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
@@ -31,6 +29,7 @@ class Attention(KernelFamily):
     roots = (graph.AttentionOp,)
     fusing_roots = roots
     operands = ("query", "key", "value", "mask")
+    any_rank = True
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
@@ -43,20 +42,6 @@ class Attention(KernelFamily):
         if DYNAMIC in widths:
             return "attention of heads whose size is known at run time only"
         return f"attention of heads of more than {WIDEST} elements" if sum(widths) > WIDEST else None
-
-    def partition(self, group: Group) -> Partition:
-        """Batches and heads become one, as far as a mask is for all or for each of them, unless heads stand apart."""
-        assert group.root is not None
-        result, kept = shape_of(group.results[0]), 3 if _heads_apart(group.root) else 2
-        lead = len(result) - kept
-        masks = [shape_of(value)[:-kept] for value in group.root_operands[3:]]
-        runs = widest_partition(result[:lead], masks)
-        return (*runs, *((axis,) for axis in range(lead, len(result))))
-
-    def operand_partition(self, group: Group, number: int) -> Partition:
-        skipped = len(shape_of(group.results[0])) - len(shape_of(group.root_operands[number]))
-        runs = (tuple(axis - skipped for axis in run if axis >= skipped) for run in self.partition(group))
-        return tuple(run for run in runs if run)
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         """Dimensions m (queries), n (columns of the result), s (keys), e (columns of keys), b before them.
@@ -84,13 +69,14 @@ class Attention(KernelFamily):
         ]
         for number in graph.AttentionOp.inner_heads(attrs):
             accesses[number] = tuple(heads_moved(accesses[number]))
-        scores = (*here, *along("m", "s"))
-        for mask in map(shape_of, list(root.operands)[3:]):
-            axes = zip(mask, scores[len(scores) - len(mask) :], strict=True)
-            accesses.insert(3, tuple(Axis({}) if size == 1 else axis for size, axis in axes))
         names = (*batch, *heads, "m", "n", "s", "e")
         kinds = ("parallel",) * (len(names) - 2) + ("reduction",) * 2
         sizes = (*outer[: len(batch)], *counts, *outer[-2:], key[-2], query[-1])
+        scores, known = (*here, *along("m", "s")), dict(zip(names, sizes, strict=True))
+        for mask in map(shape_of, list(root.operands)[3:]):
+            axes = zip(mask, scores[len(scores) - len(mask) :], strict=True)
+            mask_axes = (axis.once() if size == 1 != axis.span(known) else axis for size, axis in axes)
+            accesses.insert(3, tuple(mask_axes))
         return IterationSpace(names, kinds, sizes, tuple(accesses))
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:

@@ -25,7 +25,7 @@ WIDEST = 2048
 
 def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Schedule:
     """Queries in lanes. The tiles of both products are as wide, and each as high as is best for it."""
-    size = _known(space)
+    size = space.known(ASSUMED_LENGTH)
 
     def best_height(rows: int, columns: int) -> tuple[float, int]:
         fitting = [tile for tile in candidates(range(1, 15), machine) if tile.columns == columns]
@@ -61,7 +61,7 @@ def schedule_for_workgroups(space: IterationSpace, machine: WorkgroupMachine) ->
 
     It is square, or of few queries as high as its area allows.
     """
-    size = _known(space)
+    size = space.known(ASSUMED_LENGTH)
     area = ACCUMULATORS * machine.workgroup_size
     columns = min(power_of_two(size["m"]), 1 << (area.bit_length() - 1) // 2)
     rows = min(power_of_two(size["s"]), area // columns)
@@ -89,7 +89,3 @@ def schedule_for_circuit(space: IterationSpace) -> Schedule:
 def _lead(space: IterationSpace) -> tuple[str, ...]:
     """The batches and heads that are spread over workgroups beside the queries: workgroups have three dimensions."""
     return tuple(n for n in space.names if n not in ("m", "n", "s", "e") and space.size(n) != 1)[:2]
-
-
-def _known(space: IterationSpace) -> dict[str, int]:
-    return {n: ASSUMED_LENGTH if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}

@@ -55,7 +55,7 @@ class Conv2d(KernelFamily):
         generate(b, kernel)
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
-        if is_depthwise(dict(zip(kernel.space.names, kernel.space.sizes, strict=True))):
+        if is_depthwise(kernel.space.known()):
             return super().explain_tile(kernel, machine)
         return explain_register_tile(kernel, machine, ("ow", "oc"), ASSUMED_SIZE, "oh")
 

@@ -111,8 +111,8 @@ class _Conv2d:
             raise self.kernel.refuse("can stage the input only when its sizes and the block of 'oh' are static")
         assert isinstance(block, int) and isinstance(columns, int) and isinstance(width, int)
         assert isinstance(channels, int)
-        rows = (block - 1) * attrs.strides[0] + (self.kh - 1) * attrs.dilations[0] + 1
-        wide = (columns - 1) * attrs.strides[1] + (self.kw - 1) * attrs.dilations[1] + 1
+        reached = {**self.kernel.space.known(), "oh": block}
+        rows, wide = (axis.span(reached) for axis in self.kernel.space.accesses[0][1:3])
         local = b.alloc([rows, wide, channels], self.element_type)
         top, left = attrs.padding[0], attrs.padding[2]
         first = b.mul(start.get("oh", 0), attrs.strides[0])

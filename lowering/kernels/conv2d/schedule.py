@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 from terrace.dialects.base import Attributes
@@ -34,8 +35,7 @@ class ConvShape:
 
     @staticmethod
     def of(space: IterationSpace, attrs: Attributes, operand: ElementType) -> ConvShape:
-        sizes = zip(space.names, space.sizes, strict=True)
-        return ConvShape(space, {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in sizes}, attrs, operand)
+        return ConvShape(space, space.known(ASSUMED_SIZE), attrs, operand)
 
     @property
     def depthwise(self) -> bool:
@@ -170,12 +170,9 @@ def _depthwise_tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]
 def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, machine: VectorMachine) -> dict[str, int]:
     """Rows and channels of a workgroup: enough workgroups for the workers, few enough rows for local memory."""
     size = shape.size
-    macs = 1
-    for value in size.values():
-        macs *= value
-    parts = -(-wanted_workgroups(macs, machine.workers) // size["n"])
+    parts = -(-wanted_workgroups(math.prod(size.values()), machine.workers) // size["n"])
     tile_rows = tiles.get("oh", 1)
-    weights = shape.type.bytes * size["oc"] * size["g"] * size["ic"] * size["kh"] * size["kw"]
+    weights = shape.type.bytes * shape.space.footprint(1, size)
     blocks = {"n": 1}
     rows = size["oh"]
     if weights > machine.l2_bytes // 2 and size["g"] == 1:

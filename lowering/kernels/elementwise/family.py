@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from terrace.dialects.base import shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
-from terrace.lowering.kernels.collapse import Partition, widest_partition
 from terrace.lowering.kernels.elementwise.generator import generate
 from terrace.lowering.kernels.elementwise.schedule import schedule_for_vectors, schedule_for_workgroups
 from terrace.lowering.kernels.family import KernelFamily
-from terrace.lowering.kernels.group import Group
-from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.iteration_space import IterationSpace, along
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.mlir import ir
@@ -23,6 +20,7 @@ class Elementwise(KernelFamily):
 
     name = "elementwise"
     roots = ()
+    any_rank = True
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, kernel.types, machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
@@ -30,13 +28,9 @@ class Elementwise(KernelFamily):
     }
     words = "vectors along the last dimension, several in flight; memory is the limit, not arithmetic"
 
-    def partition(self, group: Group) -> Partition:
-        shape = group.shape
-        return widest_partition(shape, [shape_of(v) for v in group.inputs]) if shape else ((),)
-
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         names = tuple(f"d{axis}" for axis in range(len(result)))
-        return IterationSpace(names, ("parallel",) * len(names), tuple(result))
+        return IterationSpace(names, ("parallel",) * len(names), tuple(result), (along(*names),))
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)

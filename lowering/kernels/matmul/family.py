@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.collapse import Partition
-from terrace.lowering.kernels.family import KernelFamily, each_axis
-from terrace.lowering.kernels.group import Group
+from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
 from terrace.lowering.kernels.matmul.generator import generate
 from terrace.lowering.kernels.matmul.schedule import (
@@ -39,34 +37,22 @@ class Matmul(KernelFamily):
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
 
-    def partition(self, group: Group) -> Partition:
-        return _partition(group, len(group.shape))
-
-    def operand_partition(self, group: Group, number: int) -> Partition:
-        rank = len(shape_of(group.root_operands[number]))
-        return each_axis(shape_of(group.root_operands[1])) if rank == 2 else _partition(group, rank)
-
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
-        """Dimensions m, n and k, and b before them."""
+        """Dimensions m, n and k, and b before them; the leading axes of a single matrix are rows."""
         assert root is not None
-        batch = numbered("b", len(result) - 2)
+        batches = len(result) - 2 if root.name == "graph.batch_matmul" else 0
+        batch, rows = numbered("b", batches), numbered("m", len(result) - 1 - batches)
         columns = ("n", "k") if attributes_of(root).transpose_rhs else ("k", "n")
-        own = batch if root.name == "graph.batch_matmul" else ()
-        accesses = (along(*batch, "m", "k"), along(*own, *columns), along(*batch, "m", "n"))
+        names = (*batch, *rows, "n", "k")
+        accesses = (along(*batch, *rows, "k"), along(*batch, *columns), along(*batch, *rows, "n"))
         kinds = ("parallel",) * len(result) + ("reduction",)
-        return IterationSpace((*batch, "m", "n", "k"), kinds, (*result, shape_of(root.operands[0])[-1]), accesses)
+        return IterationSpace(names, kinds, (*result, shape_of(root.operands[0])[-1]), accesses)
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         return explain_register_tile(kernel, machine, ("m", "n"), ASSUMED_SIZE)
-
-
-def _partition(group: Group, rank: int) -> Partition:
-    """Leading axes are one: rows of a single matrix, or matrices."""
-    kept = 1 if group.root is not None and group.root.name == "graph.matmul" else 2
-    return (tuple(range(rank - kept)), *((axis,) for axis in range(rank - kept, rank)))
 
 
 def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...], TypeRule]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from terrace.dialects.base import Attributes
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
@@ -18,11 +20,11 @@ def schedule_for_vectors(
     space: IterationSpace, attrs: Attributes, operand: ElementType, machine: VectorMachine
 ) -> Schedule:
     """Vectors of channels; blocks of output rows for the workgroups. A pooling kernel has static sizes."""
-    size = dict(zip(space.names, space.sizes, strict=True))
+    size = space.known()
     channels = min(size["c"], UNROLL * machine.lanes)
     hangs_over = attrs.ceil_mode or any(attrs.padding)
     pixels = 1 if hangs_over else max(1, min(size["ow"], UNROLL * machine.lanes // channels))
-    work = operand.bytes * size["n"] * size["oh"] * size["ow"] * size["c"] * size["kh"] * size["kw"]
+    work = operand.bytes * math.prod(space.sizes)
     wanted = wanted_workgroups(work, machine.workers)
     blocks = {"n": block_size(size["n"], 1, wanted), "oh": block_size(size["oh"], 1, -(-wanted // size["n"]))}
     blocks = {name: block for name, block in blocks.items() if block}

@@ -8,10 +8,8 @@ from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
-from terrace.lowering.kernels.collapse import Partition
 from terrace.lowering.kernels.family import KernelFamily
-from terrace.lowering.kernels.group import Group
-from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
+from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
 from terrace.lowering.kernels.row_reduction.generator import generate
 from terrace.lowering.kernels.row_reduction.schedule import schedule_for_vectors, schedule_for_workgroups
 from terrace.lowering.kernels.type_rule import TypeRule
@@ -45,31 +43,23 @@ class RowReduction(KernelFamily):
             return "softmax along another dimension than the last"
         return None
 
-    def partition(self, group: Group) -> Partition:
-        assert group.root is not None
-        rank, columns = len(group.shape), _columns(group.root)
-        return (tuple(range(rank - columns)), tuple(range(rank - columns, rank)))
-
-    def operand_partition(self, group: Group, number: int) -> Partition:
-        # Scale and shift are vectors along a row.
-        return self.partition(group) if number == 0 else (tuple(range(len(shape_of(group.root_operands[number])))),)
-
-    def collapsed_attributes(self, group: Group) -> dict[str, ir.Attribute]:
+    def collapsed_attributes(self, root: ir.Operation, kinds: Sequence[str]) -> dict[str, ir.Attribute]:
         """The kernel has rows and columns, and reduces the columns."""
-        assert group.root is not None
-        if group.root.name in SOFTMAXES:
+        if root.name in SOFTMAXES:
             return {"axis": to_attribute(1)}
-        return {"dims": to_attribute(1)} if group.root.name == "graph.integer_layer_norm" else {}
+        return {"dims": to_attribute(1)} if root.name == "graph.integer_layer_norm" else {}
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         """Rows and columns, m and n in a kernel; the columns are reduced, and then written."""
         assert root is not None
         count = _columns(root)
-        rows, columns = numbered("m", len(result) - count), numbered("n", count)
+        rows, columns = numbered("m", max(1, len(result) - count)), numbered("n", count)
+        # What is reduced whole is one row.
+        whole = (*(Axis({row: int(len(result) > count)}) for row in rows), *along(*columns))
+        names = (*rows, *columns)
         kinds = ("parallel",) * len(rows) + ("reduction",) * count
         vectors = (along(*columns),) * (len(root.operands) - 1)
-        accesses = (along(*rows, *columns), *vectors, along(*rows, *columns))
-        return IterationSpace((*rows, *columns), kinds, tuple(result), accesses)
+        return IterationSpace(names, kinds, (1, *result)[-len(names) :], (whole, *vectors, whole))
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)
