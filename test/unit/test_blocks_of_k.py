@@ -113,7 +113,7 @@ def test_other_targets(target: str) -> None:
     compiled = program.compile(target)
     ((kernel, schedule),) = schedules_of(compiled).items()
     block = {"m": schedule.tile("m"), "n": schedule.tile("n"), "k": 208}
-    cut = recut(schedule, block=block, staged=("lhs", "rhs"), leaves=SUMS)
+    cut = recut(schedule, block=block, staged=("rhs",), leaves=SUMS)
     other = program.compile(target, text=edited(compiled.ir("kernel"), {kernel: cut}))
     np.testing.assert_array_equal(*(program.results(c)["matmul"] for c in (compiled, other)))
 

@@ -40,7 +40,7 @@ def schedule_for_vectors(
 
     `constant` says for each argument whether it is a weight.
     """
-    size = _known(space)
+    size = space.known(ASSUMED_SIZE)
     stages = _stages_columns(space, transpose_rhs, constant, rule)
     aliased = stages and _bytes(rule) * size["k"] % ALIASED_PITCH == 0
     tile = best_tile(size["m"], size["n"], range(1, 9 if aliased else 15), machine)
@@ -82,7 +82,7 @@ def schedule_for_workgroups(
     machine: WorkgroupMachine,
 ) -> Schedule:
     """A tile of the result per workgroup; blocks of both operands along k pass through local memory."""
-    size = _known(space)
+    size = space.known(ASSUMED_SIZE)
     area = ACCUMULATORS * machine.workgroup_size
     rows = min(power_of_two(size["m"]), 1 << (area.bit_length() - 1) // 2)
     # Of a few rows a tile is narrow: the weights are what is read, by as many workgroups as there can be.
@@ -111,7 +111,7 @@ def _stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequen
     """
     if _is_packed(space, constant) or space.size("k") == DYNAMIC:
         return False
-    size = _known(space)
+    size = space.known(ASSUMED_SIZE)
     apart = "b" not in size and size["m"] >= STAGED_ROWS and _bytes(rule) * size["n"] >= STAGED_PITCH
     return transpose_rhs or apart
 
@@ -139,10 +139,6 @@ def _bytes(rule: TypeRule) -> int:
 def _held_bytes(rule: TypeRule) -> int:
     """What an element of an operand takes in local memory."""
     return ELEMENT_TYPES[rule.operands[0]].held.bytes
-
-
-def _known(space: IterationSpace) -> dict[str, int]:
-    return {n: ASSUMED_SIZE if s == DYNAMIC else s for n, s in zip(space.names, space.sizes, strict=True)}
 
 
 def _is_packed(space: IterationSpace, constant: Sequence[bool]) -> bool:
