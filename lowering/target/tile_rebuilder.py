@@ -1,10 +1,11 @@
 """Rebuilding loop functions without tiles: what the targets that lower tiles share.
 
 A tile becomes a list of parts, values of types that the target has; ops on tiles are repeated for each part and
-loop-carried tiles become that many loop-carried values. What is not a tile is copied unchanged. A target says how a
-tile is held, which parts that makes, and lowers the tile ops. What multiplies wants its operands held in ways of its
-own; that goes backwards through elementwise ops to the loads and constants, which are made once for each way that their
-uses want. Each function is rebuilt beside the old one, which is then erased.
+loop-carried tiles become that many loop-carried values. A tile in memory has no parts: its target fills that memory
+instead. What is not a tile is copied unchanged. A target says how a tile is held, which parts that makes, and lowers
+the tile ops. What multiplies wants its operands held in ways of its own; that goes backwards through elementwise ops to
+the loads and constants, which are made once for each way that their uses want. Any other tile is converted where it is
+made, so that no loop converts what it only reads. Each function is rebuilt beside the old one, which is then erased.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from terrace.mlir import arith, func, ir, scf, walk
+from terrace.dialects.base import shape_of
+from terrace.mlir import arith, func, ir, scf, vector, walk
 from terrace.passes import fail
 
 
@@ -43,7 +45,11 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         self.wants: dict[ir.Value, list[H]] = {}
         self.current: ir.Operation
         """The op that is being rebuilt, for messages."""
-        self.handlers: dict[str, Callable[[ir.Operation], None]] = {"scf.for": self.for_, "scf.if": self.if_}
+        self.handlers: dict[str, Callable[[ir.Operation], None]] = {
+            "scf.for": self.for_,
+            "scf.if": self.if_,
+            "scf.yield": self.copy,
+        }
 
     @abc.abstractmethod
     def holding(self, type_: ir.Type) -> H:
@@ -72,11 +78,10 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         for operation in reversed(list(walk(function.operation))):
             elementwise = _is_elementwise(operation)
             for number, operand in enumerate(operation.operands):
-                if not isinstance(operand.type, ir.VectorType):
+                if not is_tile(operand):
                     continue
                 if elementwise:
-                    of_result = self.wants.get(operation.results[0], [])
-                    here = [self.retyped(wanted, operand.type) for wanted in of_result]
+                    here = [self.retyped(wanted, operand.type) for wanted in self.wants_of(operation.results[0])]
                 else:
                     here = [self.wanted(operation, number) or self.holding(operand.type)]
                 known = self.wants.setdefault(operand, [])
@@ -97,21 +102,21 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
 
     def tile(self, value: ir.Value, holding: H | None = None) -> T:
         """The tile, held in that way, or in the usual one."""
-        holding = self.holding(value.type) if holding is None else holding
-        known = self.tiles[value]
-        return known[holding] if holding in known else self.convert(next(iter(known.values())), holding)
+        return self.tiles[value][self.holding(value.type) if holding is None else holding]
 
     def set_tile(self, value: ir.Value, tile: T) -> None:
-        """A tile that is made in the usual way only."""
-        self.tiles[value] = {self.holding(value.type): tile}
+        """A tile that is made in the usual way only; at the current insertion point it is converted to others."""
+        usual = self.holding(value.type)
+        wants = self.wants_of(value)
+        self.tiles[value] = {usual: tile} | {h: self.convert(tile, h) for h in wants if h != usual}
 
     def flatten(self, value: ir.Value) -> list[ir.Value]:
-        return self.tile(value).values if isinstance(value.type, ir.VectorType) else [self.plain(value)]
+        return self.tile(value).values if is_tile(value) else [self.plain(value)]
 
     def unflatten(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
         remaining = list(new)
         for value in old:
-            if isinstance(value.type, ir.VectorType):
+            if is_tile(value):
                 holding = self.holding(value.type)
                 count = len(self.part_types(holding))
                 self.set_tile(value, self.make_tile(holding, remaining[:count]))
@@ -123,6 +128,8 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
 
     def function(self, function: func.FuncOp) -> Any:
         """Rebuild `function` (a func.func) without tiles, and erase it; the new one keeps its attributes."""
+        if any(map(is_tile, function.entry_block.arguments)):
+            raise fail(function, "takes a tile; a kernel takes tensors, memory and numbers")
         with ir.InsertionPoint(function.operation), function.operation.location:
             new = func.FuncOp(function.name.value, function.type)
         for name, attribute in function.attributes.items():
@@ -146,10 +153,14 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
     def operation(self, operation: ir.Operation) -> None:
         self.current = operation
         handler = self.handlers.get(operation.name)
+        arguments = [value for region in operation.regions for block in region.blocks for value in block.arguments]
+        has_tiles = any(map(is_tile, [*operation.results, *operation.operands, *arguments]))
         if handler is not None:
             handler(operation)
-        elif any(isinstance(v.type, ir.VectorType) for v in operation.results):
+        elif has_tiles and _is_elementwise(operation):
             self.elementwise(operation)
+        elif has_tiles or operation.successors:
+            raise fail(operation, f"has no lowering to {self.machine}")
         else:
             self.copy(operation)
 
@@ -179,40 +190,49 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         old = operation.opview
         initial = list(operation.operands)[3:]
         lower, upper, step = (self.plain(v) for v in list(operation.operands)[:3])
-        new = scf.ForOp(lower, upper, step, [v for i in initial for v in self.flatten(i)])
+        new = scf.ForOp(lower, upper, step, self.carried(initial))
+        for name, attribute in operation.attributes.items():
+            new.operation.attributes[name] = attribute
         arguments = list(old.body.arguments)
         self.values[arguments[0]] = new.induction_variable
-        self.unflatten(arguments[1:], list(new.inner_iter_args))
         with ir.InsertionPoint(new.body):
+            self.unflatten(arguments[1:], list(new.inner_iter_args))
             self.block(old.body)
         self.unflatten(list(operation.results), list(new.results))
+
+    def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a loop carries for these values."""
+        return [part for value in values for part in self.flatten(value)]
 
     def if_(self, operation: ir.Operation) -> None:
         """A condition whose tiles become parts, which both branches give."""
         types = [part for value in operation.results for part in self._types_of(value)]
-        new = ir.Operation.create(operation.name, types, [self.plain(operation.operands[0])], regions=2)
+        attributes = dict(operation.attributes.items())
+        new = ir.Operation.create(operation.name, types, [self.plain(operation.operands[0])], attributes, regions=2)
         for old_region, new_region in zip(operation.regions, new.regions, strict=True):
             self.region(old_region, new_region)
         self.unflatten(list(operation.results), list(new.results))
 
     def _types_of(self, value: ir.Value) -> list[ir.Type]:
         """The types of what a value becomes."""
-        is_tile = isinstance(value.type, ir.VectorType)
-        return self.part_types(self.holding(value.type)) if is_tile else [value.type]
+        return self.part_types(self.holding(value.type)) if is_tile(value) else [value.type]
 
     def elementwise(self, operation: ir.Operation) -> None:
         """An arith or math op on tiles: the same op on each part. Equal operands give one op."""
-        if not _is_elementwise(operation):
-            raise fail(operation, f"has no lowering to {self.machine}")
         result = operation.results[0]
-        self.tiles[result] = {holding: self._held(operation, holding) for holding in self.wants_of(result)}
+        self.tiles[result] = {holding: self.apply(operation, holding) for holding in self.wants_of(result)}
 
-    def _held(self, operation: ir.Operation, holding: H) -> T:
+    def apply(self, operation: ir.Operation, holding: H) -> T:
         """The result of an elementwise op, held in a way."""
         parts = self.part_types(holding)
-        if operation.name == "arith.constant":
-            return self.make_tile(holding, self._constants(operation, parts))
-        operands = [self.tile(v, self.retyped(holding, v.type)).values for v in operation.operands]
+        if operation.name in ("arith.constant", "vector.broadcast"):
+            number = splat_of(operation) if operation.name == "arith.constant" else self.plain(operation.operands[0])
+            return self.make_tile(holding, _repeated(number, parts))
+        # A condition may be one for all elements.
+        operands = [
+            self.tile(v, self.retyped(holding, v.type)).values if is_tile(v) else [self.plain(v)] * len(parts)
+            for v in operation.operands
+        ]
         attributes = dict(operation.attributes.items())
         made: dict[tuple[ir.Value, ...], ir.Value] = {}
         results = []
@@ -222,21 +242,47 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
             results.append(made[key])
         return self.make_tile(holding, results)
 
-    @staticmethod
-    def _constants(operation: ir.Operation, parts: list[ir.Type]) -> list[ir.Value]:
-        value = operation.attributes["value"]
-        if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
-            raise fail(operation, "is not a splat; a constant tile must be one")
-        made: dict[ir.Type, ir.Value] = {}
-        for part in parts:
-            if part not in made:
-                splat = value.get_splat_value()
-                if isinstance(part, ir.VectorType):
-                    splat = ir.DenseElementsAttr.get_splat(part, splat)
-                made[part] = arith.constant(part, splat)
-        return [made[part] for part in parts]
+    def refuse_atom(self, operation: ir.Operation) -> None:
+        """Refuse a contraction by an atom, for a machine that has none."""
+        if "atom" in operation.attributes:
+            name = operation.attributes["atom"].value
+            raise fail(operation, f"wants the atom '{name}', which {self.machine} do not have")
+
+
+def shape_of_tile(type_: ir.Type) -> tuple[int, ...]:
+    """The shape of a tile's type; one without dimensions is one element along one."""
+    return tuple(shape_of(type_)) or (1,)
+
+
+def is_tile(value: ir.Value) -> bool:
+    """Whether a value of a loop function is a tile."""
+    return isinstance(value.type, ir.VectorType)
+
+
+def splat_of(operation: ir.Operation) -> ir.Attribute:
+    """The number that a constant tile is everywhere."""
+    value = operation.attributes["value"]
+    if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
+        raise fail(operation, "is not a splat; a constant tile must be one")
+    return value.get_splat_value()
+
+
+def _repeated(number: ir.Attribute | ir.Value, parts: list[ir.Type]) -> list[ir.Value]:
+    """Parts whose elements are all the same number."""
+    made: dict[ir.Type, ir.Value] = {}
+    for part in parts:
+        if part in made:
+            continue
+        is_vector = isinstance(part, ir.VectorType)
+        if isinstance(number, ir.Attribute):
+            made[part] = arith.constant(part, ir.DenseElementsAttr.get_splat(part, number) if is_vector else number)
+        else:
+            made[part] = vector.broadcast(part, number) if is_vector else number
+    return [made[part] for part in parts]
 
 
 def _is_elementwise(operation: ir.Operation) -> bool:
-    """Whether an op on tiles is one on each of their elements."""
+    """Whether an op on tiles is one on each of their elements, or repeats a number."""
+    if operation.name == "vector.broadcast":
+        return not is_tile(operation.operands[0])
     return operation.name.startswith(("arith.", "math.")) and len(operation.results) == 1

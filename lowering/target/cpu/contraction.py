@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
+from terrace.lowering.graph.payload_types import cast, is_float, multiply_add, scalar_type
 from terrace.lowering.target.cpu.atoms import CpuAtom
 from terrace.lowering.target.cpu.tile import Tile, TileType
-from terrace.mlir import arith, ir, math, vector
+from terrace.mlir import arith, ir, vector
 
 
 def wanted_lhs(usual: TileType, atom: CpuAtom | None) -> TileType:
@@ -39,14 +39,8 @@ def contract(lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
                     is_vector = isinstance(piece_type, ir.VectorType)
                     broadcast[piece_type] = vector.broadcast(piece_type, scalar) if is_vector else scalar
                 at = row * columns + column
-                values[at] = _multiply_add(broadcast[piece_type], right[column], values[at])
+                values[at] = multiply_add(broadcast[piece_type], right[column], values[at])
     return Tile(type_, values)
-
-
-def _multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
-    if is_float(scalar_type(accumulator.type)):
-        return math.fma(left, right, accumulator)
-    return arith.addi(accumulator, arith.muli(left, right))
 
 
 def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:

@@ -1,46 +1,16 @@
 // RUN: terrace-opt --lower-tiles-to-invocations --split-input-file --verify-diagnostics %s
 
-// Products of integers have no fused multiply-add.
-func.func private @integers(%m: memref<4x4xi32>, %n: index) attributes {loop.kernel} {
+// Invocations have no steps of their own.
+func.func private @atom(%m: memref<4x4xi8>, %w: memref<1x4x4xi8>, %n: index) attributes {loop.kernel} {
   "loop.parallel"(%n) ({
   ^bb0(%g: index):
     %0 = "loop.load_tile"(%m, %g, %g) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
-      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xi32>, index, index) -> vector<4x4xi32>
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xi8>, index, index) -> vector<4x4xi8>
+    %1 = "loop.load_tile"(%w, %g, %g, %g) {dims = array<i64: 0, 1, 2>, strides = array<i64: 1, 1, 1>,
+      operandSegmentSizes = array<i32: 1, 3, 0>} : (memref<1x4x4xi8>, index, index, index) -> vector<1x4x4xi8>
     %zero = arith.constant dense<0> : vector<4x4xi32>
-    // expected-error @+1 {{'loop.contract_tile' op has no lowering for i32}}
-    %1 = "loop.contract_tile"(%0, %0, %zero) : (vector<4x4xi32>, vector<4x4xi32>, vector<4x4xi32>) -> vector<4x4xi32>
-    "loop.yield"() : () -> ()
-  }) {mapping = ["workgroup"]} : (index) -> ()
-  return
-}
-
-// -----
-
-// The result of a contraction is spread in another way than a contraction reads its operands.
-func.func private @computed(%m: memref<4x4xf32>, %n: index) attributes {loop.kernel} {
-  "loop.parallel"(%n) ({
-  ^bb0(%g: index):
-    %0 = "loop.load_tile"(%m, %g, %g) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
-      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
-    %zero = arith.constant dense<0.0> : vector<4x4xf32>
-    %1 = "loop.contract_tile"(%0, %0, %zero) : (vector<4x4xf32>, vector<4x4xf32>, vector<4x4xf32>) -> vector<4x4xf32>
-    // expected-error @+1 {{wants a tile spread over invocations otherwise than it was computed: it must be of loop.load_tile}}
-    %2 = "loop.contract_tile"(%0, %1, %zero) : (vector<4x4xf32>, vector<4x4xf32>, vector<4x4xf32>) -> vector<4x4xf32>
-    "loop.yield"() : () -> ()
-  }) {mapping = ["workgroup"]} : (index) -> ()
-  return
-}
-
-// -----
-
-// A reduction ends in one number for the workgroup.
-func.func private @rows(%m: memref<4x4xf32>, %n: index) attributes {loop.kernel} {
-  "loop.parallel"(%n) ({
-  ^bb0(%g: index):
-    %0 = "loop.load_tile"(%m, %g, %g) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
-      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
-    // expected-error @+1 {{'loop.reduce_tile' op has no lowering to invocations of a GPU for a tile of several rows}}
-    %1 = "loop.reduce_tile"(%0) {kind = "sum"} : (vector<4x4xf32>) -> vector<4x1xf32>
+    // expected-error @+1 {{wants the atom 'int8_dot', which invocations of a GPU do not have}}
+    %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "int8_dot", unsigned_lhs} : (vector<4x4xi8>, vector<1x4x4xi8>, vector<4x4xi32>) -> vector<4x4xi32>
     "loop.yield"() : () -> ()
   }) {mapping = ["workgroup"]} : (index) -> ()
   return
