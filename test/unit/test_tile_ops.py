@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import terrace
 from terrace.errors import TargetError
+from terrace.runtime.cpu_features import host_features
 from terrace.runtime.gpu import describe_gpu
-from tile_programs import CASES, program
+from tile_programs import ATOM_CASES, CASES, program
 
 
 def _has_vulkan() -> bool:
@@ -28,12 +29,18 @@ TARGETS = [
 ]
 
 
+needs_int8_dot = pytest.mark.skipif(
+    not {"avx512vnni", "avx512vl", "avx512bw"} <= set(host_features()), reason="this CPU has no AVX-512 VNNI"
+)
+
+
 @functools.cache
-def results(target: str) -> dict[str, np.ndarray]:
+def results(target: str, atoms: bool = False) -> dict[str, np.ndarray]:
     """What all kernels give, in one program."""
-    text, inputs = program(list(CASES))
+    cases = ATOM_CASES if atoms else CASES
+    text, inputs = program(cases)
     compiled = terrace.compile_mlir(text, target=target)
-    return dict(zip(CASES, map(np.asarray, compiled(*inputs)), strict=True))
+    return dict(zip(cases, map(np.asarray, compiled(*inputs)), strict=True))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -41,3 +48,9 @@ def results(target: str) -> dict[str, np.ndarray]:
 def test_it_agrees_with_numpy(target: str, name: str) -> None:
     """To the bit: all numbers are small integers."""
     np.testing.assert_array_equal(results(target)[name], CASES[name].result)
+
+
+@needs_int8_dot
+@pytest.mark.parametrize("name", ATOM_CASES)
+def test_atoms_agree_with_numpy(name: str) -> None:
+    np.testing.assert_array_equal(results("cpu", atoms=True)[name], ATOM_CASES[name].result)

@@ -64,24 +64,26 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
+ATOM_CASES: dict[str, Case] = {}
+"""Those that multiply by int8_dot."""
 
 
-def case(a: Array, b: Array, result: Array) -> Callable[[Emit], Emit]:
+def case(a: Array, b: Array, result: Array, cases: dict[str, Case] = CASES) -> Callable[[Emit], Emit]:
     def register(emit: Emit) -> Emit:
-        CASES[emit.__name__] = Case(a, b, result.astype(a.dtype), emit)
+        cases[emit.__name__] = Case(a, b, result, emit)
         return emit
 
     return register
 
 
-def program(names: list[str]) -> tuple[str, list[Array]]:
+def program(cases: dict[str, Case]) -> tuple[str, list[Array]]:
     """The text of a program that launches these kernels, whose results are its results, and its inputs."""
     context = create_context()
     with context, ir.Location.unknown():
         module = ir.Module.create()
         with ir.InsertionPoint(module.body):
-            kernels = [_kernel(name) for name in names]
-            inputs = [array for name in names for array in (CASES[name].a, CASES[name].b)]
+            kernels = [_kernel(name, case) for name, case in cases.items()]
+            inputs = [array for case in cases.values() for array in (case.a, case.b)]
             main = func.FuncOp("main", ([_tensor(array) for array in inputs], [k.type.results[0] for k in kernels]))
         with ir.InsertionPoint(main.add_entry_block()):
             pairs = zip(kernels, list(main.arguments)[::2], list(main.arguments)[1::2], strict=True)
@@ -91,7 +93,7 @@ def program(names: list[str]) -> tuple[str, list[Array]]:
 
 
 def _tensor(array: Array) -> ir.Type:
-    element = {"float32": ir.F32Type.get, "int32": lambda: ir.IntegerType.get_signless(32)}[array.dtype.name]()
+    element = ir.F32Type.get() if array.dtype.kind == "f" else ir.IntegerType.get_signless(8 * array.itemsize)
     return ir.RankedTensorType.get(list(array.shape), element)
 
 
@@ -99,9 +101,8 @@ def _memref(tensor: ir.Type) -> ir.Type:
     return ir.MemRefType.get(shape_of(tensor), ir.RankedTensorType(tensor).element_type)
 
 
-def _kernel(name: str) -> func.FuncOp:
+def _kernel(name: str, case: Case) -> func.FuncOp:
     """One workgroup that runs a case's body."""
-    case = CASES[name]
     types, result = [_tensor(case.a), _tensor(case.b)], _tensor(case.result)
     kernel = func.FuncOp(name, (types, [result]), visibility="private")
     kernel.attributes["loop.kernel"] = ir.UnitAttr.get()
@@ -245,7 +246,7 @@ def contract_what_a_loop_carries(b: Body) -> None:
     b.finish(b.reduce(0, 3, 1, _zero(b, 7, 20), lambda _, total: b.contract(lhs, rhs, total)))
 
 
-@case(S, R, np.broadcast_to(np.arange(7), (7, 7)))
+@case(S, R, np.broadcast_to(np.arange(7), (7, 7)).astype(np.float32))
 def contract_positions(b: Body) -> None:
     """Of an identity matrix with the columns' numbers."""
     rows, columns = (b.index_tile([7, 7], 0, dim) for dim in (0, 1))
@@ -335,3 +336,41 @@ def look_up(b: Body) -> None:
     x = b.whole(b.a)
     tile = loop.LookupTileOp(x, elements, x.type).operation.results[0]
     b.finish(tile)
+
+
+# -- atoms ------------------------------------------------------------------------------------------------------------
+
+A, B = integers(3, 6, low=0).astype(np.int8), integers(2, 20, 4).astype(np.int8)
+B_ROWS = B.transpose(0, 2, 1).reshape(8, 20)[:6].astype(np.int32)
+"""B as a matrix: its last two rows belong to no column of A."""
+
+
+def _dot(b: Body, lhs: ir.Value, rhs: ir.Value) -> ir.Value:
+    zero = b.splat([3, 20], ir.IntegerType.get_signless(32), 0)
+    return b.contract(lhs, rhs, zero, atom="int8_dot", unsigned_lhs=True)
+
+
+@case(A, B, (A + 1).astype(np.int32) @ B_ROWS, ATOM_CASES)
+def int8_dot_of_sums(b: Body) -> None:
+    """What lhs has too few of to fill a step counts as zero, computed or not."""
+    x = b.whole(b.a)
+    b.finish(_dot(b, arith.addi(x, b.splat([3, 6], x.type.element_type, 1)), b.whole(b.b)))
+
+
+@case(A, B, A.astype(np.int32) @ (2 * B_ROWS), ATOM_CASES)
+def int8_dot_of_what_conditions_give(b: Body) -> None:
+    """Operands that are not made as the step wants them."""
+    x, y = b.whole(b.a), b.whole(b.b)
+    number = b.number(b.a, 0, 0)
+    yes = arith.cmpi(arith.CmpIPredicate.sge, number, arith.constant(number.type, 0))
+    lhs, rhs = _choose(yes, [lambda: x, lambda: arith.addi(y, y)], [lambda: arith.addi(x, x), lambda: y])
+    b.finish(_dot(b, lhs, rhs))
+
+
+@case(A, B, 5 * (A.astype(np.int32) @ B_ROWS), ATOM_CASES)
+def int8_dot_of_what_loops_carry(b: Body) -> None:
+    x, y = b.whole(b.a), b.whole(b.b)
+    zeros = [b.splat(shape, x.type.element_type, 0) for shape in ([3, 6], [2, 20, 4])]
+    (lhs,) = b.reduce_all(0, 5, 1, zeros[:1], lambda _, values: [arith.addi(values[0], x)])
+    (rhs,) = b.reduce_all(0, b.value(1), 1, zeros[1:], lambda _, values: [arith.addi(values[0], y)])
+    b.finish(_dot(b, lhs, rhs))
