@@ -1,39 +1,31 @@
 """Rebuilding loop functions without tiles: what the targets that lower tiles share.
 
-A tile becomes a list of parts, values of types that the target has; ops on tiles are repeated for each part and
-loop-carried tiles become that many loop-carried values. A tile in memory has no parts: its target fills that memory
-instead. What is not a tile is copied unchanged. A target says how a tile is held, which parts that makes, and lowers
-the tile ops. What multiplies wants its operands held in ways of its own; that goes backwards through elementwise ops to
-the loads and constants, which are made once for each way that their uses want. Any other tile is converted where it is
-made, so that no loop converts what it only reads. Each function is rebuilt beside the old one, which is then erased.
+A target says how a tile is held and lowers the tile ops. What multiplies wants its operands held in ways of its own;
+that goes backwards through elementwise ops to the loads and constants, which are made once for each way that their uses
+want. Any other tile is converted where it is made, so that no loop converts what it only reads. What is not a tile is
+copied unchanged. Each function is rebuilt beside the old one, which is then erased.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from terrace.dialects.base import shape_of
-from terrace.mlir import arith, func, ir, scf, vector, walk
+from terrace.mlir import func, ir, scf, walk
 from terrace.passes import fail
 
+T = TypeVar("T")
+"""A tile as a target holds it."""
 
-class TileParts(Protocol):
-    """A tile as a target holds it."""
-
-    @property
-    def values(self) -> list[ir.Value]: ...
-
-
-T = TypeVar("T", bound=TileParts)
 H = TypeVar("H")
-"""How a tile is held: its shape, its element type, and how it is cut into parts. Equal ones give equal parts."""
+"""How a tile is held: its shape, its element type, and whatever else makes two tiles alike."""
 
 
 class TileRebuilder(abc.ABC, Generic[T, H]):
-    """Rebuilds one function; `values` maps each old value to its new one, `tiles` to its tile of parts for each way in
-    which it is held.
+    """Rebuilds one function; `values` maps each old value to its new one, `tiles` to its tile for each way in which it
+    is held.
     """
 
     machine = ""
@@ -43,12 +35,10 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         self.values: dict[ir.Value, ir.Value] = {}
         self.tiles: dict[ir.Value, dict[H, T]] = {}
         self.wants: dict[ir.Value, list[H]] = {}
-        self.current: ir.Operation
-        """The op that is being rebuilt, for messages."""
         self.handlers: dict[str, Callable[[ir.Operation], None]] = {
             "scf.for": self.for_,
             "scf.if": self.if_,
-            "scf.yield": self.copy,
+            "scf.yield": self.yield_,
         }
 
     @abc.abstractmethod
@@ -56,16 +46,30 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         """How a tile is held where nothing wants it otherwise."""
 
     @abc.abstractmethod
-    def part_types(self, holding: H) -> list[ir.Type]:
-        """The types of the parts of a tile."""
-
-    @abc.abstractmethod
-    def make_tile(self, holding: H, values: list[ir.Value]) -> T:
-        """The tile with these parts."""
-
-    @abc.abstractmethod
     def convert(self, tile: T, holding: H) -> T:
-        """The tile held in another way, at the current insertion point. Raises PassError if there is none."""
+        """The tile held in another way, at the current insertion point."""
+
+    @abc.abstractmethod
+    def elementwise(self, operation: ir.Operation) -> None:
+        """Lower an arith or math op on tiles, a constant tile, or vector.broadcast of a number."""
+
+    # -- what blocks give: a loop's body to its next iteration, a branch to what follows ------------------------------
+
+    @abc.abstractmethod
+    def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a loop is given for these old values at first."""
+
+    @abc.abstractmethod
+    def carried_types(self, values: Sequence[ir.Value]) -> list[ir.Type]:
+        """The types of what a condition gives for these old values."""
+
+    @abc.abstractmethod
+    def give(self, values: Sequence[ir.Value], results: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a block gives at its end for these old values, which become those results of the op around it."""
+
+    @abc.abstractmethod
+    def take(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
+        """Record what old arguments of a block, or results, are; `new` are the new ones."""
 
     def wanted(self, operation: ir.Operation, number: int) -> H | None:
         """How an op wants operand `number` held; None for the usual way."""
@@ -110,20 +114,6 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         wants = self.wants_of(value)
         self.tiles[value] = {usual: tile} | {h: self.convert(tile, h) for h in wants if h != usual}
 
-    def flatten(self, value: ir.Value) -> list[ir.Value]:
-        return self.tile(value).values if is_tile(value) else [self.plain(value)]
-
-    def unflatten(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
-        remaining = list(new)
-        for value in old:
-            if is_tile(value):
-                holding = self.holding(value.type)
-                count = len(self.part_types(holding))
-                self.set_tile(value, self.make_tile(holding, remaining[:count]))
-                remaining = remaining[count:]
-            else:
-                self.values[value] = remaining.pop(0)
-
     # -- ops ------------------------------------------------------------------------------------------------------
 
     def function(self, function: func.FuncOp) -> Any:
@@ -151,7 +141,6 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
                 self.operation(operation)
 
     def operation(self, operation: ir.Operation) -> None:
-        self.current = operation
         handler = self.handlers.get(operation.name)
         arguments = [value for region in operation.regions for block in region.blocks for value in block.arguments]
         has_tiles = any(map(is_tile, [*operation.results, *operation.operands, *arguments]))
@@ -169,7 +158,7 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         new = ir.Operation.create(
             operation.name,
             results=[r.type for r in operation.results],
-            operands=[v for old in operation.operands for v in self.flatten(old)],
+            operands=[self.plain(v) for v in operation.operands],
             attributes=dict(operation.attributes.items()),
             regions=len(operation.regions),
         )
@@ -186,61 +175,32 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
                 self.block(old_block)
 
     def for_(self, operation: ir.Operation) -> None:
-        """A loop whose carried tiles become carried parts."""
         old = operation.opview
-        initial = list(operation.operands)[3:]
         lower, upper, step = (self.plain(v) for v in list(operation.operands)[:3])
-        new = scf.ForOp(lower, upper, step, self.carried(initial))
+        new = scf.ForOp(lower, upper, step, self.carried(list(operation.operands)[3:]))
         for name, attribute in operation.attributes.items():
             new.operation.attributes[name] = attribute
-        arguments = list(old.body.arguments)
-        self.values[arguments[0]] = new.induction_variable
+        index, *arguments = list(old.body.arguments)
+        self.values[index] = new.induction_variable
         with ir.InsertionPoint(new.body):
-            self.unflatten(arguments[1:], list(new.inner_iter_args))
+            self.take(arguments, list(new.inner_iter_args))
             self.block(old.body)
-        self.unflatten(list(operation.results), list(new.results))
-
-    def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
-        """What a loop carries for these values."""
-        return [part for value in values for part in self.flatten(value)]
+        self.take(list(operation.results), list(new.results))
 
     def if_(self, operation: ir.Operation) -> None:
-        """A condition whose tiles become parts, which both branches give."""
-        types = [part for value in operation.results for part in self._types_of(value)]
-        attributes = dict(operation.attributes.items())
+        results, attributes = list(operation.results), dict(operation.attributes.items())
+        types = self.carried_types(results)
         new = ir.Operation.create(operation.name, types, [self.plain(operation.operands[0])], attributes, regions=2)
         for old_region, new_region in zip(operation.regions, new.regions, strict=True):
             self.region(old_region, new_region)
-        self.unflatten(list(operation.results), list(new.results))
+        self.take(results, list(new.results))
 
-    def _types_of(self, value: ir.Value) -> list[ir.Type]:
-        """The types of what a value becomes."""
-        return self.part_types(self.holding(value.type)) if is_tile(value) else [value.type]
-
-    def elementwise(self, operation: ir.Operation) -> None:
-        """An arith or math op on tiles: the same op on each part. Equal operands give one op."""
-        result = operation.results[0]
-        self.tiles[result] = {holding: self.apply(operation, holding) for holding in self.wants_of(result)}
-
-    def apply(self, operation: ir.Operation, holding: H) -> T:
-        """The result of an elementwise op, held in a way."""
-        parts = self.part_types(holding)
-        if operation.name in ("arith.constant", "vector.broadcast"):
-            number = splat_of(operation) if operation.name == "arith.constant" else self.plain(operation.operands[0])
-            return self.make_tile(holding, _repeated(number, parts))
-        # A condition may be one for all elements.
-        operands = [
-            self.tile(v, self.retyped(holding, v.type)).values if is_tile(v) else [self.plain(v)] * len(parts)
-            for v in operation.operands
-        ]
-        attributes = dict(operation.attributes.items())
-        made: dict[tuple[ir.Value, ...], ir.Value] = {}
-        results = []
-        for part, key in zip(parts, zip(*operands, strict=True), strict=True):
-            if key not in made:
-                made[key] = ir.Operation.create(operation.name, [part], list(key), attributes).results[0]
-            results.append(made[key])
-        return self.make_tile(holding, results)
+    def yield_(self, operation: ir.Operation) -> None:
+        parent = operation.parent.operation
+        if parent.name in ("scf.for", "scf.if"):
+            scf.YieldOp(self.give(list(operation.operands), list(parent.results)))
+        else:
+            self.copy(operation)
 
     def refuse_atom(self, operation: ir.Operation) -> None:
         """Refuse a contraction by an atom, for a machine that has none."""
@@ -265,20 +225,6 @@ def splat_of(operation: ir.Operation) -> ir.Attribute:
     if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
         raise fail(operation, "is not a splat; a constant tile must be one")
     return value.get_splat_value()
-
-
-def _repeated(number: ir.Attribute | ir.Value, parts: list[ir.Type]) -> list[ir.Value]:
-    """Parts whose elements are all the same number."""
-    made: dict[ir.Type, ir.Value] = {}
-    for part in parts:
-        if part in made:
-            continue
-        is_vector = isinstance(part, ir.VectorType)
-        if isinstance(number, ir.Attribute):
-            made[part] = arith.constant(part, ir.DenseElementsAttr.get_splat(part, number) if is_vector else number)
-        else:
-            made[part] = vector.broadcast(part, number) if is_vector else number
-    return [made[part] for part in parts]
 
 
 def _is_elementwise(operation: ir.Operation) -> bool:

@@ -70,7 +70,7 @@ ATOM_CASES: dict[str, Case] = {}
 
 def case(a: Array, b: Array, result: Array, cases: dict[str, Case] = CASES) -> Callable[[Emit], Emit]:
     def register(emit: Emit) -> Emit:
-        cases[emit.__name__] = Case(a, b, result, emit)
+        cases[emit.__name__] = Case(a, b, result.astype("f" if a.dtype.kind == "f" else "i"), emit)
         return emit
 
     return register
@@ -246,7 +246,7 @@ def contract_what_a_loop_carries(b: Body) -> None:
     b.finish(b.reduce(0, 3, 1, _zero(b, 7, 20), lambda _, total: b.contract(lhs, rhs, total)))
 
 
-@case(S, R, np.broadcast_to(np.arange(7), (7, 7)).astype(np.float32))
+@case(S, R, np.broadcast_to(np.arange(7), (7, 7)))
 def contract_positions(b: Body) -> None:
     """Of an identity matrix with the columns' numbers."""
     rows, columns = (b.index_tile([7, 7], 0, dim) for dim in (0, 1))
@@ -350,14 +350,14 @@ def _dot(b: Body, lhs: ir.Value, rhs: ir.Value) -> ir.Value:
     return b.contract(lhs, rhs, zero, atom="int8_dot", unsigned_lhs=True)
 
 
-@case(A, B, (A + 1).astype(np.int32) @ B_ROWS, ATOM_CASES)
+@case(A, B, (A + 1) @ B_ROWS, ATOM_CASES)
 def int8_dot_of_sums(b: Body) -> None:
     """What lhs has too few of to fill a step counts as zero, computed or not."""
     x = b.whole(b.a)
     b.finish(_dot(b, arith.addi(x, b.splat([3, 6], x.type.element_type, 1)), b.whole(b.b)))
 
 
-@case(A, B, A.astype(np.int32) @ (2 * B_ROWS), ATOM_CASES)
+@case(A, B, A @ (2 * B_ROWS), ATOM_CASES)
 def int8_dot_of_what_conditions_give(b: Body) -> None:
     """Operands that are not made as the step wants them."""
     x, y = b.whole(b.a), b.whole(b.b)
@@ -367,7 +367,7 @@ def int8_dot_of_what_conditions_give(b: Body) -> None:
     b.finish(_dot(b, lhs, rhs))
 
 
-@case(A, B, 5 * (A.astype(np.int32) @ B_ROWS), ATOM_CASES)
+@case(A, B, 5 * (A @ B_ROWS), ATOM_CASES)
 def int8_dot_of_what_loops_carry(b: Body) -> None:
     x, y = b.whole(b.a), b.whole(b.b)
     zeros = [b.splat(shape, x.type.element_type, 0) for shape in ([3, 6], [2, 20, 4])]

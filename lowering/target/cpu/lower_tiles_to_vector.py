@@ -23,13 +23,14 @@ from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.description import target_of
 from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access
-from terrace.lowering.target.tile_rebuilder import TileRebuilder, shape_of_tile
+from terrace.lowering.target.tile_parts import PartsRebuilder
+from terrace.lowering.target.tile_rebuilder import shape_of_tile
 from terrace.mlir import arith, ir, memref, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
 
-class _Lowering(TileRebuilder[Tile, TileType]):
+class _Lowering(PartsRebuilder[Tile, TileType]):
     """Rebuilds one function with native vectors of `lanes` elements.
 
     `atoms` are the names of those that the target has, None where it is not known.

@@ -25,7 +25,8 @@ from terrace.lowering.target.gpu.fragment_memory import FragmentMemory, elements
 from terrace.lowering.target.gpu.workgroup_reduction import WORKGROUP, reduce_over_workgroup, reduce_rows
 from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access, index_constant
-from terrace.lowering.target.tile_rebuilder import TileRebuilder, shape_of_tile
+from terrace.lowering.target.tile_parts import PartsRebuilder
+from terrace.lowering.target.tile_rebuilder import shape_of_tile
 from terrace.mlir import arith, func, gpu, ir, memref, walk
 from terrace.passes import Pass, fail
 from terrace.target import GpuDescription
@@ -46,7 +47,7 @@ def _touched(operation: ir.Operation) -> frozenset[str]:
     return frozenset(kinds)
 
 
-class _Lowering(TileRebuilder[Fragment, FragmentType]):
+class _Lowering(PartsRebuilder[Fragment, FragmentType]):
     """Rebuilds one function for a workgroup of that many invocations."""
 
     machine = "invocations of a GPU"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.dialects.hardware import PARTITION, partition_attribute
@@ -42,8 +41,6 @@ class Cells:
     shape: tuple[int, ...]
     element: Element
     array: ir.Value | None = None
-    values: ClassVar[list[ir.Value]] = []
-    """Nothing that loops carry."""
 
     def write(self, value: ir.Value, indices: Indices) -> None:
         memref.store(value, self.array, _squeezed(self.shape, indices))
@@ -107,7 +104,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
     def __init__(self) -> None:
         super().__init__()
         self.places: dict[ir.Value, Cells] = {}
-        """The arrays of what loops carry, and of the tiles that conditions give."""
+        """The arrays of what loops carry and conditions give; a number is the only element of one."""
         self.handlers |= {
             "loop.alloc": self.alloc,
             "loop.broadcast_tile": self.broadcast_tile,
@@ -119,7 +116,6 @@ class _Lowering(TileRebuilder[Cells, CellType]):
             "loop.reduce_tile": self.reduce_tile,
             "loop.store_tile": self.store_tile,
             "loop.yield": lambda operation: None,
-            "scf.yield": self.yield_,
         }
 
     # -- tiles ----------------------------------------------------------------------------------------------------
@@ -130,12 +126,6 @@ class _Lowering(TileRebuilder[Cells, CellType]):
     def retyped(self, holding: CellType, type_: ir.Type) -> CellType:
         """Elements are computed of elements, wherever those are."""
         return CellType(type_)
-
-    def part_types(self, holding: CellType) -> list[ir.Type]:
-        return []
-
-    def make_tile(self, holding: CellType, values: list[ir.Value]) -> Cells:
-        return _array(holding.type)
 
     def convert(self, tile: Cells, holding: CellType) -> Cells:
         return tile if tile.array is not None else _copy(tile, _array(holding.type))
@@ -269,33 +259,31 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         super().for_(operation)
 
     def if_(self, operation: ir.Operation) -> None:
-        """Both branches fill the arrays of its tiles."""
-        self.places.update((v, self.make_tile(self.holding(v.type), [])) for v in operation.results if is_tile(v))
+        """Both branches fill the arrays of what it gives."""
+        self.places.update((value, _array(value.type)) for value in operation.results)
         super().if_(operation)
 
     def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
         return []
 
-    def unflatten(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
-        numbers = iter(new)
+    def carried_types(self, values: Sequence[ir.Value]) -> list[ir.Type]:
+        return []
+
+    def take(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
         for value in old:
-            if value not in self.places:
-                self.values[value] = next(numbers)
-            elif is_tile(value):
+            if is_tile(value):
                 self.set_tile(value, self.places[value])
             else:
                 self.values[value] = self.places[value].element([])
 
-    def yield_(self, operation: ir.Operation) -> None:
-        """What has a place goes there, where the next iteration, or what follows, reads it."""
-        pairs = list(zip(operation.operands, operation.parent.operation.results, strict=True))
-        moves = [(value, self.source(value), self.places[to]) for value, to in pairs if to in self.places]
+    def give(self, values: Sequence[ir.Value], results: Sequence[ir.Value]) -> list[ir.Value]:
+        moves = [(v, self.source(v), self.places[result]) for v, result in zip(values, results, strict=True)]
         moves = [move for move in moves if move[1].array is None or move[1].array != move[2].array]
         several = len(moves) > 1  # one may read the array of another
         made = [_copy(tile, _array(v.type)) if several and is_tile(v) else tile for v, tile, _ in moves]
         for tile, (_, _, to) in zip(made, moves, strict=True):
             _copy(tile, to)
-        scf.YieldOp([self.plain(value) for value, to in pairs if to not in self.places])
+        return []
 
 
 def _place(access: Access) -> Callable[[Indices], list[ir.Value]]:

@@ -88,16 +88,19 @@ func.func private @positions(%o: memref<2x8xi32>, %i: index, %j: index) attribut
 
 // -----
 
-// Both branches of a condition fill one array; a number stays a result (here canonicalisation selects it).
+// Both branches of a condition fill the arrays of what it gives; that of a number is one register.
 // CHECK-LABEL: func.func private @branches
 // CHECK:         %[[TILE:.*]] = memref.alloca() {{.*}} : memref<4xf32>
-// CHECK-NEXT:    %[[NUMBER:.*]] = arith.select %arg2, %cst, %arg3 : f32
+// CHECK-NEXT:    %[[NUMBER:.*]] = memref.alloca() : memref<f32>
 // CHECK-NEXT:    scf.if %arg2 {
 // CHECK:           memref.store %{{.*}}, %[[TILE]]
+// CHECK:           memref.store %cst, %[[NUMBER]][]
 // CHECK:         } else {
 // CHECK:           memref.store %cst, %[[TILE]]
+// CHECK:           memref.store %arg3, %[[NUMBER]][]
+// CHECK:         %[[READ:.*]] = memref.load %[[NUMBER]][]
 // CHECK:         memref.load %[[TILE]]
-// CHECK-NEXT:    arith.mulf %{{.*}}, %[[NUMBER]]
+// CHECK-NEXT:    arith.mulf %{{.*}}, %[[READ]]
 func.func private @branches(%a: memref<4xf32>, %o: memref<4xf32>, %c: i1, %n: f32) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %one = arith.constant 1.0 : f32
