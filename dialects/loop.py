@@ -2,8 +2,11 @@
 
 A tile is a value of a builtin `vector` type of any rank: a piece of an array that is held close to the arithmetic
 (registers on a CPU, registers of all invocations of a workgroup on a GPU, arrays of registers in hardware). Elementwise
-work on tiles is arith and math ops on these vectors. Sequential loops are `scf.for`, conditions `scf.if`; this dialect
-adds what upstream lacks. No op depends on a target.
+work on tiles is arith and math ops on these vectors. Sequential loops are `scf.for`, conditions `scf.if`, which carry
+and give any number of tiles and numbers; this dialect adds what upstream lacks. No op depends on a target.
+
+How a tile is held is the target's affair, and no op converts one: where what multiplies wants its operands held
+otherwise than they are made, each is made so (loads, constants, elementwise ops), or converted right where it is made.
 """
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
@@ -50,7 +53,11 @@ def _check_access(operation: ir.Operation, tile: ir.Type, memory: ir.Type, indic
     require(all(-1 <= d < rank for d in attrs.dims), f"attribute 'dims' is out of range for {memory}")
     used = [d for d in attrs.dims if d >= 0]
     require(len(used) == len(set(used)), "attribute 'dims' names a dimension of memory twice")
-    require(all(s >= 1 for s in attrs.strides), "attribute 'strides' must be positive")
+    require(all(1 <= s < 1 << 31 for s in attrs.strides), "attribute 'strides' must be positive and less than 2^31")
+    bounds = ir.MemRefType(memory).shape
+    moving = [(d, (size - 1) * s) for d, size, s in zip(attrs.dims, shape, attrs.strides, strict=True) if d >= 0]
+    inside = sizes > 0 or all(bounds[d] == DYNAMIC or last < bounds[d] for d, last in moving)
+    require(inside, f"tile {tile} at strides {attrs.strides} is larger than {memory} and has no sizes")
     require(
         ir.VectorType(tile).element_type == ir.MemRefType(memory).element_type,
         f"tile {tile} and memory {memory} differ in element type",
@@ -88,7 +95,11 @@ class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
 
 
 class StoreTileOp(Loop.Operation, name="store_tile"):
-    """Writes a tile where `load_tile` would read it; with `sizes`, only the elements in bounds. No `dims` may be -1."""
+    """Writes a tile where `load_tile` would read it; with `sizes`, only the elements in bounds. No `dims` may be -1.
+
+    A kernel for a GPU writes an element of global memory at most once, and reads none that it writes: invocations wait
+    for each other's accesses to local memory alone.
+    """
 
     tile: Operand[Tile]
     destination: Operand[Memref]

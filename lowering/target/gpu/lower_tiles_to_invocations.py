@@ -27,7 +27,7 @@ from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access, index_constant
 from terrace.lowering.target.tile_parts import PartsRebuilder
 from terrace.lowering.target.tile_rebuilder import shape_of_tile
-from terrace.mlir import arith, func, gpu, ir, memref, walk
+from terrace.mlir import arith, func, gpu, ir, memref, operation_of, walk
 from terrace.passes import Pass, fail
 from terrace.target import GpuDescription
 
@@ -199,6 +199,9 @@ class _Lowering(PartsRebuilder[Fragment, FragmentType]):
         self.pending |= _touched(operation)
         tile = operation.results[0]
         access = Access.of(operation.opview, self.plain)
+        owner = operation_of(operation.operands[0])
+        if owner is not None and owner.name == "memref.alloc":
+            raise fail(operation, "reads a result of its kernel, which other invocations may not have written yet")
         self.tiles[tile] = {holding: self.memory.load(access, holding) for holding in self.wants_of(tile)}
 
     def store_tile(self, operation: ir.Operation) -> None:

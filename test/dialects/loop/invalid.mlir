@@ -64,6 +64,15 @@ func.func @f(%m: memref<4x8xf32>, %i: index) {
 // -----
 
 func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op tile vector<4xf32> at strides [3] is larger than memref<4x8xf32> and has no sizes}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1>, strides = array<i64: 3>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
   // expected-error @+1 {{'loop.load_tile' op tile vector<8xf64> and memory memref<4x8xf32> differ in element type}}
   %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
     : (memref<4x8xf32>, index, index) -> vector<8xf64>

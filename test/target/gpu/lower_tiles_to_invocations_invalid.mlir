@@ -18,6 +18,21 @@ func.func private @atom(%m: memref<4x4xi8>, %w: memref<1x4x4xi8>, %n: index) att
 
 // -----
 
+// Barriers are for local memory.
+func.func private @read_back(%n: index) attributes {loop.kernel} {
+  %m = memref.alloc() : memref<4xf32>
+  "loop.parallel"(%n) ({
+  ^bb0(%g: index):
+    // expected-error @+1 {{reads a result of its kernel, which other invocations may not have written yet}}
+    %0 = "loop.load_tile"(%m, %g) {dims = array<i64: 0>, strides = array<i64: 1>,
+      operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<4xf32>, index) -> vector<4xf32>
+    "loop.yield"() : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
 // Ops on tiles are elementwise, or the loop dialect's.
 func.func private @shuffle(%m: memref<4xf32>, %n: index) attributes {loop.kernel} {
   "loop.parallel"(%n) ({
