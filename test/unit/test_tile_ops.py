@@ -8,7 +8,9 @@ import shutil
 import numpy as np
 import pytest
 import terrace
+from terrace.compiler import Request, Text, lower
 from terrace.errors import TargetError
+from terrace.runtime.cosim import cosim
 from terrace.runtime.cpu_features import host_features
 from terrace.runtime.gpu import describe_gpu
 from tile_programs import ATOM_CASES, CASES, program
@@ -54,3 +56,17 @@ def test_it_agrees_with_numpy(target: str, name: str) -> None:
 @pytest.mark.parametrize("name", ATOM_CASES)
 def test_atoms_agree_with_numpy(name: str) -> None:
     np.testing.assert_array_equal(results("cpu", atoms=True)[name], ATOM_CASES[name].result)
+
+
+CIRCUITS = ["a_condition_gives_integers", "a_loop_carries_integers", "contract_integers", "reduce_integers"]
+
+
+@pytest.mark.skipif(shutil.which("verilator") is None or shutil.which("g++") is None, reason="needs verilator and g++")
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_circuits_agree_with_their_programs(name: str) -> None:
+    """Each bit of their results, in the cycles that were predicted."""
+    pytest.importorskip("circt")
+    text, _ = program({name: CASES[name]})
+    report = cosim(lower(Text(text), Request.of("hls"), until="hls").ir["hls"], vectors=20)
+    assert [row.kernel for row in report.simulated] == [name]
+    assert report.passed, str(report)

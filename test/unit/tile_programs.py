@@ -196,6 +196,32 @@ def one_condition_for_all_elements(b: Body) -> None:
     b.finish(arith.select(b.positive(b.number(b.a, 0, 0)), b.whole(b.a), b.whole(b.b)))
 
 
+G, H = integers(3, 5), integers(3, 5)
+
+
+@case(G, H, np.where(G[0, 0] > 0, G + G[0, 0], G + H + 7))
+def a_condition_gives_integers(b: Body) -> None:
+    x, y, number = b.whole(b.a), b.whole(b.b), b.number(b.a, 0, 0)
+    positive = arith.cmpi(arith.CmpIPredicate.sgt, number, arith.constant(number.type, 0))
+    then = [lambda: x, lambda: number]
+    tile, total = _choose(positive, then, [lambda: arith.addi(x, y), lambda: arith.constant(number.type, 7)])
+    b.finish(arith.addi(tile, b.spread([3, 5], total)))
+
+
+@case(G, H, (H - G) + 3 * G + 1 + 2)
+def a_loop_carries_integers(b: Body) -> None:
+    """Two tiles that it exchanges, one that it adds to, and a number."""
+    x, zero = b.whole(b.a), arith.constant(ir.IntegerType.get_signless(32), 0)
+
+    def body(index: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+        number, left, right, total = values
+        return [arith.addi(number, arith.index_cast(zero.type, index)), right, left, arith.addi(total, x)]
+
+    start = [zero, x, b.whole(b.b), b.splat([3, 5], zero.type, 0)]
+    number, left, right, total = b.reduce_all(0, 3, 1, start, body)
+    b.finish(arith.addi(arith.addi(arith.subi(left, right), total), b.spread([3, 5], number)))
+
+
 # -- contractions -----------------------------------------------------------------------------------------------------
 
 L, R = floats(5, 7), floats(7, 20)
