@@ -72,6 +72,13 @@ def _check_same_type(op: ir.Operation) -> None:
     )
 
 
+def _check_numbers(op: ir.Operation) -> None:
+    """The result's elements are numbers of the operand's type."""
+    source, result = (ir.VectorType(value.type).element_type for value in (op.operands[0], op.results[0]))
+    is_number = isinstance(source, (ir.IntegerType, ir.FloatType))
+    require(is_number and source == result, f"cannot make a tile of {result} of one of {source}")
+
+
 class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
     """Reads a tile: element (i0, i1, ...) comes from memory at `indices`, moved by it*strides[t] in dimension dims[t].
 
@@ -148,10 +155,10 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
         require(acc == [*lhs[:-1], rhs[1]], f"accumulator must be {format_shape([*lhs[:-1], rhs[1]])}")
         require(op.operands[2].type == op.results[0].type, "result and accumulator differ in type")
         left, right, total = (ir.VectorType(v.type).element_type for v in op.operands)
-        same_kind = isinstance(left, ir.IntegerType) == isinstance(total, ir.IntegerType)
-        widens = same_kind and left.width <= total.width
+        same_kind = any(all(isinstance(t, kind) for t in (left, total)) for kind in (ir.IntegerType, ir.FloatType))
+        widens = same_kind and (left == total or left.width < total.width)
         require(
-            left == right and (left == total or widens),
+            left == right and widens,
             f"cannot add products of {left} and {right} to an accumulator of {total}",
         )
 
@@ -185,6 +192,7 @@ class ReduceTileOp(Loop.Operation, name="reduce_tile"):
             shape_of(op.results[0]) == [*shape[:-1], 1],
             f"result must be {format_shape([*shape[:-1], 1])}, got {format_shape(shape_of(op.results[0]))}",
         )
+        _check_numbers(op)
 
 
 class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
@@ -249,6 +257,7 @@ class BroadcastTileOp(Loop.Operation, name="broadcast_tile", traits=[ext.Pure]):
             source[-1:] == [1] and source[:-1] == result[:-1],
             f"cannot repeat {format_shape(source)} along the last dimension of {format_shape(result)}",
         )
+        _check_numbers(op)
 
 
 class ParallelOp(Loop.Operation, name="parallel"):

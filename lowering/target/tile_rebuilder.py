@@ -143,12 +143,14 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
     def operation(self, operation: ir.Operation) -> None:
         handler = self.handlers.get(operation.name)
         arguments = [value for region in operation.regions for block in region.blocks for value in block.arguments]
-        has_tiles = any(map(is_tile, [*operation.results, *operation.operands, *arguments]))
+        tiles = [value for value in [*operation.results, *operation.operands, *arguments] if is_tile(value)]
+        if any(ir.VectorType(tile.type).scalable for tile in tiles):
+            raise fail(operation, "has a tile of scalable size; tiles have static sizes")
         if handler is not None:
             handler(operation)
-        elif has_tiles and _is_elementwise(operation):
+        elif tiles and _is_elementwise(operation):
             self.elementwise(operation)
-        elif has_tiles or operation.successors:
+        elif tiles or operation.successors:
             raise fail(operation, f"has no lowering to {self.machine}")
         else:
             self.copy(operation)

@@ -191,6 +191,16 @@ def a_loop_that_does_not_run(b: Body) -> None:
     b.finish(tile)
 
 
+@case(X, Y, np.where(X > 0, X, Y))
+def masks_are_tiles(b: Body) -> None:
+    """A condition gives one, and a loop carries it."""
+    x, zero = b.whole(b.a), b.splat([3, 20], ir.F32Type.get(), 0.0)
+    above, below = (arith.cmpf(p, x, zero) for p in (arith.CmpFPredicate.OGT, arith.CmpFPredicate.OLT))
+    (mask,) = _choose(b.positive(b.number(b.a, 0, 0)), [lambda: above], [lambda: below])
+    (mask,) = b.reduce_all(0, 2, 1, [mask], lambda _, values: [arith.andi(values[0], above)])
+    b.finish(arith.select(mask, x, b.whole(b.b)))
+
+
 @case(X, Y, np.where(X[0, 0] > 0, X, Y))
 def one_condition_for_all_elements(b: Body) -> None:
     b.finish(arith.select(b.positive(b.number(b.a, 0, 0)), b.whole(b.a), b.whole(b.b)))

@@ -325,3 +325,27 @@ func.func @unsigned(%a: vector<2x3xi8>, %b: vector<3x4xi8>, %c: vector<2x4xi32>)
   %0 = "loop.contract_tile"(%a, %b, %c) {unsigned_lhs} : (vector<2x3xi8>, vector<3x4xi8>, vector<2x4xi32>) -> vector<2x4xi32>
   return
 }
+
+// -----
+
+func.func @f(%x: vector<2x4xindex>, %y: vector<4x3xindex>, %z: vector<2x3xindex>) {
+  // expected-error @+1 {{'loop.contract_tile' op cannot add products of index and index to an accumulator of index}}
+  %0 = "loop.contract_tile"(%x, %y, %z) : (vector<2x4xindex>, vector<4x3xindex>, vector<2x3xindex>) -> vector<2x3xindex>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x4xf32>) {
+  // expected-error @+1 {{'loop.reduce_tile' op cannot make a tile of i32 of one of f32}}
+  %0 = "loop.reduce_tile"(%x) {kind = "max", operandSegmentSizes = array<i32: 1, 0>} : (vector<2x4xf32>) -> vector<2x1xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x1xindex>) {
+  // expected-error @+1 {{'loop.broadcast_tile' op cannot make a tile of index of one of index}}
+  %0 = "loop.broadcast_tile"(%x) : (vector<2x1xindex>) -> vector<2x4xindex>
+  return
+}

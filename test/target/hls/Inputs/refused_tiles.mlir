@@ -43,3 +43,11 @@ func.func private @atom(%m: memref<4x4xi8>, %w: memref<1x4x4xi8>, %i: index) att
   %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "int8_dot", unsigned_lhs} : (vector<4x4xi8>, vector<1x4x4xi8>, vector<4x4xi32>) -> vector<4x4xi32>
   return
 }
+
+// -----
+
+func.func private @scalable() attributes {loop.kernel} {
+  // expected-error @+1 {{'arith.constant' op has a tile of scalable size; tiles have static sizes}}
+  %0 = arith.constant dense<0> : vector<[4]xi32>
+  return
+}
