@@ -285,9 +285,9 @@ class LowerTilesToInvocations(Pass):
         target = target_of(module)
         for kernel in loop_kernels(module):
             _require_workgroups(kernel)
-            if target and isinstance(target.gpu, GpuDescription):
-                require_local_memory(kernel, target.gpu.machine)
             function = _Lowering(self.workgroup_size).lower(kernel)
+            if target and isinstance(target.gpu, GpuDescription):  # with what invocations exchange tiles by
+                require_local_memory(function, target.gpu.machine)
             function.attributes[WORKGROUP_SIZE] = to_attribute(self.workgroup_size)
             if self.subgroup_size:
                 function.attributes[SUBGROUP_SIZE] = to_attribute(self.subgroup_size)

@@ -71,3 +71,24 @@ module attributes {terrace.target = {gpu = {local_bytes = 4096 : i64}, name = "v
     return
   }
 }
+
+// -----
+
+// What invocations exchange a tile by counts, too.
+module attributes {terrace.target = {gpu = {local_bytes = 4096 : i64}, name = "vulkan"}} {
+  // expected-error @+1 {{@exchange needs 4356 bytes of local memory; a workgroup has 4096}}
+  func.func private @exchange(%m: memref<33x33xf32>, %o: memref<33x33xf32>, %n: index) attributes {loop.kernel} {
+    %c0 = arith.constant 0 : index
+    "loop.parallel"(%n) ({
+    ^bb0(%g: index):
+      %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+        operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<33x33xf32>, index, index) -> vector<33x33xf32>
+      %1 = "loop.contract_tile"(%0, %0, %0) : (vector<33x33xf32>, vector<33x33xf32>, vector<33x33xf32>) -> vector<33x33xf32>
+      %2 = "loop.contract_tile"(%1, %0, %0) : (vector<33x33xf32>, vector<33x33xf32>, vector<33x33xf32>) -> vector<33x33xf32>
+      "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+        operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<33x33xf32>, memref<33x33xf32>, index, index) -> ()
+      "loop.yield"() : () -> ()
+    }) {mapping = ["workgroup"]} : (index) -> ()
+    return
+  }
+}
