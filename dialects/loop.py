@@ -2,8 +2,11 @@
 
 A tile is a value of a builtin `vector` type of any rank: a piece of an array that is held close to the arithmetic
 (registers on a CPU, registers of all invocations of a workgroup on a GPU, arrays of registers in hardware). Elementwise
-work on tiles is arith and math ops on these vectors. Sequential loops are `scf.for`, conditions `scf.if`; this dialect
-adds what upstream lacks. No op depends on a target.
+work on tiles is arith and math ops on these vectors. Sequential loops are `scf.for`, conditions `scf.if`, which carry
+and give any number of tiles and numbers; this dialect adds what upstream lacks. No op depends on a target.
+
+How a tile is held is the target's affair, and no op converts one: where what multiplies wants its operands held
+otherwise than they are made, each is made so (loads, constants, elementwise ops), or converted right where it is made.
 """
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
@@ -50,7 +53,11 @@ def _check_access(operation: ir.Operation, tile: ir.Type, memory: ir.Type, indic
     require(all(-1 <= d < rank for d in attrs.dims), f"attribute 'dims' is out of range for {memory}")
     used = [d for d in attrs.dims if d >= 0]
     require(len(used) == len(set(used)), "attribute 'dims' names a dimension of memory twice")
-    require(all(s >= 1 for s in attrs.strides), "attribute 'strides' must be positive")
+    require(all(1 <= s < 1 << 31 for s in attrs.strides), "attribute 'strides' must be positive and less than 2^31")
+    bounds = ir.MemRefType(memory).shape
+    moving = [(d, (size - 1) * s) for d, size, s in zip(attrs.dims, shape, attrs.strides, strict=True) if d >= 0]
+    inside = sizes > 0 or all(bounds[d] == DYNAMIC or last < bounds[d] for d, last in moving)
+    require(inside, f"tile {tile} at strides {attrs.strides} is larger than {memory} and has no sizes")
     require(
         ir.VectorType(tile).element_type == ir.MemRefType(memory).element_type,
         f"tile {tile} and memory {memory} differ in element type",
@@ -63,6 +70,13 @@ def _check_same_type(op: ir.Operation) -> None:
         list(left.shape) == list(right.shape) and left.element_type == right.element_type,
         f"must keep shape and element type: {op.operands[0].type} and {op.results[0].type}",
     )
+
+
+def _check_numbers(op: ir.Operation) -> None:
+    """The result's elements are numbers of the operand's type."""
+    source, result = (ir.VectorType(value.type).element_type for value in (op.operands[0], op.results[0]))
+    is_number = isinstance(source, (ir.IntegerType, ir.FloatType))
+    require(is_number and source == result, f"cannot make a tile of {result} of one of {source}")
 
 
 class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
@@ -88,7 +102,11 @@ class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
 
 
 class StoreTileOp(Loop.Operation, name="store_tile"):
-    """Writes a tile where `load_tile` would read it; with `sizes`, only the elements in bounds. No `dims` may be -1."""
+    """Writes a tile where `load_tile` would read it; with `sizes`, only the elements in bounds. No `dims` may be -1.
+
+    A kernel for a GPU writes an element of global memory at most once, and reads none that it writes: invocations wait
+    for each other's accesses to local memory alone.
+    """
 
     tile: Operand[Tile]
     destination: Operand[Memref]
@@ -137,10 +155,10 @@ class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):
         require(acc == [*lhs[:-1], rhs[1]], f"accumulator must be {format_shape([*lhs[:-1], rhs[1]])}")
         require(op.operands[2].type == op.results[0].type, "result and accumulator differ in type")
         left, right, total = (ir.VectorType(v.type).element_type for v in op.operands)
-        same_kind = isinstance(left, ir.IntegerType) == isinstance(total, ir.IntegerType)
-        widens = same_kind and left.width <= total.width
+        same_kind = any(all(isinstance(t, kind) for t in (left, total)) for kind in (ir.IntegerType, ir.FloatType))
+        widens = same_kind and (left == total or left.width < total.width)
         require(
-            left == right and (left == total or widens),
+            left == right and widens,
             f"cannot add products of {left} and {right} to an accumulator of {total}",
         )
 
@@ -174,6 +192,7 @@ class ReduceTileOp(Loop.Operation, name="reduce_tile"):
             shape_of(op.results[0]) == [*shape[:-1], 1],
             f"result must be {format_shape([*shape[:-1], 1])}, got {format_shape(shape_of(op.results[0]))}",
         )
+        _check_numbers(op)
 
 
 class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
@@ -238,6 +257,7 @@ class BroadcastTileOp(Loop.Operation, name="broadcast_tile", traits=[ext.Pure]):
             source[-1:] == [1] and source[:-1] == result[:-1],
             f"cannot repeat {format_shape(source)} along the last dimension of {format_shape(result)}",
         )
+        _check_numbers(op)
 
 
 class ParallelOp(Loop.Operation, name="parallel"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrace.element_types import ELEMENT_TYPES
-from terrace.mlir import arith, ir
+from terrace.mlir import arith, ir, math
 
 
 def scalar_type(type_: ir.Type) -> Any:
@@ -154,6 +154,13 @@ def combine(kind: str, left: ir.Value, right: ir.Value) -> ir.Value:
     """Two elements, or tiles of them, reduced to one by `kind`: sum, max (NaN propagates) or prod."""
     on_floats, on_integers = _COMBINE[kind]
     return (on_floats if is_float(scalar_type(left.type)) else on_integers)(left, right)
+
+
+def multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
+    """accumulator + left * right, all of one type; floats are rounded once."""
+    if is_float(scalar_type(accumulator.type)):
+        return math.fma(left, right, accumulator)
+    return arith.addi(accumulator, arith.muli(left, right))
 
 
 def limits(element: ir.IntegerType) -> tuple[int, int]:

@@ -14,9 +14,10 @@ def require_local_memory(loops: func.FuncOp, machine: VectorMachine | WorkgroupM
     """Refuse a loop function that allocates more local memory than there is: it would fail where it is called."""
     needed = 0
     for op in walk(loops.operation):
-        if op.name == "loop.alloc":
-            type_ = ir.MemRefType(op.results[0].type)
-            needed += math.prod(type_.shape) * ELEMENT_TYPES[str(type_.element_type)].bytes
+        type_ = op.results[0].type if op.name in ("loop.alloc", "memref.alloc") else None
+        if isinstance(type_, ir.MemRefType) and type_.memory_space is not None:
+            row = ELEMENT_TYPES.get(str(type_.element_type))
+            needed += math.prod(type_.shape) * (row.bytes if row else 8)
     if needed > machine.local_bytes:
         owner = "worker" if isinstance(machine, VectorMachine) else "workgroup"
         name = loops.name.value

@@ -29,8 +29,9 @@ class Access:
             memory=lookup(op.source if is_load else op.destination),
             indices=[lookup(v) for v in op.indices],
             sizes=[lookup(v) for v in op.sizes],
-            dims=attrs.dims,
-            strides=attrs.strides,
+            # A tile without dimensions is one element along one.
+            dims=attrs.dims or [-1],
+            strides=attrs.strides or [1],
         )
 
     def merged(self, operation: ir.Operation) -> Access:

@@ -1,37 +1,31 @@
 """Rebuilding loop functions without tiles: what the targets that lower tiles share.
 
-A tile becomes a list of parts, values of types that the target has; ops on tiles are repeated for each part and
-loop-carried tiles become that many loop-carried values. What is not a tile is copied unchanged. A target says how a
-tile is held, which parts that makes, and lowers the tile ops. What multiplies wants its operands held in ways of its
-own; that goes backwards through elementwise ops to the loads and constants, which are made once for each way that their
-uses want. Each function is rebuilt beside the old one, which is then erased.
+A target says how a tile is held and lowers the tile ops. What multiplies wants its operands held in ways of its own;
+that goes backwards through elementwise ops to the loads and constants, which are made once for each way that their uses
+want. Any other tile is converted where it is made, so that no loop converts what it only reads. What is not a tile is
+copied unchanged. Each function is rebuilt beside the old one, which is then erased.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from terrace.mlir import arith, func, ir, scf, walk
+from terrace.dialects.base import shape_of
+from terrace.mlir import func, ir, scf, walk
 from terrace.passes import fail
 
+T = TypeVar("T")
+"""A tile as a target holds it."""
 
-class TileParts(Protocol):
-    """A tile as a target holds it."""
-
-    @property
-    def values(self) -> list[ir.Value]: ...
-
-
-T = TypeVar("T", bound=TileParts)
 H = TypeVar("H")
-"""How a tile is held: its shape, its element type, and how it is cut into parts. Equal ones give equal parts."""
+"""How a tile is held: its shape, its element type, and whatever else makes two tiles alike."""
 
 
 class TileRebuilder(abc.ABC, Generic[T, H]):
-    """Rebuilds one function; `values` maps each old value to its new one, `tiles` to its tile of parts for each way in
-    which it is held.
+    """Rebuilds one function; `values` maps each old value to its new one, `tiles` to its tile for each way in which it
+    is held.
     """
 
     machine = ""
@@ -41,25 +35,41 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         self.values: dict[ir.Value, ir.Value] = {}
         self.tiles: dict[ir.Value, dict[H, T]] = {}
         self.wants: dict[ir.Value, list[H]] = {}
-        self.current: ir.Operation
-        """The op that is being rebuilt, for messages."""
-        self.handlers: dict[str, Callable[[ir.Operation], None]] = {"scf.for": self.for_, "scf.if": self.if_}
+        self.handlers: dict[str, Callable[[ir.Operation], None]] = {
+            "scf.for": self.for_,
+            "scf.if": self.if_,
+            "scf.yield": self.yield_,
+        }
 
     @abc.abstractmethod
     def holding(self, type_: ir.Type) -> H:
         """How a tile is held where nothing wants it otherwise."""
 
     @abc.abstractmethod
-    def part_types(self, holding: H) -> list[ir.Type]:
-        """The types of the parts of a tile."""
-
-    @abc.abstractmethod
-    def make_tile(self, holding: H, values: list[ir.Value]) -> T:
-        """The tile with these parts."""
-
-    @abc.abstractmethod
     def convert(self, tile: T, holding: H) -> T:
-        """The tile held in another way, at the current insertion point. Raises PassError if there is none."""
+        """The tile held in another way, at the current insertion point."""
+
+    @abc.abstractmethod
+    def elementwise(self, operation: ir.Operation) -> None:
+        """Lower an arith or math op on tiles, a constant tile, or vector.broadcast of a number."""
+
+    # -- what blocks give: a loop's body to its next iteration, a branch to what follows ------------------------------
+
+    @abc.abstractmethod
+    def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a loop is given for these old values at first."""
+
+    @abc.abstractmethod
+    def carried_types(self, values: Sequence[ir.Value]) -> list[ir.Type]:
+        """The types of what a condition gives for these old values."""
+
+    @abc.abstractmethod
+    def give(self, values: Sequence[ir.Value], results: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a block gives at its end for these old values, which become those results of the op around it."""
+
+    @abc.abstractmethod
+    def take(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
+        """Record what old arguments of a block, or results, are; `new` are the new ones."""
 
     def wanted(self, operation: ir.Operation, number: int) -> H | None:
         """How an op wants operand `number` held; None for the usual way."""
@@ -72,11 +82,10 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         for operation in reversed(list(walk(function.operation))):
             elementwise = _is_elementwise(operation)
             for number, operand in enumerate(operation.operands):
-                if not isinstance(operand.type, ir.VectorType):
+                if not is_tile(operand):
                     continue
                 if elementwise:
-                    of_result = self.wants.get(operation.results[0], [])
-                    here = [self.retyped(wanted, operand.type) for wanted in of_result]
+                    here = [self.retyped(wanted, operand.type) for wanted in self.wants_of(operation.results[0])]
                 else:
                     here = [self.wanted(operation, number) or self.holding(operand.type)]
                 known = self.wants.setdefault(operand, [])
@@ -97,32 +106,20 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
 
     def tile(self, value: ir.Value, holding: H | None = None) -> T:
         """The tile, held in that way, or in the usual one."""
-        holding = self.holding(value.type) if holding is None else holding
-        known = self.tiles[value]
-        return known[holding] if holding in known else self.convert(next(iter(known.values())), holding)
+        return self.tiles[value][self.holding(value.type) if holding is None else holding]
 
     def set_tile(self, value: ir.Value, tile: T) -> None:
-        """A tile that is made in the usual way only."""
-        self.tiles[value] = {self.holding(value.type): tile}
-
-    def flatten(self, value: ir.Value) -> list[ir.Value]:
-        return self.tile(value).values if isinstance(value.type, ir.VectorType) else [self.plain(value)]
-
-    def unflatten(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
-        remaining = list(new)
-        for value in old:
-            if isinstance(value.type, ir.VectorType):
-                holding = self.holding(value.type)
-                count = len(self.part_types(holding))
-                self.set_tile(value, self.make_tile(holding, remaining[:count]))
-                remaining = remaining[count:]
-            else:
-                self.values[value] = remaining.pop(0)
+        """A tile that is made in the usual way only; at the current insertion point it is converted to others."""
+        usual = self.holding(value.type)
+        wants = self.wants_of(value)
+        self.tiles[value] = {usual: tile} | {h: self.convert(tile, h) for h in wants if h != usual}
 
     # -- ops ------------------------------------------------------------------------------------------------------
 
     def function(self, function: func.FuncOp) -> Any:
         """Rebuild `function` (a func.func) without tiles, and erase it; the new one keeps its attributes."""
+        if any(map(is_tile, function.entry_block.arguments)):
+            raise fail(function, "takes a tile; a kernel takes tensors, memory and numbers")
         with ir.InsertionPoint(function.operation), function.operation.location:
             new = func.FuncOp(function.name.value, function.type)
         for name, attribute in function.attributes.items():
@@ -144,12 +141,17 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
                 self.operation(operation)
 
     def operation(self, operation: ir.Operation) -> None:
-        self.current = operation
         handler = self.handlers.get(operation.name)
+        arguments = [value for region in operation.regions for block in region.blocks for value in block.arguments]
+        tiles = [value for value in [*operation.results, *operation.operands, *arguments] if is_tile(value)]
+        if any(ir.VectorType(tile.type).scalable for tile in tiles):
+            raise fail(operation, "has a tile of scalable size; tiles have static sizes")
         if handler is not None:
             handler(operation)
-        elif any(isinstance(v.type, ir.VectorType) for v in operation.results):
+        elif tiles and _is_elementwise(operation):
             self.elementwise(operation)
+        elif tiles or operation.successors:
+            raise fail(operation, f"has no lowering to {self.machine}")
         else:
             self.copy(operation)
 
@@ -158,7 +160,7 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         new = ir.Operation.create(
             operation.name,
             results=[r.type for r in operation.results],
-            operands=[v for old in operation.operands for v in self.flatten(old)],
+            operands=[self.plain(v) for v in operation.operands],
             attributes=dict(operation.attributes.items()),
             regions=len(operation.regions),
         )
@@ -175,68 +177,60 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
                 self.block(old_block)
 
     def for_(self, operation: ir.Operation) -> None:
-        """A loop whose carried tiles become carried parts."""
         old = operation.opview
-        initial = list(operation.operands)[3:]
         lower, upper, step = (self.plain(v) for v in list(operation.operands)[:3])
-        new = scf.ForOp(lower, upper, step, [v for i in initial for v in self.flatten(i)])
-        arguments = list(old.body.arguments)
-        self.values[arguments[0]] = new.induction_variable
-        self.unflatten(arguments[1:], list(new.inner_iter_args))
+        new = scf.ForOp(lower, upper, step, self.carried(list(operation.operands)[3:]))
+        for name, attribute in operation.attributes.items():
+            new.operation.attributes[name] = attribute
+        index, *arguments = list(old.body.arguments)
+        self.values[index] = new.induction_variable
         with ir.InsertionPoint(new.body):
+            self.take(arguments, list(new.inner_iter_args))
             self.block(old.body)
-        self.unflatten(list(operation.results), list(new.results))
+        self.take(list(operation.results), list(new.results))
 
     def if_(self, operation: ir.Operation) -> None:
-        """A condition whose tiles become parts, which both branches give."""
-        types = [part for value in operation.results for part in self._types_of(value)]
-        new = ir.Operation.create(operation.name, types, [self.plain(operation.operands[0])], regions=2)
+        results, attributes = list(operation.results), dict(operation.attributes.items())
+        types = self.carried_types(results)
+        new = ir.Operation.create(operation.name, types, [self.plain(operation.operands[0])], attributes, regions=2)
         for old_region, new_region in zip(operation.regions, new.regions, strict=True):
             self.region(old_region, new_region)
-        self.unflatten(list(operation.results), list(new.results))
+        self.take(results, list(new.results))
 
-    def _types_of(self, value: ir.Value) -> list[ir.Type]:
-        """The types of what a value becomes."""
-        is_tile = isinstance(value.type, ir.VectorType)
-        return self.part_types(self.holding(value.type)) if is_tile else [value.type]
+    def yield_(self, operation: ir.Operation) -> None:
+        parent = operation.parent.operation
+        if parent.name in ("scf.for", "scf.if"):
+            scf.YieldOp(self.give(list(operation.operands), list(parent.results)))
+        else:
+            self.copy(operation)
 
-    def elementwise(self, operation: ir.Operation) -> None:
-        """An arith or math op on tiles: the same op on each part. Equal operands give one op."""
-        if not _is_elementwise(operation):
-            raise fail(operation, f"has no lowering to {self.machine}")
-        result = operation.results[0]
-        self.tiles[result] = {holding: self._held(operation, holding) for holding in self.wants_of(result)}
+    def refuse_atom(self, operation: ir.Operation) -> None:
+        """Refuse a contraction by an atom, for a machine that has none."""
+        if "atom" in operation.attributes:
+            name = operation.attributes["atom"].value
+            raise fail(operation, f"wants the atom '{name}', which {self.machine} do not have")
 
-    def _held(self, operation: ir.Operation, holding: H) -> T:
-        """The result of an elementwise op, held in a way."""
-        parts = self.part_types(holding)
-        if operation.name == "arith.constant":
-            return self.make_tile(holding, self._constants(operation, parts))
-        operands = [self.tile(v, self.retyped(holding, v.type)).values for v in operation.operands]
-        attributes = dict(operation.attributes.items())
-        made: dict[tuple[ir.Value, ...], ir.Value] = {}
-        results = []
-        for part, key in zip(parts, zip(*operands, strict=True), strict=True):
-            if key not in made:
-                made[key] = ir.Operation.create(operation.name, [part], list(key), attributes).results[0]
-            results.append(made[key])
-        return self.make_tile(holding, results)
 
-    @staticmethod
-    def _constants(operation: ir.Operation, parts: list[ir.Type]) -> list[ir.Value]:
-        value = operation.attributes["value"]
-        if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
-            raise fail(operation, "is not a splat; a constant tile must be one")
-        made: dict[ir.Type, ir.Value] = {}
-        for part in parts:
-            if part not in made:
-                splat = value.get_splat_value()
-                if isinstance(part, ir.VectorType):
-                    splat = ir.DenseElementsAttr.get_splat(part, splat)
-                made[part] = arith.constant(part, splat)
-        return [made[part] for part in parts]
+def shape_of_tile(type_: ir.Type) -> tuple[int, ...]:
+    """The shape of a tile's type; one without dimensions is one element along one."""
+    return tuple(shape_of(type_)) or (1,)
+
+
+def is_tile(value: ir.Value) -> bool:
+    """Whether a value of a loop function is a tile."""
+    return isinstance(value.type, ir.VectorType)
+
+
+def splat_of(operation: ir.Operation) -> ir.Attribute:
+    """The number that a constant tile is everywhere."""
+    value = operation.attributes["value"]
+    if not isinstance(value, ir.DenseElementsAttr) or not value.is_splat:
+        raise fail(operation, "is not a splat; a constant tile must be one")
+    return value.get_splat_value()
 
 
 def _is_elementwise(operation: ir.Operation) -> bool:
-    """Whether an op on tiles is one on each of their elements."""
+    """Whether an op on tiles is one on each of their elements, or repeats a number."""
+    if operation.name == "vector.broadcast":
+        return not is_tile(operation.operands[0])
     return operation.name.startswith(("arith.", "math.")) and len(operation.results) == 1

@@ -24,7 +24,7 @@ def op_at(trace: TracebackType | None) -> ir.Operation | None:
 def _is_alive(op: ir.Operation | ir.OpView) -> bool:
     try:
         return bool(op.operation.name)
-    except RuntimeError:  # What was erased.
+    except (RuntimeError, TypeError):  # What was erased, or is not made yet.
         return False
 
 

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 import terrace
 from terrace.compiler import Request, Text, lower
+from terrace.dialects.context import create_context
+from terrace.failing_op import op_at
 from terrace.lowering.debugging.commands import compile_command, errors_in, shell_text
+from terrace.mlir import arith, ir
 from terrace.passes import Pass, PassRaisedError
 from terrace.tools.reduce import main as reduce_tool
 
@@ -84,6 +87,15 @@ def test_what_fails_together_stays_together(folder: Path) -> None:
     module, said = run_again(error, folder)
     assert "raised KeyError at" in said and "'graph.matmul'" in said
     assert module.count("graph.matmul") == 2 and "graph.softmax" not in module and "graph.relu" not in module
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_traceback_that_holds_an_op_that_was_not_made() -> None:
+    """Its constructor raised: a number that no attribute holds."""
+    with create_context(), ir.Location.unknown(), ir.InsertionPoint(ir.Module.create().body):
+        with pytest.raises(RuntimeError) as caught:
+            arith.constant(ir.IndexType.get(), 1 << 80)
+        assert op_at(caught.tb) is None
 
 
 def test_a_pass_of_terrace_with_its_options(folder: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.lowering.graph.payload_types import cast, is_float, scalar_type
+from terrace.lowering.graph.payload_types import cast, constant, is_float, multiply_add, scalar_type
 from terrace.lowering.target.cpu.atoms import CpuAtom
 from terrace.lowering.target.cpu.tile import Tile, TileType
-from terrace.mlir import arith, ir, math, vector
+from terrace.mlir import arith, ir, vector
 
 
 def wanted_lhs(usual: TileType, atom: CpuAtom | None) -> TileType:
@@ -39,14 +39,8 @@ def contract(lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
                     is_vector = isinstance(piece_type, ir.VectorType)
                     broadcast[piece_type] = vector.broadcast(piece_type, scalar) if is_vector else scalar
                 at = row * columns + column
-                values[at] = _multiply_add(broadcast[piece_type], right[column], values[at])
+                values[at] = multiply_add(broadcast[piece_type], right[column], values[at])
     return Tile(type_, values)
-
-
-def _multiply_add(left: ir.Value, right: ir.Value, accumulator: ir.Value) -> ir.Value:
-    if is_float(scalar_type(accumulator.type)):
-        return math.fma(left, right, accumulator)
-    return arith.addi(accumulator, arith.muli(left, right))
 
 
 def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
@@ -57,7 +51,7 @@ def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
     for group in range(rhs.type.rows):
         right = rhs.values[group * columns : (group + 1) * columns]
         for row in range(type_.rows):
-            word = _word(lhs.values[row * groups + group])
+            word = _word(lhs.values[row * groups + group], lhs.type.pieces[group].count)
             for column, piece in enumerate(type_.pieces):
                 at = row * columns + column
                 lanes = next(lanes for lanes in sorted(atom.lanes) if lanes >= piece.lanes)
@@ -67,11 +61,15 @@ def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
     return Tile(type_, values)
 
 
-def _word(group: ir.Value) -> ir.Value:
-    """Neighbours along k as an i32, zeros where they are fewer than fill it."""
+def _word(group: ir.Value, count: int) -> ir.Value:
+    """Neighbours along k, of which the first `count` are there, as an i32; what is missing is zero."""
     if isinstance(group.type, ir.VectorType):
-        bits = ir.VectorType(group.type).shape[0] * _width(ir.VectorType(group.type).element_type)
+        type_ = ir.VectorType(group.type)
+        width = _width(type_.element_type)
+        bits = type_.shape[0] * width
         number = vector.extract(_bitcast(group, ir.IntegerType.get_signless(bits)), [], [0])
+        if count < type_.shape[0]:  # a computed tile has numbers there, too
+            number = arith.andi(number, constant(number.type, (1 << count * width) - 1))
     else:
         bits = _width(group.type)
         number = group if bits == 8 else arith.bitcast(ir.IntegerType.get_signless(bits), group)

@@ -23,13 +23,14 @@ from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.description import target_of
 from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access
-from terrace.lowering.target.tile_rebuilder import TileRebuilder
+from terrace.lowering.target.tile_parts import PartsRebuilder
+from terrace.lowering.target.tile_rebuilder import shape_of_tile
 from terrace.mlir import arith, ir, memref, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
 
-class _Lowering(TileRebuilder[Tile, TileType]):
+class _Lowering(PartsRebuilder[Tile, TileType]):
     """Rebuilds one function with native vectors of `lanes` elements.
 
     `atoms` are the names of those that the target has, None where it is not known.
@@ -49,11 +50,10 @@ class _Lowering(TileRebuilder[Tile, TileType]):
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.index_tile": self.index_tile,
             "loop.lookup_tile": self.lookup_tile,
-            "vector.broadcast": self.spread,
         }
 
     def holding(self, type_: ir.Type) -> TileType:
-        return TileType(tuple(shape_of(type_)), ir.VectorType(type_).element_type, self.lanes)
+        return TileType(shape_of_tile(type_), ir.VectorType(type_).element_type, self.lanes)
 
     def retyped(self, holding: TileType, type_: ir.Type) -> TileType:
         return dataclasses.replace(holding, element_type=ir.VectorType(type_).element_type)
@@ -65,10 +65,11 @@ class _Lowering(TileRebuilder[Tile, TileType]):
         return Tile(holding, values)
 
     def convert(self, tile: Tile, holding: TileType) -> Tile:
-        """Element by element."""
-        made = []
+        """Element by element; of neighbours along k that are held as part of a row the order is the same."""
+        made, columns, own = [], holding.shape[-1], tile.type.shape[-1]
         for row, piece in itertools.product(range(holding.rows), holding.pieces):
-            elements = [tile.scalar(row, piece.offset + min(i, piece.count - 1)) for i in range(piece.lanes)]
+            at = [row * columns + piece.offset + min(i, piece.count - 1) for i in range(piece.lanes)]
+            elements = [tile.scalar(*divmod(number, own)) for number in at]
             type_ = piece.type_of(holding.element_type)
             made.append(elements[0] if piece.lanes == 1 else vector.from_elements(type_, elements))
         return Tile(holding, made)
@@ -165,16 +166,6 @@ class _Lowering(TileRebuilder[Tile, TileType]):
         elements = [ir.IntegerAttr.get(type_.element_type, number) for number in numbers]
         offsets = arith.constant(type_, ir.DenseElementsAttr.get(elements, type_))
         return arith.addi(vector.broadcast(type_, start), offsets)
-
-    def spread(self, operation: ir.Operation) -> None:
-        """A tile made of one number."""
-        type_ = self.holding(operation.results[0].type)
-        number = self.plain(operation.operands[0])
-        made = {
-            piece: vector.broadcast(piece.type_of(type_.element_type), number) if piece.lanes > 1 else number
-            for piece in type_.pieces
-        }
-        self.set_tile(operation.results[0], Tile(type_, [made[p] for _ in range(type_.rows) for p in type_.pieces]))
 
     def broadcast_tile(self, operation: ir.Operation) -> None:
         tile, type_ = self.tile(operation.operands[0]), self.holding(operation.results[0].type)

@@ -53,7 +53,7 @@ class FragmentType:
 
     @property
     def tile_columns(self) -> int:
-        return self.shape[-1] if self.shape else 1
+        return self.shape[-1]
 
     @property
     def row_step(self) -> int:

@@ -38,8 +38,6 @@ class FragmentMemory:
 
     def _position(self, type_: FragmentType, row: Index, column: Index) -> list[Index]:
         """The position along each dimension of the tile."""
-        if not type_.shape:
-            return []
         position = [column]
         for number, size in enumerate(reversed(type_.shape[:-1])):
             is_outermost = number == len(type_.shape) - 2
@@ -63,7 +61,7 @@ class FragmentMemory:
 
     def load(self, access: Access, type_: FragmentType) -> Fragment:
         moves_down = any(dim >= 0 for dim in access.dims[:-1])
-        moves_across = bool(access.dims) and access.dims[-1] >= 0
+        moves_across = access.dims[-1] >= 0
         loaded: dict[tuple[int, int], ir.Value] = {}
         values = []
         for row, column in elements(type_):

@@ -2,29 +2,32 @@
 
 Every tile is spread over the invocations (see `fragment.py`); each op on tiles is repeated for each element that an
 invocation holds. A contraction reads, of its operands, the rows and the columns that belong to the invocation's part of
-the accumulator, whole along k. Local memory becomes workgroup memory, with a barrier wherever what one invocation wrote
-may be read by another, or be overwritten while another reads it. The conditions and bounds of loops at the loop level
-are the same for all invocations of a workgroup, so that all of them reach every barrier.
+the accumulator, whole along k. A tile that an op wants spread otherwise than it was computed goes through memory of the
+workgroup. Local memory is such, too, with a barrier wherever what one invocation wrote may be read by another, or be
+overwritten while another reads it. The conditions and bounds of loops at the loop level are the same for all
+invocations of a workgroup, so that all of them reach every barrier.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 
-from terrace.dialects.base import attributes_of, shape_of, to_attribute
+from terrace.dialects.base import attributes_of, to_attribute
 from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.graph.payload_types import cast, multiply_add
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.target.description import target_of
 from terrace.lowering.target.gpu.fragment import Fragment, FragmentType, Grid, balanced_grid, row_grid
-from terrace.lowering.target.gpu.fragment_memory import FragmentMemory
-from terrace.lowering.target.gpu.workgroup_reduction import WORKGROUP, reduce_over_workgroup
+from terrace.lowering.target.gpu.fragment_memory import FragmentMemory, elements
+from terrace.lowering.target.gpu.workgroup_reduction import WORKGROUP, reduce_over_workgroup, reduce_rows
 from terrace.lowering.target.local_memory import require_local_memory
-from terrace.lowering.target.tile_access import Access
-from terrace.lowering.target.tile_rebuilder import TileRebuilder
-from terrace.mlir import func, gpu, ir, math, memref, walk
+from terrace.lowering.target.tile_access import Access, index_constant
+from terrace.lowering.target.tile_parts import PartsRebuilder
+from terrace.lowering.target.tile_rebuilder import shape_of_tile
+from terrace.mlir import arith, func, gpu, ir, memref, operation_of, walk
 from terrace.passes import Pass, fail
 from terrace.target import GpuDescription
 
@@ -44,7 +47,7 @@ def _touched(operation: ir.Operation) -> frozenset[str]:
     return frozenset(kinds)
 
 
-class _Lowering(TileRebuilder[Fragment, FragmentType]):
+class _Lowering(PartsRebuilder[Fragment, FragmentType]):
     """Rebuilds one function for a workgroup of that many invocations."""
 
     machine = "invocations of a GPU"
@@ -55,23 +58,25 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
         self.accumulators: dict[tuple[int, ...], Grid] = {}
         self.pending: frozenset[str] = frozenset()
         """How local memory may have been used since the last barrier."""
-        self.scratch: dict[ir.Type, ir.Value] = {}
+        self.tables: dict[ir.Attribute, ir.Value] = {}
+        self.scratch: dict[tuple[tuple[int, ...], ir.Type], ir.Value] = {}
+        """Memory by shape and type, for what invocations exchange; a barrier stands before what is written to it."""
         self.handlers |= {
             "loop.alloc": self.alloc,
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.contract_tile": self.contract_tile,
             "loop.index_tile": self.index_tile,
             "loop.load_tile": self.load_tile,
+            "loop.lookup_tile": self.lookup_tile,
             "loop.parallel": self.parallel,
             "loop.reduce_tile": self.reduce_tile,
             "loop.store_tile": self.store_tile,
-            "vector.broadcast": self.spread,
         }
 
     def lower(self, function: func.FuncOp) -> func.FuncOp:
         for op in walk(function.operation):
             if op.name == "loop.contract_tile":
-                shape = tuple(shape_of(op.results[0]))
+                shape = shape_of_tile(op.results[0].type)
                 self.accumulators[shape] = balanced_grid(prod(shape[:-1]), shape[-1], self.invocations)
         return self.function(function)
 
@@ -79,7 +84,7 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
 
     def holding(self, type_: ir.Type) -> FragmentType:
         """How a tile is spread: tiles of the shape of an accumulator near to square, others along rows."""
-        shape, element_type = tuple(shape_of(type_)), ir.VectorType(type_).element_type
+        shape, element_type = shape_of_tile(type_), ir.VectorType(type_).element_type
         whole = FragmentType(shape, element_type, Grid(1, 1))
         grid = self.accumulators.get(shape) or row_grid(whole.tile_columns, self.invocations)
         return dataclasses.replace(whole, grid=grid)
@@ -94,16 +99,31 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
         return Fragment(holding, values)
 
     def convert(self, tile: Fragment, holding: FragmentType) -> Fragment:
-        where = "spread over invocations otherwise than it was computed"
-        raise fail(self.current, f"wants a tile {where}: it must be of loop.load_tile and elementwise ops alone")
+        """Through memory that the workgroup shares, but for a single element, which all hold."""
+        if prod(holding.shape) == 1:
+            return Fragment(holding, tile.values)
+        rank = len(holding.shape)
+        memory, zeros = self.exchange(holding.shape, holding.element_type), [self.memory.b.value(0)] * rank
+        access = Access(memory, indices=zeros, sizes=[], dims=list(range(rank)), strides=[1] * rank)
+        gpu.barrier()
+        self.memory.store(access, tile)
+        gpu.barrier()
+        self.pending = frozenset()
+        return self.memory.load(access, holding)
 
     def wanted(self, operation: ir.Operation, number: int) -> FragmentType | None:
-        """Operand 0 or 1 of a contraction is spread as the accumulator's rows or columns, whole along k."""
-        if operation.name != "loop.contract_tile" or number > 1:
-            return None
-        grid = self.accumulators[tuple(shape_of(operation.results[0]))]
-        type_ = self.holding(operation.operands[number].type)
-        return dataclasses.replace(type_, grid=grid, spread_rows=number == 0, spread_columns=number == 1)
+        """Operand 0 or 1 of a contraction is spread as the accumulator's rows or columns, whole along k. Each of
+        several rows that are reduced belongs to one invocation; what is repeated along rows is spread as those are.
+        """
+        usual = self.holding(operation.operands[number].type)
+        if operation.name == "loop.contract_tile" and number < 2:
+            grid = self.accumulators[shape_of_tile(operation.results[0].type)]
+            return dataclasses.replace(usual, grid=grid, spread_rows=number == 0, spread_columns=number == 1)
+        if operation.name == "loop.reduce_tile" and usual.tile_rows > 1:
+            return dataclasses.replace(usual, grid=Grid(self.invocations, 1), spread_columns=False)
+        if operation.name == "loop.broadcast_tile":
+            return dataclasses.replace(usual, grid=self.holding(operation.results[0].type).grid)
+        return None
 
     # -- order of accesses to local memory ------------------------------------------------------------------------
 
@@ -148,9 +168,28 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
 
     def alloc(self, operation: ir.Operation) -> None:
         type_ = ir.MemRefType(operation.results[0].type)
-        self.values[operation.results[0]] = self.workgroup_memory(list(type_.shape), type_.element_type)
+        self.values[operation.results[0]] = self.workgroup_memory(type_.shape, type_.element_type)
 
-    def workgroup_memory(self, shape: list[int], element_type: ir.Type) -> ir.Value:
+    def table(self, elements: ir.DenseElementsAttr) -> ir.Value:
+        """The memory of a constant table, which the first invocation fills: SPIR-V has no constants in memory."""
+        if elements not in self.tables:
+            type_ = ir.ShapedType(elements.type)
+            with ir.InsertionPoint.at_block_begin(self.body):
+                memory = self.tables[elements] = self.workgroup_memory(type_.shape, type_.element_type)
+                number = gpu.thread_id(gpu.Dimension.x)
+                with self.memory.b.when(arith.cmpi(arith.CmpIPredicate.eq, number, index_constant(0))):
+                    for at, element in enumerate(elements):
+                        memref.store(arith.constant(type_.element_type, element), memory, [index_constant(at)])
+                gpu.barrier()
+        return self.tables[elements]
+
+    def exchange(self, shape: tuple[int, ...], element_type: ir.Type) -> ir.Value:
+        key = (shape, element_type)
+        if key not in self.scratch:
+            self.scratch[key] = self.workgroup_memory(*key)
+        return self.scratch[key]
+
+    def workgroup_memory(self, shape: Sequence[int], element_type: ir.Type) -> ir.Value:
         type_ = ir.MemRefType.get(shape, element_type, memory_space=ir.Attribute.parse(WORKGROUP))
         with ir.InsertionPoint.at_block_begin(self.body):
             return memref.alloc(type_, [], [])
@@ -160,6 +199,9 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
         self.pending |= _touched(operation)
         tile = operation.results[0]
         access = Access.of(operation.opview, self.plain)
+        owner = operation_of(operation.operands[0])
+        if owner is not None and owner.name == "memref.alloc":
+            raise fail(operation, "reads a result of its kernel, which other invocations may not have written yet")
         self.tiles[tile] = {holding: self.memory.load(access, holding) for holding in self.wants_of(tile)}
 
     def store_tile(self, operation: ir.Operation) -> None:
@@ -168,54 +210,54 @@ class _Lowering(TileRebuilder[Fragment, FragmentType]):
         self.memory.store(Access.of(operation.opview, self.plain), self.tile(operation.operands[0]))
 
     def contract_tile(self, operation: ir.Operation) -> None:
+        self.refuse_atom(operation)
         accumulator = self.tile(operation.operands[2])
-        if "atom" in operation.attributes:
-            raise fail(
-                operation, f"wants the atom '{operation.attributes['atom'].value}'; invocations multiply and add"
-            )
-        if not isinstance(accumulator.type.element_type, ir.FloatType):
-            raise fail(operation, f"has no lowering for {accumulator.type.element_type}")
+        type_ = accumulator.type.element_type
         lhs, rhs = (self.tile(operation.operands[i], self.wanted(operation, i)) for i in (0, 1))
         values = list(accumulator.values)
         columns = accumulator.type.columns
         for k in range(rhs.type.rows):
             for at in range(len(values)):
                 row, column = divmod(at, columns)
-                values[at] = math.fma(lhs.element(row, k), rhs.element(k, column), values[at])
+                left, right = (cast(v, type_) for v in (lhs.element(row, k), rhs.element(k, column)))
+                values[at] = multiply_add(left, right, values[at])
         self.set_tile(operation.results[0], Fragment(accumulator.type, values))
 
+    def lookup_tile(self, operation: ir.Operation) -> None:
+        tile, holding = self.tile(operation.operands[0]), self.holding(operation.results[0].type)
+        memory = self.table(operation.attributes["table"])
+        values = [memref.load(memory, [arith.index_cast(ir.IndexType.get(), value)]) for value in tile.values]
+        self.set_tile(operation.results[0], self.make_tile(holding, values))
+
     def reduce_tile(self, operation: ir.Operation) -> None:
-        """Of each invocation first, then over the workgroup; every invocation gets the result."""
-        tile = self.tile(operation.operands[0])
-        if tile.type.tile_rows != 1:
-            raise fail(operation, f"has no lowering to {self.machine} for a tile of several rows")
-        element_type = tile.type.element_type
-        if element_type not in self.scratch:
-            self.scratch[element_type] = self.workgroup_memory([self.invocations], element_type)
+        tile = self.tile(operation.operands[0], self.wanted(operation, 0))
         sizes = [self.plain(v) for v in list(operation.operands)[1:]]
-        kind = operation.attributes["kind"].value
-        number = reduce_over_workgroup(self.memory, tile, sizes, kind, self.scratch[element_type])
-        self.pending = frozenset()
-        self.set_tile(operation.results[0], self.make_tile(self.holding(operation.results[0].type), [number]))
+        kind, result = operation.attributes["kind"].value, operation.results[0]
+        usual = self.holding(result.type)
+        if tile.type.tile_rows == 1:
+            scratch = self.exchange((self.invocations,), usual.element_type)
+            number = reduce_over_workgroup(self.memory, tile, sizes, kind, scratch)
+            self.pending = frozenset()
+            self.set_tile(result, self.make_tile(usual, [number]))
+            return
+        made = dataclasses.replace(usual, grid=tile.type.grid)
+        rows = self.make_tile(made, reduce_rows(self.memory, tile, sizes, kind))
+        self.set_tile(result, rows if made == usual else self.convert(rows, usual))
 
     def broadcast_tile(self, operation: ir.Operation) -> None:
-        tile = self.tile(operation.operands[0])
-        if tile.type.tile_rows != 1:
-            raise fail(operation, f"has no lowering to {self.machine} for a tile of several rows")
-        holding = self.holding(operation.results[0].type)
-        values = tile.values * len(self.part_types(holding))
+        tile, holding = (
+            self.tile(operation.operands[0], self.wanted(operation, 0)),
+            self.holding(operation.results[0].type),
+        )
+        values = [tile.element(row, 0) for row, _ in elements(holding)]
         self.set_tile(operation.results[0], self.make_tile(holding, values))
 
     def index_tile(self, operation: ir.Operation) -> None:
-        holding = self.holding(operation.results[0].type)
-        values = self.memory.positions(holding, attributes_of(operation).dim, self.plain(operation.operands[0]))
-        self.set_tile(operation.results[0], self.make_tile(holding, values))
-
-    def spread(self, operation: ir.Operation) -> None:
-        """A tile made of one number."""
-        holding = self.holding(operation.results[0].type)
-        number = self.plain(operation.operands[0])
-        self.set_tile(operation.results[0], self.make_tile(holding, [number] * len(self.part_types(holding))))
+        start, dim, result = self.plain(operation.operands[0]), attributes_of(operation).dim, operation.results[0]
+        self.tiles[result] = {
+            holding: self.make_tile(holding, self.memory.positions(holding, dim, start))
+            for holding in self.wants_of(result)
+        }
 
 
 def _require_workgroups(kernel: func.FuncOp) -> None:
@@ -243,9 +285,9 @@ class LowerTilesToInvocations(Pass):
         target = target_of(module)
         for kernel in loop_kernels(module):
             _require_workgroups(kernel)
-            if target and isinstance(target.gpu, GpuDescription):
-                require_local_memory(kernel, target.gpu.machine)
             function = _Lowering(self.workgroup_size).lower(kernel)
+            if target and isinstance(target.gpu, GpuDescription):  # with what invocations exchange tiles by
+                require_local_memory(function, target.gpu.machine)
             function.attributes[WORKGROUP_SIZE] = to_attribute(self.workgroup_size)
             if self.subgroup_size:
                 function.attributes[SUBGROUP_SIZE] = to_attribute(self.subgroup_size)

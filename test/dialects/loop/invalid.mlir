@@ -64,6 +64,15 @@ func.func @f(%m: memref<4x8xf32>, %i: index) {
 // -----
 
 func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error @+1 {{'loop.load_tile' op tile vector<4xf32> at strides [3] is larger than memref<4x8xf32> and has no sizes}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1>, strides = array<i64: 3>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
   // expected-error @+1 {{'loop.load_tile' op tile vector<8xf64> and memory memref<4x8xf32> differ in element type}}
   %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
     : (memref<4x8xf32>, index, index) -> vector<8xf64>
@@ -314,5 +323,29 @@ func.func @atom(%a: vector<2x4xi8>, %b: vector<4x16xi8>, %c: vector<2x16xi32>) {
 func.func @unsigned(%a: vector<2x3xi8>, %b: vector<3x4xi8>, %c: vector<2x4xi32>) {
   // expected-error @+1 {{'loop.contract_tile' op attribute 'unsigned_lhs' needs an 'atom'}}
   %0 = "loop.contract_tile"(%a, %b, %c) {unsigned_lhs} : (vector<2x3xi8>, vector<3x4xi8>, vector<2x4xi32>) -> vector<2x4xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x4xindex>, %y: vector<4x3xindex>, %z: vector<2x3xindex>) {
+  // expected-error @+1 {{'loop.contract_tile' op cannot add products of index and index to an accumulator of index}}
+  %0 = "loop.contract_tile"(%x, %y, %z) : (vector<2x4xindex>, vector<4x3xindex>, vector<2x3xindex>) -> vector<2x3xindex>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x4xf32>) {
+  // expected-error @+1 {{'loop.reduce_tile' op cannot make a tile of i32 of one of f32}}
+  %0 = "loop.reduce_tile"(%x) {kind = "max", operandSegmentSizes = array<i32: 1, 0>} : (vector<2x4xf32>) -> vector<2x1xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x1xindex>) {
+  // expected-error @+1 {{'loop.broadcast_tile' op cannot make a tile of index of one of index}}
+  %0 = "loop.broadcast_tile"(%x) : (vector<2x1xindex>) -> vector<2x4xindex>
   return
 }

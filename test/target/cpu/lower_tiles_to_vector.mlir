@@ -197,6 +197,76 @@ func.func private @held(%a: memref<1x16xf32>, %b: memref<16x16xf32>, %o: memref<
 
 // -----
 
+// The result of a contraction is converted where it is made, not in the loop that multiplies by its elements.
+// CHECK-LABEL: func.func private @converted
+// CHECK:         math.fma
+// CHECK-COUNT-4: vector.extract
+// CHECK:         scf.for
+// CHECK-NOT:       vector.extract
+// CHECK-COUNT-4:   math.fma
+// CHECK-NOT:     vector.extract
+func.func private @converted(%a: memref<4x4xf32>, %o: memref<1x4xf32>, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant dense<0.0> : vector<1x4xf32>
+  %0 = "loop.load_tile"(%a, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
+  %1 = "loop.load_tile"(%a, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<1x4xf32>
+  %2 = "loop.contract_tile"(%1, %0, %zero) : (vector<1x4xf32>, vector<4x4xf32>, vector<1x4xf32>) -> vector<1x4xf32>
+  %3 = scf.for %i = %c0 to %n step %c1 iter_args(%sum = %zero) -> (vector<1x4xf32>) {
+    %4 = "loop.contract_tile"(%2, %0, %sum) : (vector<1x4xf32>, vector<4x4xf32>, vector<1x4xf32>) -> vector<1x4xf32>
+    scf.yield %4 : vector<1x4xf32>
+  }
+  "loop.store_tile"(%3, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<1x4xf32>, memref<1x4xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// A tile that a loop carries is converted at the top of each of its rounds, which make it anew.
+// CHECK-LABEL: func.func private @carried
+// CHECK:         scf.for %{{.*}} = %c0 to %arg2 step %c1 iter_args(%[[ROW:.*]] = %{{.*}})
+// CHECK-NEXT:      vector.extract %[[ROW]]
+// CHECK:           scf.for
+// CHECK-NOT:         vector.extract
+// CHECK:             math.fma
+func.func private @carried(%a: memref<4x4xf32>, %o: memref<1x4xf32>, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant dense<0.0> : vector<1x4xf32>
+  %0 = "loop.load_tile"(%a, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
+  %1 = scf.for %i = %c0 to %n step %c1 iter_args(%row = %zero) -> (vector<1x4xf32>) {
+    %2 = scf.for %j = %c0 to %n step %c1 iter_args(%sum = %zero) -> (vector<1x4xf32>) {
+      %3 = "loop.contract_tile"(%row, %0, %sum) : (vector<1x4xf32>, vector<4x4xf32>, vector<1x4xf32>) -> vector<1x4xf32>
+      scf.yield %3 : vector<1x4xf32>
+    }
+    scf.yield %2 : vector<1x4xf32>
+  }
+  "loop.store_tile"(%1, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<1x4xf32>, memref<1x4xf32>, index, index) -> ()
+  return
+}
+
+// -----
+
+// A condition for all elements of a tile, and a tile without dimensions.
+// CHECK-LABEL: func.func private @single
+// CHECK:         %[[X:.*]] = memref.load %arg0[] : memref<f32>
+// CHECK-NEXT:    %[[Y:.*]] = arith.select %arg1, %[[X]], %cst : f32
+// CHECK-NEXT:    memref.store %[[Y]], %arg0[] : memref<f32>
+func.func private @single(%m: memref<f32>, %c: i1) attributes {loop.kernel} {
+  %zero = arith.constant dense<0.0> : vector<f32>
+  %0 = "loop.load_tile"(%m) {dims = array<i64>, strides = array<i64>, operandSegmentSizes = array<i32: 1, 0, 0>} : (memref<f32>) -> vector<f32>
+  %1 = arith.select %c, %0, %zero : vector<f32>
+  "loop.store_tile"(%1, %m) {dims = array<i64>, strides = array<i64>, operandSegmentSizes = array<i32: 1, 1, 0, 0>} : (vector<f32>, memref<f32>) -> ()
+  return
+}
+
+// -----
+
 // Both branches of a condition give the parts of a tile.
 // CHECK-LABEL: func.func private @branches
 // CHECK:         %[[PARTS:.*]]:2 = scf.if %arg2 -> (vector<16xf32>, vector<16xf32>) {

@@ -227,6 +227,115 @@ func.func private @positions(%o: memref<2x8xi32>, %i: index, %j: index, %n: inde
 
 // -----
 
+// The result of a contraction is spread in another way than a contraction reads its operands: it goes through memory of
+// the workgroup, once, although a loop reads it.
+// CHECK-LABEL: func.func private @multiplied_again
+// CHECK:         %[[SHARED:.*]] = memref.alloc() : memref<4x4xf32, #gpu.address_space<workgroup>>
+// CHECK:         gpu.barrier
+// CHECK-NEXT:    memref.store %{{.*}}, %[[SHARED]]
+// CHECK:         gpu.barrier
+// CHECK-COUNT-4: memref.load %[[SHARED]]
+// CHECK:         scf.for
+// CHECK-NOT:       %[[SHARED]]
+// CHECK-COUNT-4:   math.fma
+// CHECK:         memref.store %{{.*}}, %arg1
+func.func private @multiplied_again(%m: memref<4x4xf32>, %o: memref<4x4xf32>, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  "loop.parallel"(%n) ({
+  ^bb0(%g: index):
+    %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
+    %zero = arith.constant dense<0.0> : vector<4x4xf32>
+    %1 = "loop.contract_tile"(%0, %0, %zero) : (vector<4x4xf32>, vector<4x4xf32>, vector<4x4xf32>) -> vector<4x4xf32>
+    %2 = scf.for %i = %c0 to %n step %c1 iter_args(%sum = %zero) -> (vector<4x4xf32>) {
+      %3 = "loop.contract_tile"(%1, %0, %sum) : (vector<4x4xf32>, vector<4x4xf32>, vector<4x4xf32>) -> vector<4x4xf32>
+      scf.yield %3 : vector<4x4xf32>
+    }
+    "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4x4xf32>, memref<4x4xf32>, index, index) -> ()
+    "loop.yield"() : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
+// Of several rows, each is reduced by one invocation; those that hold parts of it get the result through memory.
+// CHECK-LABEL: func.func private @rows
+// CHECK:         %[[SHARED:.*]] = memref.alloc() : memref<4x1xi32, #gpu.address_space<workgroup>>
+// CHECK-COUNT-4: memref.load %arg0
+// CHECK-COUNT-3: arith.maxsi
+// CHECK:         gpu.barrier
+// CHECK:         memref.store %{{.*}}, %[[SHARED]]
+// CHECK:         gpu.barrier
+// CHECK:         %[[MAX:.*]] = memref.load %[[SHARED]]
+// CHECK:         arith.subi %{{.*}}, %[[MAX]]
+func.func private @rows(%m: memref<4x4xi32>, %o: memref<4x4xi32>, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  "loop.parallel"(%n) ({
+  ^bb0(%g: index):
+    %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xi32>, index, index) -> vector<4x4xi32>
+    %1 = "loop.reduce_tile"(%0) {kind = "max"} : (vector<4x4xi32>) -> vector<4x1xi32>
+    %2 = "loop.broadcast_tile"(%1) : (vector<4x1xi32>) -> vector<4x4xi32>
+    %3 = arith.subi %0, %2 : vector<4x4xi32>
+    "loop.store_tile"(%3, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4x4xi32>, memref<4x4xi32>, index, index) -> ()
+    "loop.yield"() : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
+// Integers are widened to the accumulator's type, multiplied and added.
+// CHECK-LABEL: func.func private @integers
+// CHECK:         arith.extsi %{{.*}} : i8 to i32
+// CHECK:         arith.muli
+// CHECK:         arith.addi {{.*}} : i32
+func.func private @integers(%m: memref<4x4xi8>, %o: memref<4x4xi32>, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  "loop.parallel"(%n) ({
+  ^bb0(%g: index):
+    %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xi8>, index, index) -> vector<4x4xi8>
+    %zero = arith.constant dense<0> : vector<4x4xi32>
+    %1 = "loop.contract_tile"(%0, %0, %zero) : (vector<4x4xi8>, vector<4x4xi8>, vector<4x4xi32>) -> vector<4x4xi32>
+    "loop.store_tile"(%1, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4x4xi32>, memref<4x4xi32>, index, index) -> ()
+    "loop.yield"() : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
+// A table is in memory of the workgroup, which the first invocation fills before all else.
+// CHECK-LABEL: func.func private @lookup
+// CHECK:         %[[TABLE:.*]] = memref.alloc() : memref<4xi8, #gpu.address_space<workgroup>>
+// CHECK:         %[[FIRST:.*]] = arith.cmpi eq, %{{.*}}, %c0
+// CHECK-NEXT:    scf.if %[[FIRST]] {
+// CHECK-COUNT-4:   memref.store %{{.*}}, %[[TABLE]]
+// CHECK:         gpu.barrier
+// CHECK:         %[[AT:.*]] = arith.index_cast
+// CHECK:         memref.load %[[TABLE]][%[[AT]]]
+func.func private @lookup(%m: memref<16xi32>, %o: memref<16xi8>, %n: index) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  "loop.parallel"(%n) ({
+  ^bb0(%g: index):
+    %0 = "loop.load_tile"(%m, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
+      operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<16xi32>, index) -> vector<16xi32>
+    %1 = "loop.lookup_tile"(%0) {table = dense<[1, 2, 3, 5]> : tensor<4xi8>} : (vector<16xi32>) -> vector<16xi8>
+    "loop.store_tile"(%1, %o, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
+      operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<16xi8>, memref<16xi8>, index) -> ()
+    "loop.yield"() : () -> ()
+  }) {mapping = ["workgroup"]} : (index) -> ()
+  return
+}
+
+// -----
+
 // What is no kernel stays as it is.
 // CHECK-LABEL: func.func @host
 // CHECK-NEXT:    math.exp %arg0 : vector<4xf32>
