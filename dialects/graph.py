@@ -87,7 +87,7 @@ from terrace.dialects.graph_quantized import (
     SumPool2dOp,
 )
 from terrace.dialects.graph_random import RandomBitsOp
-from terrace.mlir import DYNAMIC, ext, ir
+from terrace.mlir import DYNAMIC, ext, ir, operation_of
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Values that outlive a call
@@ -143,8 +143,8 @@ class ConstantOp(Graph.Operation, name="constant", traits=[ir.IsIsolatedFromAbov
         _check_yield(self.operation, [type_])
 
 
-def types_of_constant(type_: ir.Type) -> list[ir.Type]:
-    """The types of the values of a `graph.constant` of this `type`."""
+def types_in(type_: ir.Type) -> list[ir.Type]:
+    """The types of the values in a tuple; of anything else itself."""
     if not isinstance(type_, ir.TupleType):
         return [type_]
     return [type_.get_type(number) for number in range(type_.num_types)]
@@ -202,14 +202,31 @@ class StoreStateOp(Graph.Operation, name="store_state"):
 class FusionOp(Graph.Operation, name="fusion"):
     """A group of ops that becomes one kernel. The body uses values from above freely and ends in `graph.yield`.
 
-    It gives any number of its values, all of one type: the bindings bind the type of a variadic once.
+    It gives any number of its values. Those of several types are one tuple, inside and outside, which
+    `builtin.unrealized_conversion_cast` makes and takes apart: the bindings bind the type of a variadic once.
     """
 
     results_: Sequence[Result[Any]]
     body: ext.Region
 
     def verify_invariants(self) -> bool:
-        return verify(self, lambda: _check_yield(self.operation, [value.type for value in self.operation.results]))
+        return verify(self, self._check)
+
+    def _check(self) -> None:
+        types = [value.type for value in self.operation.results]
+        _check_yield(self.operation, types)
+        if not any(isinstance(type_, ir.TupleType) for type_ in types):
+            return
+        require(len(types) == 1, "gives a tuple beside other results")
+        made = operation_of(self.operation.regions[0].blocks[0].operations[-1].operation.operands[0])
+        taken = [use.owner.operation for use in self.operation.results[0].uses]
+        for cast, values in [(made, "operands"), *((user, "results") for user in taken)]:
+            require(
+                cast is not None
+                and cast.name == "builtin.unrealized_conversion_cast"
+                and [value.type for value in getattr(cast, values)] == types_in(types[0]),
+                "gives a tuple, which builtin.unrealized_conversion_cast must make and take apart",
+            )
 
 
 class YieldOp(Graph.Operation, name="yield", traits=[ext.Pure, ir.IsTerminatorTrait]):

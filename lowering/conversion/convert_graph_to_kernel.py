@@ -17,12 +17,14 @@ from terrace.dialects.graph_base import broadcast_shapes
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.graph.builders import splat, splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.graph.fusion import replace_given
 from terrace.lowering.kernels.collapse import Collapse, Partition, collapse_shape, product
-from terrace.lowering.kernels.families import family_of, refusal
+from terrace.lowering.kernels.families import family_of
 from terrace.lowering.kernels.family import KernelFamily
-from terrace.lowering.kernels.group import KERNEL_TYPES, Group
+from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.registry import common_families, families_by_root
+from terrace.lowering.kernels.registry import families_by_root
+from terrace.lowering.kernels.target_kernels import TargetKernels
 from terrace.lowering.kernels.view import is_kernel
 from terrace.mlir import DYNAMIC, arith, func, ir, walk
 from terrace.passes import Pass
@@ -59,9 +61,7 @@ class _Outliner:
             kernel = self._kernel(group, family, operands, len(dynamic), constant, collapse)
             call = func.CallOp(kernel.type.results, ir.FlatSymbolRefAttr.get(kernel.name.value), [*operands, *dynamic])
             values = [_reshape(result, result_shape, sizes) for result in call.results]
-        for result, value in zip(group.outer.results, values, strict=True):
-            result.replace_all_uses_with(value)
-        group.outer.erase()
+        replace_given(group.outer, values)
 
     def _kernel(
         self,
@@ -218,17 +218,10 @@ def _candidates(module: ir.Operation) -> list[ir.Operation]:
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertGraphToKernel(Pass):
-    """Outline the groups that one of `generators` takes as kernels; mark the others with the reason why not.
-
-    `element_types` are those that the target's kernels compute with, `reduced_types` those that its reductions take
-    beside f32.
-    """
+class ConvertGraphToKernel(TargetKernels, Pass):
+    """Outline the groups that one of `generators` takes as kernels; mark the others with the reason why not."""
 
     name = "convert-graph-to-kernel"
-    generators: tuple[str, ...] = common_families()
-    element_types: tuple[str, ...] = KERNEL_TYPES
-    reduced_types: tuple[str, ...] = ()
 
     def run(self, module: ir.Operation) -> None:
         outliner = _Outliner(module)
@@ -238,10 +231,7 @@ class ConvertGraphToKernel(Pass):
             if all(value in outliner.constants for value in operation.results):
                 continue
             group = Group.of(operation)
-            reason = group.type_refusal(self.element_types) or refusal(
-                group, self.generators, self.element_types, self.reduced_types
-            )
-            family = family_of(group)
+            reason, family = self.refusal(group), family_of(group)
             if reason is None and family is not None:
                 outliner.outline(group, family)
             else:

@@ -189,6 +189,14 @@ EXACT = frozenset({"abs", "copysign", "maximum", "minimum", "neg", "relu"})
 JUMPING = frozenset(f"graph.{name}" for name in ("cast", "ceil", "compare", "floor", "fmod", "pow", "quantize"))
 """Ops whose results may differ by more than a rounding where their operands do."""
 
+# fmt: off
+LONG = frozenset(f"graph.{name}" for name in (
+    "cos", "div", "erf", "exp", "expm1", "fmod", "gelu", "log", "log1p", "lookup", "pow", "rsqrt", "sigmoid", "silu",
+    "sin", "sqrt", "tanh",
+))
+# fmt: on
+"""Ops that compute longer than it takes to read an operand from a cache: polynomials, divisions, roots, look-ups."""
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Integers: wrap-around arithmetic; on i1 add is or, mul is and, as in PyTorch

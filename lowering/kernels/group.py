@@ -10,13 +10,14 @@ from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.dialects.graph_base import window_size
 from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.graph.builders import splat_value
+from terrace.lowering.graph.fusion import body_of
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, axes_of
 from terrace.mlir import DYNAMIC, arith, ir, operation_of, tensor
 
 KERNEL_TYPES = tuple(name for name, row in ELEMENT_TYPES.items() if row.in_kernels)
 """The element types that a kernel reads and writes, where IREE's code generation takes others."""
-MOST_OPERANDS = 24
-"""The tensors that a group reads: IREE binds 32 to a kernel, its result and tables among them."""
+MOST_BINDINGS = 25
+"""The tensors that a group reads and gives: IREE binds 32 to a kernel, tables among them."""
 
 
 def _is_fusible(operation: ir.Operation) -> bool:
@@ -33,7 +34,7 @@ def is_number(value: ir.Value, user: ir.Operation) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Ops in program order; `outer` is the op to replace (the fusion, or the only op), by its `results`.
+    """Ops in program order; `outer` is the op (the fusion, or the only op) that gives their `results`.
 
     A kernel computes its results tile by tile, side by side: they have one shape, which `refusal` sees to.
     """
@@ -46,8 +47,8 @@ class Group:
     def of(operation: ir.Operation) -> Group:
         if operation.name != "graph.fusion":
             return Group(operation, (operation,), tuple(operation.results))
-        body = [view.operation for view in operation.regions[0].blocks[0].operations]
-        return Group(operation, tuple(body[:-1]), tuple(body[-1].operands))
+        body, given = body_of(operation)
+        return Group(operation, tuple(body), tuple(given))
 
     @property
     def shape(self) -> list[int]:

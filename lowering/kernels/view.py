@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
@@ -189,14 +189,23 @@ def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, i
 
     What is of a type for storage alone (bf16) is computed in a wider one and rounded where it is stored. Before that it
     is rounded where the model asks for it, by a cast, and for ops whose result jumps: they see what eager's see.
+
+    A result is stored as soon as it is computed: else the tiles of all would be held until the end.
     """
     tiles, unrounded = dict(computed), set(computed)
+    waiting = list(zip(kernel.returned, kernel.results_memory, strict=True))
+
+    def store(given: Container[ir.Value]) -> None:
+        for value, memory in [pair for pair in waiting if pair[0] in given]:
+            b.store(tile_of(value), memory, place.offsets, place.axes, valid=place.valid)
+            waiting.remove((value, memory))
 
     def tile_of(value: ir.Value) -> ir.Value:
         if value not in tiles:
             tiles[value] = load_operand(b, kernel.memory_of(value), shape_of(value), place)
         return tiles[value]
 
+    store(computed)
     for operation in kernel.operations:
         result = operation.results[0]
         if result in tiles:
@@ -213,8 +222,8 @@ def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, i
             tile = emit(operation.name, attributes_of(operation), operands, compute_type(element_type))
             tiles[result] = rounded(tile, element_type) if operation.name == "graph.cast" else tile
             unrounded.add(result)
-    for value, memory in zip(kernel.returned, kernel.results_memory, strict=True):
-        b.store(tile_of(value), memory, place.offsets, place.axes, valid=place.valid)
+        store((result,))
+    store(kernel.returned)
 
 
 def _splat(b: LoopBuilder, kernel: KernelView, operation: ir.Operation, place: TilePlace) -> ir.Value:

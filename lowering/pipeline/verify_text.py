@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from terrace.dialects.base import to_python
-from terrace.dialects.graph import types_of_constant
+from terrace.dialects.graph import types_in
 from terrace.mlir import func, ir, walk
 from terrace.passes import fail
 
@@ -55,7 +55,7 @@ def _type_of(operation: ir.Operation, name: str, found: ir.Operation) -> ir.Type
     type_: ir.Type = to_python(found.attributes["type"])
     if operation.name != "graph.part":
         return type_
-    types, number = types_of_constant(type_), to_python(operation.attributes["number"])
+    types, number = types_in(type_), to_python(operation.attributes["number"])
     if not 0 <= number < len(types):
         raise fail(operation, f"is value {number} of @{name}, which has {len(types)}")
     return types[number]

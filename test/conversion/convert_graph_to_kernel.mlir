@@ -185,3 +185,24 @@ func.func @larger(%x: tensor<1x5xf32>, %w: tensor<5x6xf32>, %y: tensor<8x6xf32>)
   }) : () -> tensor<8x6xf32>
   return %0 : tensor<8x6xf32>
 }
+
+// -----
+
+// Results of several types: each is one of the kernel's.
+// CHECK-LABEL: func.func private @neg_cast_4(
+// CHECK:         %[[NEG:.*]] = "graph.neg"(%arg0)
+// CHECK-NEXT:    %[[INT:.*]] = "graph.cast"(%[[NEG]])
+// CHECK-NEXT:    return %[[NEG]], %[[INT]]
+// CHECK-LABEL: func.func @two_types
+// CHECK-NEXT:    %[[BOTH:.*]]:2 = call @neg_cast_4(%arg0) : (tensor<4xf32>) -> (tensor<4xf32>, tensor<4xi32>)
+// CHECK-NEXT:    return %[[BOTH]]#0, %[[BOTH]]#1
+func.func @two_types(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xi32>) {
+  %0 = "graph.fusion"() ({
+    %2 = "graph.neg"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+    %3 = "graph.cast"(%2) : (tensor<4xf32>) -> tensor<4xi32>
+    %4 = builtin.unrealized_conversion_cast %2, %3 : tensor<4xf32>, tensor<4xi32> to tuple<tensor<4xf32>, tensor<4xi32>>
+    "graph.yield"(%4) : (tuple<tensor<4xf32>, tensor<4xi32>>) -> ()
+  }) : () -> tuple<tensor<4xf32>, tensor<4xi32>>
+  %1:2 = builtin.unrealized_conversion_cast %0 : tuple<tensor<4xf32>, tensor<4xi32>> to tensor<4xf32>, tensor<4xi32>
+  return %1#0, %1#1 : tensor<4xf32>, tensor<4xi32>
+}

@@ -34,6 +34,27 @@ func.func @fusion(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 // -----
 
+// Of results of several types, too, which leave no tuple behind.
+// CHECK-LABEL: func.func @fusion_of_two_types
+// CHECK-NEXT:    tensor.empty
+// CHECK-NOT:     unrealized_conversion_cast
+// CHECK:         %[[NEG:.*]] = linalg.generic
+// CHECK:         %[[INT:.*]] = linalg.generic
+// CHECK-NOT:     unrealized_conversion_cast
+// CHECK:         return %[[NEG]], %[[INT]]
+func.func @fusion_of_two_types(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xi32>) {
+  %0 = "graph.fusion"() ({
+    %2 = "graph.neg"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+    %3 = "graph.cast"(%2) : (tensor<4xf32>) -> tensor<4xi32>
+    %4 = builtin.unrealized_conversion_cast %2, %3 : tensor<4xf32>, tensor<4xi32> to tuple<tensor<4xf32>, tensor<4xi32>>
+    "graph.yield"(%4) : (tuple<tensor<4xf32>, tensor<4xi32>>) -> ()
+  }) : () -> tuple<tensor<4xf32>, tensor<4xi32>>
+  %1:2 = builtin.unrealized_conversion_cast %0 : tuple<tensor<4xf32>, tensor<4xi32>> to tensor<4xf32>, tensor<4xi32>
+  return %1#0, %1#1 : tensor<4xf32>, tensor<4xi32>
+}
+
+// -----
+
 // Leading sizes become rows; half precision is summed in f32 and rounded once.
 // CHECK-LABEL: func.func @matmul
 // CHECK:         %[[ROWS:.*]] = tensor.collapse_shape %arg0 {{.*}} : tensor<?x3x4xf16> into tensor<?x4xf16>

@@ -45,7 +45,7 @@ func.func @branches(%x: tensor<2x5x5xf32>, %zero: tensor<f32>) -> tensor<2x5x5xf
 
 // -----
 
-// A value that is also used elsewhere ends the epilogue: it has to be stored.
+// A value that is also used elsewhere has to be stored: what takes longer than reading it stays outside.
 // CHECK-LABEL: func.func @escapes
 // CHECK:         %[[FUSED:.*]] = "graph.fusion"() ({
 // CHECK-NEXT:      graph.matmul
@@ -106,4 +106,132 @@ func.func @reads_booleans(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>, %mask: tenso
   %1 = "graph.relu"(%0) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   %2 = "graph.select"(%mask, %1, %other) : (tensor<?x4xi1>, tensor<?x4xf32>, tensor<f32>) -> tensor<?x4xf32>
   return %2 : tensor<?x4xf32>
+}
+
+// -----
+
+// Both sums are given, side by side; what only they read is not.
+// CHECK-LABEL: func.func @two_results
+// CHECK-NEXT:    %[[BOTH:.*]]:2 = "graph.fusion"() ({
+// CHECK-NEXT:      %[[Y:.*]] = "graph.matmul"
+// CHECK-NEXT:      %[[H:.*]] = "graph.add"(%[[Y]], %arg2)
+// CHECK-NEXT:      %[[RELU:.*]] = "graph.relu"(%[[H]])
+// CHECK-NEXT:      %[[SUM:.*]] = "graph.add"(%[[H]], %arg3)
+// CHECK-NEXT:      "graph.yield"(%[[RELU]], %[[SUM]])
+// CHECK:         return %[[BOTH]]#0, %[[BOTH]]#1
+func.func @two_results(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>, %b: tensor<4xf32>, %skip: tensor<?x4xf32>) -> (tensor<?x4xf32>, tensor<?x4xf32>) {
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<?x4xf32>, tensor<4x4xf32>) -> tensor<?x4xf32>
+  %1 = "graph.add"(%0, %b) : (tensor<?x4xf32>, tensor<4xf32>) -> tensor<?x4xf32>
+  %2 = "graph.relu"(%1) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %3 = "graph.add"(%1, %skip) : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  return %2, %3 : tensor<?x4xf32>, tensor<?x4xf32>
+}
+
+// -----
+
+// Results of two types are one tuple. An op outside that reads one of them comes after all, the sum that needs what that
+// op computes stays outside, and so does a comparison, which no kernel stores.
+// CHECK-LABEL: func.func @read_by_others
+// CHECK-NEXT:    %[[TUPLE:.*]] = "graph.fusion"() ({
+// CHECK-NEXT:      %[[Y:.*]] = "graph.matmul"
+// CHECK-NEXT:      %[[H:.*]] = "graph.relu"(%[[Y]])
+// CHECK-NEXT:      %[[WHOLE:.*]] = "graph.cast"(%[[H]])
+// CHECK-NEXT:      %[[GIVEN:.*]] = builtin.unrealized_conversion_cast %[[H]], %[[WHOLE]]
+// CHECK-NEXT:      "graph.yield"(%[[GIVEN]])
+// CHECK-NEXT:    }) : () -> tuple<tensor<?x4xf32>, tensor<?x4xi32>>
+// CHECK-NEXT:    %[[R:.*]]:2 = builtin.unrealized_conversion_cast %[[TUPLE]]
+// CHECK-NEXT:    %[[SOFTMAX:.*]] = "graph.softmax"(%[[R]]#0)
+// CHECK-NEXT:    %[[LESS:.*]] = "graph.compare"(%[[R]]#0, %arg0)
+// CHECK-NEXT:    %[[SUM:.*]] = "graph.add"(%[[SOFTMAX]], %[[R]]#0)
+// CHECK-NEXT:    return %[[SUM]], %[[R]]#1, %[[LESS]]
+func.func @read_by_others(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>) -> (tensor<?x4xf32>, tensor<?x4xi32>, tensor<?x4xi1>) {
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<?x4xf32>, tensor<4x4xf32>) -> tensor<?x4xf32>
+  %1 = "graph.relu"(%0) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %2 = "graph.softmax"(%1) {axis = 1 : i64} : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %3 = "graph.compare"(%1, %x) {predicate = "lt"} : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xi1>
+  %4 = "graph.cast"(%1) : (tensor<?x4xf32>) -> tensor<?x4xi32>
+  %5 = "graph.add"(%2, %1) : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  return %5, %4, %3 : tensor<?x4xf32>, tensor<?x4xi32>, tensor<?x4xi1>
+}
+
+// -----
+
+// The first product is stored in either case: the sum keeps the second one in registers, not the first.
+// CHECK-LABEL: func.func @cheaper_elsewhere
+// CHECK-NEXT:    %[[FIRST:.*]] = "graph.matmul"(%arg0, %arg1)
+// CHECK-NEXT:    %[[SOFTMAX:.*]] = "graph.softmax"(%[[FIRST]])
+// CHECK-NEXT:    %[[SUM:.*]] = "graph.fusion"() ({
+// CHECK-NEXT:      %[[SECOND:.*]] = "graph.matmul"(%arg1, %arg0)
+// CHECK-NEXT:      "graph.add"(%[[FIRST]], %[[SECOND]])
+// CHECK:         return %[[SOFTMAX]], %[[SUM]]
+func.func @cheaper_elsewhere(%x: tensor<4x4xf32>, %w: tensor<4x4xf32>) -> (tensor<4x4xf32>, tensor<4x4xf32>) {
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  %1 = "graph.softmax"(%0) {axis = 1 : i64} : (tensor<4x4xf32>) -> tensor<4x4xf32>
+  %2 = "graph.matmul"(%w, %x) {transpose_rhs = false} : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  %3 = "graph.add"(%0, %2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  return %1, %3 : tensor<4x4xf32>, tensor<4x4xf32>
+}
+
+// -----
+
+// A kernel reads and gives 25 tensors at most: 2 operands, the product and 22 multiples of it.
+// CHECK-LABEL: func.func @many_results
+// CHECK:         %[[FUSED:.*]]:23 = "graph.fusion"() ({
+// CHECK-NEXT:      graph.matmul
+// CHECK-COUNT-22:  graph.mul
+// CHECK-NEXT:      graph.yield
+// CHECK:         "graph.mul"(%[[FUSED]]#0
+// CHECK-NEXT:    "graph.mul"(%[[FUSED]]#0
+// CHECK-NEXT:    return
+func.func @many_results(%x: tensor<2x4xf32>, %w: tensor<4x4xf32>) -> (tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) {
+  %n0 = arith.constant dense<0.5> : tensor<f32>
+  %n1 = arith.constant dense<1.5> : tensor<f32>
+  %n2 = arith.constant dense<2.5> : tensor<f32>
+  %n3 = arith.constant dense<3.5> : tensor<f32>
+  %n4 = arith.constant dense<4.5> : tensor<f32>
+  %n5 = arith.constant dense<5.5> : tensor<f32>
+  %n6 = arith.constant dense<6.5> : tensor<f32>
+  %n7 = arith.constant dense<7.5> : tensor<f32>
+  %n8 = arith.constant dense<8.5> : tensor<f32>
+  %n9 = arith.constant dense<9.5> : tensor<f32>
+  %n10 = arith.constant dense<10.5> : tensor<f32>
+  %n11 = arith.constant dense<11.5> : tensor<f32>
+  %n12 = arith.constant dense<12.5> : tensor<f32>
+  %n13 = arith.constant dense<13.5> : tensor<f32>
+  %n14 = arith.constant dense<14.5> : tensor<f32>
+  %n15 = arith.constant dense<15.5> : tensor<f32>
+  %n16 = arith.constant dense<16.5> : tensor<f32>
+  %n17 = arith.constant dense<17.5> : tensor<f32>
+  %n18 = arith.constant dense<18.5> : tensor<f32>
+  %n19 = arith.constant dense<19.5> : tensor<f32>
+  %n20 = arith.constant dense<20.5> : tensor<f32>
+  %n21 = arith.constant dense<21.5> : tensor<f32>
+  %n22 = arith.constant dense<22.5> : tensor<f32>
+  %n23 = arith.constant dense<23.5> : tensor<f32>
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<2x4xf32>, tensor<4x4xf32>) -> tensor<2x4xf32>
+  %1 = "graph.mul"(%0, %n0) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %2 = "graph.mul"(%0, %n1) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %3 = "graph.mul"(%0, %n2) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %4 = "graph.mul"(%0, %n3) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %5 = "graph.mul"(%0, %n4) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %6 = "graph.mul"(%0, %n5) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %7 = "graph.mul"(%0, %n6) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %8 = "graph.mul"(%0, %n7) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %9 = "graph.mul"(%0, %n8) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %10 = "graph.mul"(%0, %n9) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %11 = "graph.mul"(%0, %n10) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %12 = "graph.mul"(%0, %n11) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %13 = "graph.mul"(%0, %n12) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %14 = "graph.mul"(%0, %n13) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %15 = "graph.mul"(%0, %n14) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %16 = "graph.mul"(%0, %n15) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %17 = "graph.mul"(%0, %n16) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %18 = "graph.mul"(%0, %n17) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %19 = "graph.mul"(%0, %n18) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %20 = "graph.mul"(%0, %n19) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %21 = "graph.mul"(%0, %n20) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %22 = "graph.mul"(%0, %n21) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %23 = "graph.mul"(%0, %n22) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  %24 = "graph.mul"(%0, %n23) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+  return %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24 : tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>
 }

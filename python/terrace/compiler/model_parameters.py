@@ -75,8 +75,9 @@ def program_parameters(module: ir.Module, lookup: Lookup, backend: type[Backend]
     if backend is not None:
         names = sorted(backend.program_parameters(module.operation))
         return {name: functools.partial(_copied, lookup, name) for name in names}
-    evaluate = Constants(module).evaluate
-    return {name: functools.partial(evaluate, name, lookup) for name in sorted(used_symbols(module.operation))}
+    names = sorted(used_symbols(module.operation))
+    evaluate = Constants(module, names).evaluate
+    return {name: functools.partial(evaluate, name, lookup) for name in names}
 
 
 def _copied(lookup: Lookup, name: str) -> np.ndarray:

@@ -50,7 +50,8 @@ def graph_pipeline(
     With `quantize`, floats whose ranges are known become int8. Attention stays whole where one of the target's
     `generators` takes it, unless it is to be quantised, for which there are rules for its parts.
     """
-    whole = DecomposeAttention(tuple(generators), element_types, reduced_types)
+    kernels = tuple(generators), element_types, reduced_types
+    whole = DecomposeAttention(*kernels)
     return [
         *preparation(None if quantize else whole),
         # Before the layout changes and ops are fused: rules are written for single ops.
@@ -61,8 +62,8 @@ def graph_pipeline(
         # Merges what decomposition repeated (causal masks, scales), so that fused groups share operands.
         UpstreamPass("cse"),
         # Contractions choose first, as an elementwise op costs least in their epilogues; the rest groups among itself.
-        FuseEpilogue(),
-        FuseElementwise(),
+        FuseEpilogue(*kernels),
+        FuseElementwise(*kernels),
         # Last, when all rewriting of weights is done: each becomes one expression.
         HoistConstants(),
         UpstreamPass("canonicalize"),

@@ -681,6 +681,40 @@ func.func @f(%a: tensor<4xf32>) {
 
 // -----
 
+func.func @f(%a: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{gives a tuple, which builtin.unrealized_conversion_cast must make and take apart}}
+  %0 = "graph.fusion"() ({
+    %1 = builtin.unrealized_conversion_cast %a, %a : tensor<4xf32>, tensor<4xf32> to tuple<tensor<4xf32>, tensor<4xf32>>
+    "graph.yield"(%1) : (tuple<tensor<4xf32>, tensor<4xf32>>) -> ()
+  }) : () -> tuple<tensor<4xf32>, tensor<4xf32>>
+  %2 = builtin.unrealized_conversion_cast %0 : tuple<tensor<4xf32>, tensor<4xf32>> to tensor<4xf32>
+  return %2 : tensor<4xf32>
+}
+
+// -----
+
+func.func @f(%a: tensor<4xf32>, %t: tuple<tensor<4xf32>, tensor<4xi32>>) -> tensor<4xf32> {
+  // expected-error @+1 {{gives a tuple, which builtin.unrealized_conversion_cast must make and take apart}}
+  %0 = "graph.fusion"() ({
+    "graph.yield"(%t) : (tuple<tensor<4xf32>, tensor<4xi32>>) -> ()
+  }) : () -> tuple<tensor<4xf32>, tensor<4xi32>>
+  %1:2 = builtin.unrealized_conversion_cast %0 : tuple<tensor<4xf32>, tensor<4xi32>> to tensor<4xf32>, tensor<4xi32>
+  return %1#0 : tensor<4xf32>
+}
+
+// -----
+
+func.func @f(%a: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{gives a tuple beside other results}}
+  %0:2 = "graph.fusion"() ({
+    %1 = builtin.unrealized_conversion_cast %a, %a : tensor<4xf32>, tensor<4xf32> to tuple<tensor<4xf32>, tensor<4xf32>>
+    "graph.yield"(%1, %1) : (tuple<tensor<4xf32>, tensor<4xf32>>, tuple<tensor<4xf32>, tensor<4xf32>>) -> ()
+  }) : () -> (tuple<tensor<4xf32>, tensor<4xf32>>, tuple<tensor<4xf32>, tensor<4xf32>>)
+  return %a : tensor<4xf32>
+}
+
+// -----
+
 "graph.parameter"() {sym_name = "w", type = tensor<4xf32>} : () -> ()
 // expected-error @+1 {{'graph.constant' op yields tensor<4xf32>, where tensor<3xf32> is declared}}
 "graph.constant"() ({

@@ -53,6 +53,20 @@ func.func @fusion(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
   return %0 : tensor<?x4xf32>
 }
 
+// CHECK-LABEL: func.func @fusion_of_two_types
+// CHECK:         "graph.yield"(%{{.*}}) : (tuple<tensor<4xf32>, tensor<4xi32>>) -> ()
+// CHECK:         %{{.*}}:2 = builtin.unrealized_conversion_cast
+func.func @fusion_of_two_types(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xi32>) {
+  %0 = "graph.fusion"() ({
+    %2 = "graph.neg"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+    %3 = "graph.cast"(%2) : (tensor<4xf32>) -> tensor<4xi32>
+    %4 = builtin.unrealized_conversion_cast %2, %3 : tensor<4xf32>, tensor<4xi32> to tuple<tensor<4xf32>, tensor<4xi32>>
+    "graph.yield"(%4) : (tuple<tensor<4xf32>, tensor<4xi32>>) -> ()
+  }) : () -> tuple<tensor<4xf32>, tensor<4xi32>>
+  %1:2 = builtin.unrealized_conversion_cast %0 : tuple<tensor<4xf32>, tensor<4xi32>> to tensor<4xf32>, tensor<4xi32>
+  return %1#0, %1#1 : tensor<4xf32>, tensor<4xi32>
+}
+
 // CHECK-LABEL: func.func @unary
 func.func @unary(%x: tensor<?x4xf32>) {
   // CHECK: "graph.abs"({{.*}}) : (tensor<?x4xf32>) -> tensor<?x4xf32>
