@@ -80,9 +80,10 @@ def __getattr__(name: str) -> Any:
     elif name == "logging":
         value = importlib.import_module("terrace.logging")
     elif name == "cache" or name in _HOME:
+        from terrace.collector import collecting_seldom
         from terrace.installed import needing_compiler
 
-        with needing_compiler(f"terrace.{name}"):
+        with needing_compiler(f"terrace.{name}"), collecting_seldom():
             home = importlib.import_module(_HOME.get(name, "terrace.storage.cache"))
         value = home if name == "cache" else getattr(home, name)
     else:

@@ -87,11 +87,10 @@ def import_array(device: Device, value: Array) -> Imported:
     Read-only memory is borrowed too: a program writes to no input, but returns new values. Any shape; empty and 0-d
     arrays are copied.
     """
-    is_borrowable = value.flags.c_contiguous and value.nbytes > 0 and addresses_of(value).start % ALIGNMENT == 0
-    if not is_borrowable:
+    span = addresses_of(value)
+    if not (value.flags.c_contiguous and len(span) > 0 and span.start % ALIGNMENT == 0):
         return copy_array(device, value)
     # IREE asks for writable memory; an alias of a read-only array stands in for it and keeps the array alive.
-    span = addresses_of(value)
     alias = np.asarray(_MemoryOwner(span.start, value.nbytes, value))
     buffer = device.hal.allocator.import_host_allocation(alias, memory_type=_MEMORY, allowed_usage=_USAGE)
     return Imported(view_of(buffer, value), buffer, span, is_copy=False, device=device)
