@@ -14,6 +14,7 @@ RUNTIME = {
             "__init__",
             "artifact",
             "checks",
+            "collector",
             "element_types",
             "errors",
             "guards",
