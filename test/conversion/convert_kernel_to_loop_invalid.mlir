@@ -434,3 +434,18 @@ func.func private @kernel(%x: tensor<1x7x7x37xf32>, %w: tensor<37x1x3x3xf32>) ->
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x7x7x37xf32>, tensor<37x1x3x3xf32>) -> tensor<1x5x5x37xf32>
   return %0 : tensor<1x5x5x37xf32>
 }
+
+// -----
+
+// The last block of k has 22 elements, known in the loop over blocks only: the atom's groups of 4 would be split.
+// expected-error @+1 {{an atom takes neighbours along 'k', whose blocks must have a static size each}}
+func.func private @kernel(%x: tensor<9x70xi8>, %w: tensor<32x70xi8>) -> tensor<9x32xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 9, 32, 70>},
+    schedule = {atom = "int8_dot", cuts = [
+      {memory = "device", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 16, 4>}}}},
+      {memory = "local", order = ["k"], sizes = array<i64: 24>, leaves = {result = {sums = {}}}},
+      {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 16, 3, 4>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<9x70xi8>, tensor<32x70xi8>) -> tensor<9x32xi32>
+  return %0 : tensor<9x32xi32>
+}

@@ -153,6 +153,8 @@ class _Matmul:
             tile = b.reduce(0, main, depth, tile, lambda at, total: step(at, depth, total))
         if isinstance(rest, int):
             return step(main, rest, tile) if rest else tile
+        if self.schedule.atom is not None:
+            raise self.kernel.refuse("an atom takes neighbours along 'k', whose blocks must have a static size each")
         return b.reduce(main, k, 1, tile, lambda at, total: step(at, 1, total))
 
     def in_chunks(self, zero: ir.Value, part: Callable[[Index, Index], ir.Value], multiple: int) -> ir.Value:
@@ -245,12 +247,12 @@ class _Matmul:
 
         each(self.nothing)
         with b.for_each(0, k, step) as first:
-            end = b.add(first, step) if k % step == 0 else b.min(b.add(first, step), k)
+            size = step if k % step == 0 else b.min(step, b.sub(k, first))
             blocks = {name: schedule.block(name) for name in self.sizes} | {"k": step}
             copied = local.fill(b, sources, {**start, "k": first}, blocks, {**self.sizes, "k": k})
 
             def add(spans: Mapping[str, Span]) -> ir.Value:
-                return self.add_chunks(copied, spans, first, end, chunk, load(spans))
+                return self.add_chunks(copied, spans, first, size, chunk, load(spans))
 
             each(add)
         return lambda spans: self.finish(load(spans), batch, spans)
@@ -260,18 +262,19 @@ class _Matmul:
         sources: Mapping[str, Matrix],
         spans: Mapping[str, Span],
         start: Index,
-        end: Index,
+        size: Index,
         chunk: int,
         total: ir.Value,
     ) -> ir.Value:
-        """`total` plus the sums of the chunks of k from `start` to `end`."""
+        """`total` plus the sums of the chunks of k in the `size` of it from `start` on."""
         b, k = self.b, self.k
         if not is_float(self.kernel.accumulator):
-            return self.contract(sources, spans, start, b.sub(end, start), total)
+            return self.contract(sources, spans, start, size, total)
+        end = b.add(start, size)
 
         def add(at: Index, total: ir.Value) -> ir.Value:
-            size = chunk if isinstance(k, int) and k % chunk == 0 else b.min(chunk, b.sub(end, at))
+            count = chunk if isinstance(k, int) and k % chunk == 0 else b.min(chunk, b.sub(end, at))
             zero = b.splat(shape_of(total), self.kernel.accumulator, 0.0)
-            return arith.addf(total, self.contract(sources, spans, at, size, zero))
+            return arith.addf(total, self.contract(sources, spans, at, count, zero))
 
         return add(start, total) if self.schedule.block("k") == chunk else b.reduce(start, end, chunk, total, add)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -39,11 +40,7 @@ class Matrix:
     @property
     def depth(self) -> int:
         """How many neighbours along k stand beside each other, for an atom."""
-        return (
-            self.packing.inner_tiles[1]
-            if isinstance(self.packing, Pack) and len(self.axes) == len(self.packing.inner_dims)
-            else 1
-        )
+        return math.prod(self.packing.inner_tiles[1:]) if isinstance(self.packing, Pack) else 1
 
     def load(
         self,
