@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+
+import pytest
 
 os.environ["TERRACE_CACHE_DIR"] = "off"
 os.environ["TERRACE_REPRODUCER_DIR"] = "off"
@@ -11,3 +14,22 @@ os.environ["TERRACE_REPRODUCER_DIR"] = "off"
 # A shell starts what runs in the background with Ctrl-C ignored, which all processes of the tests would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@functools.cache
+def _missing_vulkan() -> str:
+    """Why there is no Vulkan device; nothing if there is one."""
+    from terrace.errors import TargetError
+    from terrace.runtime.gpu import describe_gpu
+
+    try:
+        describe_gpu("vulkan")
+    except TargetError as error:
+        return str(error)
+    return ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("vulkan") is not None and _missing_vulkan():
+        pytest.skip(f"REQUIRES: vulkan ({_missing_vulkan()})")

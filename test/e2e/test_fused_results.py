@@ -8,21 +8,12 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager
-from terrace.errors import TargetError
-from terrace.runtime.gpu import describe_gpu
 from terrace.runtime.model import CompiledModel
 from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F
 
 Tensors = tuple[torch.Tensor, ...]
-
-
-try:
-    describe_gpu("vulkan")
-    MISSING = ""
-except TargetError as error:
-    MISSING = str(error)
 
 
 class Model(nn.Module):
@@ -160,7 +151,7 @@ def test_in_hardware(case: str) -> None:
     check(terrace.compile(model, inputs(5), target="hls"), model, 5)
 
 
-@pytest.mark.skipif(bool(MISSING), reason=f"REQUIRES: vulkan ({MISSING})")
+@pytest.mark.vulkan
 @pytest.mark.parametrize("case", CASES)
 def test_on_a_gpu(case: str) -> None:
     """What has bf16 is one kernel for each type again, as the GPU's kernels do not compute with it."""

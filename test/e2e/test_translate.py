@@ -6,20 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from terrace.errors import TargetError
 from terrace.lowering.target.iree.compiler import compile_program
-from terrace.runtime.gpu import describe_gpu
 from terrace.runtime.model import CompiledModel
 from terrace.signature import Leaf, Signature
 from terrace.storage.artifact import Artifact
 from terrace.structure import Tree
 from terrace.tools.translate import main
-
-try:
-    describe_gpu("vulkan")
-    MISSING = ""
-except TargetError as error:
-    MISSING = str(error)
 
 MODEL = """
 func.func @main(%a: tensor<33x70xf32>, %b: tensor<70x41xf32>) -> tensor<33x41xf32> {
@@ -43,7 +35,7 @@ def _run(folder: Path, name: str, *arrays: np.ndarray) -> np.ndarray:
     return np.asarray(model(*arrays))
 
 
-@pytest.mark.skipif(bool(MISSING), reason=f"REQUIRES: vulkan ({MISSING})")
+@pytest.mark.vulkan
 def test_binaries_run_through_dispatch_extern(tmp_path: Path) -> None:
     (tmp_path / "model.mlir").write_text(MODEL)
     assert main(["--to", "spirv", str(tmp_path / "model.mlir"), "--output-dir", str(tmp_path)]) == 0

@@ -15,17 +15,9 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example, other_input
-from terrace.errors import TargetError
-from terrace.runtime.gpu import describe_gpu
 from torch import nn
 
-try:
-    describe_gpu("vulkan")
-    MISSING = ""
-except TargetError as error:
-    MISSING = str(error)
-
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"REQUIRES: vulkan ({MISSING})")
+pytestmark = pytest.mark.vulkan
 
 
 class Functions(nn.Module):

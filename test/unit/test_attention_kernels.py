@@ -12,21 +12,14 @@ import terrace
 from generator_programs import uniform
 from graph_program import Program, edited, foreign_rows, loops_of, schedules_of
 from terrace.dialects import graph
-from terrace.errors import PassError, TargetError
+from terrace.errors import PassError
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.runtime.cpu_features import host_features
-from terrace.runtime.gpu import describe_gpu
 from terrace.target import CpuDescription
-
-try:
-    describe_gpu("vulkan")
-    MISSING = ""
-except TargetError as error:
-    MISSING = str(error)
 
 TARGETS = [
     "cpu",
-    pytest.param("vulkan", marks=pytest.mark.skipif(bool(MISSING), reason=f"REQUIRES: vulkan ({MISSING})")),
+    pytest.param("vulkan", marks=pytest.mark.vulkan),
 ]
 
 

@@ -12,16 +12,9 @@ import pytest
 from generator_programs import BROADCASTS, RNG, uniform
 from graph_program import Program, foreign_rows
 from terrace.dialects import graph
-from terrace.errors import TargetError, TerraceError
-from terrace.runtime.gpu import describe_gpu
+from terrace.errors import TerraceError
 
-try:
-    describe_gpu("vulkan")
-    MISSING = ""
-except TargetError as error:
-    MISSING = str(error)
-
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"REQUIRES: vulkan ({MISSING})")
+pytestmark = pytest.mark.vulkan
 
 
 def _elementwise() -> Program:

@@ -9,24 +9,13 @@ import numpy as np
 import pytest
 import terrace
 from terrace.compiler import Request, Text, lower
-from terrace.errors import TargetError
 from terrace.runtime.cosim import cosim
 from terrace.runtime.cpu_features import host_features
-from terrace.runtime.gpu import describe_gpu
 from tile_programs import ATOM_CASES, CASES, program
-
-
-def _has_vulkan() -> bool:
-    try:
-        describe_gpu("vulkan")
-    except TargetError:
-        return False
-    return True
-
 
 TARGETS = [
     "cpu",
-    pytest.param("vulkan", marks=pytest.mark.skipif(not _has_vulkan(), reason="REQUIRES: vulkan")),
+    pytest.param("vulkan", marks=pytest.mark.vulkan),
     pytest.param("hls", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")),
 ]
 
