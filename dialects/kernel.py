@@ -42,8 +42,8 @@ PACKINGS = {
     "copy": set[str](),
 }
 """The attributes of each packing: those of graph.pack (beside it, sums of columns), of graph.pad (zeros), and none."""
-PARTS = {"sums": set[str]()}
-"""The forms in which parts of a result leave a cut: by what was added up so far."""
+PARTS = {"sums": set[str](), "terms": set[str]()}
+"""The forms in which parts of a result leave a cut: by what was added up so far, or by what a sum then divides."""
 MAX_TILE = 1 << 16
 """The largest tile of a dimension. A tile is held in registers: one of this size is a slip, and fills the memory."""
 

@@ -154,7 +154,14 @@ class Sums(Packing):
     name = "sums"
 
 
-_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums)}
+@dataclasses.dataclass(frozen=True)
+class Terms(Packing):
+    """Of a result that is divided by a sum, its elements before that, which the sum is made of."""
+
+    name = "terms"
+
+
+_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums, Terms)}
 assert set(_KINDS) == {*PACKINGS, *PARTS}
 
 

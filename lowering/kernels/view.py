@@ -138,16 +138,19 @@ class KernelView:
         blocked: Sequence[str],
         staged: Sequence[str] = (),
         packed: Sequence[str] = (),
-        leaving: Sequence[str] = (),
+        leaving: Mapping[str, str] | None = None,
         atoms: bool = False,
     ) -> None:
-        """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead."""
+        """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead.
+
+        `leaving` names the form in which a result may leave local memory.
+        """
         if self.schedule.atom is not None and not atoms:
             raise self.refuse(f"{self.generator} multiplies by no atom, got '{self.schedule.atom}'")
         for memory, able, entering, parts in (
-            ("device", (), packed, ()),
-            ("local", blocked, staged, leaving),
-            ("register", tiled, (), ()),
+            ("device", (), packed, {}),
+            ("local", blocked, staged, leaving or {}),
+            ("register", tiled, (), {}),
         ):
             cut = self.schedule.cut(memory)
             kinds = [self.space.kinds[self.space.names.index(name)] for name in cut.sizes]
@@ -162,7 +165,7 @@ class KernelView:
                 if name not in entering or isinstance(how, Copy) != (memory == "local"):
                     raise self.refuse(f"'{name}' cannot enter '{memory}' by {how.name}; {self.generator} cannot do it")
             for name, how in cut.leaves.items():
-                if name not in parts:
+                if parts.get(name) != how.name:
                     raise self.refuse(f"'{name}' cannot leave '{memory}' by {how.name}; {self.generator} cannot do it")
 
 

@@ -281,6 +281,44 @@ func.func private @kernel(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
 
 // -----
 
+// Partial sums of what is no sum, and terms of what is divided by none.
+// expected-error @+1 {{'result' cannot leave 'local' by sums; row_reduction cannot do it}}
+func.func private @kernel(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {
+      names = ["m", "n"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, 6>},
+    schedule = {cuts = [{memory = "local", leaves = {result = {sums = {}}}},
+                        {memory = "register", order = ["n"], sizes = array<i64: 2>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %0 : tensor<4x6xf32>
+}
+
+// -----
+
+// expected-error @+1 {{'result' cannot leave 'local' by terms; row_reduction cannot do it}}
+func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6xf32>) -> tensor<4x6xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {
+      names = ["m", "n"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, 6>},
+    schedule = {cuts = [{memory = "local", leaves = {result = {terms = {}}}},
+                        {memory = "register", order = ["n"], sizes = array<i64: 2>}]}} : () -> ()
+  %0 = "graph.rms_norm"(%x, %w) {epsilon = 1.000000e-06 : f64} : (tensor<4x6xf32>, tensor<6xf32>) -> tensor<4x6xf32>
+  return %0 : tensor<4x6xf32>
+}
+
+// -----
+
+// A row of unknown length has no local memory.
+// expected-error @+1 {{can keep the terms of rows of a static length only}}
+func.func private @kernel(%x: tensor<4x?xf32>, %n: index) -> tensor<4x?xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {
+      names = ["m", "n"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, -9223372036854775808>},
+    schedule = {cuts = [{memory = "local", leaves = {result = {terms = {}}}},
+                        {memory = "register", order = ["n"], sizes = array<i64: 2>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<4x?xf32>) -> tensor<4x?xf32>
+  return %0 : tensor<4x?xf32>
+}
+
+// -----
+
 // expected-error @+1 {{@kernel must return a tensor; it is a kernel}}
 func.func private @kernel(%x: tensor<4xf32>) {
   "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 4>},

@@ -37,6 +37,27 @@ func.func private @softmax_wide_tile(%x: tensor<8x128xf32>) -> tensor<8x128xf32>
 
 // -----
 
+// Two rows side by side, and one in the tail; exponentials are computed once, and stay in local memory.
+// CHECK-LABEL: func.func private @softmax_kept
+// CHECK:         "loop.reduce_tile"({{.*}}) {kind = "max"{{.*}} : (vector<2x64xf32>) -> vector<2x1xf32>
+// CHECK:         %[[KEPT:.*]] = "loop.alloc"() : () -> memref<2x128xf32, "local">
+// CHECK:         math.exp
+// CHECK:         "loop.store_tile"(%{{.*}}, %[[KEPT]],
+// CHECK:         "loop.reduce_tile"({{.*}}) {kind = "sum"
+// CHECK-NOT:     math.exp
+// CHECK:         "loop.load_tile"(%[[KEPT]],
+// CHECK:         "loop.store_tile"
+// CHECK:         "loop.reduce_tile"({{.*}}) {kind = "max"{{.*}} : (vector<1x64xf32>) -> vector<1x1xf32>
+func.func private @softmax_kept(%x: tensor<9x128xf32>) -> tensor<9x128xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 9, 128>}, schedule = {cuts = [
+      {memory = "local", leaves = {result = {terms = {}}}},
+      {memory = "register", order = ["m", "n"], sizes = array<i64: 2, 64>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<9x128xf32>) -> tensor<9x128xf32>
+  return %0 : tensor<9x128xf32>
+}
+
+// -----
+
 // With rows of unknown length, the tail is a tile of which the first elements count.
 // CHECK-LABEL: func.func private @rms_norm
 // CHECK:         %[[LENGTH:.*]] = memref.dim

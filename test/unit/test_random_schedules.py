@@ -18,7 +18,7 @@ from terrace.dialects.context import create_context
 from terrace.errors import PassError
 from terrace.lowering.conversion.convert_kernel_to_loop import make_loops
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.packing import Pack, Sums
+from terrace.lowering.kernels.packing import Pack, Sums, Terms
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.lowering.target.local_memory import require_local_memory
@@ -85,6 +85,7 @@ def _random(rng: random.Random, name: str, schedule: Schedule, space: IterationS
         for operand, how in schedule.packed.items()
         if rng.random() < 0.8
     }
+    part = Sums() if "k" in blocks else Terms() if name.startswith("row_reduction") else None
     return recut(
         schedule,
         tile=tile,
@@ -92,7 +93,7 @@ def _random(rng: random.Random, name: str, schedule: Schedule, space: IterationS
         parallel=[d for d in blocks if d in parallel and rng.random() < 0.5][:3],
         packed=packed,
         staged=[operand for operand in STAGED.get(name.partition("_")[0], ()) if rng.random() < 0.5],
-        leaves={"result": Sums()} if "k" in blocks and rng.random() < 0.7 else {},
+        leaves={"result": part} if part is not None and rng.random() < 0.7 else {},
     )
 
 

@@ -96,3 +96,25 @@ def test_both_sizes_unknown() -> None:
     for shape in ((2, 3), (3, 16), (5, 17), (7, 100), (33, 131)):
         x = torch.randn(shape)
         assert (compiled(x) - torch.softmax(x.double(), -1)).abs().max().item() <= 3e-7, shape
+
+
+@pytest.mark.parametrize("count", [1, 7, 13])
+def test_rows_side_by_side_keep_to_themselves(count: int) -> None:
+    """Several rows at a time, and fewer in the tail: what is bad in one does not reach its neighbours."""
+    model = torch.nn.ModuleList([torch.nn.Softmax(-1), torch.nn.LayerNorm(40), torch.nn.RMSNorm(40)])
+
+    class All(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = model
+
+        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [module(x) for module in self.rows]
+
+    x = torch.randn(count, 40, generator=torch.Generator().manual_seed(count))
+    x[count // 2, 3] = float("nan")
+    compiled = terrace.compile(All().eval(), (x,))
+    with torch.no_grad():
+        expected = All()(x)
+    for found, wanted in zip(compiled(x), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=2e-6, atol=3e-7, equal_nan=True)

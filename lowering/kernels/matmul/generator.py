@@ -22,7 +22,7 @@ from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.matmul.chunk import CHUNK, chunk_of
 from terrace.lowering.kernels.matmul.operands import LocalMatrices, Matrix, lhs_of, rhs_of
 from terrace.lowering.kernels.nest import TileBody, nest, over_tiles
-from terrace.lowering.kernels.packing import PackWithSums
+from terrace.lowering.kernels.packing import PackWithSums, Sums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
 
@@ -45,7 +45,7 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
         blocked=("b", "m", "n", "k"),
         staged=("lhs", "rhs"),
         packed=("rhs",),
-        leaving=("result",),
+        leaving={"result": Sums.name},
         atoms=True,
     )
     _Matmul(b, kernel).emit()

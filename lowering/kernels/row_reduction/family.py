@@ -32,7 +32,9 @@ class RowReduction(KernelFamily):
         graph.IntegerSoftmaxOp: (TypeRule(("i8",), "i32", ("i8",)),),
     }
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, machine),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(
+            kernel.space, machine, keeps_terms=kernel.root.name == "graph.softmax"
+        ),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
         CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
     }

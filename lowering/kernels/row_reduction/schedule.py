@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from terrace.element_types import F32
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.packing import Terms
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, sum_block, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ELEMENTS, block_of_tiles
@@ -13,22 +15,40 @@ ASSUMED_SIZE = 128
 UNROLL = 4
 """Vectors along a row that are in flight together: enough to hide the latency of an addition."""
 
+IN_FLIGHT = 8
+"""Vectors of several rows together: enough to hide the latency of what reduces a vector to a number."""
+
+SHORT = 32
+"""Vectors of a row so long that this latency is a small part of its time."""
+
 OPERATIONS = 32
 """Operations per element of softmax, in units of which work is counted."""
 
 
-def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Schedule:
-    """Several vectors along a row, long ones in parts; blocks of rows for the workgroups."""
+def schedule_for_vectors(space: IterationSpace, machine: VectorMachine, keeps_terms: bool) -> Schedule:
+    """Several vectors along a row, long ones in parts, short ones side by side; blocks of rows for the workgroups."""
     rows, columns = (ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes)
-    tile = UNROLL * machine.lanes
-    if space.size("n") == DYNAMIC:
-        tile = machine.lanes
-    elif columns < tile:
-        tile = columns
-    block = block_size(rows, 1, wanted_workgroups(OPERATIONS * rows * columns, machine.workers))
+    length = space.size("n")
+    tile = machine.lanes if length == DYNAMIC else min(columns, UNROLL * machine.lanes)
+    is_short = length != DYNAMIC and columns <= SHORT * machine.lanes
+    side_by_side = _rows_together(space.size("m"), IN_FLIGHT * machine.lanes // tile) if is_short else 1
+    block = block_size(rows, side_by_side, wanted_workgroups(OPERATIONS * rows * columns, machine.workers))
     blocks = {"m": block} if block else {}
-    parallel, part = tuple(blocks), sum_block(space.size("n"), tile)
-    return Schedule.of({"n": tile}, blocks | {"n": part}, parallel)
+    kept = keeps_terms and length != DYNAMIC and side_by_side * columns * F32.bytes <= machine.local_bytes
+    return Schedule.of(
+        {"m": side_by_side, "n": tile},
+        blocks | {"n": sum_block(length, tile)},
+        tuple(blocks),
+        leaves={"result": Terms()} if kept else None,
+    )
+
+
+def _rows_together(rows: int, most: int) -> int:
+    """How many rows are worked on side by side, at most so many; with no rest, if there is such a number."""
+    if rows == DYNAMIC:
+        return 1
+    most = min(most, rows)
+    return next((count for count in range(most, 1, -1) if rows % count == 0), max(1, most))
 
 
 def schedule_for_workgroups(space: IterationSpace, machine: WorkgroupMachine) -> Schedule:

@@ -285,7 +285,7 @@ func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
 // -----
 
 func.func private @kernel(%x: tensor<8xf32>) -> tensor<8xf32> {
-  // expected-error @+1 {{'kernel.schedule' op cut of 'local': leaves of 'result' must be one of sums with its attributes, got {'copy': {}}}}
+  // expected-error @+1 {{'kernel.schedule' op cut of 'local': leaves of 'result' must be one of sums, terms with its attributes, got {'copy': {}}}}
   "kernel.schedule"() {generator = "elementwise", iteration_space = {names = ["d0"], kinds = ["parallel"], sizes = array<i64: 8>},
     schedule = {cuts = [{memory = "local", leaves = {result = {copy = {}}}}]}} : () -> ()
   %0 = "graph.relu"(%x) : (tensor<8xf32>) -> tensor<8xf32>
