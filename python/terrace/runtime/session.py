@@ -17,6 +17,9 @@ from terrace.storage.parameter_archive import Array
 PARAMETER_SCOPE = "model"
 """The scope of the program's `#flow.parameter.named` symbols."""
 
+CALLS_OF_KEPT_MEMORY = 1000
+"""After so many calls a session trims its device, which may keep memory of sizes that no call asks for any more."""
+
 Parameters = memoryview | Mapping[str, Array]
 """An IREE parameter archive, or arrays of bytes by name, at addresses that IREE's kernels accept."""
 
@@ -44,9 +47,13 @@ class Session(Owned):
         self._context = context
         self._module = module
         self._functions: dict[str, Any] = {}
+        self._calls = 0
 
     def __del__(self) -> None:
+        device = self.__dict__.get("device")
         super().__del__()
+        if device is not None and not self.__dict__:
+            device.trim()  # What is left belonged to this program, or another asks for it again.
         self._take_back()
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
@@ -55,6 +62,9 @@ class Session(Owned):
         `arguments` stay alive until the call is over, which is what borrowed memory needs. Raises `TerraceError` if
         the program fails.
         """
+        self._calls += 1
+        if self._calls % CALLS_OF_KEPT_MEMORY == 0:
+            self.device.trim()
         function = self._function(name)
         if function is None:
             raise TerraceError(f"the program exports no function {name!r}; compile the model again with this version")
