@@ -86,11 +86,14 @@ def tasks() -> int:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_forked_child_calls_what_was_used_and_loads_anew(models: Path, threads: int) -> None:
     code = """
-double, aliases = load("double"), load("aliases")
+from terrace.storage.parameter_archive import aligned
+double, aliases, plain = load("double"), load("aliases"), aligned(x)
 results = double(x), aliases(w)
+assert (double(plain) == 2).all() and (double(plain) == 2).all()
 
 def work():
     # The parent's results stay readable, its models work, other ones load, on other devices, too.
+    assert (double(plain) == 2).all()
     assert (results[0] == 2).all() and [r.flat[0] for r in results[1]] == [1, 3, 3, 2, 2, 1, 1]
     assert (double(x) == 2).all() and [r.flat[0] for r in aliases(w)] == [1, 3, 3, 2, 2, 1, 1]
     assert (load("double")(x) == 2).all()
