@@ -86,11 +86,14 @@ def tasks() -> int:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_forked_child_calls_what_was_used_and_loads_anew(models: Path, threads: int) -> None:
     code = """
-double, aliases = load("double"), load("aliases")
+from terrace.storage.parameter_archive import aligned
+double, aliases, plain = load("double"), load("aliases"), aligned(x)
 results = double(x), aliases(w)
+assert (double(plain) == 2).all() and (double(plain) == 2).all()
 
 def work():
     # The parent's results stay readable, its models work, other ones load, on other devices, too.
+    assert (double(plain) == 2).all()
     assert (results[0] == 2).all() and [r.flat[0] for r in results[1]] == [1, 3, 3, 2, 2, 1, 1]
     assert (double(x) == 2).all() and [r.flat[0] for r in aliases(w)] == [1, 3, 3, 2, 2, 1, 1]
     assert (load("double")(x) == 2).all()
@@ -379,6 +382,45 @@ def test_a_thousand_models(models: Path, usual_limit: None) -> None:
     assert all((model(value) == 2).all() for model in loaded)
     loaded.clear()
     assert (tasks(), descriptors()) == before
+
+
+def held_bytes() -> int:
+    """What the device of one thread has allocated; others have pools of IREE's."""
+    statistics = cpu_device(1).hal.allocator.statistics
+    return int(statistics["device_bytes_allocated"] - statistics["device_bytes_freed"])
+
+
+def test_freed_memory_is_kept_for_later_calls_and_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CALLS_OF_KEPT_MEMORY", 10)
+    other, held = CompiledModel(aliases_artifact(), threads=1), [CompiledModel(double_artifact(), threads=1)]
+    cpu_device(1).trim()
+    before = held_bytes()
+
+    def call(rows: int) -> int:
+        assert (held[0](np.ones((rows, 1 << 20), np.float32)) == 2).all()
+        return held_bytes() - before
+
+    assert call(1) == call(1) >= 4 << 20
+    # Memory of a size that no call asks for any more is given back after some calls, and all of it with the model.
+    assert max(call(rows) for rows in range(2, 8)) >= sum(range(1, 8)) << 22
+    assert min(call(1) for _ in range(10)) <= 2 << 22
+    held.clear()
+    assert held_bytes() == before
+    del other
+
+
+def test_memory_that_is_kept_is_bounded(models: Path) -> None:
+    code = """
+from terrace.runtime import device
+device.ALLOCATOR = device.ALLOCATOR.replace(str(device.KEPT_BYTES), str(64 << 20))
+model, most = load("double"), 0
+allocator = device.cpu_device(1).hal.allocator
+for rows in range(1, 40):
+    model(np.ones((rows, 1 << 18), np.float32))
+    most = max(most, allocator.statistics["device_bytes_allocated"] - allocator.statistics["device_bytes_freed"])
+print(most >> 20)
+"""
+    assert 64 <= int(run(models, code, 1)) <= 64 + 40
 
 
 def test_a_view_of_a_result_may_be_all_that_is_left_at_the_end(models: Path) -> None:

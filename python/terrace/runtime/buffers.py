@@ -7,8 +7,11 @@ the buffer and the device alive, in that order, since IREE's buffers outlive nei
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import iree.runtime as rt
 import numpy as np
@@ -16,28 +19,45 @@ import numpy as np
 from terrace.runtime.device import Device
 from terrace.runtime.lifetime import Owned
 from terrace.storage.parameter_archive import Array, numpy_dtype
-from terrace.structure import dtype_name
 
 ALIGNMENT = 64
 """What IREE's CPU kernels assume of every buffer."""
 
 _ELEMENT_TYPES = {
-    "float32": rt.HalElementType.FLOAT_32,
-    "float64": rt.HalElementType.FLOAT_64,
-    "float16": rt.HalElementType.FLOAT_16,
-    "bfloat16": rt.HalElementType.BFLOAT_16,
-    "bool": rt.HalElementType.BOOL_8,
-    "int8": rt.HalElementType.INT_8,
-    "int16": rt.HalElementType.INT_16,
-    "int32": rt.HalElementType.INT_32,
-    "int64": rt.HalElementType.INT_64,
-    "uint8": rt.HalElementType.UINT_8,
-    "uint16": rt.HalElementType.UINT_16,
-    "uint32": rt.HalElementType.UINT_32,
-    "uint64": rt.HalElementType.UINT_64,
+    numpy_dtype(name): getattr(rt.HalElementType, element)
+    for name, element in {
+        **{f"float{bits}": f"FLOAT_{bits}" for bits in (16, 32, 64)},
+        **{f"int{bits}": f"INT_{bits}" for bits in (8, 16, 32, 64)},
+        **{f"uint{bits}": f"UINT_{bits}" for bits in (8, 16, 32, 64)},
+        "bfloat16": "BFLOAT_16",
+        "bool": "BOOL_8",
+    }.items()
 }
 _MEMORY = int(rt.MemoryType.DEVICE_LOCAL) | int(rt.MemoryType.HOST_VISIBLE)
 _USAGE = int(rt.BufferUsage.TRANSFER) | int(rt.BufferUsage.DISPATCH_STORAGE) | int(rt.BufferUsage.MAPPING)
+
+
+# What a DLPack capsule holds begins with the address of its data.
+_pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+_address_at = ctypes.c_void_p.from_address
+_DLPACK_CPU = 1
+
+
+class Layout(NamedTuple):
+    """What a dense input is at its address: its length in bytes, its shape, and IREE's element type."""
+
+    length: int
+    shape: tuple[int, ...]
+    element: Any
+
+
+class Layouts:
+    """What the inputs of a call are; compared by identity."""
+
+    def __init__(self, items: Sequence[Layout]) -> None:
+        self.items = tuple(items)
 
 
 class Imported(Owned):
@@ -62,12 +82,16 @@ class Imported(Owned):
         self.is_copy = is_copy
 
 
-class _MemoryOwner(Owned):
-    """Memory at an address as NumPy sees it, with what keeps it valid."""
+@functools.lru_cache(maxsize=256)
+def _memory_type(length: int) -> Any:
+    return ctypes.c_char * length
 
-    def __init__(self, address: int, length: int, *owners: Any) -> None:
-        super().__init__(*owners)
-        self.__array_interface__ = {"data": (address, False), "shape": (length,), "typestr": "|u1", "version": 3}
+
+def _memory_at(address: int, length: int, owner: Any = None) -> Any:
+    """Memory as what NumPy and IREE take buffers of, writable, with what keeps it valid."""
+    memory = _memory_type(length).from_address(address)
+    memory.owner = owner
+    return memory
 
 
 def addresses_of(value: Array) -> range:
@@ -91,9 +115,18 @@ def import_array(device: Device, value: Array) -> Imported:
     if not (value.flags.c_contiguous and len(span) > 0 and span.start % ALIGNMENT == 0):
         return copy_array(device, value)
     # IREE asks for writable memory; an alias of a read-only array stands in for it and keeps the array alive.
-    alias = np.asarray(_MemoryOwner(span.start, value.nbytes, value))
-    buffer = device.hal.allocator.import_host_allocation(alias, memory_type=_MEMORY, allowed_usage=_USAGE)
+    buffer = _import(device, _memory_at(span.start, value.nbytes, value))
     return Imported(view_of(buffer, value), buffer, span, is_copy=False, device=device)
+
+
+def view_at(device: Device, address: int, layout: Layout) -> Any:
+    """A buffer view of what lies at an aligned address. It owns nothing: the memory must be there when it is read."""
+    buffer = _import(device, _memory_at(address, layout.length))
+    return rt.HalBufferView(buffer, layout.shape, layout.element)
+
+
+def _import(device: Device, memory: Any) -> Any:
+    return device.hal.allocator.import_host_allocation(memory, _MEMORY, _USAGE)
 
 
 def copy_array(device: Device, value: Array) -> Imported:
@@ -106,19 +139,36 @@ def copy_array(device: Device, value: Array) -> Imported:
     return Imported(view_of(buffer, value), buffer, range(0), is_copy=True, device=device)
 
 
-def to_array(device: Device, view: rt.HalBufferView, dtype: str, foreign: Sequence[range]) -> Array:
-    """A result as a NumPy array that owns its buffer, or as a copy if its memory lies in one of `foreign`."""
+def to_array(device: Device, view: rt.HalBufferView, dtype: str, foreign: list[range]) -> Array:
+    """A result as a NumPy array that owns its buffer, or as a copy if its memory lies in one of `foreign`.
+
+    The memory of the array is then foreign, too, to the next result.
+    """
     length = view.byte_length
-    shape = tuple(view.shape)
+    kind, shape = numpy_dtype(dtype), tuple(view.shape)
     if length == 0:
-        return np.empty(shape, numpy_dtype(dtype))
-    mapped = view.map()
-    # The array that IREE makes is only asked for its address: our owner keeps view and device in the right order.
-    span = addresses_of(mapped.asarray([length], np.dtype(np.uint8)))
-    memory = np.asarray(_MemoryOwner(span.start, length, mapped, view, device))
-    value = memory.view(numpy_dtype(dtype)).reshape(shape)
-    return value.copy() if any(overlaps(span, other) for other in foreign) else value
+        return np.empty(shape, kind)
+    # A capsule holds the buffer; no tensor is made of it, as that would not hold the device, which must go later.
+    capsule = device.hal.create_dlpack_capsule(view, _DLPACK_CPU, 0)
+    start = int(_address_at(_pointer_of(capsule, b"dltensor")).value or 0)
+    span = range(start, start + length)
+    value: Array = np.ndarray(shape, kind, _memory_at(start, length, Owned(capsule, device)))
+    if any(overlaps(span, other) for other in foreign):
+        return value.copy()
+    foreign.append(span)
+    return value
+
+
+def to_tensor(device: Device, view: rt.HalBufferView) -> Any:
+    """A result as a copy in memory of torch's, of IREE's type; for a small one that is cheaper than to share memory."""
+    capsule = device.hal.create_dlpack_capsule(view, _DLPACK_CPU, 0)
+    return sys.modules["torch"].utils.dlpack.from_dlpack(capsule).clone()
 
 
 def view_of(buffer: rt.HalBuffer, value: Array) -> Any:
-    return rt.HalBufferView(buffer, value.shape, _ELEMENT_TYPES[dtype_name(value)])
+    return rt.HalBufferView(buffer, value.shape, element_of(value))
+
+
+def element_of(value: Array) -> Any:
+    """IREE's element type of an array's."""
+    return _ELEMENT_TYPES[value.dtype]

@@ -56,6 +56,8 @@ def find_ap_types() -> Path:
 class CsimProgram:
     """A design built for simulation. Each call is a run of its test bench; inputs and outputs travel as files."""
 
+    reads_in_place = False
+
     def __init__(self, artifact: Artifact, project: Project) -> None:
         self.path = folder_for(self, "terrace-csim-")
         self._ports = project.ports
@@ -86,7 +88,7 @@ class CsimProgram:
         """An input that nobody changes: a design keeps none."""
         return self.put(value.copy())
 
-    def take(self, result: Array, dtype: str, foreign: Sequence[range]) -> Array:
+    def take(self, result: Array, dtype: str, foreign: list[range]) -> Array:
         """A result as an array, which is nobody else's."""
         del foreign
         array: Array = np.asarray(result)
@@ -115,6 +117,8 @@ class CsimProgram:
 class UnbuiltDesign:
     """A design from a file whose simulation nobody asked for: all but running it can be done with it."""
 
+    reads_in_place = False
+
     def in_turn(self, work: Callable[[], T]) -> T:
         raise _refusal()
 
@@ -124,7 +128,7 @@ class UnbuiltDesign:
     def copy(self, value: Array) -> Imported:
         raise _refusal()
 
-    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
+    def take(self, result: Any, dtype: str, foreign: list[range]) -> Array:
         raise _refusal()
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:

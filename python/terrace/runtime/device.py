@@ -19,6 +19,15 @@ from terrace.target import WORKER_BYTES
 MAX_THREADS = 64
 """IREE's limit on the workers of one executor."""
 
+KEPT_BYTES = 1 << 30
+"""The memory of transients and results up to which a device keeps what is freed, for later calls."""
+
+ALLOCATOR = f"caching:device_local=*;{KEPT_BYTES};1024"
+"""IREE's allocator that keeps up to 1024 freed buffers: new memory is cleared at every call, and its pages are mapped.
+
+Whatever is allocated counts in `KEPT_BYTES`, also results that users hold: beyond it, freed memory goes back.
+"""
+
 
 class Device(Owned):
     """A `HalDevice`, open as long as someone holds this. Its last holder ends its threads."""
@@ -26,6 +35,11 @@ class Device(Owned):
     def __init__(self, hal: HalDevice) -> None:
         super().__init__(hal)
         self.hal = hal
+
+    def trim(self) -> None:
+        """Give back the memory that is kept for later calls."""
+        if "hal" in self.__dict__:  # The garbage collector may have let go of it already.
+            self.hal.allocator.trim()
 
 
 class Devices:
@@ -71,8 +85,8 @@ def cpu_device(threads: int | None = None) -> Device:
 def _create(count: int) -> Any:
     allow_amx()
     if count == 1:
-        return create_hal_driver("local-sync").create_default_device()
+        return create_hal_driver("local-sync").create_default_device([ALLOCATOR])
     # Process-wide flags, which the driver reads when it is created, so drivers are not shared. Left alone, a worker's
     # memory is as large as the second cache of the machine at hand, and what was compiled for more fails when called.
     flags.parse_flags(f"--task_topology_group_count={count}", f"--task_worker_local_memory={WORKER_BYTES}")
-    return create_hal_driver("local-task").create_default_device()
+    return create_hal_driver("local-task").create_default_device([ALLOCATOR])

@@ -22,6 +22,8 @@ _EMPTY = "resolved to an empty buffer range"
 class GpuProgram(Program):
     """A `Program` whose device is the default one of a GPU driver. Raises TargetError where there is none."""
 
+    reads_in_place = False
+
     def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Device:
         device = gpu_device(target["name"])
         self._memory = DeviceMemory(device)
@@ -44,7 +46,7 @@ class GpuProgram(Program):
     def copy(self, value: Array) -> Imported:
         return self._memory.import_array(value)
 
-    def take(self, result: HalBufferView, dtype: str, foreign: Sequence[range]) -> Array:
+    def take(self, result: HalBufferView, dtype: str, foreign: list[range]) -> Array:
         return self._memory.to_array(result, dtype)
 
 

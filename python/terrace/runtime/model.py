@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,10 @@ from terrace.errors import InputError, TerraceError
 from terrace.installed import needing_compiler
 from terrace.levels import TEXTS
 from terrace.report.words import escape
-from terrace.runtime.buffers import addresses_of
+from terrace.runtime.buffers import Layouts
 from terrace.runtime.device import default_threads
 from terrace.runtime.open_program import open_program
+from terrace.runtime.plain_calls import PlainCalls
 from terrace.runtime.profile import Profile
 from terrace.runtime.report import Report, report_of
 from terrace.runtime.written import check_writable, write_back
@@ -39,6 +41,12 @@ if TYPE_CHECKING:
     import torch
 
     from terrace.runtime.cosim import CosimReport
+
+
+LITTLE_BYTES = 16 << 10
+"""Up to here, a result is copied to torch's memory: that takes less time than an owner of IREE's memory."""
+
+_BFLOAT16 = numpy_dtype("bfloat16")
 
 
 def load(
@@ -97,8 +105,13 @@ class CompiledModel:
         self._returned = artifact.signature.returned_leaves()
         inputs = artifact.signature.input_leaves
         self._passed = [index for index, leaf in enumerate(inputs) if leaf.kind != "constant"]
-        self._written = [inputs[index] for index in artifact.signature.written]
+        self._written = artifact.signature.written
+        self._given = [*self._returned, *(inputs[index] for index in self._written)]
+        self._gives_one_tensor = artifact.signature.outputs.kind == "leaf" and len(self._returned) == 1
         self._checks = artifact.signature.checks
+        self._result_count = len(self._given) + bool(self._checks)
+        self._gives_little = not self._checks and all(map(_is_little, self._given))
+        self._plain = PlainCalls(artifact.signature) if self._program.reads_in_place else None
 
     def __str__(self) -> str:
         """What it takes and gives, how large it is, and whose code runs it."""
@@ -140,19 +153,29 @@ class CompiledModel:
         the same seed gives the same numbers. Without it the seed is drawn from PyTorch's generator, so that
         `torch.manual_seed` decides, or from NumPy's in a process without torch.
         """
+        plain = None if kwargs or self._plain is None else self._plain.find(args)
+        if plain is not None:
+            addresses, layouts, wants_torch = plain
+            values = self._program.in_turn(lambda: self._run_at(addresses, layouts, wants_torch))
+            return self._outputs(values, args)
         seed = self._take_seed(kwargs)
         leaves = self.signature.flatten(args, kwargs)
         wants_torch = _wants_torch(leaves)
         arrays = self._arrays(leaves)
-        written = self.signature.written
-        if written:
-            check_writable(written, leaves, dict(zip(self._passed, arrays, strict=True)), self._input_paths)
+        if not kwargs and self._plain is not None:
+            self._plain.remember(args, arrays)
+        if self._written:
+            check_writable(self._written, leaves, dict(zip(self._passed, arrays, strict=True)), self._input_paths)
         passed = [*map(_to_parts, arrays), *seed]
-        values = self._program.in_turn(lambda: self._run(passed))
-        if wants_torch:
-            values = [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
-        for index, value in zip(written, values[len(self._returned) :], strict=True):
+        values = self._program.in_turn(lambda: self._run(passed, wants_torch))
+        for index, value in zip(self._written, values[len(self._returned) :], strict=True):
             write_back(leaves[index], value)
+        return self._outputs(values, leaves)
+
+    def _outputs(self, values: list[Any], leaves: Sequence[Any]) -> Any:
+        """What a call gives of the program's results and its arguments' leaves."""
+        if self._gives_one_tensor:
+            return values[0]
         return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values, leaves))
 
     def _take_seed(self, kwargs: dict[str, Any]) -> list[Array]:
@@ -169,15 +192,33 @@ class CompiledModel:
             raise InputError(f"seed: expected an int, found {type(seed).__name__}; pass a number of up to 64 bits")
         return [np.asarray(int(seed) % 2**64, np.uint64).view(np.int64)]
 
-    def _run(self, arrays: Sequence[Array]) -> list[Any]:
+    def _run(self, arrays: Sequence[Array], wants_torch: bool) -> list[Any]:
         """The program's results for the arguments, in turn: state must not change before they are copied."""
-        leaves = [*self._returned, *self._written]
         arguments = [self._program.put(value) for value in arrays]
-        results = self._program.invoke(self._artifact.entry, arguments, len(leaves) + bool(self._checks))
+        results = self._program.invoke(self._artifact.entry, arguments, self._result_count)
+        return self._take_results(results, [argument.addresses for argument in arguments], wants_torch)
+
+    def _run_at(self, addresses: tuple[int, ...], layouts: Layouts, wants_torch: bool) -> list[Any]:
+        """`_run` for plain arguments."""
+        results = self._program.invoke_at(self._artifact.entry, addresses, layouts, self._result_count)
+        if wants_torch and self._gives_little:
+            return [self._program.take_tensor(results.pop(0)) for _ in self._given]
+        borrowed = [
+            range(address, address + layout.length) for address, layout in zip(addresses, layouts.items, strict=True)
+        ]
+        return self._take_results(results, borrowed, wants_torch)
+
+    def _take_results(self, results: list[Any], borrowed: list[range], wants_torch: bool) -> list[Any]:
+        """Results as tensors and Python numbers, none of which shares memory with an input or another result."""
         try:
             if self._checks:
                 self._raise_failure(self._program.take(results.pop(), CODE_DTYPE, []).item())
-            return self._take_results(leaves, results, [argument.addresses for argument in arguments])
+            values = [self._take(leaf, result, borrowed) for leaf, result in zip(self._given, results, strict=True)]
+            return (
+                [_to_torch(value) if isinstance(value, np.ndarray) else value for value in values]
+                if wants_torch
+                else values
+            )
         finally:
             results.clear()  # A traceback keeps the names of this frame, and may outlive the device.
 
@@ -200,20 +241,14 @@ class CompiledModel:
             arrays.append(np.asarray(value, numpy_dtype(leaf.dtype)) if is_number else _to_numpy(value, path))
         return arrays
 
-    def _take_results(self, leaves: Sequence[Leaf], results: Sequence[Any], borrowed: list[range]) -> list[Any]:
-        """Results as arrays and Python numbers, none of which shares memory with an input or another result."""
-        taken: list[Any] = []
-        for leaf, result in zip(leaves, results, strict=True):
-            if leaf.kind == "scalar":
-                taken.append(self._program.take(result, leaf.dtype, []).item())
-                continue
-            value = self._program.take(result, COMPLEX.get(leaf.dtype, leaf.dtype), borrowed)
-            if self._states and value.base is not None:
-                # Whether a result is the state's own buffer cannot be seen from outside, and state changes in place.
-                value = value.copy()
-            borrowed = [*borrowed, addresses_of(value)]
-            taken.append(_from_parts(value, leaf.dtype) if leaf.dtype in COMPLEX else value)
-        return taken
+    def _take(self, leaf: Leaf, result: Any, borrowed: list[range]) -> Any:
+        if leaf.kind == "scalar":
+            return self._program.take(result, leaf.dtype, []).item()
+        value = self._program.take(result, COMPLEX.get(leaf.dtype, leaf.dtype), borrowed)
+        if self._states and value.base is not None:
+            # Whether a result is the state's own buffer cannot be seen from outside, and state changes in place.
+            value = value.copy()
+        return _from_parts(value, leaf.dtype) if leaf.dtype in COMPLEX else value
 
     def ir(self, level: str) -> str:
         """The model's text at a level: "graph", "kernel", "loop", and the last, of which the program was made."""
@@ -321,6 +356,14 @@ class CompiledModel:
             self._program.in_turn(lambda: self._program.invoke("state.reset", [], 0))
 
 
+def _is_little(leaf: Leaf) -> bool:
+    """Whether a result is a tensor of a few KB for sure, and of a type that IREE has, too."""
+    sizes = [size for size in leaf.shape if isinstance(size, int)]
+    is_iree_type = leaf.dtype not in COMPLEX and not leaf.dtype.startswith("uint")
+    is_static_tensor = leaf.kind == "tensor" and len(sizes) == len(leaf.shape)
+    return is_static_tensor and is_iree_type and math.prod(sizes) * numpy_dtype(leaf.dtype).itemsize <= LITTLE_BYTES
+
+
 def _restored(contents: bytes, threads: int | None, state: Mapping[str, Array]) -> CompiledModel:
     """A model that was pickled."""
     model = CompiledModel(artifact_of_bytes(contents), threads=threads)
@@ -381,15 +424,18 @@ def _to_numpy(value: Any, path: str) -> Array:
     value = value.detach().resolve_conj()
     if value.dtype == torch.bfloat16:
         value = value.view(torch.int16)
-        return _seen_by_numpy(value, path).view(numpy_dtype("bfloat16"))
+        return _seen_by_numpy(value, path).view(_BFLOAT16)
     return _seen_by_numpy(value, path)
 
 
 def _seen_by_numpy(value: torch.Tensor, path: str) -> Array:
     try:
-        return np.asarray(value.numpy())
+        array = np.asarray(value.numpy())
     except (RuntimeError, TypeError) as error:  # Of a fake, nested or quantised tensor, or another class of the user's.
         raise InputError(f"{path}: expected a plain tensor, found {type(value).__name__}: {error}") from error
+    if array.size and not value.data_ptr():  # Within torch.func.functionalize NumPy gets memory that holds anything.
+        raise InputError(f"{path}: expected a plain tensor, found one without memory; pass it outside of a transform")
+    return array
 
 
 def _to_parts(value: Array) -> Array:
@@ -407,6 +453,6 @@ def _from_parts(value: Array, dtype: str) -> Array:
 
 def _to_torch(value: Array) -> Any:
     torch = sys.modules["torch"]
-    if value.dtype == numpy_dtype("bfloat16"):
+    if value.dtype == _BFLOAT16:
         return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(value)

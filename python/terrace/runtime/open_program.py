@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from terrace.runtime.buffers import Imported
+from terrace.runtime.buffers import Imported, Layouts
 from terrace.storage.artifact import Artifact
 from terrace.storage.parameter_archive import Array
 from terrace.target import registered_as
@@ -15,7 +15,12 @@ T = TypeVar("T")
 
 
 class RunnableProgram(Protocol):
-    """A program that is ready to be called."""
+    """A program that is ready to be called.
+
+    One that `reads_in_place` has `invoke_at` and `take_tensor`, too: it reads inputs where the caller has them.
+    """
+
+    reads_in_place: bool
 
     def in_turn(self, work: Callable[[], T]) -> T:
         """What `work` gives, which may use the program; other threads wait where they would disturb."""
@@ -29,8 +34,14 @@ class RunnableProgram(Protocol):
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
         """Call a function."""
 
-    def take(self, result: Any, dtype: str, foreign: Sequence[range]) -> Array:
-        """A result as an array whose memory lies in none of `foreign`."""
+    def invoke_at(self, name: str, addresses: tuple[int, ...], layouts: Layouts, result_count: int) -> list[Any]:
+        """Call a function on inputs at these addresses."""
+
+    def take_tensor(self, result: Any) -> Any:
+        """A small result as a tensor of torch's that shares no memory."""
+
+    def take(self, result: Any, dtype: str, foreign: list[range]) -> Array:
+        """A result as an array whose memory lies in none of `foreign`, and which is then added to them."""
 
 
 def open_program(artifact: Artifact, threads: int | None = None, *, simulate: bool = True) -> RunnableProgram:

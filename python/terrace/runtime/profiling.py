@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrace.errors import TerraceError
+from terrace.runtime.device import ALLOCATOR
 from terrace.runtime.limits import measure_limits
 from terrace.runtime.profile import Event, Profile, make_profile
 from terrace.runtime.session import PARAMETER_SCOPE
@@ -86,6 +87,7 @@ class _Run:
         if self.artifact.parameters:
             flags.append(f"--parameters={PARAMETER_SCOPE}={self.folder / 'parameters.irpa'}")
         flags.append("--device=local-sync" if self.threads == 1 else "--device=local-task")
+        flags.append(f"--device_allocator={ALLOCATOR}")
         if self.threads > 1:
             flags += [f"--task_topology_group_count={self.threads}", f"--task_worker_local_memory={WORKER_BYTES}"]
         for number, value in enumerate(self.inputs):

@@ -11,7 +11,7 @@ from iree.runtime import HalBufferView
 
 from terrace.errors import ArtifactError, TerraceError
 from terrace.runtime import lifetime
-from terrace.runtime.buffers import Imported, copy_array, import_array, to_array
+from terrace.runtime.buffers import Imported, Layouts, copy_array, import_array, to_array, to_tensor
 from terrace.runtime.cpu_features import check_host
 from terrace.runtime.device import Device, cpu_device
 from terrace.runtime.session import Parameters, Session, first_line
@@ -29,6 +29,8 @@ class Program:
     A forked child has the program, but not the parent's `Session`: it opens one at its first call, and sets the state
     to what the parent's was at the fork.
     """
+
+    reads_in_place = True
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
         self._target, self._threads = artifact.target, threads
@@ -94,13 +96,21 @@ class Program:
         """A copy of `value` for `invoke`, which the program may keep."""
         return copy_array(self._session.device, value)
 
-    def take(self, result: HalBufferView, dtype: str, foreign: Sequence[range]) -> Array:
-        """A result of `invoke` as an array whose memory lies in none of `foreign`."""
+    def take(self, result: HalBufferView, dtype: str, foreign: list[range]) -> Array:
+        """A result of `invoke` as an array whose memory lies in none of `foreign`, and which is then added to them."""
         return to_array(self._session.device, result, dtype, foreign)
+
+    def take_tensor(self, result: HalBufferView) -> Any:
+        """A small result of `invoke` as a tensor of torch's, of IREE's type, that shares no memory."""
+        return to_tensor(self._session.device, result)
 
     def invoke(self, name: str, arguments: Sequence[Imported], result_count: int) -> list[Any]:
         """`Session.invoke`, by the thread whose turn it is."""
         return self._session.invoke(name, arguments, result_count)
+
+    def invoke_at(self, name: str, addresses: tuple[int, ...], layouts: Layouts, result_count: int) -> list[Any]:
+        """`Session.invoke_at`, by the thread whose turn it is."""
+        return self._session.invoke_at(name, addresses, layouts, result_count)
 
     def before_fork(self) -> None:
         """Read the state for the child. What has none may be called meanwhile: nothing of the call is used there."""

@@ -8,6 +8,7 @@ NumPy see a parameter in the mapped file without IREE.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import math
 import struct
@@ -46,6 +47,7 @@ class ParameterInfo:
         return math.prod(self.shape) * numpy_dtype(self.dtype).itemsize
 
 
+@functools.cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The NumPy dtype of one of `signature.DTYPES`."""
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
