@@ -475,6 +475,20 @@ func.func private @kernel(%x: tensor<1x7x7x37xf32>, %w: tensor<37x1x3x3xf32>) ->
 
 // -----
 
+// The segments of a row's edge are tiles of their own.
+// expected-error @+1 {{padding in place needs 'ow' innermost, and a tile size 3 of 'kw'}}
+func.func private @kernel(%x: tensor<1x7x7x37xf32>, %w: tensor<37x1x3x3xf32>) -> tensor<1x7x7x37xf32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {
+      names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"], sizes = array<i64: 1, 37, 7, 7, 1, 3, 3, 1>,
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"]},
+    schedule = {cuts = [{memory = "register", order = ["ow", "g", "kw"], sizes = array<i64: 4, 16, 3>}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 37 : i64,
+    dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x7x7x37xf32>, tensor<37x1x3x3xf32>) -> tensor<1x7x7x37xf32>
+  return %0 : tensor<1x7x7x37xf32>
+}
+
+// -----
+
 // The last block of k has 22 elements, known in the loop over blocks only: the atom's groups of 4 would be split.
 // expected-error @+1 {{an atom takes neighbours along 'k', whose blocks must have a static size each}}
 func.func private @kernel(%x: tensor<9x70xi8>, %w: tensor<32x70xi8>) -> tensor<9x32xi32> {

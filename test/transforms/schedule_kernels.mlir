@@ -13,8 +13,8 @@
 // CHECK-SAME:    {memory = "register", order = ["n", "m", "k"], sizes = array<i64: 48, 8, 1>}]
 // CHECK-LABEL: func.func private @conv2d_1x28x28x96
 // CHECK:         {weight = {pack = {inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>, outer_permutation = array<i64: 0, 2, 3, 1>}}}
-// CHECK-SAME:    {enters = {input = {copy = {}}}, memory = "local", order = ["n"], parallel = ["n"], sizes = array<i64: 1>},
-// CHECK-SAME:    order = ["oh", "g", "ow", "kw"], sizes = array<i64: 1, 16, 14, 3>
+// CHECK-SAME:    {memory = "local", order = ["n"], parallel = ["n"], sizes = array<i64: 1>},
+// CHECK-SAME:    order = ["g", "oh", "ow", "kw"], sizes = array<i64: 16, 1, 14, 3>
 // CHECK-LABEL: func.func private @conv2d_1x56x56x64
 // CHECK:         {enters = {input = {copy = {}}}, memory = "local", order = ["n", "oh"], parallel = ["n", "oh"], sizes = array<i64: 1, 28>},
 // CHECK-SAME:    order = ["g", "oc", "oh", "ow", "kw", "ic"], sizes = array<i64: 1, 32, 1, 14, 1, 1>

@@ -72,6 +72,16 @@ CONVS: dict[str, dict[str, Any]] = {
     "depthwise": {"image": (2, 7, 7, 37), "weight": (37, 1, 3, 3), "groups": 37, "padding": (1, 1, 1, 1)},
     "depthwise, stride 2": {"image": (1, 8, 8, 5), "weight": (5, 1, 5, 5), "groups": 5, "strides": (2, 2)},
     "depthwise, multiplier": {"image": (1, 5, 5, 6), "weight": (12, 1, 3, 3), "groups": 6, "padding": (1, 1, 1, 1)},
+    "depthwise, edges": {"image": (1, 4, 45, 20), "weight": (20, 1, 5, 5), "groups": 20, "padding": (2, 1, 0, 4)},
+    "depthwise, narrow": {"image": (1, 2, 2, 3), "weight": (3, 1, 5, 5), "groups": 3, "padding": (2, 2, 2, 2)},
+    "depthwise, wide padding": {
+        **{"image": (2, 3, 3, 17), "weight": (17, 1, 2, 2), "groups": 17},
+        **{"padding": (4, 4, 5, 5), "strides": (2, 3)},
+    },
+    "depthwise, dilation": {
+        **{"image": (1, 9, 31, 4), "weight": (4, 1, 3, 3), "groups": 4},
+        **{"padding": (2, 3, 5, 1), "strides": (1, 2), "dilations": (3, 2)},
+    },
     "7x7, stride 2": {"image": (1, 16, 16, 3), "weight": (8, 3, 7, 7), "strides": (2, 2), "padding": (3, 3, 3, 3)},
     "one channel": {"image": (1, 8, 8, 1), "weight": (1, 1, 5, 5), "padding": (2, 2, 2, 2)},
     "one channel to many": {"image": (1, 8, 8, 1), "weight": (19, 1, 3, 3)},

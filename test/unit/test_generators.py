@@ -110,8 +110,14 @@ def _tiles(schedule: Schedule) -> Mapping[str, int]:
     return schedule.cut("register").sizes
 
 
+def _pads_in_place(schedule: Schedule) -> bool:
+    """Whether a schedule is the one of the depthwise kernel, which cuts no columns into blocks."""
+    return schedule.tile("kw") > 1 and not schedule.staged
+
+
 def _small_tiles(kernel: str, schedule: Schedule) -> Schedule:
-    return Schedule.of({}, packed=_pads(schedule))
+    tiles = {"ow": 1, "kw": schedule.tile("kw")} if _pads_in_place(schedule) else {}
+    return Schedule.of(tiles, packed=_pads(schedule))
 
 
 def _pads(schedule: Schedule) -> Mapping[str, Packing]:
@@ -133,7 +139,7 @@ def _in_parallel(kernel: str, schedule: Schedule) -> Schedule:
     """One tile a workgroup, the dimensions swapped."""
     names = ("n", "m") if "m" in _tiles(schedule) else ("d1", "d0")
     if _family(kernel).startswith("conv"):
-        names = ("ow", "oh", "n")
+        names = ("oh", "n") if _pads_in_place(schedule) else ("ow", "oh", "n")
     tiles = {name: schedule.tile(name) for name in (*names[::-1], *_tiles(schedule))}
     sums = {name: tiles.pop(name) for name in ("kw", "ic", "k") if name in tiles}
     blocks = {name: schedule.tile(name) for name in names}
@@ -146,6 +152,8 @@ def _wide_layouts(kernel: str, schedule: Schedule) -> Schedule:
         packed = {name: _doubled(how) if isinstance(how, Pack) else how for name, how in schedule.packed.items()}
         grouped = kernel.endswith("12x24")
         kept = [name for name in _tiles(schedule) if name not in ("kw", "ic", "k")]
+        if _pads_in_place(schedule):
+            kept = ["oh", "g", "ow"][::-1]
         tiles = {**{name: schedule.tile(name) for name in reversed(kept)}, **_tiles(schedule)}
         sums = {name: tiles.pop(name) for name in ("kw", "ic", "k") if name in tiles}
         return recut(schedule, tile={**tiles, **sums}, packed=schedule.packed if grouped else packed)

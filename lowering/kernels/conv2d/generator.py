@@ -1,9 +1,9 @@
 """The generator of `graph.conv2d` (NHWC; grouped and depthwise too) with its epilogue.
 
 A workgroup takes a block of output rows and of output channels of one image. With `staged` input it first copies the
-input rows that it needs, with their zero padding, into local memory. Then, for each tile of pixels and channels, it
-keeps the tile in registers while it runs over the kernel window and the input channels. Weights are read in blocks of
-output channels, [out/w][kh][kw][in][w], when their layout says so, else in place.
+input rows that it needs, with their zero padding, into local memory; `depthwise` needs no copy. Then, for each tile of
+pixels and channels, it keeps the tile in registers while it runs over the kernel window and the input channels. Weights
+are read in blocks of output channels, [out/w][kh][kw][in][w], when their layout says so, else in place.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
+from terrace.lowering.kernels.conv2d.depthwise import Depthwise, pads_in_place
 from terrace.lowering.kernels.nest import TileBody, nest
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, Pad
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
@@ -52,10 +53,6 @@ class _Conv2d:
         result = kernel.results_memory[0]
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}
-        tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
-        kernel.check_schedule(
-            tiled, blocked=("n", "g", "oh", "ow", "oc"), staged=("input",), packed=("input", "weight")
-        )
         self.weight_packing = self._weight_packing()
 
     def _weight_packing(self) -> Packing:
@@ -77,6 +74,12 @@ class _Conv2d:
     # -- blocks ---------------------------------------------------------------------------------------------------
 
     def emit(self) -> None:
+        if pads_in_place(self.kernel):
+            Depthwise(self.b, self.kernel, self.weight_packing).emit()
+            return
+        tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
+        blocked = ("n", "g", "oh", "ow", "oc")
+        self.kernel.check_schedule(tiled, blocked, staged=("input",), packed=("input", "weight"))
         staged = "input" in self.schedule.staged
         self._check_padding(staged)
 

@@ -50,10 +50,10 @@ class ConvShape:
         """Local memory that `rows` output rows of an image need of the padded input, in bytes."""
         return self.type.held.bytes * self.space.footprint(0, {**self.size, "n": 1, "oh": rows})
 
-    def packed(self, stages: bool, weight_block: int | None) -> dict[str, Packing]:
-        """The input padded beforehand unless it is on its way into local memory; weights in blocks of channels."""
+    def packed(self, pads: bool, weight_block: int | None) -> dict[str, Packing]:
+        """The input padded beforehand unless the kernel `pads` it; weights in blocks of channels."""
         found: dict[str, Packing] = {}
-        if any(self.attrs.padding) and not stages:
+        if any(self.attrs.padding) and not pads:
             top, bottom, left, right = self.attrs.padding
             found["input"] = Pad((0, top, left, 0), (0, bottom, right, 0))
         if weight_block is not None:
@@ -74,10 +74,12 @@ def schedule_for_vectors(
     shape = ConvShape.of(space, attrs, operand)
     tiles = _depthwise_tiles(shape, machine) if shape.depthwise else _tiles(shape, machine)
     static = DYNAMIC not in image[1:]
-    stages = any(attrs.padding) and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
+    in_place = shape.depthwise and image[2] != DYNAMIC
+    stages = not in_place and any(attrs.padding) and static
+    stages = stages and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
     blocks = _blocks(shape, tiles, stages, machine)
-    packed = shape.packed(stages, tiles[shape.channel] if constant[1] else None)
-    order = ("oh", "g", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
+    packed = shape.packed(stages or in_place, tiles[shape.channel] if constant[1] else None)
+    order = ("g", "oh", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
     parallel = tuple(name for name in ("n", "oh", shape.channel) if blocks.get(name))
     return Schedule.of(_ordered(tiles, order), blocks, parallel, packed, ("input",) if stages else ())
 
