@@ -14,6 +14,7 @@ from collections.abc import Callable
 from terrace.dialects.base import Attributes
 from terrace.errors import CompileError
 from terrace.lowering.graph import payload_f64
+from terrace.lowering.graph.builders import splat_value
 from terrace.lowering.graph.payload_quantized import QUANTIZED
 from terrace.lowering.graph.payload_types import cast, compare, compute_type, constant, is_bool, is_float, scalar_type
 from terrace.mlir import arith, ir, math
@@ -61,10 +62,32 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
 
 
 def _relu(attrs: Attributes, values: Values) -> ir.Value:
-    # `x < 0 ? 0 : x` becomes one maxps with NaN kept; maximumf would cost a second compare.
-    (x,) = values
-    zero = constant(x.type, 0.0)
-    return arith.select(compare("lt", x, zero), zero, x)
+    return _bounded(values[0], "lt", constant(values[0].type, 0.0))
+
+
+def _bounded(x: ir.Value, beyond: str, bound: ir.Value) -> ir.Value:
+    """`x`, or the bound, a constant, where x is beyond it.
+
+    `x < 0 ? 0 : x` becomes one maxps with NaN kept; maximumf would cost a second compare.
+    """
+    return arith.select(compare(beyond, x, bound), bound, x)
+
+
+def _maximum(attrs: Attributes, values: Values) -> ir.Value:
+    return _of_two(values, "lt", arith.maximumf)
+
+
+def _minimum(attrs: Attributes, values: Values) -> ir.Value:
+    return _of_two(values, "gt", arith.minimumf)
+
+
+def _of_two(values: Values, beyond: str, upstream: Callable[..., ir.Value]) -> ir.Value:
+    """The larger or smaller of two; NaN if one is."""
+    for x, bound in (values, values[::-1]):
+        number = splat_value(bound) if isinstance(bound.type, ir.VectorType) else None
+        if number is not None and not pymath.isnan(number):
+            return _bounded(x, beyond, bound)
+    return upstream(*values)
 
 
 def _sigmoid(attrs: Attributes, values: Values) -> ir.Value:
@@ -81,7 +104,7 @@ def _silu(attrs: Attributes, values: Values) -> ir.Value:
 def _hardsigmoid(attrs: Attributes, values: Values) -> ir.Value:
     (x,) = values
     shifted = arith.addf(x, constant(x.type, 3.0))
-    clamped = arith.minimumf(arith.maximumf(shifted, constant(x.type, 0.0)), constant(x.type, 6.0))
+    clamped = _bounded(_bounded(shifted, "lt", constant(x.type, 0.0)), "gt", constant(x.type, 6.0))
     return arith.mulf(clamped, constant(x.type, 1.0 / 6.0))
 
 
@@ -166,8 +189,8 @@ FLOAT: dict[str, Emitter] = {
     "hardswish": _hardswish,
     "log": _direct(math.log),
     "log1p": _direct(math.log1p),
-    "maximum": _direct(arith.maximumf),
-    "minimum": _direct(arith.minimumf),
+    "maximum": _maximum,
+    "minimum": _minimum,
     "mul": _direct(arith.mulf),
     "neg": _direct(arith.negf),
     "pow": _pow,

@@ -17,7 +17,7 @@
 // CHECK-NEXT:      "loop.contract_tile"
 // CHECK-NOT:       loop.index_tile
 // CHECK:           "loop.store_tile"({{.*}}, %[[SCORES]], {{.*}}
-// CHECK:           arith.maximumf
+// CHECK:           arith.cmpf ogt
 // CHECK:           math.exp
 // CHECK-NOT:       math.exp
 // CHECK:           arith.divf

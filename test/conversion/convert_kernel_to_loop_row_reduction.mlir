@@ -5,7 +5,7 @@
 // CHECK:         "loop.parallel"
 // CHECK:         scf.for %[[ROW:.*]] =
 // CHECK:           "loop.load_tile"({{.*}}) {dims = array<i64: 0, 1>{{.*}} -> vector<1x64xf32>
-// CHECK:           arith.maximumf
+// CHECK:           arith.cmpf ogt
 // CHECK:           "loop.reduce_tile"({{.*}}) {kind = "max"{{.*}} : (vector<1x64xf32>) -> vector<1x1xf32>
 // CHECK:           "loop.broadcast_tile"
 // CHECK:           math.exp

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph_contraction import RESULT, heads_moved
-from terrace.lowering.graph.payload_types import compare, compute_type
+from terrace.lowering.graph.payload_types import compare, compute_type, larger_number
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import TileBody, nest
 from terrace.lowering.kernels.summation import sum_in_blocks
@@ -211,7 +211,8 @@ class _Queries:
         """Turn the scores of a block into weights. `carried` is the largest score and the sum of weights so far."""
         b, (before, total), count = self.b, carried, self.b.sub(end, start)
         self.find_scores(start)
-        largest = b.reduce(0, count, 1, before, lambda key, most: arith.maximumf(most, self.load_scores(key)))
+        # A score that is NaN makes its weight NaN, and with it the sum: the largest one need not be.
+        largest = b.reduce(0, count, 1, before, lambda key, most: larger_number(most, self.load_scores(key)))
         # A query that has seen no key yet has no largest score: what is hidden weighs nothing.
         is_hidden = compare("eq", largest, self.number(-pymath.inf))
         base = arith.select(is_hidden, self.number(0.0), largest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from terrace.dialects.base import attributes_of
+from terrace.lowering.graph.payload_types import larger_number
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.nest import nest
 from terrace.lowering.kernels.packing import Terms
@@ -20,7 +21,8 @@ from terrace.mlir import arith, ir, math
 
 
 def _softmax(rows: Rows) -> None:
-    largest = rows.fold("max", rows.input)
+    # An element that is NaN makes its exponential NaN, and with it the sum: the largest one need not be.
+    (largest,) = rows.fold_all("max", [lambda most, place: larger_number(most, rows.input(place))])
 
     def shifted(place: TilePlace) -> ir.Value:
         x = rows.input(place)

@@ -27,7 +27,8 @@
 // AMPERE:           "memref.alloc"() {{.*}} -> memref<256xf32, 3 : i32>
 // AMPERE-NOT:       "scf.for"
 // AMPERE-COUNT-2:   "memref.load"({{.*}} strided<[512, 1], offset: ?>>
-// AMPERE-NEXT:      "arith.maximumf"
+// AMPERE-NEXT:      "arith.cmpf"
+// AMPERE:           "arith.select"
 // AMPERE:           "gpu.barrier"
 // AMPERE-COUNT-2:   "memref.load"({{.*}} strided<[512, 1], offset: ?>>
 // AMPERE-COUNT-2:   "math.exp"
@@ -40,7 +41,8 @@
 // No more invocations than there may be, in two subgroups.
 // ANDROID:          "memref.alloc"() {{.*}} -> memref<128xf32, 3 : i32>
 // ANDROID-COUNT-4:  "memref.load"({{.*}} strided<[512, 1], offset: ?>>
-// ANDROID-NEXT:     "arith.maximumf"
+// ANDROID-NEXT:     "arith.cmpf"
+// ANDROID:          "arith.select"
 // ANDROID:          workgroup_size = [128, 1, 1] subgroup_size = 64>
 func.func @main(%x: tensor<256x512xf32>) -> tensor<256x512xf32> {
   %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<256x512xf32>) -> tensor<256x512xf32>
