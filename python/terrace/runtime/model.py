@@ -50,18 +50,24 @@ _BFLOAT16 = numpy_dtype("bfloat16")
 
 
 def load(
-    path: str | os.PathLike[str], *, threads: int | None = None, simulate: bool = False, verify: bool = False
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    simulate: bool = False,
+    verify: bool = False,
+    in_memory: bool = False,
 ) -> CompiledModel:
     """Load a `.terrace` file. Its parameters are mapped, not copied; only the program in it is run, nothing is written.
 
     The program is native code: load models from those only whose programs you would run (docs/artifact.md).
     `threads`: the number of worker threads; None takes what the model was compiled for, which is all cores by default.
     `simulate`: build the C++ of a hardware design, so that it can be called. `verify`: read all parameters and check
-    that they are undamaged.
+    that they are undamaged. `in_memory`: read the file into memory of this process, in pages of 2 MB where the system
+    has such; large weights are read faster from there where a mapped file has smaller ones (docs/deployment.md).
     Raises `ArtifactError` for a truncated, damaged or foreign file, `TargetError` for a program that this machine
     cannot run, OSError if the file cannot be opened.
     """
-    model = CompiledModel(read_artifact(path), threads=threads, simulate=simulate)
+    model = CompiledModel(read_artifact(path, in_memory=in_memory), threads=threads, simulate=simulate)
     if verify:
         model.verify()
     return model
