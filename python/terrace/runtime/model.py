@@ -17,7 +17,6 @@ from terrace.installed import needing_compiler
 from terrace.levels import TEXTS
 from terrace.report.words import escape
 from terrace.runtime.buffers import Layouts
-from terrace.runtime.device import default_threads
 from terrace.runtime.open_program import open_program
 from terrace.runtime.plain_calls import PlainCalls
 from terrace.runtime.profile import Profile
@@ -104,7 +103,6 @@ class CompiledModel:
         self._artifact = artifact
         self._given_threads, self._may_simulate = threads, simulate or not artifact.is_from_file
         self._program = open_program(artifact, threads, simulate=self._may_simulate)
-        self._threads = threads or artifact.target.get("threads") or default_threads()
         self._states = {state.name: state for state in artifact.states}
         # What every call needs of the signature, which never changes.
         self._input_paths = artifact.signature.input_paths()
@@ -275,10 +273,11 @@ class CompiledModel:
         """
         # It costs a call nothing.
         from terrace.runtime.profiling import profile_program
+        from terrace.runtime.program import worker_count
 
         seed = self._take_seed(kwargs)
         arrays = [*map(_to_parts, self._arrays(self.signature.flatten(args, kwargs))), *seed]
-        return profile_program(self._artifact, arrays, self._threads)
+        return profile_program(self._artifact, arrays, worker_count(self._artifact, self._given_threads))
 
     def cosim(self, vectors: int = 100, seed: int = 0) -> CosimReport:
         """Run each kernel of a hardware design as SystemVerilog in Verilator, and compare with its C++ on vectors.
