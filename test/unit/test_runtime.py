@@ -330,6 +330,23 @@ def test_parameters_are_mapped_and_not_copied(tmp_path: Path) -> None:
     assert resident("copy = model._artifact.parameters['w'].copy()", path) > 15 * 1024
 
 
+@pytest.mark.parametrize("how", ["load(path, in_memory=True)", "pickle.loads(pickle.dumps(terrace.load(path)))"])
+def test_parameters_that_are_read_have_pages_of_2_megabytes(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "m.terrace"
+    write_artifact(path, lookup_artifact())
+    code = f"""
+import pickle, re, sys, terrace
+from terrace import load
+path = sys.argv[1]
+model = {how}
+open(path, "r+b").truncate(0)  # Nothing is read of the file any more.
+assert model(5).tolist() == [10, 12, 14, 16]
+print(sum(int(n) for n in re.findall(r"AnonHugePages: *(\\d+)", open("/proc/self/smaps").read())))
+"""
+    is_off = "[never]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    assert int(run_python(code, str(path))) >= (0 if is_off else 12 << 10)
+
+
 def test_parameters_in_memory(tmp_path: Path) -> None:
     """A model that was not saved, and one with parameters made on demand, give what a loaded one gives."""
     artifact = aliases_artifact()

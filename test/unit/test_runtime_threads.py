@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import os
 import subprocess
 import threading
@@ -39,11 +41,49 @@ def test_a_worker_has_the_memory_that_kernels_are_compiled_for() -> None:
     script = """
 import torch, terrace
 from terrace.target import CpuDescription
-model, x = torch.nn.Conv2d(8, 8, 3, padding=1).eval(), torch.ones(1, 8, 56, 56)
+model, x = torch.nn.Conv2d(8, 8, 3, padding=1).eval(), torch.ones(1, 8, 224, 224)
 target = terrace.Target(threads=2, cpu=CpuDescription(vector_bits=128, vector_registers=16, workers=2))
-torch.testing.assert_close(terrace.compile(model, (x,), target=target)(x), model(x))
+compiled = terrace.compile(model, (x,), target=target)
+torch.testing.assert_close(compiled(x), model(x))
+assert all(row["workgroups"] > 1 for row in compiled.report().rows if row["by"] == "terrace")
 """
     run_python(script, IREE_PY_RUNTIME_FLAGS="--task_worker_local_memory=4096")
+
+
+@pytest.mark.parametrize(
+    ("row", "is_shared"),
+    [
+        ({"by": "terrace", "workgroups": 1, "macs": 10**9, "bytes": 10**9}, False),
+        ({"by": "terrace", "workgroups": 2, "macs": 1, "bytes": 1}, True),
+        ({"by": "terrace", "workgroups": None}, True),
+        ({"by": "terrace"}, True),
+        ({"by": "iree", "macs": 0, "bytes": 100}, False),
+        ({"by": "iree", "macs": 10**9, "bytes": 100}, True),
+        ({"by": "iree", "macs": 0, "bytes": 10**9}, True),
+        ({"by": "iree", "macs": None, "bytes": 100}, True),
+    ],
+)
+def test_a_program_without_work_to_share_wakes_nobody(row: dict[str, Any], is_shared: bool) -> None:
+    alone = {"by": "terrace", "workgroups": 1}
+    artifact = dataclasses.replace(double_artifact(), report=[alone, row, alone])
+    before = len(os.listdir("/proc/self/task"))
+    model = CompiledModel(artifact, threads=7)
+    assert (len(os.listdir("/proc/self/task")) - before >= 7) == is_shared
+    assert (model(np.ones((2, 2), np.float32)) == 2).all()
+    with pytest.raises(TargetError, match="threads is"):
+        CompiledModel(artifact, threads=0)
+
+
+def test_a_compiled_model_says_how_many_workgroups_it_has() -> None:
+    code = """
+import torch, terrace
+def rows(size):
+    model = terrace.compile(torch.nn.Linear(size, size), (torch.ones(size, size),), target=terrace.Target(threads=2))
+    return [row["workgroups"] for row in model.report().rows if row["by"] == "terrace"], model._program._threads
+print([rows(16), rows(512)])
+"""
+    small, large = ast.literal_eval(run_python(code))
+    assert small == ([1], 1) and large[0][0] > 1 and large[1] == 2
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1000, 1.5, True, "2"])

@@ -12,7 +12,9 @@ from terrace.dialects.graph_base import product
 from terrace.dialects.graph_macs import MACS, attention_macs, macs_of
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
+from terrace.lowering.kernels.workgroups import workgroup_count
 from terrace.mlir import DYNAMIC, func, ir, linalg, walk
 from terrace.origins import Origin, origins_of
 
@@ -92,7 +94,14 @@ def _kernel_words(function: func.FuncOp) -> Row:
         "type": next(filter(None, map(_type_read, body)), ""),
         "by": "terrace",
         "why": f"generator {generator}",
+        "workgroups": _workgroups(space, schedule),
     }
+
+
+def _workgroups(space: IterationSpace, operation: ir.Operation) -> int | None:
+    """How many a kernel has; None if that depends on a `?`, or it has no schedule."""
+    schedule = operation.attributes["schedule"]
+    return workgroup_count(space, Schedule.from_attribute(schedule)) if to_python(schedule) else None
 
 
 def _other_words(operation: ir.Operation) -> Row:

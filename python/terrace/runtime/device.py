@@ -76,10 +76,16 @@ def cpu_device(threads: int | None = None) -> Device:
     One thread is the `local-sync` driver: the caller's thread does the work (`local-task` with one worker snaps to
     scheduler steps). More are `local-task`. Raises `TargetError` for a number that IREE cannot have.
     """
+    count = checked_threads(threads)
+    return _devices.get(count, lambda: _create(count))
+
+
+def checked_threads(threads: Any) -> int:
+    """A number of workers, all cores for None; raises `TargetError` for one that IREE cannot have."""
     count = default_threads() if threads is None else threads
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_THREADS:
         raise TargetError(f"threads is {threads!r}; expected None or a number from 1 to {MAX_THREADS}")
-    return _devices.get(count, lambda: _create(count))
+    return count
 
 
 def _create(count: int) -> Any:

@@ -24,7 +24,7 @@ class GpuProgram(Program):
 
     reads_in_place = False
 
-    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Device:
+    def _open_device(self, target: Mapping[str, Any]) -> Device:
         device = gpu_device(target["name"])
         self._memory = DeviceMemory(device)
         return device

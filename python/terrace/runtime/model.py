@@ -17,7 +17,6 @@ from terrace.installed import needing_compiler
 from terrace.levels import TEXTS
 from terrace.report.words import escape
 from terrace.runtime.buffers import Layouts
-from terrace.runtime.device import default_threads
 from terrace.runtime.open_program import open_program
 from terrace.runtime.plain_calls import PlainCalls
 from terrace.runtime.profile import Profile
@@ -50,18 +49,24 @@ _BFLOAT16 = numpy_dtype("bfloat16")
 
 
 def load(
-    path: str | os.PathLike[str], *, threads: int | None = None, simulate: bool = False, verify: bool = False
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    simulate: bool = False,
+    verify: bool = False,
+    in_memory: bool = False,
 ) -> CompiledModel:
     """Load a `.terrace` file. Its parameters are mapped, not copied; only the program in it is run, nothing is written.
 
     The program is native code: load models from those only whose programs you would run (docs/artifact.md).
     `threads`: the number of worker threads; None takes what the model was compiled for, which is all cores by default.
     `simulate`: build the C++ of a hardware design, so that it can be called. `verify`: read all parameters and check
-    that they are undamaged.
+    that they are undamaged. `in_memory`: read the file into memory of this process, in pages of 2 MB where the system
+    has such; large weights are read faster from there where a mapped file has smaller ones (docs/deployment.md).
     Raises `ArtifactError` for a truncated, damaged or foreign file, `TargetError` for a program that this machine
     cannot run, OSError if the file cannot be opened.
     """
-    model = CompiledModel(read_artifact(path), threads=threads, simulate=simulate)
+    model = CompiledModel(read_artifact(path, in_memory=in_memory), threads=threads, simulate=simulate)
     if verify:
         model.verify()
     return model
@@ -98,7 +103,6 @@ class CompiledModel:
         self._artifact = artifact
         self._given_threads, self._may_simulate = threads, simulate or not artifact.is_from_file
         self._program = open_program(artifact, threads, simulate=self._may_simulate)
-        self._threads = threads or artifact.target.get("threads") or default_threads()
         self._states = {state.name: state for state in artifact.states}
         # What every call needs of the signature, which never changes.
         self._input_paths = artifact.signature.input_paths()
@@ -269,10 +273,11 @@ class CompiledModel:
         """
         # It costs a call nothing.
         from terrace.runtime.profiling import profile_program
+        from terrace.runtime.program import worker_count
 
         seed = self._take_seed(kwargs)
         arrays = [*map(_to_parts, self._arrays(self.signature.flatten(args, kwargs))), *seed]
-        return profile_program(self._artifact, arrays, self._threads)
+        return profile_program(self._artifact, arrays, worker_count(self._artifact, self._given_threads))
 
     def cosim(self, vectors: int = 100, seed: int = 0) -> CosimReport:
         """Run each kernel of a hardware design as SystemVerilog in Verilator, and compare with its C++ on vectors.

@@ -13,18 +13,21 @@ from terrace.errors import ArtifactError, TerraceError
 from terrace.runtime import lifetime
 from terrace.runtime.buffers import Imported, Layouts, copy_array, import_array, to_array, to_tensor
 from terrace.runtime.cpu_features import check_host
-from terrace.runtime.device import Device, cpu_device
+from terrace.runtime.device import Device, checked_threads, cpu_device
 from terrace.runtime.session import Parameters, Session, first_line
 from terrace.storage.artifact import Artifact
 from terrace.storage.parameter_archive import Array, MappedParameters, aligned_copy
 
 T = TypeVar("T")
 
+SHARED_WORK = 4_000_000
+"""The multiply-adds, or bytes, from which on workers share what IREE's code generation runs: about 40 µs of one."""
+
 
 class Program:
     """A program of this process. Calls from several threads take turns: a context runs one call at a time.
 
-    `threads` is the number of workers; None takes the target's, or all cores.
+    `threads` is the number of workers, see `worker_count`.
 
     A forked child has the program, but not the parent's `Session`: it opens one at its first call, and sets the state
     to what the parent's was at the fork.
@@ -33,7 +36,7 @@ class Program:
     reads_in_place = True
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
-        self._target, self._threads = artifact.target, threads
+        self._target, self._threads = artifact.target, worker_count(artifact, threads)
         self._code = artifact.program
         self._parameters = _parameters_of(artifact)
         self._states = {state.name: state.dtype for state in artifact.states}
@@ -45,7 +48,7 @@ class Program:
         lifetime.tell(self)
 
     def _open(self) -> Session:
-        device = self._open_device(self._target, self._threads)
+        device = self._open_device(self._target)
         try:
             return Session(self._code, self._parameters, device)
         except (RuntimeError, ValueError, IndexError) as error:
@@ -53,9 +56,9 @@ class Program:
                 f"IREE cannot load the program ({first_line(error)}); compile the model again with this version"
             ) from error
 
-    def _open_device(self, target: Mapping[str, Any], threads: int | None) -> Device:
+    def _open_device(self, target: Mapping[str, Any]) -> Device:
         check_host(target.get("arch"), target.get("cpu_features", ()))
-        return cpu_device(threads if threads is not None else target.get("threads"))
+        return cpu_device(self._threads)
 
     @property
     def _session(self) -> Session:
@@ -139,6 +142,24 @@ class Program:
         """Wait for the call that runs."""
         with self._turn:
             pass
+
+
+def worker_count(artifact: Artifact, threads: int | None) -> int:
+    """The workers of a program: as many as asked for, else as the target says, else all cores.
+
+    One where no kernel is worth sharing: to wake others would cost more than they gain.
+    """
+    wanted = checked_threads(threads if threads is not None else artifact.target.get("threads"))
+    rows = artifact.report
+    return 1 if rows and not any(map(_is_shared, rows)) else wanted
+
+
+def _is_shared(row: Mapping[str, Any]) -> bool:
+    """Whether several workers can gain by sharing the work of a report's row; also where it does not say."""
+    if row.get("by") == "terrace":
+        return row.get("workgroups") != 1
+    figures = [row.get(key) for key in ("macs", "bytes")]
+    return any(figure is None or figure >= SHARED_WORK for figure in figures)
 
 
 def _parameters_of(artifact: Artifact) -> Parameters:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import mmap
 import os
 import zlib
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ from terrace.levels import TEXTS
 from terrace.signature import Signature
 from terrace.storage import manifest as manifests
 from terrace.storage.files import new_files, open_regular
-from terrace.storage.mapped_file import map_file
+from terrace.storage.mapped_file import map_file, read_file
 from terrace.storage.parameter_archive import (
     ARCHIVE_MAGIC,
     MappedParameters,
@@ -128,17 +127,17 @@ def _write(file: BinaryIO, artifact: Artifact) -> None:
     writer.close()
 
 
-def read_artifact(path: str | os.PathLike[str]) -> Artifact:
-    """Map the `.terrace` file at `path` and check it.
+def read_artifact(path: str | os.PathLike[str], *, in_memory: bool = False) -> Artifact:
+    """Map the `.terrace` file at `path` and check it; `in_memory`, read it instead.
 
-    Program and parameters are read-only views of the mapping, which lives as long as they do. Checked are the
+    Program and parameters are read-only views of that memory, which lives as long as they do. Checked are the
     directory, sizes, the checksums of all members but the parameters (reading gigabytes of weights at load would
     defeat mapping them: `verify_parameters` does it), the types of all that the manifest says, and that the program
     is one for its target. Raises `ArtifactError`; OSError if the file cannot be opened, or is none.
     """
     try:
         with open_regular(path) as file:
-            return _read(file, _map(file))
+            return _read(file, _view_of(file, in_memory))
     except ArtifactError as error:
         raise ArtifactError(f"{os.fspath(path)}: {error}") from error
 
@@ -147,9 +146,8 @@ def artifact_of_bytes(contents: bytes) -> Artifact:
     """`read_artifact` for what `artifact_bytes` gave; the contents are copied, to where a page begins."""
     if not contents:
         raise ArtifactError("there is nothing in the place of a model")
-    mapped = mmap.mmap(-1, len(contents))
-    mapped.write(contents)
-    return _read(io.BytesIO(contents), memoryview(mapped).toreadonly())
+    file = io.BytesIO(contents)
+    return _read(file, read_file(file, len(contents)))
 
 
 def _read(file: BinaryIO, view: memoryview) -> Artifact:
@@ -183,7 +181,7 @@ def read_parameters(
     """
     with open_regular(path) as file:
         is_archive = file.read(len(ARCHIVE_MAGIC)) == ARCHIVE_MAGIC
-        view = _map(file) if is_archive else None
+        view = _view_of(file) if is_archive else None
     if view is None:
         return read_artifact(path).parameters
     try:
@@ -192,11 +190,11 @@ def read_parameters(
         raise ArtifactError(f"{os.fspath(path)}: {error}") from error
 
 
-def _map(file: BinaryIO) -> memoryview:
-    mapped = map_file(file)
-    if not mapped:
+def _view_of(file: BinaryIO, in_memory: bool = False) -> memoryview:
+    view = read_file(file, os.fstat(file.fileno()).st_size) if in_memory else map_file(file)
+    if not view:
         raise ArtifactError("the file is empty; get the file again, or compile and save the model again")
-    return mapped
+    return view
 
 
 def _view(view: memoryview, member: Member) -> memoryview:

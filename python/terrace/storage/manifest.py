@@ -169,7 +169,7 @@ def _is_term(term: Json) -> bool:
     return isinstance(term, list) and len(term) > 0 and type(term[0]) is int and all(map(_is_text, term[1:]))
 
 
-_FIGURES = ("macs", "bytes", "read", "written", "weights", "live")
+_FIGURES = ("macs", "bytes", "read", "written", "weights", "live", "workgroups")
 _TEXTS = ("kernel", "op", "why", "module", "source")
 _ACCEPTED: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(_FIGURES, _is_figure),
@@ -183,7 +183,7 @@ _ACCEPTED: Mapping[str, Callable[[Any], bool]] = {
     "called": lambda value: _are_texts(value) and len(value) > 0,
     "origins": lambda value: isinstance(value, list) and all(_are_texts(pair) and len(pair) == 2 for pair in value),
 }
-_LAYER_KEYS = tuple(key for key in _ACCEPTED if key not in ("symbolic", "called", "origins"))
+_LAYER_KEYS = tuple(key for key in _ACCEPTED if key not in ("symbolic", "called", "origins", "workgroups"))
 
 
 def _short(value: Json) -> str:
