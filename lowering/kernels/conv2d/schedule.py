@@ -67,6 +67,13 @@ class ConvShape:
         """The channels by which an image is less deep than whole steps of an atom; those of groups stay as they are."""
         return -self.size["ic"] % self.atom.depth if self.atom and self.size["g"] == 1 else 0
 
+    @property
+    def steps(self) -> int:
+        """The channels of as many of an atom's steps as are made without a loop: of two a loop costs as much again."""
+        assert self.atom is not None
+        whole = self.size["ic"] + self.missing
+        return whole if whole == 2 * self.atom.depth else self.atom.depth
+
     def packed(self, stages: bool, weight_block: int | None) -> dict[str, Packing]:
         """The input padded beforehand unless it is on its way into local memory; weights in blocks of channels."""
         found: dict[str, Packing] = {}
@@ -103,7 +110,7 @@ def schedule_for_vectors(
     packed = shape.packed(stages, tiles[shape.channel] if constant[1] else None)
     order = ("oh", "g", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
     parallel = tuple(name for name in ("n", "oh", shape.channel) if blocks.get(name))
-    tiles = _ordered(tiles, order) | ({"ic": shape.atom.depth} if shape.atom else {})
+    tiles = _ordered(tiles, order) | ({"ic": shape.steps} if shape.atom else {})
     staged = ("input",) if stages else ()
     return Schedule.of(tiles, blocks, parallel, packed, staged, atom=shape.atom.name if shape.atom else None)
 
