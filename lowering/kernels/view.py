@@ -223,7 +223,10 @@ def store_results(b: LoopBuilder, kernel: KernelView, computed: dict[ir.Value, i
                 pairs = zip(operation.operands, operands, strict=True)
                 operands = [rounded(t, element_type_of(v)) if v in unrounded else t for v, t in pairs]
             tile = emit(operation.name, attributes_of(operation), operands, compute_type(element_type))
-            tiles[result] = rounded(tile, element_type) if operation.name == "graph.cast" else tile
+            is_cast = operation.name == "graph.cast" and any(
+                use.owner != kernel.block.operations[-1] for use in result.uses
+            )
+            tiles[result] = rounded(tile, element_type) if is_cast else tile
             unrounded.add(result)
         store((result,))
     store(kernel.returned)

@@ -39,6 +39,7 @@ PASSES: dict[str, str] = {
     "observe-ranges": "terrace.lowering.transforms.observe_ranges:ObserveRanges",
     "quantize-graph": "terrace.lowering.transforms.quantize_graph:QuantizeGraph",
     "require-kernels": "terrace.lowering.target.hls.require_kernels:RequireKernels",
+    "round-contractions": "terrace.lowering.transforms.round_contractions:RoundContractions",
     "schedule-kernels": "terrace.lowering.target.cpu.schedule_kernels:ScheduleKernels",
     "schedule-kernels-for-gpu": "terrace.lowering.target.gpu.schedule_kernels_for_gpu:ScheduleKernelsForGpu",
     "schedule-kernels-for-hls": "terrace.lowering.target.hls.schedule_kernels_for_hls:ScheduleKernelsForHls",

@@ -75,8 +75,11 @@ class Backend:
         return None
 
     def precision(self, request: Request) -> str:
-        """What float32 is computed in: requests for which that is one have one program."""
-        return "float32"
+        """What operands of float32 products by weights are rounded to, by MLIR's name; sums stay float32.
+
+        Requests for which that is one have one program.
+        """
+        return "f32"
 
     def schedule(self) -> list[Pass]:
         """The passes that choose schedules."""

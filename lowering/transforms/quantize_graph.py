@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.lowering.graph.builders import erase_dead_ops
+from terrace.lowering.quantization.clamp_tables import FoldClamps
 from terrace.lowering.quantization.op_rules import quantize_function
 from terrace.lowering.quantization.ranges import remove_ranges
 from terrace.mlir import func, ir
 from terrace.passes import Pass
+from terrace.rewriting import apply_patterns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,4 +29,5 @@ class QuantizeGraph(Pass):
             if isinstance(view, func.FuncOp) and not view.is_external:
                 quantize_function(view)
                 remove_ranges(view)
+        apply_patterns(module, [FoldClamps()])
         erase_dead_ops(module)

@@ -376,6 +376,51 @@ func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x1
 
 // -----
 
+// An atom needs the weights of a convolution as it packs them.
+// expected-error @+1 {{the layout of the weights must be [out/w][kh][kw][in/q][w][q] for an atom}}
+func.func private @kernel(%x: tensor<1x4x4x8xi8>, %w: tensor<16x8x1x1xi8>) -> tensor<1x4x4x16xi32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {
+      names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 4, 4, 16, 1, 1, 8>},
+    schedule = {atom = "int8_dot", cuts = []}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>,
+    groups = 1 : i64, layout = "NHWC"} : (tensor<1x4x4x8xi8>, tensor<16x8x1x1xi8>) -> tensor<1x4x4x16xi32>
+  return %0 : tensor<1x4x4x16xi32>
+}
+
+// -----
+
+// Sums that nothing adds to a convolution.
+// expected-error @+1 {{the weights have sums beside them, which only an atom needs}}
+func.func private @kernel(%x: tensor<1x4x4x8xi8>, %w: tensor<16x8x1x1xi8>) -> tensor<1x4x4x16xi32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {
+      names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 4, 4, 16, 1, 1, 8>},
+    schedule = {cuts = [{memory = "device", enters = {weight = {pack_with_sums = {outer_permutation = array<i64: 0, 2, 3, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 16>}}}}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>,
+    groups = 1 : i64, layout = "NHWC"} : (tensor<1x4x4x8xi8>, tensor<16x8x1x1xi8>) -> tensor<1x4x4x16xi32>
+  return %0 : tensor<1x4x4x16xi32>
+}
+
+// -----
+
+// Half a step of channels.
+// expected-error @+1 {{tile size of 'ic' must be a multiple of the 4 channels packed together}}
+func.func private @kernel(%x: tensor<1x4x4x8xi8>, %w: tensor<16x8x1x1xi8>) -> tensor<1x4x4x16xi32> {
+  "kernel.schedule"() {generator = "conv2d", iteration_space = {
+      names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
+      kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
+      sizes = array<i64: 1, 1, 4, 4, 16, 1, 1, 8>},
+    schedule = {atom = "int8_dot", cuts = [{memory = "device", enters = {weight = {pack_with_sums = {outer_permutation = array<i64: 0, 2, 3, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 16, 4>}}}}, {memory = "register", order = ["ic"], sizes = array<i64: 2>}]}} : () -> ()
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>,
+    groups = 1 : i64, layout = "NHWC"} : (tensor<1x4x4x8xi8>, tensor<16x8x1x1xi8>) -> tensor<1x4x4x16xi32>
+  return %0 : tensor<1x4x4x16xi32>
+}
+
+// -----
+
 // Sums of no columns.
 // expected-error @+1 {{@kernel: a packing does not fit its argument: pack_with_sums needs the dimension of columns in its inner_dims}}
 func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {

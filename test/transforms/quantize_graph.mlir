@@ -104,3 +104,24 @@ func.func @constants(%x: tensor<2x4xf32> {graph.range = 1.0 : f64}) -> tensor<2x
   %0 = "graph.add"(%x, %s) {graph.range = 3.0 : f64} : (tensor<2x4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
   return %0 : tensor<2x4xf32>
 }
+
+// -----
+
+// A clamp between integers is a table of what it gives: -128 to -1 are 0, and the largest are 6.
+// CHECK-LABEL: func.func @clamp
+// CHECK:         %[[Q:.*]] = "graph.requantize"
+// CHECK-NEXT:    %[[Y:.*]] = "graph.lookup"(%[[Q]]) {table = dense<"0x000000{{.*}}7E7F7F{{.*}}"> : tensor<256xi8>}
+// CHECK:         "graph.reshape"(%[[Y]])
+// CHECK-NOT:     graph.minimum
+"graph.parameter"() {sym_name = "w", type = tensor<8x4xf32>} : () -> ()
+func.func @clamp(%x: tensor<2x4xf32> {graph.range = 1.0 : f64}) -> tensor<2x8xf32> {
+  %w = "graph.load"() {symbol = @w} : () -> tensor<8x4xf32>
+  %zero = arith.constant dense<0.0> : tensor<f32>
+  %six = arith.constant dense<6.0> : tensor<f32>
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true, graph.range = 9.0 : f64} : (tensor<2x4xf32>, tensor<8x4xf32>) -> tensor<2x8xf32>
+  %1 = "graph.maximum"(%0, %zero) {graph.range = 9.0 : f64} : (tensor<2x8xf32>, tensor<f32>) -> tensor<2x8xf32>
+  %2 = "graph.minimum"(%1, %six) {graph.range = 6.0 : f64} : (tensor<2x8xf32>, tensor<f32>) -> tensor<2x8xf32>
+  %3 = "graph.reshape"(%2) : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  %4 = "graph.gelu"(%3) {approximate = "none", graph.range = 6.0 : f64} : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  return %4 : tensor<2x8xf32>
+}

@@ -279,9 +279,9 @@ def test_what_differs_has_entries_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     assert len(cache.entries()) == len(DIFFERENT)
 
 
-@pytest.mark.parametrize("setting", ["highest", "high", "medium"])
+@pytest.mark.parametrize("setting", ["highest", "high"])
 def test_requests_that_give_one_program_share_an_entry(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All precisions are one to every backend."""
+    """Both precisions are float32 to every backend."""
     monkeypatch.setattr(backend, "compile_program", lambda text, flags: b"a program")
     build(PyTorch(Plain(), (X,)))
     torch.set_float32_matmul_precision(setting)
@@ -296,7 +296,9 @@ def test_requests_that_give_one_program_share_an_entry(setting: str, monkeypatch
 
 def test_a_precision_that_a_backend_keeps_apart_has_an_entry_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "compile_program", lambda text, flags: b"a program")
-    monkeypatch.setattr(CpuBackend, "precision", lambda self, request: request.precision)
+    monkeypatch.setattr(
+        CpuBackend, "precision", lambda self, request: "bf16" if request.precision == "medium" else "f32"
+    )
     for _ in range(2):
         build(PyTorch(Plain(), (X,)), Request.of(precision="medium"))
         build(PyTorch(Plain(), (X,)), Request.of(precision="high"))

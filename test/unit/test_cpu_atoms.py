@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
+import ml_dtypes
 import numpy as np
 import pytest
 import terrace
 import torch
+from generator_programs import CONVS, conv
 from graph_program import Program, schedules_of
 from terrace.dialects import graph
+from terrace.dialects.base import shape_of
 from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.mlir import ir
 from terrace.runtime.cpu_features import host_features
@@ -75,6 +79,71 @@ def test_bf16_dot_is_as_exact_as_float32_sums(with_bias: bool) -> None:
             wanted = nn.functional.linear(x.double(), layer.weight.double(), layer.bias.double() if with_bias else None)
         bound = 2**-8 * wanted.abs() + k * 2**-23 * products + 1e-38
         assert ((compiled(x).double() - wanted).abs() <= bound).all(), (m, n, k)
+
+
+MORE_CONVS = {
+    "channels of whole steps": {"image": (1, 6, 20, 8), "weight": (70, 8, 3, 3), "padding": (1, 1, 1, 1)},
+    "one more channel": {"image": (2, 5, 9, 9), "weight": (20, 9, 2, 3), "padding": (1, 0, 0, 1), "strides": (2, 2)},
+    "1x1, stride 2": {"image": (1, 9, 9, 12), "weight": (16, 12, 1, 1), "strides": (2, 2)},
+    "three groups of five": {"image": (1, 7, 7, 15), "weight": (21, 5, 3, 3), "groups": 3, "padding": (1, 1, 1, 1)},
+    "more rows than local memory": {"image": (1, 96, 96, 128), "weight": (5, 128, 3, 3), "padding": (2, 2, 2, 2)},
+    "not even a row": {"image": (1, 1, 999, 600), "weight": (4, 600, 1, 1), "padding": (1, 1, 1, 1)},
+}
+
+
+def convs(make: Callable[..., np.ndarray], result: str) -> Program:
+    """Convolutions of what `make` gives for a shape, padding, steps, groups and channels of all sizes."""
+    program = Program()
+    with program as p:
+        for name, case in {**CONVS, **MORE_CONVS}.items():
+            attributes = {key: value for key, value in case.items() if key not in ("image", "weight")}
+            image, weight = p.argument(make(*case["image"])), p.parameter(make(*case["weight"]))
+            narrow = conv(p, image, weight, **attributes)
+            type_ = ir.RankedTensorType.get(shape_of(narrow), ir.Type.parse(result))
+            p.result(name, conv(p, image, weight, **attributes, result_type=type_))
+            narrow.owner.erase()  # it only told the shape
+    return program
+
+
+def int8(*shape: int) -> np.ndarray:
+    """Numbers of the whole range, and every other image of -128 alone."""
+    array = np.random.default_rng(sum(shape)).integers(-128, 128, shape, dtype=np.int8)
+    array[1::2] = -128
+    return array
+
+
+def bfloat16(*shape: int) -> np.ndarray:
+    values = np.random.default_rng(sum(shape)).uniform(-1, 1, shape)
+    return values.astype(ml_dtypes.bfloat16)
+
+
+@needs_int8_dot
+def test_convolutions_by_int8_dot_give_the_same_integers() -> None:
+    program = convs(int8, "i32")
+    compiled = program.compile(terrace.Target(threads=1))
+    assert sum(schedule.atom == "int8_dot" for schedule in schedules_of(compiled).values()) >= len(CONVS) - 2
+    program.check(compiled)
+
+
+@needs_bf16_dot
+def test_convolutions_by_bf16_dot_are_float32_sums() -> None:
+    """Operands are bfloat16, results are not rounded to it: float64 sums of the same numbers are near."""
+    program = convs(bfloat16, "f32")
+    compiled = program.compile(terrace.Target(threads=1))
+    assert sum(schedule.atom == "bf16_dot" for schedule in schedules_of(compiled).values()) >= len(CONVS) - 2
+    program.check(compiled)
+
+
+@needs_bf16_dot
+def test_what_is_beyond_the_channels_is_not_multiplied() -> None:
+    """Three channels in steps of two: the fourth is not read, nor is what local memory held before."""
+    program, image = Program(), bfloat16(1, 4, 4, 3)
+    image[0, 0, 0] = np.nan
+    with program as p:
+        weight = p.parameter(bfloat16(2, 3, 1, 1))
+        p.result("y", conv(p, p.argument(image), weight, padding=(1, 1, 1, 1)))
+    y = program.results(program.compile(terrace.Target(threads=1)))["y"]
+    assert np.isnan(y[0, 1, 1]).all() and np.isnan(y.astype(np.float32)).sum() == 2
 
 
 @needs_int8_dot

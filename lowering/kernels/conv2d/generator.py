@@ -3,7 +3,9 @@
 A workgroup takes a block of output rows and of output channels of one image. With `staged` input it first copies the
 input rows that it needs, with their zero padding, into local memory; `depthwise` needs no copy. Then, for each tile of
 pixels and channels, it keeps the tile in registers while it runs over the kernel window and the input channels. Weights
-are read in blocks of output channels, [out/w][kh][kw][in][w], when their layout says so, else in place.
+are read in blocks of output channels, [out/w][kh][kw][in][w], when their layout says so, else in place; for an atom that
+takes q channels together they are [out/w][kh][kw][in/q][w][q]. An atom that reads the input as unsigned, 128 more than
+it is, finds 128 where the padding is, too: what the packing took away from each sum counts all taps of the window.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ import functools
 from collections.abc import Callable, Mapping
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
-from terrace.lowering.graph.payload_types import compute_type
+from terrace.lowering.graph.payload_types import compute_type, constant
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.conv2d.depthwise import Depthwise, pads_in_place
 from terrace.lowering.kernels.nest import TileBody, nest
-from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, Pad
+from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Pad
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
-from terrace.mlir import ir
+from terrace.mlir import arith, ir
 
 WEIGHT_ORDER = (0, 2, 3, 1)
 """The outer permutation of packed weights: blocks of output channels, then kernel rows, columns, input channels."""
@@ -27,12 +29,17 @@ WEIGHT_ORDER = (0, 2, 3, 1)
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """Where input pixels are read: the memref, its leading indices, and the row and column of its first element."""
+    """Where input pixels are read: the memref, its leading indices, and the row and column of its first element.
+
+    A group of the convolution has `depth` channels there. They are `shifted` where they are unsigned already.
+    """
 
     memory: ir.Value
     lead: tuple[Index, ...]
     first_row: Index
     first_column: int
+    depth: int
+    shifted: bool = False
 
 
 class _Conv2d:
@@ -49,18 +56,26 @@ class _Conv2d:
         self.groups = self.attrs.groups
         self.width = out_channels // self.groups
         self.depthwise = self.depth == 1 and self.width == 1 and self.groups > 1
-        self.element_type, self.sum_type = compute_type(element_type_of(root.operands[0])), kernel.accumulator
+        self.atom, stored = self.schedule.atom, element_type_of(root.operands[0])
+        self.element_type, self.sum_type = stored if self.atom else compute_type(stored), kernel.accumulator
         result = kernel.results_memory[0]
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}
         self.weight_packing = self._weight_packing()
+        self.together = self.weight_packing.inner_tiles[1] if isinstance(self.weight_packing, Pack) and self.atom else 1
+        self.unsigned = isinstance(self.weight_packing, PackWithSums)
+        if self.schedule.tile("ic") % self.together:
+            raise kernel.refuse(f"tile size of 'ic' must be a multiple of the {self.together} channels packed together")
 
     def _weight_packing(self) -> Packing:
         layout = self.kernel.packing_of(self.kernel.root.operands[1])
-        if layout is None:
+        if layout is None and not self.atom:
             return PLAIN
-        if type(layout) is not Pack or layout.inner_dims != (0,) or layout.outer_permutation != WEIGHT_ORDER:
-            raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in][w]")
+        inner, wanted = ((0, 1), "[in/q][w][q] for an atom") if self.atom else ((0,), "[in][w]")
+        if not isinstance(layout, Pack) or layout.inner_dims != inner or layout.outer_permutation != WEIGHT_ORDER:
+            raise self.kernel.refuse(f"the layout of the weights must be [out/w][kh][kw]{wanted}")
+        if isinstance(layout, PackWithSums) and not self.atom:
+            raise self.kernel.refuse("the weights have sums beside them, which only an atom needs")
         block, channel = layout.inner_tiles[0], "g" if self.depthwise else "oc"
         tile, channels = self.schedule.tile(channel), self.groups if self.depthwise else self.width
         fits = self.depthwise or self.groups == 1 or self.width % block == 0
@@ -79,13 +94,14 @@ class _Conv2d:
             return
         tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
         blocked = ("n", "g", "oh", "ow", "oc")
-        self.kernel.check_schedule(tiled, blocked, staged=("input",), packed=("input", "weight"))
+        packed = ("input", "weight")
+        self.kernel.check_schedule(tiled, blocked, staged=("input",), packed=packed, atoms=not self.depthwise)
         staged = "input" in self.schedule.staged
         self._check_padding(staged)
 
         def enter(start: Mapping[str, Index]) -> TileBody:
             image = start["n"]
-            source = self._stage(image, start) if staged else Image(self.input, (image,), 0, 0)
+            source = self._stage(image, start) if staged else Image(self.input, (image,), 0, 0, self.depth)
             return functools.partial(self._tile, image, source)
 
         sizes = {dim: self.sizes[dim] for dim in ("n", "g", "oc", "oh", "ow")}
@@ -116,15 +132,16 @@ class _Conv2d:
         assert isinstance(channels, int)
         reached = {**self.kernel.space.known(), "oh": block}
         rows, wide = (axis.span(reached) for axis in self.kernel.space.accesses[0][1:3])
-        local = b.alloc([rows, wide, channels], self.element_type)
+        depth = -(-self.depth // self.together) * self.together if self.groups == 1 else self.depth
+        local = b.alloc([rows, wide, max(channels, depth)], self.element_type)
         top, left = attrs.padding[0], attrs.padding[2]
         first = b.mul(start.get("oh", 0), attrs.strides[0])
         inside = min(width, wide - left)
 
         def copy(row: Index, source: Index) -> None:
-            self._fill(local, row, 0, left, channels)
+            self._fill(local, row, 0, left)
             self._copy_row(image, source, local, row, left, inside, channels)
-            self._fill(local, row, left + inside, wide, channels)
+            self._fill(local, row, left + inside, wide)
 
         # Without padding above, and without blocks, no row is outside.
         all_inside = top == 0 and isinstance(first, int) and isinstance(height, int) and first + rows <= height
@@ -139,9 +156,9 @@ class _Conv2d:
                     copy(row, b.sub(padded, top))
                     b.end_branch()
                 with ir.InsertionPoint(branch.else_block):
-                    self._fill(local, row, 0, wide, channels)
+                    self._fill(local, row, 0, wide)
                     b.end_branch()
-        return Image(local, (), first, 0)
+        return Image(local, (), first, 0, depth, self.unsigned)
 
     def _copy_row(
         self, image: Index, source: Index, local: ir.Value, row: Index, left: int, inside: int, channels: int
@@ -150,19 +167,28 @@ class _Conv2d:
         with b.for_each(0, inside) as column:
 
             def copy(at: Index, size: int, valid: Index | None) -> None:
-                tile = b.load(self.input, [image, source, column, at], [size], [3])
-                b.store(tile, local, [row, b.add(column, left), at], [2])
+                tile = b.load(self.input, [image, source, column, at], [size], [3], as_stored=self.atom is not None)
+                b.store(self._shifted(tile) if self.unsigned else tile, local, [row, b.add(column, left), at], [2])
 
             b.tiles(0, 0, channels, min(channels, 64), copy)
+            beyond = shape_of(local)[2] - channels
+            if beyond:  # their weights are zero, but not what zero times NaN is
+                zeros = b.splat([beyond], self.element_type, 0.0)
+                b.store(zeros, local, [row, b.add(column, left), channels], [2])
 
-    def _fill(self, local: ir.Value, row: Index, first: int, last: int, channels: int) -> None:
-        b = self.b
+    def _shifted(self, tile: ir.Value) -> ir.Value:
+        """128 more, as unsigned."""
+        return arith.xori(tile, constant(tile.type, -128))
+
+    def _fill(self, local: ir.Value, row: Index, first: int, last: int) -> None:
+        """Padding in these columns."""
+        b, channels, nothing = self.b, shape_of(local)[2], -128 if self.unsigned else 0
         if first >= last:
             return
         with b.for_each(first, last) as column:
 
             def fill(at: Index, size: int, valid: Index | None) -> None:
-                b.store(b.splat([size], self.element_type, 0.0), local, [row, column, at], [2])
+                b.store(b.splat([size], self.element_type, nothing), local, [row, column, at], [2])
 
             b.tiles(0, 0, channels, min(channels, 64), fill)
 
@@ -173,8 +199,12 @@ class _Conv2d:
         dims = ("oh", "ow", channel)
         shape, valid = tuple(spans[d][1] for d in dims), tuple(spans[d][2] for d in dims)
         inner = self._depthwise_step if self.depthwise else self._contract_step
-        tile = self._window(functools.partial(inner, source, spans), self.b.splat(shape, self.sum_type, 0.0))
         first = self.b.add(self.b.mul(spans["g"][0], self.width), spans["oc"][0])
+        if self.unsigned:
+            nothing = self.b.load(self.kernel.beside["weight"][0], [first], shape, [-1, -1, 0], valid=valid)
+        else:
+            nothing = self.b.splat(shape, self.sum_type, 0.0)
+        tile = self._window(functools.partial(inner, source, spans), nothing)
         place = TilePlace((image, spans["oh"][0], spans["ow"][0], first), (1, 2, 3), shape, valid)
         store_results(self.b, self.kernel, {self.kernel.root.results[0]: tile}, place)
 
@@ -207,7 +237,8 @@ class _Conv2d:
     def _contract_step(
         self, source: Image, spans: dict[str, Span], row: Index, column: Index, tile: ir.Value
     ) -> ir.Value:
-        b, depth = self.b, min(self.schedule.tile("ic"), self.depth)
+        b, total = self.b, source.depth
+        depth = min(self.schedule.tile("ic"), total)
         pixel, rank = self._pixel(source, spans, row, column), len(source.lead)
         base = b.mul(spans["g"][0], self.depth)
         (_, th, th_valid), (_, tw, tw_valid) = spans["oh"], spans["ow"]
@@ -221,14 +252,18 @@ class _Conv2d:
                     [rank, rank + 1, rank + 2],
                     [*self.attrs.strides, 1],
                     [th_valid, tw_valid, None],
+                    as_stored=self.atom is not None,
                 )
-                return b.contract(lhs, self._weights(spans, row, column, at, size), tile)
+                lhs = self._shifted(lhs) if self.unsigned and not source.shifted else lhs
+                return b.contract(lhs, self._weights(spans, row, column, at, size), tile, self.atom, self.unsigned)
 
             return body
 
-        main = self.depth - self.depth % depth
+        main, rest = total - total % depth, total % depth
         tile = b.reduce(0, main, depth, tile, step(depth))
-        return tile if main == self.depth else b.reduce(main, self.depth, 1, tile, step(1))
+        if rest and self.atom:
+            return step(rest)(main, tile)
+        return tile if not rest else b.reduce(main, total, 1, tile, step(1))
 
     def _weights(self, spans: dict[str, Span], row: Index, column: Index, at: Index, size: int) -> ir.Value:
         """The tile [size, channels] of weights at input channel `at`."""

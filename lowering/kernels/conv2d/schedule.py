@@ -11,12 +11,12 @@ from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.conv2d.space import is_depthwise
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.packing import Pack, Packing, Pad
+from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums, Pad
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile, cover_cycles
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, ELEMENTS, power_of_two
-from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
+from terrace.machine import Atom, CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
 
 WEIGHT_PERMUTATION = (0, 2, 3, 1)
@@ -26,16 +26,24 @@ ASSUMED_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class ConvShape:
-    """A space, its sizes by name (unknown ones assumed), the conv's attributes, and the operands' element type."""
+    """A space, its sizes by name (unknown ones assumed), the attributes, the operands' element type, and the step
+    that multiplies, where it is no multiply-add.
+    """
 
     space: IterationSpace
     size: dict[str, int]
     attrs: Attributes
     type: ElementType
+    atom: Atom | None = None
 
     @staticmethod
     def of(space: IterationSpace, attrs: Attributes, operand: ElementType) -> ConvShape:
         return ConvShape(space, space.known(ASSUMED_SIZE), attrs, operand)
+
+    def with_atom(self, machine: VectorMachine) -> ConvShape:
+        """By the machine's best step for channels that are packed ahead."""
+        types = (self.type.name, self.type.name, self.type.sums_in)
+        return self if self.depthwise else dataclasses.replace(self, atom=machine.best_atom(types))
 
     @property
     def depthwise(self) -> bool:
@@ -48,7 +56,23 @@ class ConvShape:
 
     def staged_bytes(self, rows: int) -> int:
         """Local memory that `rows` output rows of an image need of the padded input, in bytes."""
-        return self.type.held.bytes * self.space.footprint(0, {**self.size, "n": 1, "oh": rows})
+        elements = self.space.footprint(0, {**self.size, "n": 1, "oh": rows})
+        if self.atom is None:
+            return self.type.held.bytes * elements
+        channels = self.size["g"] * self.size["ic"]
+        return self.type.bytes * elements // channels * (channels + self.missing)
+
+    @property
+    def missing(self) -> int:
+        """The channels by which an image is less deep than whole steps of an atom; those of groups stay as they are."""
+        return -self.size["ic"] % self.atom.depth if self.atom and self.size["g"] == 1 else 0
+
+    @property
+    def steps(self) -> int:
+        """The channels of as many of an atom's steps as are made without a loop: of two a loop costs as much again."""
+        assert self.atom is not None
+        whole = self.size["ic"] + self.missing
+        return whole if whole == 2 * self.atom.depth else self.atom.depth
 
     def packed(self, pads: bool, weight_block: int | None) -> dict[str, Packing]:
         """The input padded beforehand unless the kernel `pads` it; weights in blocks of channels."""
@@ -58,7 +82,12 @@ class ConvShape:
             found["input"] = Pad((0, top, left, 0), (0, bottom, right, 0))
         if weight_block is not None:
             grouped = self.size["g"] > 1 and not self.depthwise
-            found["weight"] = Pack(WEIGHT_PERMUTATION, (0,), (self.size["oc"] if grouped else weight_block,))
+            block = self.size["oc"] if grouped else weight_block
+            if self.atom is None:
+                found["weight"] = Pack(WEIGHT_PERMUTATION, (0,), (block,))
+            else:
+                kind = PackWithSums if self.atom.unsigned_lhs else Pack
+                found["weight"] = kind(WEIGHT_PERMUTATION, (0, 1), (block, self.atom.depth))
         return found
 
 
@@ -72,16 +101,19 @@ def schedule_for_vectors(
 ) -> Schedule:
     """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC."""
     shape = ConvShape.of(space, attrs, operand)
+    shape = shape.with_atom(machine) if constant[1] else shape
     tiles = _depthwise_tiles(shape, machine) if shape.depthwise else _tiles(shape, machine)
     static = DYNAMIC not in image[1:]
     in_place = shape.depthwise and image[2] != DYNAMIC
-    stages = not in_place and any(attrs.padding) and static
-    stages = stages and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
+    copies = not in_place and (any(attrs.padding) or shape.missing > 0)
+    stages = copies and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
     blocks = _blocks(shape, tiles, stages, machine)
     packed = shape.packed(stages or in_place, tiles[shape.channel] if constant[1] else None)
     order = ("g", "oh", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
     parallel = tuple(name for name in ("n", "oh", shape.channel) if blocks.get(name))
-    return Schedule.of(_ordered(tiles, order), blocks, parallel, packed, ("input",) if stages else ())
+    tiles = _ordered(tiles, order) | ({"ic": shape.steps} if shape.atom else {})
+    staged = ("input",) if stages else ()
+    return Schedule.of(tiles, blocks, parallel, packed, staged, atom=shape.atom.name if shape.atom else None)
 
 
 def schedule_for_workgroups(

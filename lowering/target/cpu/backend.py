@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from terrace.lowering.kernels.registry import families_for
 from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.lowering.target.cpu.keep_denormals import KeepDenormals, computes_beside_kernels, keep_denormals
@@ -16,6 +18,9 @@ from terrace.machine import VectorMachine
 from terrace.mlir import ir
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import CpuDescription
+
+if TYPE_CHECKING:
+    from terrace.compiler.request import Request
 
 
 class CpuBackend(IreeBackend):
@@ -36,6 +41,11 @@ class CpuBackend(IreeBackend):
     @property
     def machine(self) -> VectorMachine:
         return machine_of(self.target)
+
+    def precision(self, request: Request) -> str:
+        """ "medium" is bfloat16 where that multiplies faster."""
+        is_faster = self.machine.best_atom(("bf16", "bf16", "f32")) is not None
+        return "bf16" if request.precision == "medium" and is_faster else super().precision(request)
 
     def schedule(self) -> list[Pass]:
         return [ScheduleKernels()]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrace.lowering.graph.payload_types import cast, constant, is_float, multiply_add, scalar_type
+from terrace.lowering.graph.payload_types import cast, constant, multiply_add
 from terrace.lowering.target.cpu.atoms import CpuAtom
-from terrace.lowering.target.cpu.tile import Tile, TileType
+from terrace.lowering.target.cpu.tile import Tile, TileType, narrowed, widened
 from terrace.mlir import arith, ir, vector
 
 
@@ -56,8 +56,8 @@ def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
                 at = row * columns + column
                 lanes = next(lanes for lanes in sorted(atom.lanes) if lanes >= piece.lanes)
                 left = _bitcast(vector.broadcast(ir.VectorType.get([lanes], word.type), word), lhs.type.element_type)
-                wide = _widened(right[column], lanes * atom.depth)
-                values[at] = _narrowed(atom.step(_widened(values[at], lanes), wide, left), values[at].type)
+                wide = widened(right[column], lanes * atom.depth)
+                values[at] = narrowed(atom.step(widened(values[at], lanes), wide, left), values[at].type)
     return Tile(type_, values)
 
 
@@ -87,27 +87,3 @@ def _bitcast(value: ir.Value, element_type: ir.Type) -> ir.Value:
         return value
     count = type_.shape[0] * _width(type_.element_type) // _width(element_type)
     return vector.bitcast(ir.VectorType.get([count], element_type), value)
-
-
-def _widened(value: ir.Value, lanes: int) -> ir.Value:
-    """A vector, or a number, in the first of so many lanes; the others are zero."""
-    is_vector = isinstance(value.type, ir.VectorType)
-    own = ir.VectorType(value.type).shape[0] if is_vector else 1
-    if own == lanes and is_vector:
-        return value
-    element = scalar_type(value.type)
-    wide = ir.VectorType.get([lanes], element)
-    zero = ir.FloatAttr.get(element, 0.0) if is_float(element) else ir.IntegerAttr.get(element, 0)
-    zeros = arith.constant(wide, ir.DenseElementsAttr.get_splat(wide, zero))
-    if not is_vector:
-        return vector.insert(value, zeros, [], [0])
-    return vector.insert_strided_slice(value, zeros, [0], [1])
-
-
-def _narrowed(value: ir.Value, type_: ir.Type) -> ir.Value:
-    """The first lanes of a vector that `_widened` made of one of this type."""
-    if value.type == type_:
-        return value
-    if not isinstance(type_, ir.VectorType):
-        return vector.extract(value, [], [0])
-    return vector.extract_strided_slice(type_, value, [0], [ir.VectorType(type_).shape[0]], [1])

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.analysis.loop_kernels import loop_kernels
-from terrace.lowering.target.constant_tables import table_memory
 from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom, machine_of
 from terrace.lowering.target.cpu.contraction import contract, contract_by, wanted_lhs, wanted_rhs
+from terrace.lowering.target.cpu.table_lookup import FEATURES, Permuted, look_up
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
@@ -25,7 +25,7 @@ from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_parts import PartsRebuilder
 from terrace.lowering.target.tile_rebuilder import shape_of_tile
-from terrace.mlir import arith, ir, memref, vector
+from terrace.mlir import arith, ir, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
@@ -33,14 +33,15 @@ from terrace.progress import track
 class _Lowering(PartsRebuilder[Tile, TileType]):
     """Rebuilds one function with native vectors of `lanes` elements.
 
-    `atoms` are the names of those that the target has, None where it is not known.
+    `atoms` are the names of those that the target has, None where it is not known. `permutes` says whether tables are
+    looked up by permutes of bytes.
     """
 
     machine = "CPU vectors"
 
-    def __init__(self, lanes: int, atoms: Sequence[str] | None) -> None:
+    def __init__(self, lanes: int, atoms: Sequence[str] | None, permutes: bool) -> None:
         super().__init__()
-        self.lanes, self.atoms = lanes, atoms
+        self.lanes, self.atoms, self.permutes = lanes, atoms, permutes
         self.memory = TileMemory()
         self.handlers |= {
             "loop.load_tile": self.load_tile,
@@ -133,16 +134,13 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         self.set_tile(operation.results[0], Tile(result, rows))
 
     def lookup_tile(self, operation: ir.Operation) -> None:
-        """Element by element, from a constant in memory."""
         tile, type_ = self.tile(operation.operands[0]), self.holding(operation.results[0].type)
-        memory = table_memory(operation.attributes["table"])
-        values = []
-        for indices, piece in zip(tile.values, list(type_.pieces) * type_.rows, strict=True):
-            scalars = [indices] if piece.lanes == 1 else [vector.extract(indices, [], [i]) for i in range(piece.count)]
-            found = [memref.load(memory, [arith.index_cast(ir.IndexType.get(), s)]) for s in scalars]
-            found += [found[-1]] * (piece.lanes - len(found))  # lanes that nobody stores
-            made = piece.type_of(type_.element_type)
-            values.append(found[0] if piece.lanes == 1 else vector.from_elements(made, found))
+        table = operation.attributes["table"]
+        permuted = Permuted(table) if self.permutes and Permuted.fits(table) else None
+        values = [
+            permuted.look_up(indices, piece) if permuted and piece.lanes > 1 else look_up(table, indices, piece)
+            for indices, piece in zip(tile.values, list(type_.pieces) * type_.rows, strict=True)
+        ]
         self.set_tile(operation.results[0], Tile(type_, values))
 
     def index_tile(self, operation: ir.Operation) -> None:
@@ -191,7 +189,8 @@ class LowerTilesToVector(Pass):
         target = target_of(module)
         machine = machine_of(target) if target and target.cpu else None
         atoms = [atom.name for atom in machine.atoms] if machine else None
+        permutes = machine is not None and set(machine.features) >= FEATURES and machine.vector_bits == 512
         for function in track(loop_kernels(module), "kernel"):
             if machine is not None:
                 require_local_memory(function, machine)
-            _Lowering(self.lanes, atoms).function(function)
+            _Lowering(self.lanes, atoms, permutes).function(function)

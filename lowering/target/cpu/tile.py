@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import math as pymath
 
-from terrace.mlir import ir, vector
+from terrace.lowering.graph.payload_types import is_float, scalar_type
+from terrace.mlir import arith, ir, vector
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,3 +83,27 @@ class Tile:
         if pieces[index].lanes == 1:
             return value
         return vector.extract(value, [], [column - pieces[index].offset])
+
+
+def widened(value: ir.Value, lanes: int) -> ir.Value:
+    """A vector, or a number, in the first of so many lanes; the others are zero."""
+    is_vector = isinstance(value.type, ir.VectorType)
+    own = ir.VectorType(value.type).shape[0] if is_vector else 1
+    if own == lanes and is_vector:
+        return value
+    element = scalar_type(value.type)
+    wide = ir.VectorType.get([lanes], element)
+    zero = ir.FloatAttr.get(element, 0.0) if is_float(element) else ir.IntegerAttr.get(element, 0)
+    zeros = arith.constant(wide, ir.DenseElementsAttr.get_splat(wide, zero))
+    if not is_vector:
+        return vector.insert(value, zeros, [], [0])
+    return vector.insert_strided_slice(value, zeros, [0], [1])
+
+
+def narrowed(value: ir.Value, type_: ir.Type) -> ir.Value:
+    """The first lanes of a vector that `widened` made of one of this type."""
+    if value.type == type_:
+        return value
+    if not isinstance(type_, ir.VectorType):
+        return vector.extract(value, [], [0])
+    return vector.extract_strided_slice(type_, value, [0], [ir.VectorType(type_).shape[0]], [1])

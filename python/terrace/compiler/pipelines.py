@@ -15,6 +15,7 @@ from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
 from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
 from terrace.lowering.transforms.hoist_constants import HoistConstants
 from terrace.lowering.transforms.quantize_graph import QuantizeGraph
+from terrace.lowering.transforms.round_contractions import RoundContractions
 from terrace.lowering.transforms.share_packed_tables import SharePackedTables
 from terrace.lowering.transforms.simplify_graph import SimplifyGraph
 from terrace.passes import Pass, UpstreamPass
@@ -44,10 +45,12 @@ def graph_pipeline(
     reduced_types: tuple[str, ...] = (),
     *,
     quantize: bool = False,
+    precision: str = "f32",
 ) -> list[Pass]:
     """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
 
-    With `quantize`, floats whose ranges are known become int8. Attention stays whole where one of the target's
+    With `quantize`, floats whose ranges are known become int8. Operands of products in float32 are rounded to
+    `precision`. Attention stays whole where one of the target's
     `generators` takes it, unless it is to be quantised, for which there are rules for its parts.
     """
     kernels = tuple(generators), element_types, reduced_types
@@ -59,6 +62,8 @@ def graph_pipeline(
         ChooseLayout(),
         # Again: NHWC convolutions by 1x1 windows are matmuls now, and the permutes of constants merge.
         SimplifyGraph(),
+        # As late as that, as weights are folded in float32; before fusion, which its casts join.
+        *([RoundContractions(element_type=precision)] if precision != "f32" else []),
         # Merges what decomposition repeated (causal masks, scales), so that fused groups share operands.
         UpstreamPass("cse"),
         # Contractions choose first, as an elementwise op costs least in their epilogues; the rest groups among itself.
