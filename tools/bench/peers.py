@@ -120,12 +120,12 @@ class Inductor(Peer):
 
     def prepare(self, task: Task) -> Call:
         import torch
+        from torch._inductor import config
 
         torch._dynamo.reset()
-        options: dict[str, Any] = {"max_autotune": True, "max_autotune_gemm_backends": "ATEN,CPP", "freezing": True}
-        compiled = torch.compile(task.contest.model, fullgraph=True, dynamic=False, options=options)
-        args = task.contest.args
-        with refusing("inductor", RuntimeError):
+        compiled, args = torch.compile(task.contest.model, fullgraph=True, dynamic=False), task.contest.args
+        # Not as options of this compile: TorchDynamo, which then leaves the weights open, does not see those.
+        with refusing("inductor", RuntimeError), config.patch(max_autotune=True, freezing=True):
             compiled(*args)
         return lambda: compiled(*args)
 
