@@ -112,6 +112,13 @@ def test_peers_that_are_absent_refuse_or_are_wrong_are_told_and_not_timed(
     assert "- absent: absent (no_such_engine)" in printed
 
 
+def test_peers_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [peer.name for peer in peers.named("openvino,onnxruntime")] == ["OpenVINO", "ONNX Runtime"]
+    assert peers.named("all") == peers.PEERS and peers.named(None) == ()
+    assert command.main(["--peers", "tensorrt", "--case", "lenet"]) == 1
+    assert "no peer 'tensorrt'; known are inductor, onnxruntime, openvino, iree" in capsys.readouterr().err
+
+
 def test_without_the_flag_there_is_pytorch_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "PEERS", (Right(),))
     file = tmp_path / "bench.json"
@@ -193,7 +200,7 @@ def row(case: str, flops: int = 0, moved: int = 0, **microseconds: float) -> dic
     return {
         **{"case": case, "group": "kernels", "type": "f32", "what": case, "flops": flops, "bytes": moved},
         **{"compile_seconds": 0.1, "contestants": contestants, "refused": {"late": "has <none>"}},
-        **{"limits": {"f32": 1e9, "DRAM": 1e9}, "empty_call": {"wall_median": 1e-5}},
+        **{"limits": {"f32": 1e9, "DRAM": 1e9}, "empty_call": {"cpu_median": 1e-5}},
     }
 
 

@@ -69,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--case", action="append", default=[], metavar="NAME", help="a case, a group, or a pattern (conv*); repeatable"
     )
-    parser.add_argument("--peers", action="store_true", help="compare with all engines that are installed")
+    parser.add_argument(
+        "--peers", nargs="?", const="all", metavar="NAMES",
+        help="compare with all engines that are installed, or some: onnxruntime,openvino,inductor,iree",
+    )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="measure compile time and memory; --case names examples")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds (default 15, with --compile 3)")
     parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of all sides (default 1)")
@@ -110,7 +113,7 @@ def _run(options: argparse.Namespace) -> None:
     import torch
     from terrace.tools.bench.limits import empty_call, limits
     from terrace.tools.bench.measure import Settings, measure
-    from terrace.tools.bench.peers import PEERS, missing
+    from terrace.tools.bench.peers import missing, named
     from terrace.tools.bench.plot import draw
     from terrace.tools.bench.report import tables
 
@@ -118,7 +121,7 @@ def _run(options: argparse.Namespace) -> None:
     os.environ["TERRACE_CACHE_DIR"] = "off"
     options.rounds = options.rounds or 15
     cases = select(options.case)
-    peers = PEERS if options.peers else ()
+    peers = named(options.peers)
     there = [peer for peer in peers if not missing(peer)]
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -145,7 +148,8 @@ def _describe(options: argparse.Namespace, peers: Sequence[Any]) -> dict[str, An
 
     malloc = " ".join(f"{key}={os.environ[key]}" for key in MALLOC if key in os.environ) or "glibc's default"
     arguments = [f"--case {name}" for name in options.case] + [f"--rounds {options.rounds}"]
-    command = ["terrace-bench", *["--peers"] * options.peers, *arguments, f"--threads {options.threads}"]
+    wanted = {None: [], "all": ["--peers"]}.get(options.peers, [f"--peers {options.peers}"])
+    command = ["terrace-bench", *wanted, *arguments, f"--threads {options.threads}"]
     found = [version(peer) for peer in peers if not missing(peer)]
     absent = [f"{peer.name} ({', '.join(missing(peer))})" for peer in peers if missing(peer)]
     return {

@@ -14,10 +14,10 @@ from terrace.errors import TerraceError
 from terrace.tools.bench.case import Case, Contest
 from terrace.tools.bench.limits import Limit
 from terrace.tools.bench.peers import Peer, PeerError, Task
+from terrace.tools.bench.report import OURS
 from terrace.tools.bench.timing import Call, interleave
 
 ABSOLUTE_TOLERANCE = 1e-5
-OURS = "Terrace"
 PAUSE = 0.05
 """Seconds after which no engine's threads spin any longer."""
 
@@ -103,7 +103,7 @@ def _errors(case: Case, contest: Contest, calls: Mapping[str, Call], refused: di
         raise TerraceError(f"{case.name}: an input is not aligned to 64 bytes, so Terrace would copy it")
     double = [value.double() if value.is_floating_point() else value for value in contest.args]
     expected = copy.deepcopy(contest.model).double()(*double)
-    largest = expected.abs().max().item()
+    largest = expected.abs().max().item() or 1.0
     limit = contest.tolerance + ABSOLUTE_TOLERANCE / largest
     errors = {}
     for name, call in calls.items():

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrace.report.words import escape
-from terrace.tools.bench.measure import OURS
-from terrace.tools.bench.report import MEAN, Row, clock, groups, names_of, peers_of, seconds
+from terrace.tools.bench.report import MEAN, OURS, Row, clock, groups, names_of, peers_of, seconds
 
 WIDTH, LEFT, RIGHT = 860, 190, 24
 TOP, LINE, GAP = 46, 21, 34
@@ -19,6 +18,7 @@ TICKS = (0.25, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0)
 OUR_COLOUR = "#c02942"
 COLOURS = ("#4a7bd0", "#e0a030", "#3f9b5f", "#8c62b8", "#7a7a7a", "#33a5b8")
 
+CLOCKS = {"cpu": "CPU", "wall": "wall"}
 STYLE = "font: 12px sans-serif; fill: #222"
 
 Dots = dict[str, float]
@@ -36,7 +36,7 @@ def draw(measured: Mapping[str, Any]) -> str:
     high = min((tick for tick in TICKS if tick >= max(every)), default=TICKS[-1])
     parts, y = _legend(names, colours), TOP
     for group, lines in charts.items():
-        title = f"{group}: {by} time over that of the best peer, less is better"
+        title = f"{group}: {CLOCKS[by]} time over that of the best peer, less is better"
         parts.append(f'<text x="12" y="{y + 12}" style="{STYLE}; font-weight: bold">{escape(title)}</text>')
         parts += _chart(lines, y + 20, (low, high), colours)
         y += 20 + LINE * len(lines) + GAP

@@ -7,11 +7,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from terrace.tools.bench.limits import DRAM
-from terrace.tools.bench.measure import OURS
-
 Row = Mapping[str, Any]
 """What `measure` gives of a case."""
+
+OURS = "Terrace"
+L2, DRAM = "L2", "DRAM"
+"""The memories among a row's limits; the others are types."""
 
 UNITS = {"kernels": (1e6, "µs"), "models": (1e3, "ms")}
 MEAN = "geometric mean"
@@ -78,8 +79,10 @@ def described(measured: Mapping[str, Any]) -> list[str]:
     if not rows:
         return lines
     limits = {name: statistics.median(row["limits"][name] for row in rows) for name in rows[0]["limits"]}
-    texts = [f"{name} {value / 1e9:.0f} {'GB/s' if name.isupper() else 'GFLOP/s'}" for name, value in limits.items()]
-    empty = statistics.median(row["empty_call"]["wall_median"] for row in rows)
+    texts = [
+        f"{name} {value / 1e9:.0f} {'GB/s' if name in (L2, DRAM) else 'GFLOP/s'}" for name, value in limits.items()
+    ]
+    empty = statistics.median(row["empty_call"][f"{clock(measured)}_median"] for row in rows)
     return [
         *lines,
         f"- limits of a core: {', '.join(texts)}",
@@ -97,7 +100,7 @@ def times(measured: Mapping[str, Any], rows: Sequence[Row]) -> list[list[str]]:
         if name not in row["contestants"]:
             return NONE
         both = (scale * seconds(row, name, which) for which in ("cpu", "wall"))
-        return "{} ({})".format(*map(_number, both))
+        return "{} ({})".format(*map(number, both))
 
     header = [unit, OURS, *peers, "ratio", "of the limit", "compile s"]
     body = [
@@ -124,7 +127,7 @@ def _mean(ratios: Any) -> str:
     return f"{statistics.geometric_mean(found):.2f}" if found else NONE
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits, or all of those before the point."""
     rounded = float(f"{value:.3g}")
     return f"{value:.{max(0, 2 - math.floor(math.log10(rounded))) if rounded else 0}f}"
