@@ -64,14 +64,13 @@ LAYERS = (
 TORCH_MLIR_IMPORTS = {
     "python/terrace/mlir.py": "the one file through which all others see the bindings",
     "python/terrace/frontend": "torch-mlir's FX importer",
+    "tools/bench/peers.py": "the front end of stock IREE, a peer",
 }
 CIRCT_IMPORTS = {"python/terrace/circt.py": "the one file through which all others see CIRCT, which is optional"}
 TORCH_IMPORTS = {
     "python/terrace/frontend": "exports the model",
     "python/terrace/torch_compile": "is called by it",
-    "tools/bench.py": "the peer that is measured; inside functions",
-    "tools/bench_cases.py": "the modules that are measured; inside functions",
-    "tools/bench_compile.py": "the export that comes with PyTorch's own imports; inside functions",
+    "tools/bench": "the modules that are measured, and peers; inside functions",
 }
 TORCH_FOLDERS = {"python/terrace/frontend", "python/terrace/torch_compile"}
 MAX_LINES, MAX_TEST_LINES = 500, 600

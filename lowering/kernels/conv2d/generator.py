@@ -1,11 +1,12 @@
 """The generator of `graph.conv2d` (NHWC; grouped and depthwise too) with its epilogue.
 
 A workgroup takes a block of output rows and of output channels of one image. With `staged` input it first copies the
-input rows that it needs, with their zero padding, into local memory; `depthwise` needs no copy. Then, for each tile of
-pixels and channels, it keeps the tile in registers while it runs over the kernel window and the input channels. Weights
-are read in blocks of output channels, [out/w][kh][kw][in][w], when their layout says so, else in place; for an atom that
-takes q channels together they are [out/w][kh][kw][in/q][w][q]. An atom that reads the input as unsigned, 128 more than
-it is, finds 128 where the padding is, too: what the packing took away from each sum counts all taps of the window.
+input rows that it needs, with their zero padding, into local memory; `depthwise` needs no copy. Then, for each tile
+of pixels and channels, it keeps the tile in registers while it runs over the kernel window and the input channels.
+Weights are read in blocks of output channels, [out/w][kh][kw][in][w], when their layout says so, else in place; for
+an atom that takes q channels together they are [out/w][kh][kw][in/q][w][q]. An atom that reads the input as unsigned,
+128 more than it is, finds 128 where the padding is, too: what the packing took away from each sum counts all taps of
+the window.
 """
 
 from __future__ import annotations

@@ -76,14 +76,13 @@ def _flops_of_one(target: Target) -> float:
         from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_flops, peak_program
 
     assert target.cpu is not None, "an artifact's target is resolved"
-    argument = Leaf("tensor", [ACCUMULATORS * target.cpu.lanes])
-    result = Leaf("tensor", [target.cpu.lanes])
-    signature = Signature(
-        Tree("tuple", [Tree("tuple", [Tree("leaf")]), Tree("dict")]), [argument], Tree("leaf"), [result]
-    )
+    shape = (ACCUMULATORS, target.cpu.lanes)
+    argument, result = Leaf("tensor", [*shape]), Leaf("tensor", [*shape])
+    inputs = Tree("tuple", [Tree("tuple", [Tree("leaf")]), Tree("dict")])
+    signature = Signature(inputs, [argument], Tree("leaf"), [result])
     described = {**target.to_json(), "cpu_features": list(target.features or ())}
     program = Program(Artifact(signature=signature, program=peak_program(target), target=described), 1)
-    start = program.put(np.linspace(0.5, 1.5, ACCUMULATORS * target.cpu.lanes, dtype=np.float32))
+    start = program.put(np.linspace(0.5, 1.5, math.prod(shape), dtype=np.float32).reshape(shape))
     # By CPU time, as other processes would lower the limit; one thread runs in the caller.
     return peak_flops(target.cpu) / _best(lambda: program.invoke("main", [start], 1), time.thread_time)
 

@@ -1,4 +1,4 @@
-"""What `terrace-bench` measures: each case is a small module, its inputs, and the peers that compute the same.
+"""The kernels that `terrace-bench` measures: one op each, or a few.
 
 Convolutions take and give NHWC tensors, so that the case is the kernel and not a change of layout; their peers get the
 same memory as PyTorch's channels_last. torch is imported where a case is built: `--list` and `--help` need none.
@@ -7,47 +7,15 @@ same memory as PyTorch's channels_last. torch is imported where a case is built:
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from terrace.errors import TerraceError
+from terrace.tools.bench.case import Case, Contest, in_type
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-MODELS_FOLDER = Path(__file__).resolve().parents[1] / "examples" / "models"
-"""Where the example models lie in a checkout."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Contest:
-    """A module to compile, the arguments to call it with, and the peers to compare with.
-
-    `options` are those of `terrace.compile`. Results may differ by `tolerance` of the largest element.
-    """
-
-    model: nn.Module
-    args: tuple[torch.Tensor, ...]
-    peers: dict[str, Callable[[], Any]]
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    tolerance: float = 1e-4
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One line of the benchmark. `flops` and `bytes` are those of one call, 0 where they say nothing."""
-
-    name: str
-    group: str
-    what: str
-    build: Callable[[], Contest]
-    flops: int = 0
-    bytes: int = 0
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Matrix products
@@ -78,25 +46,13 @@ def matmul_case(name: str, m: int, n: int, k: int, *, constant: bool) -> Case:
     """A product [m, k] x [k, n], by a constant weight (with bias) or of two inputs. Names give m x n x k."""
     build = _linear if constant else _matmul
     what = f"linear {m}x{k} -> {m}x{n}, weight constant" if constant else f"matmul {m}x{k} x {k}x{n}, both inputs"
-    return Case(name, "matmul", what, lambda: build(m, n, k), flops=2 * m * n * k)
+    return Case(name, "kernels", what, lambda: build(m, n, k), flops=2 * m * n * k)
 
 
-def _bfloat16(m: int, n: int, k: int) -> Contest:
-    contest = _linear(m, n, k)
+def _bfloat16() -> Contest:
+    contest = _linear(128, 3072, 768)
     model, x = contest.model.bfloat16(), contest.args[0].bfloat16()
     return Contest(model, (x,), {"torch": lambda: model(x)}, tolerance=2**-7)
-
-
-def _int8(m: int, n: int, k: int) -> Contest:
-    contest = _linear(m, n, k)
-    options = {"quantize": "int8", "calibration": [contest.args]}
-    return Contest(contest.model, contest.args, {"torch float32": contest.peers["torch"]}, options, tolerance=0.04)
-
-
-def narrow_case(name: str, build: Callable[[int, int, int], Contest], m: int, n: int, k: int) -> Case:
-    """A product by a constant weight in a type narrower than float32; float32 goes into int8 and comes out of it."""
-    what = f"linear {m}x{k} -> {m}x{n}, {build.__name__.strip('_')}, weight constant"
-    return Case(name, "matmul", what, lambda: build(m, n, k), flops=2 * m * n * k)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -171,7 +127,7 @@ def conv_case(name: str, conv: Conv) -> Case:
         f"conv {conv.kernel}x{conv.kernel} {conv.inputs}->{conv.outputs}, image {conv.size}x{conv.size}, "
         f"stride {conv.stride}{groups}, weights constant"
     )
-    return Case(name, "conv", what, lambda: _conv(conv), flops=conv.flops)
+    return Case(name, "kernels", what, lambda: _conv(conv), flops=conv.flops)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -198,11 +154,11 @@ def attention_case(name: str, heads: int, length: int, width: int, *, is_causal:
     kind = "causal attention" if is_causal else "attention"
     flops = 4 * heads * length * length * width // (2 if is_causal else 1)
     what = f"{kind}, {heads} heads of {width}, {length} tokens, heads inside"
-    return Case(name, "attention", what, lambda: _attention(heads, length, width, is_causal), flops=flops)
+    return Case(name, "kernels", what, lambda: _attention(heads, length, width, is_causal), flops=flops)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Elementwise
+# Elementwise work and rows
 # ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -226,47 +182,42 @@ def _add_relu(shape: tuple[int, ...]) -> Contest:
     return Contest(AddRelu(), (x, y), {"torch": lambda: torch.relu(x + y)})
 
 
-def elementwise_case(name: str, what: str, shape: tuple[int, ...], tensors: int, build: Callable[..., Contest]) -> Case:
-    """Elementwise work that reads and writes `tensors` tensors of `shape` in all."""
+def memory_case(name: str, what: str, shape: tuple[int, ...], tensors: int, build: Callable[..., Contest]) -> Case:
+    """Work that reads and writes `tensors` tensors of `shape` in all."""
     text = f"{what}, {'x'.join(map(str, shape))}"
-    return Case(name, "elementwise", text, lambda: build(shape), bytes=4 * tensors * math.prod(shape))
+    return Case(name, "kernels", text, lambda: build(shape), bytes=4 * tensors * math.prod(shape))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Models
-# ---------------------------------------------------------------------------------------------------------------------
+def _softmax(shape: tuple[int, ...]) -> Contest:
+    import torch
+    from torch import nn
+
+    x = torch.randn(shape)
+    return Contest(nn.Softmax(-1), (x,), {"torch": lambda: torch.softmax(x, -1)})
 
 
-def example(name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    """An example model and its arguments."""
-    path = MODELS_FOLDER / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"terrace_bench_{name}", path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise TerraceError(f"{path} does not exist; the models lie in a checkout of Terrace, run terrace-bench from it")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    built: tuple[nn.Module, tuple[torch.Tensor, ...]] = module.build()
-    return built
+def _layer_norm(shape: tuple[int, ...]) -> Contest:
+    import torch
+    from torch import nn
+
+    model, x = nn.LayerNorm(shape[-1]), torch.randn(shape)
+    nn.init.uniform_(model.weight, 0.5, 1.5)
+    nn.init.normal_(model.bias, std=0.1)
+    return Contest(model, (x,), {"torch": lambda: model(x)})
 
 
-def _model(name: str) -> Contest:
-    model, args = example(name)
-    return Contest(model, args, {"torch": lambda: model(*args)})
+def _matvec(size: int) -> Contest:
+    return _linear(1, size, size)
 
 
-def model_case(stem: str, what: str) -> Case:
-    """An example model, whole calls, against eager PyTorch."""
-    return Case(stem, "models", what, lambda: _model(stem))
-
-
-CASES = (
+_FLOAT32 = (
     matmul_case("matmul-512", 512, 512, 512, constant=False),
-    matmul_case("linear-128x3072x768", 128, 3072, 768, constant=True),
-    matmul_case("linear-128x768x3072", 128, 768, 3072, constant=True),
+    matmul_case("matmul-1024", 1024, 1024, 1024, constant=False),
     matmul_case("matmul-2048", 2048, 2048, 2048, constant=False),
     matmul_case("matmul-1024x1024x8192", 1024, 1024, 8192, constant=False),
-    narrow_case("linear-bf16-128x3072x768", _bfloat16, 128, 3072, 768),
-    narrow_case("linear-int8-128x3072x768", _int8, 128, 3072, 768),
+    matmul_case("linear-128x3072x768", 128, 3072, 768, constant=True),
+    matmul_case("linear-128x768x3072", 128, 768, 3072, constant=True),
+    Case("matvec-4096", "kernels", "linear 1x4096 -> 1x4096, weight constant", lambda: _matvec(4096), bytes=4 << 24),
     conv_case("conv3x3-64-56", Conv(64, 64, 56, 3)),
     conv_case("conv1x1-64-256-56", Conv(64, 256, 56, 1)),
     conv_case("conv3x3-256-14", Conv(256, 256, 14, 3)),
@@ -276,22 +227,19 @@ CASES = (
     attention_case("attention-vit_b16", 12, 197, 64),
     attention_case("attention-gpt2-128", 12, 128, 64, is_causal=True),
     attention_case("attention-gpt2-1024", 12, 1024, 64, is_causal=True),
-    elementwise_case("gelu-128x3072", "gelu", (128, 3072), 2, _gelu),
-    elementwise_case("add-relu-56x56x256", "relu(x + y)", (1, 56, 56, 256), 3, _add_relu),
-    model_case("lenet", "LeNet-5, 32x32"),
-    model_case("mlp", "MLP, batch 8"),
-    model_case("super_resolution", "super-resolution 3x, 224x224"),
-    model_case("mobilenet_v2", "MobileNetV2, 224x224"),
-    model_case("resnet18", "ResNet-18, 224x224"),
-    model_case("bert_base", "BERT-base encoder, 128 tokens"),
+    memory_case("softmax-4096", "softmax of rows", (4096, 4096), 2, _softmax),
+    memory_case("layer-norm-128x768", "layer norm of rows", (128, 768), 2, _layer_norm),
+    memory_case("layer-norm-4096", "layer norm of rows", (4096, 4096), 2, _layer_norm),
+    memory_case("gelu-128x3072", "gelu", (128, 3072), 2, _gelu),
+    memory_case("add-relu-56x56x256", "relu(x + y)", (1, 56, 56, 256), 3, _add_relu),
 )
-"""All cases, in the order in which they run."""
+_NARROW = ("linear-128x3072x768", "conv3x3-64-56", "depthwise3x3-144-56")
 
-
-def select(names: Sequence[str]) -> list[Case]:
-    """The cases of these names or groups, all for none; raises TerraceError for an unknown name."""
-    known = {case.name for case in CASES} | {case.group for case in CASES}
-    for name in names:
-        if name not in known:
-            raise TerraceError(f"no case or group {name!r}; known are {', '.join(sorted(known))}")
-    return [case for case in CASES if not names or case.name in names or case.group in names]
+KERNELS = (
+    *_FLOAT32,
+    Case(
+        "linear-bfloat16", "kernels", "linear 128x768 -> 128x3072 of bfloat16", _bfloat16, "bf16", 2 * 128 * 3072 * 768
+    ),
+    *(in_type(case, type_) for type_ in ("bf16", "i8") for case in _FLOAT32 if case.name in _NARROW),
+)
+"""In the order in which they run."""

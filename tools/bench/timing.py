@@ -15,7 +15,8 @@ MINIMUM_SECONDS = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds per call: the median and the least of the rounds, by the wall clock and by the calling thread's CPU."""
+    """Seconds per call: the median and the least of the rounds, by the wall clock and by the CPU time of all threads
+    of this process, as some contestants compute in threads of their own."""
 
     wall_median: float
     wall_min: float
@@ -24,12 +25,20 @@ class Timing:
     rounds: int
 
 
-def interleave(calls: Mapping[str, Call], rounds: int, minimum_seconds: float = MINIMUM_SECONDS) -> dict[str, Timing]:
-    """Time each of `calls` once in every round, A B A B ..., after an untimed first call of each."""
+def interleave(
+    calls: Mapping[str, Call], rounds: int, minimum_seconds: float = MINIMUM_SECONDS, pause: float = 0.0
+) -> dict[str, Timing]:
+    """Time each of `calls` once in every round, A B A B ..., after an untimed first call of each.
+
+    An untimed call begins a turn: the caches hold what the contestant before used. `pause` seconds before it let
+    threads that wait for more work by spinning go to sleep; 0 where there is one thread.
+    """
     repeats = {name: _repeats(call, minimum_seconds) for name, call in calls.items()}
     turns: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            time.sleep(pause)
+            call()
             turns[name].append(_turn(call, repeats[name]))
     return {name: _timing(seconds) for name, seconds in turns.items()}
 
@@ -42,10 +51,10 @@ def _repeats(call: Call, minimum_seconds: float) -> int:
 
 def _turn(call: Call, repeats: int) -> tuple[float, float]:
     """Wall and CPU seconds per call."""
-    wall, cpu = time.perf_counter(), time.thread_time()
+    wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - wall) / repeats, (time.thread_time() - cpu) / repeats
+    return (time.perf_counter() - wall) / repeats, (time.process_time() - cpu) / repeats
 
 
 def _timing(seconds: list[tuple[float, float]]) -> Timing:

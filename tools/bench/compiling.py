@@ -74,7 +74,7 @@ def row(name: str, pairs: Sequence[tuple[Compilation, Compilation]]) -> list[str
 
 def _in_process(name: str, cache: str) -> Compilation:
     # This process must stay small: Linux counts the memory of the process that starts another to the other's peak.
-    command = python_command("terrace.tools.bench_compile", [name])
+    command = python_command("terrace.tools.bench.compiling", [name])
     environment = {**os.environ, "TERRACE_CACHE_DIR": cache}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -92,7 +92,7 @@ def _compile(name: str) -> Compilation:
     import terrace
     import terrace.frontend
     import torch
-    from terrace.tools.bench_cases import example
+    from terrace.tools.bench.models import example
 
     torch.export.export(torch.nn.Identity(), (torch.ones(1),))
     compile_model: Any = terrace.compile

@@ -1,0 +1,1 @@
+"""`terrace-bench`: Terrace's kernels and models against those of other engines, and the compiler's own time."""
