@@ -99,6 +99,29 @@ def narrow_case(name: str, build: Callable[[int, int, int], Contest], m: int, n:
     return Case(name, "matmul", what, lambda: build(m, n, k), flops=2 * m * n * k)
 
 
+def _in_turn(count: int, n: int, k: int, weights: str) -> Contest:
+    import torch
+    from torch import nn
+
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(k, n, bias=False) for _ in range(count))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([layer(x) for layer in self.layers]).sum(0)
+
+    model, x = Layers(), torch.randn(1, k)
+    return Contest(model, (x,), {"torch float32": lambda: model(x)}, {"quantize_weights": weights}, tolerance=0.2)
+
+
+def weights_case(name: str, count: int, n: int, k: int, weights: str, bits: float) -> Case:
+    """Products of one row by so many weights in turn, more than caches hold, stored in so many bits an element."""
+    what = f"{count} products 1x{k} -> 1x{n} in turn, weights {weights}, activations float32"
+    size = round(count * n * k * bits / 8)
+    return Case(name, "matmul", what, lambda: _in_turn(count, n, k, weights), bytes=size)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Convolutions
 # ---------------------------------------------------------------------------------------------------------------------
@@ -267,6 +290,8 @@ CASES = (
     matmul_case("matmul-1024x1024x8192", 1024, 1024, 8192, constant=False),
     narrow_case("linear-bf16-128x3072x768", _bfloat16, 128, 3072, 768),
     narrow_case("linear-int8-128x3072x768", _int8, 128, 3072, 768),
+    weights_case("matvec-int4-8x4096", 8, 4096, 4096, "int4", 4.5),
+    weights_case("matvec-int8-4x4096", 4, 4096, 4096, "int8", 8),
     conv_case("conv3x3-64-56", Conv(64, 64, 56, 3)),
     conv_case("conv1x1-64-256-56", Conv(64, 256, 56, 1)),
     conv_case("conv3x3-256-14", Conv(256, 256, 14, 3)),

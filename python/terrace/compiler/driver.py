@@ -175,7 +175,8 @@ def _pipeline(level: str, backend: Backend, request: Request) -> list[Pass]:
     users = request.passes
     takes = backend.families, backend.element_types, backend.reduced_types
     if level == "graph":
-        passes = [*passes_at("after-import", users), *graph_pipeline(*takes, quantize=bool(request.quantize))]
+        graph = graph_pipeline(*takes, quantize=bool(request.quantize), encode=request.encode)
+        passes = [*passes_at("after-import", users), *graph]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule()]
         passes = kernel_pipeline(schedule, *takes)
