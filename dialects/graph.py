@@ -73,7 +73,7 @@ from terrace.dialects.graph_elementwise import (
     SubOp,
     TanhOp,
 )
-from terrace.dialects.graph_encoded import DecodeOp, EncodeOp
+from terrace.dialects.graph_encoded import DecodeOp, EncodedMatmulOp, EncodeOp
 from terrace.dialects.graph_fourier import RootsOfUnityOp
 from terrace.dialects.graph_moves import BroadcastOp, ConcatOp, PackOp, PadOp, PermuteOp, ReshapeOp, SliceOp
 from terrace.dialects.graph_quantized import (

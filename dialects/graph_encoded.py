@@ -1,10 +1,12 @@
-"""The ops of the graph dialect between tensors and their encodings (`terrace.dialects.encodings`)."""
+"""The ops of the graph dialect between tensors and their encodings (`terrace.dialects.encodings`), and on these."""
 
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
 from collections.abc import Sequence
 
 from terrace.dialects.base import (
     Attributes,
+    Bool,
+    ShapeError,
     attributes_of,
     compatible,
     element_type_of,
@@ -15,7 +17,7 @@ from terrace.dialects.base import (
     verify,
 )
 from terrace.dialects.encodings import Encoding, encoding_of
-from terrace.dialects.graph_base import Graph, Operand, Result, Tensor, TensorOp
+from terrace.dialects.graph_base import Graph, Operand, Result, Tensor, TensorOp, widens
 from terrace.element_types import ELEMENT_TYPES
 from terrace.mlir import DYNAMIC, ext, ir
 
@@ -100,3 +102,40 @@ class DecodeOp(TensorOp, name="decode", traits=[ext.Pure]):
         sizes = list(operation.operands)[len(tensors) :]
         is_open = encoding.open_axis is not None and shape[encoding.open_axis] == DYNAMIC
         require(len(sizes) == is_open, f"needs {int(is_open)} sizes after the storage, got {len(sizes)}")
+
+
+class EncodedMatmulOp(TensorOp, name="encoded_matmul", traits=[ext.Pure]):
+    """lhs[..., k] * rhs[k, n] summed over k, as graph.matmul, of the rhs that storage of an `encoding` stands for.
+
+    rhs is [n, k] when `transpose_rhs`; its encoding is along k. It is not rounded to the element type of lhs: products
+    and sums are f32, and rounded once, to the result's type, which is that of lhs or f32.
+    """
+
+    lhs: Operand[Tensor]
+    codes: Operand[Tensor]
+    beside: Sequence[Operand[Tensor]]
+    encoding: ir.DictAttr
+    transpose_rhs: Bool
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        lhs, codes, *_ = shapes
+        if len(lhs) < 2:
+            raise ShapeError(f"lhs must have rank 2 or more, got {format_shape(lhs)}")
+        if len(codes) != 2:
+            raise ShapeError(f"codes must have rank 2, got {format_shape(codes)}")
+        return [*lhs[:-1], codes[0 if attrs.transpose_rhs else 1]]
+
+    @classmethod
+    def accepts(cls, inferred: ir.Type, declared: ir.Type, attrs: Attributes) -> bool:
+        return inferred == declared or widens(inferred, declared)
+
+    def _check(self, tensors: list[ir.Value], operation: ir.Operation) -> None:
+        super()._check(tensors, operation)
+        attrs, (lhs, codes, *beside) = attributes_of(operation), tensors
+        encoding, axis = encoding_of(attrs.encoding), int(attrs.transpose_rhs)
+        require(encoding.open_axis in (None, axis), f"must be encoded along dimension {axis} of rhs, which k is")
+        _require_float("lhs", lhs)
+        columns, k = shape_of(codes)[1 - axis], shape_of(lhs)[-1]
+        _require_parts(encoding, [columns, k] if axis else [k, columns], [codes, *beside])

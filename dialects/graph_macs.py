@@ -14,6 +14,7 @@ from terrace.dialects.graph_contraction import (
     ConvTranspose2dOp,
     MatmulOp,
 )
+from terrace.dialects.graph_encoded import EncodedMatmulOp
 from terrace.dialects.rules import RuleTable
 from terrace.mlir import DYNAMIC, ir
 
@@ -42,6 +43,11 @@ def _of_terms(op_class: type[Contraction]) -> MacsRule:
 
 for op_class in (BatchMatmulOp, Conv2dOp, MatmulOp):
     MACS.add(op_class)(_of_terms(op_class))
+
+
+@MACS.add(EncodedMatmulOp)
+def encoded_matmul_macs(shapes: list[Shape], results: list[Shape], attrs: Attributes) -> int:
+    return product([*results[0], shapes[0][-1]])
 
 
 @MACS.add(ConvTranspose2dOp)

@@ -222,6 +222,36 @@ class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
         require(fits, f"result must be {format_shape(list(index.shape))} of {element}, got {result}")
 
 
+class UnpackTileOp(Loop.Operation, name="unpack_tile", traits=[ext.Pure]):
+    """The signed integers of `bits` bits in a tile [w, n, b] of i8, as numbers of the result's type, which holds them.
+
+    The b bytes of a column are a word of c integers, the lowest bits of the first byte first. The result is [w * c, n]:
+    integer i of word j at j * c + i. Or it is [w * c / q, n, q], for a contraction by an atom: at (j * c / q + i, h)
+    is integer h * c / q + i, so that a run of c / q integers stands at each of the q places.
+    """
+
+    codes: Operand[Tile]
+    bits: ir.IntegerAttr
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        codes, result, bits = ir.VectorType(op.operands[0].type), shape_of(op.results[0]), attributes_of(op).bits
+        is_bytes = codes.rank == 3 and codes.element_type == ir.IntegerType.get_signless(8)
+        require(is_bytes, f"codes must be a tile [w, n, b] of i8, got {codes}")
+        require(bits in (1, 2, 4), f"attribute 'bits' must be 1, 2 or 4, got {bits}")
+        words, columns, size = codes.shape
+        count, together = size * 8 // bits, result[2] if len(result) == 3 else 1
+        fits = count % together == 0 and result[:2] == [words * count // together, columns] and len(result) in (2, 3)
+        require(
+            fits, f"result must have {count} integers of each of {words} x {columns} words, got {op.results[0].type}"
+        )
+
+
 class IndexTileOp(Loop.Operation, name="index_tile", traits=[ext.Pure]):
     """`start` plus each element's position along dimension `dim` of the tile, in an integer type that holds it."""
 
@@ -352,5 +382,6 @@ __all__ = [
     "StoreTileOp",
     "ToBufferOp",
     "ToTensorOp",
+    "UnpackTileOp",
     "YieldOp",
 ]

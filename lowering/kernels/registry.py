@@ -22,6 +22,7 @@ FAMILIES = {
     "conv2d": "terrace.lowering.kernels.conv2d.family:Conv2d",
     "copy": "terrace.lowering.kernels.copy.family:Copy",
     "elementwise": "terrace.lowering.kernels.elementwise.family:Elementwise",
+    "encoded_matmul": "terrace.lowering.kernels.encoded_matmul.family:EncodedMatmul",
     "matmul": "terrace.lowering.kernels.matmul.family:Matmul",
     "pool2d": "terrace.lowering.kernels.pool2d.family:Pool2d",
     "reduce": "terrace.lowering.kernels.reduce.family:Reduce",

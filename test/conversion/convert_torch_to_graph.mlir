@@ -146,3 +146,45 @@ func.func @powers_of_integers(%x: !torch.vtensor<[4],si8>) -> (!torch.vtensor<[4
   %1 = torch.aten.pow.Tensor_Scalar %x, %five : !torch.vtensor<[4],si8>, !torch.int -> !torch.vtensor<[4],si8>
   return %0, %1 : !torch.vtensor<[4],si8>, !torch.vtensor<[4],si8>
 }
+
+// -----
+
+// torchao's int4, a code in each byte: two go into one, and groups of 32 have scales and zero points.
+// CHECK-LABEL: func.func @groups
+// CHECK-DAG:     %[[Z:.*]] = "graph.cast"(%{{.*}}) : (tensor<4x2xi8>) -> tensor<4x2xf32>
+// CHECK-DAG:     %[[LOW:.*]] = "graph.slice"(%[[C:.*]]) {starts = array<i64: 0, 0>, steps = array<i64: 1, 2>, stops = array<i64: 4, 64>}
+// CHECK-DAG:     %[[HIGH:.*]] = "graph.slice"(%[[C]]) {starts = array<i64: 0, 1>, steps = array<i64: 1, 2>, stops = array<i64: 4, 64>}
+// CHECK:         %[[UPPER:.*]] = "graph.shift_left"(%[[HIGH]]
+// CHECK:         %[[BYTES:.*]] = "graph.add"(%[[UPPER]], %{{.*}}) : (tensor<4x32xi8>, tensor<4x32xi8>) -> tensor<4x32xi8>
+// CHECK:         "graph.decode"(%[[BYTES]], %{{.*}}, %[[Z]]) {encoding = {int4_groups = {axis = 1 : i64, group = 32 : i64, zero_points = 1 : i64}}, {{.*}} -> tensor<4x64xf32>
+func.func @groups(%c: !torch.vtensor<[4,64],si8>, %s: !torch.vtensor<[4,2],f32>, %z: !torch.vtensor<[4,2],si8>) -> !torch.vtensor<[4,64],f32> {
+  %one = torch.constant.int 1
+  %group = torch.constant.int 32
+  %low = torch.constant.int -8
+  %high = torch.constant.int 7
+  %float = torch.constant.int 6
+  %block = torch.prim.ListConstruct %one, %group : (!torch.int, !torch.int) -> !torch.list<int>
+  %0 = torch.operator "torch.torchao.dequantize_affine"(%c, %block, %s, %z, %one, %low, %high, %float)
+    : (!torch.vtensor<[4,64],si8>, !torch.list<int>, !torch.vtensor<[4,2],f32>, !torch.vtensor<[4,2],si8>, !torch.int, !torch.int, !torch.int, !torch.int) -> !torch.vtensor<[4,64],f32>
+  return %0 : !torch.vtensor<[4,64],f32>
+}
+
+// -----
+
+// Blocks of rows have no encoding: the definition, in f32.
+// CHECK-LABEL: func.func @blocks
+// CHECK:         "graph.reshape"(%{{.*}}) : (tensor<4x64xi8>) -> tensor<2x2x1x64xi8>
+// CHECK:         %[[SCALE:.*]] = "graph.reshape"(%{{.*}}) : (tensor<2x1xf32>) -> tensor<2x1x1x1xf32>
+// CHECK:         "graph.mul"(%{{.*}}, %[[SCALE]])
+// CHECK-NOT:     graph.decode
+func.func @blocks(%c: !torch.vtensor<[4,64],si8>, %s: !torch.vtensor<[2,1],f32>) -> !torch.vtensor<[4,64],f32> {
+  %one = torch.constant.int 1
+  %rows = torch.constant.int 2
+  %columns = torch.constant.int 64
+  %none = torch.constant.none
+  %float = torch.constant.int 6
+  %block = torch.prim.ListConstruct %rows, %columns : (!torch.int, !torch.int) -> !torch.list<int>
+  %0 = torch.operator "torch.torchao.dequantize_affine"(%c, %block, %s, %none, %one, %none, %none, %float)
+    : (!torch.vtensor<[4,64],si8>, !torch.list<int>, !torch.vtensor<[2,1],f32>, !torch.none, !torch.int, !torch.none, !torch.none, !torch.int) -> !torch.vtensor<[4,64],f32>
+  return %0 : !torch.vtensor<[4,64],f32>
+}

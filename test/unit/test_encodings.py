@@ -10,7 +10,7 @@ import pytest
 from graph_program import Program
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
-from terrace.dialects.encodings import Int4Groups
+from terrace.dialects.encodings import Int4Groups, Int8Groups, IntegerGroups
 from terrace.mlir import DYNAMIC, arith, ir, tensor
 
 RNG = np.random.default_rng(0)
@@ -24,26 +24,40 @@ SHAPES = [
 """Shape, axis, group: odd sizes, groups that do not divide, groups of one, groups larger than the axis."""
 
 
-def defined(x: np.ndarray, axis: int, group: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes, scales, and what they stand for, element by element."""
-    rows = np.moveaxis(x.astype(F), axis, -1)
-    size = rows.shape[-1]
-    codes = np.zeros((*rows.shape[:-1], -(-size // 2)), np.int8)
-    scales = np.zeros((*rows.shape[:-1], -(-size // group)), F)
+def to_bf16(x: F) -> F:
+    return F(ml_dtypes.bfloat16(x))
+
+
+def defined(x: np.ndarray, how: IntegerGroups) -> tuple[np.ndarray, ...]:
+    """Codes, scales, zero points if there are any, and what they stand for, element by element."""
+    rows, largest = np.moveaxis(x.astype(F), how.axis, -1), {4: 7, 8: 127}[how.bits]
+    size, batch = rows.shape[-1], rows.shape[:-1]
+    codes = np.zeros((*batch, size), np.int8)
+    scales, zeros = np.zeros((2, *batch, -(-size // how.group)), F)
     values = np.zeros(rows.shape, F)
     with np.errstate(all="ignore"):
-        for place in np.ndindex(*rows.shape[:-1]):
+        for place in np.ndindex(*batch):
             for i in range(size):
-                members = rows[place][i // group * group : (i // group + 1) * group]
-                scale = np.abs(members).max() / F(7)
-                ratio = rows[place][i] / scale
-                q = 0 if math.isnan(ratio) else int(max(-7.0, min(7.0, float(np.rint(ratio)))))
-                nibble = (q & 15) << 4 * (i % 2)
-                byte = (int(codes[place][i // 2]) & 255) | nibble
-                codes[place][i // 2] = byte - 256 if byte > 127 else byte
-                scales[place][i // group] = scale
-                values[place][i] = F(q) * scale
-    return tuple(np.moveaxis(part, -1, axis) for part in (codes, scales, values))
+                members = rows[place][i // how.group * how.group : (i // how.group + 1) * how.group]
+                low, high = members.min(initial=0), members.max(initial=0)
+                scale = (high - low) / F(2 * largest + 1) if how.zero_points else np.abs(members).max() / F(largest)
+                scale = to_bf16(scale) if how.scale_bits == 16 else scale
+                zero = limited(F(-largest - 1) - np.rint(low / scale), -largest - 1, largest, 0) * how.zero_points
+                ratio = np.rint(rows[place][i] / scale) + F(zero)
+                q = int(limited(ratio, -largest - how.zero_points, largest, zero))
+                codes[place][i] = q
+                scales[place][i // how.group], zeros[place][i // how.group] = scale, zero
+                values[place][i] = F(q - zero) * scale
+    if how.bits == 4:
+        codes = np.concatenate([codes, np.zeros((*batch, size % 2), np.int8)], axis=-1)
+        codes = ((codes[..., ::2] & 15) + 16 * codes[..., 1::2].astype(int)).astype(np.int8)
+    stored = ml_dtypes.bfloat16 if how.scale_bits == 16 else F
+    parts = (codes, *(part.astype(stored) for part in (scales, zeros)[: 1 + how.zero_points]), values)
+    return tuple(np.moveaxis(part, -1, how.axis) for part in parts)
+
+
+def limited(x: float, low: int, high: int, otherwise: float) -> float:
+    return otherwise if math.isnan(x) else max(low, min(high, float(x)))
 
 
 def hurting(shape: tuple[int, ...]) -> np.ndarray:
@@ -65,28 +79,34 @@ CASES = [
     pytest.param(RNG.uniform(-8, 8, (3, 10)).astype(ml_dtypes.bfloat16), 1, 4, id="bf16"),
 ]
 
+KINDS = [
+    *((Int4Groups, zero_points, scale_bits) for zero_points in (0, 1) for scale_bits in (32, 16)),
+    *((Int8Groups, 0, 32), (Int8Groups, 1, 16)),
+]
+"""Encoding, zero points, bits of scales."""
 
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("x", "axis", "group"), CASES)
-def test_int4_groups(x: np.ndarray, axis: int, group: int) -> None:
+def test_groups(x: np.ndarray, axis: int, group: int, kind: tuple[type[IntegerGroups], int, int]) -> None:
     """The storage of an argument, computed when it runs, and of a parameter, when it is compiled, and back."""
     program = Program(x.dtype)
-    encoding = Int4Groups(axis, group)
+    encoding = kind[0](axis, group, *kind[1:])
+    names = ["codes", "scales", "zeros"][: 2 + encoding.zero_points]
     with program as p:
         for source in (p.argument, p.parameter):
             value = source(x)
             parts = graph.EncodeOp.build(value, encoding)
-            p.result(f"codes, {source.__name__}", parts[0])
-            p.result(f"scales, {source.__name__}", parts[1])
+            for name, part in zip(names, parts, strict=True):
+                p.result(f"{name}, {source.__name__}", part)
             kind = ir.RankedTensorType.get(shape_of(value), ir.Type.parse("f32"))
-            p.result(
-                f"values, {source.__name__}",
-                graph.DecodeOp.of(parts, encoding, kind),
-            )
+            p.result(f"values, {source.__name__}", graph.DecodeOp.of(parts, encoding, kind))
     results = program.results(program.compile())
-    codes, scales, values = defined(x, axis, group)
+    wanted = dict(zip([*names, "values"], defined(x, encoding), strict=True))
     for name, actual in results.items():
-        wanted = {"codes": codes, "scales": scales, "values": values}[name.partition(",")[0]]
-        np.testing.assert_array_equal(actual, wanted, err_msg=name)
+        expected = wanted[name.partition(",")[0]]
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual.astype(F), expected.astype(F), err_msg=name)  # NaN of bf16 equals none
 
 
 def test_sizes_known_at_run_time() -> None:
@@ -102,7 +122,7 @@ def test_sizes_known_at_run_time() -> None:
     compiled = program.compile()
     for shape in [(1, 1), (4, 3), (9, 2), (8, 1), (0, 3), (5, 0)]:
         x = RNG.uniform(-3, 3, shape).astype(F)
-        codes, _, values = defined(x, 0, 4)
+        codes, _, values = defined(x, encoding)
         results = program.results(compiled, [x])
         np.testing.assert_array_equal(results["codes"], codes, err_msg=str(shape))
         np.testing.assert_array_equal(results["values"], values, err_msg=str(shape))
@@ -122,7 +142,7 @@ def test_a_linear_of_an_encoded_weight(dtype: type) -> None:
     compiled = program.compile()
     assert [(row["op"], row["by"]) for row in compiled.report().rows] == [("matmul", "terrace")]
     w, x, k = (array.astype(dtype).astype(F) for array in (w, x, k))
-    _, _, values = defined((w * k).astype(dtype), 1, 16)
+    _, _, values = defined((w * k).astype(dtype), encoding)
     wanted = x.astype(float) @ values.astype(dtype).astype(float).T
     rtol = 1e-5 if dtype is np.float32 else 2.0**-7
     np.testing.assert_allclose(program.results(compiled)["y"].astype(float), wanted, rtol, 1e-5)

@@ -79,7 +79,10 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
                 "broadcast concat embedding pad pack roots_of_unity",
                 "moves elements, or makes them of nothing, in float",
             ),
-            ("conv_transpose2d decode encode group_norm rms_norm", "has no integer form: stays in float"),
+            (
+                "conv_transpose2d decode encode encoded_matmul group_norm rms_norm",
+                "has no integer form: stays in float",
+            ),
         ),
     ),
 }

@@ -55,6 +55,31 @@ def _bfloat16() -> Contest:
     return Contest(model, (x,), {"torch": lambda: model(x)}, tolerance=2**-7)
 
 
+def _in_turn(count: int, n: int, k: int, weights: str) -> Contest:
+    import torch
+    from torch import nn
+
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(k, n, bias=False) for _ in range(count))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([layer(x) for layer in self.layers]).sum(0)
+
+    model, x = Layers(), torch.randn(1, k)
+    return Contest(
+        model, (x,), {"torch float32": lambda: model(x)}, options={"quantize_weights": weights}, tolerance=0.2
+    )
+
+
+def weights_case(name: str, count: int, n: int, k: int, weights: str, bits: float) -> Case:
+    """Products of one row by so many weights in turn, more than caches hold, stored in so many bits an element."""
+    what = f"{count} products 1x{k} -> 1x{n} in turn, weights {weights}, activations float32"
+    size = round(count * n * k * bits / 8)
+    return Case(name, "kernels", what, lambda: _in_turn(count, n, k, weights), bytes=size)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Convolutions
 # ---------------------------------------------------------------------------------------------------------------------
@@ -218,6 +243,8 @@ _FLOAT32 = (
     matmul_case("linear-128x3072x768", 128, 3072, 768, constant=True),
     matmul_case("linear-128x768x3072", 128, 768, 3072, constant=True),
     Case("matvec-4096", "kernels", "linear 1x4096 -> 1x4096, weight constant", lambda: _matvec(4096), bytes=4 << 24),
+    weights_case("matvec-int4-8x4096", 8, 4096, 4096, "int4", 4.5),
+    weights_case("matvec-int8-4x4096", 4, 4096, 4096, "int8", 8),
     conv_case("conv3x3-64-56", Conv(64, 64, 56, 3)),
     conv_case("conv1x1-64-256-56", Conv(64, 256, 56, 1)),
     conv_case("conv3x3-256-14", Conv(256, 256, 14, 3)),

@@ -46,20 +46,24 @@ def contract_batches(lhs: ir.Value, rhs: ir.Value, transpose_rhs: bool, element_
     return b.expand(product, groups, [*batch, *b.sizes_of(product)[1:]])
 
 
+def matmul(op: ir.OpView, lhs: ir.Value, rhs: ir.Value) -> bool:
+    """Ends a pattern: `op` is the product, whose leading sizes of lhs become the rows of one matmul."""
+    element_type = element_type_of(op.operation.results[0])
+    accumulator = payload.compute_type(element_type)
+    rank = len(shape_of(lhs))
+    groups = b.groups_with(rank, 0, rank - 1)
+    product = contract(b.collapse(lhs, groups), rhs, attributes_of(op).transpose_rhs, accumulator)
+    product = b.convert_elements(product, element_type)
+    sizes = [*b.sizes_of(lhs)[:-1], b.size_of(product, 1)]
+    return b.finish(op, b.expand(product, groups, sizes))
+
+
 @reference_of(graph.MatmulOp)
 class ConvertMatmul(Pattern):
     """Merges the leading sizes of lhs into the rows of one matmul."""
 
     def rewrite(self, op: ir.OpView) -> bool:
-        lhs, rhs = op.operation.operands
-        element_type = element_type_of(op.operation.results[0])
-        accumulator = payload.compute_type(element_type)
-        rank = len(shape_of(lhs))
-        groups = b.groups_with(rank, 0, rank - 1)
-        product = contract(b.collapse(lhs, groups), rhs, attributes_of(op).transpose_rhs, accumulator)
-        product = b.convert_elements(product, element_type)
-        sizes = [*b.sizes_of(lhs)[:-1], b.size_of(product, 1)]
-        return b.finish(op, b.expand(product, groups, sizes))
+        return matmul(op, *op.operation.operands)
 
 
 @reference_of(graph.BatchMatmulOp)

@@ -20,7 +20,7 @@ from terrace.dialects.base import element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compute_type, constant, is_float
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.matmul.chunk import CHUNK, chunk_of
-from terrace.lowering.kernels.matmul.operands import LocalMatrices, Matrix, lhs_of, rhs_of
+from terrace.lowering.kernels.matmul.operands import LocalMatrices, Source, lhs_of, rhs_of
 from terrace.lowering.kernels.nest import TileBody, nest, over_tiles
 from terrace.lowering.kernels.packing import PackWithSums, Sums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
@@ -51,11 +51,16 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     _Matmul(b, kernel).emit()
 
 
+def generate_product(b: LoopBuilder, kernel: KernelView, rhs: Source) -> None:
+    """The loops of a matmul whose rhs another family stores, and copies into local memory, in its own way."""
+    _Matmul(b, kernel, rhs).emit()
+
+
 class _Matmul:
     """One kernel's loops."""
 
-    def __init__(self, b: LoopBuilder, kernel: KernelView) -> None:
-        self.b, self.kernel, self.schedule = b, kernel, kernel.schedule
+    def __init__(self, b: LoopBuilder, kernel: KernelView, rhs: Source | None = None) -> None:
+        self.b, self.kernel, self.schedule, self.rhs = b, kernel, kernel.schedule, rhs
         result = kernel.results_memory[0]
         self.rank = len(shape_of(result)) - 2
         m, n = b.size(result, self.rank), b.size(result, self.rank + 1)
@@ -69,13 +74,13 @@ class _Matmul:
         def enter(start: Mapping[str, Index]) -> TileBody:
             """The operands of a block, in local memory where they are staged."""
             batch = (start["b"],) if self.rank else ()
-            sources = {"lhs": lhs_of(kernel, batch), "rhs": rhs_of(kernel, batch)}
+            sources: dict[str, Source] = {"lhs": lhs_of(kernel, batch), "rhs": self.rhs or rhs_of(kernel, batch)}
             if self.schedule.leaving:
                 return self.sum_in_memory(sources, start, batch)
             local = self.blocks_of_k()
             if local is None and self.schedule.staged:
                 block = {"k": self.k, "n": self.schedule.block("n") or self.sizes["n"]}
-                copies = LocalMatrices.allocate(b, kernel, block)
+                copies = LocalMatrices.allocate(b, kernel, sources, block)
                 ends = {**self.sizes, "k": self.k}
                 sources = copies.fill(b, sources, start, {"k": 0, "n": self.schedule.block("n")}, ends)
             return lambda spans: self.tile(sources, local, batch, spans)
@@ -87,7 +92,7 @@ class _Matmul:
 
     def tile(
         self,
-        sources: Mapping[str, Matrix],
+        sources: Mapping[str, Source],
         local: LocalBlocks | None,
         batch: tuple[Index, ...],
         spans: Mapping[str, Span],
@@ -117,7 +122,7 @@ class _Matmul:
         place = TilePlace((*batch, i, j), (self.rank, self.rank + 1), (m, n), (m_valid, n_valid))
         store_results(self.b, self.kernel, {self.kernel.root.results[0]: tile}, place)
 
-    def loads(self, sources: Mapping[str, Matrix], spans: Mapping[str, Span], start: Index) -> tuple[Load, Load]:
+    def loads(self, sources: Mapping[str, Source], spans: Mapping[str, Span], start: Index) -> tuple[Load, Load]:
         """What loads tiles of both operands at offsets from `start` along k."""
         b, (i, m, m_valid), (j, n, n_valid) = self.b, spans["m"], spans["n"]
 
@@ -131,7 +136,7 @@ class _Matmul:
         return lhs, rhs
 
     def contract(
-        self, sources: Mapping[str, Matrix], spans: Mapping[str, Span], start: Index, size: Index, tile: ir.Value
+        self, sources: Mapping[str, Source], spans: Mapping[str, Span], start: Index, size: Index, tile: ir.Value
     ) -> ir.Value:
         """The tile plus the product along `size` of k from `start` on."""
         return self.contract_loaded(*self.loads(sources, spans, start), size, self.schedule.tile("k"), tile)
@@ -190,7 +195,7 @@ class _Matmul:
 
     def contract_blocks(
         self,
-        sources: Mapping[str, Matrix],
+        sources: Mapping[str, Source],
         spans: Mapping[str, Span],
         local: LocalBlocks,
         start: Index,
@@ -216,7 +221,7 @@ class _Matmul:
         return self.along(size, self.schedule.block("k"), tile, block)
 
     def sum_in_memory(
-        self, sources: Mapping[str, Matrix], start: Mapping[str, Index], batch: tuple[Index, ...]
+        self, sources: Mapping[str, Source], start: Mapping[str, Index], batch: tuple[Index, ...]
     ) -> TileBody:
         """Add up the block's products in local memory, all tiles for a block of k before the next one.
 
@@ -232,7 +237,7 @@ class _Matmul:
         if step % chunk:
             raise self.kernel.refuse(f"'k' is summed in chunks of {chunk}; its block must be a multiple, got {step}")
         sums = b.alloc([rows, columns], self.kernel.accumulator)
-        local = LocalMatrices.allocate(b, self.kernel, {**block, "k": step})
+        local = LocalMatrices.allocate(b, self.kernel, sources, {**block, "k": step})
 
         def place(spans: Mapping[str, Span]) -> list[Index]:
             return [b.sub(spans[name][0], start.get(name, 0)) for name in ("m", "n")]
@@ -259,7 +264,7 @@ class _Matmul:
 
     def add_chunks(
         self,
-        sources: Mapping[str, Matrix],
+        sources: Mapping[str, Source],
         spans: Mapping[str, Span],
         start: Index,
         size: Index,

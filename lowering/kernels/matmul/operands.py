@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compute_type
@@ -24,8 +24,29 @@ Place: TypeAlias = tuple[Index, Index]
 """A row and a column."""
 
 
+class Source(Protocol):
+    """What tiles of an operand are read from."""
+
+    @property
+    def depth(self) -> int:
+        """The multiple that blocks along k must be of."""
+
+    @property
+    def held(self) -> ir.Type:
+        """The element type of its tiles."""
+
+    def load(
+        self,
+        b: LoopBuilder,
+        at: Place,
+        shape: tuple[int, int],
+        valid: tuple[Index | None, Index | None] = (None, None),
+    ) -> ir.Value:
+        """The tile of `shape` at this row and column."""
+
+
 @dataclasses.dataclass(frozen=True)
-class Matrix:
+class Matrix(Source):
     """An operand as tiles read it: memory, its axes of rows and columns, the indices of its batch, how it was laid out,
     and the row and the column that stand first in memory.
     """
@@ -42,6 +63,10 @@ class Matrix:
         """How many neighbours along k stand beside each other, for an atom."""
         return math.prod(self.packing.inner_tiles[1:]) if isinstance(self.packing, Pack) else 1
 
+    @property
+    def held(self) -> ir.Type:
+        return compute_type(element_type_of(self.memory))
+
     def load(
         self,
         b: LoopBuilder,
@@ -49,7 +74,6 @@ class Matrix:
         shape: tuple[int, int],
         valid: tuple[Index | None, Index | None] = (None, None),
     ) -> ir.Value:
-        """The tile of `shape` at this row and column."""
         indices: list[Index] = [*self.batch, 0, 0]
         for axis, place, first in zip(self.axes, at, self.first, strict=True):
             indices[axis] = b.sub(place, first)
@@ -103,7 +127,9 @@ class LocalMatrices:
     columns: Pack
 
     @staticmethod
-    def allocate(b: LoopBuilder, kernel: KernelView, block: Mapping[str, Index]) -> LocalMatrices:
+    def allocate(
+        b: LoopBuilder, kernel: KernelView, sources: Mapping[str, Source], block: Mapping[str, Index]
+    ) -> LocalMatrices:
         """Memory for a block of these sizes. Refuses one whose size is known at run time only."""
         width, memory = kernel.schedule.tile("n"), {}
         for name, (row, column) in {"lhs": ("m", "k"), "rhs": ("k", "n")}.items():
@@ -112,21 +138,21 @@ class LocalMatrices:
             rows, columns = block[row], block[column]
             if not isinstance(rows, int) or not isinstance(columns, int):
                 raise kernel.refuse(f"can stage {name} only when its block has a static size")
-            operand = kernel.root.operands[("lhs", "rhs").index(name)]
-            if name == "rhs" and kernel.packing_of(operand) is not None:
-                raise kernel.refuse("can stage rhs only when it is row-major")
+            source = sources[name]
+            if isinstance(source, Matrix) and source.packing != PLAIN:
+                raise kernel.refuse(f"can stage {name} only when it is row-major")
             shape = [rows, columns] if name == "lhs" else [-(-columns // width), rows, width]
-            memory[name] = b.alloc(shape, compute_type(element_type_of(operand)))
+            memory[name] = b.alloc(shape, source.held)
         return LocalMatrices(memory, Pack((1, 0), (1,), (width,)))
 
     def fill(
         self,
         b: LoopBuilder,
-        sources: Mapping[str, Matrix],
+        sources: Mapping[str, Source],
         start: Mapping[str, Index],
         block: Mapping[str, int],
         end: Mapping[str, Index],
-    ) -> dict[str, Matrix]:
+    ) -> dict[str, Source]:
         """`sources`, those with memory of their own copied from `start` on, a block of each dimension or up to `end`.
 
         A block of 0 is all of a dimension.
@@ -143,7 +169,7 @@ class LocalMatrices:
 
 
 def _copy_rows(
-    b: LoopBuilder, source: Matrix, memory: ir.Value, start: Place, block: tuple[int, int], end: Place
+    b: LoopBuilder, source: Source, memory: ir.Value, start: Place, block: tuple[int, int], end: Place
 ) -> None:
     together = max(size for size in range(1, COPIED_COLUMNS + 1) if block[1] % size == 0)
     with b.for_each(start[0], b.min(b.add(start[0], block[0]), end[0]) if block[0] else end[0]) as row:
@@ -157,7 +183,7 @@ def _copy_rows(
 
 
 def _copy_columns(
-    b: LoopBuilder, source: Matrix, memory: ir.Value, start: Place, block: tuple[int, int], end: Place
+    b: LoopBuilder, source: Source, memory: ir.Value, start: Place, block: tuple[int, int], end: Place
 ) -> None:
     """Into blocks of columns."""
     rows, columns = block

@@ -13,13 +13,15 @@ import itertools
 from collections.abc import Sequence
 
 from terrace.dialects.base import attributes_of, shape_of
+from terrace.element_types import F32
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom, machine_of
 from terrace.lowering.target.cpu.contraction import contract, contract_by, wanted_lhs, wanted_rhs
-from terrace.lowering.target.cpu.table_lookup import FEATURES, Permuted, look_up
+from terrace.lowering.target.cpu.table_lookup import FEATURES, LANES, Permuted, look_up
 from terrace.lowering.target.cpu.tile import Tile, TileType
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
+from terrace.lowering.target.cpu.unpacking import unpack, wanted_codes
 from terrace.lowering.target.description import target_of
 from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access
@@ -33,15 +35,14 @@ from terrace.progress import track
 class _Lowering(PartsRebuilder[Tile, TileType]):
     """Rebuilds one function with native vectors of `lanes` elements.
 
-    `atoms` are the names of those that the target has, None where it is not known. `permutes` says whether tables are
-    looked up by permutes of bytes.
+    `atoms` are the names of those that the target has, None where it is not known; `features` are the target's.
     """
 
     machine = "CPU vectors"
 
-    def __init__(self, lanes: int, atoms: Sequence[str] | None, permutes: bool) -> None:
+    def __init__(self, lanes: int, atoms: Sequence[str] | None, features: Sequence[str] = ()) -> None:
         super().__init__()
-        self.lanes, self.atoms, self.permutes = lanes, atoms, permutes
+        self.lanes, self.atoms, self.features = lanes, atoms, features
         self.memory = TileMemory()
         self.handlers |= {
             "loop.load_tile": self.load_tile,
@@ -51,6 +52,7 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.index_tile": self.index_tile,
             "loop.lookup_tile": self.lookup_tile,
+            "loop.unpack_tile": self.unpack_tile,
         }
 
     def holding(self, type_: ir.Type) -> TileType:
@@ -76,9 +78,11 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         return Tile(holding, made)
 
     def wanted(self, operation: ir.Operation, number: int) -> TileType | None:
+        usual = self.holding(operation.operands[number].type)
+        if operation.name == "loop.unpack_tile":
+            return wanted_codes(usual)
         if operation.name != "loop.contract_tile" or number == 2:
             return None
-        usual = self.holding(operation.operands[number].type)
         return (wanted_lhs, wanted_rhs)[number](usual, self._atom(operation))
 
     def _atom(self, operation: ir.Operation) -> CpuAtom | None:
@@ -136,12 +140,23 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
     def lookup_tile(self, operation: ir.Operation) -> None:
         tile, type_ = self.tile(operation.operands[0]), self.holding(operation.results[0].type)
         table = operation.attributes["table"]
-        permuted = Permuted(table) if self.permutes and Permuted.fits(table) else None
+        permutes = FEATURES.issubset(self.features) and F32.bytes * self.lanes == LANES
+        permuted = Permuted(table) if permutes and Permuted.fits(table) else None
         values = [
             permuted.look_up(indices, piece) if permuted and piece.lanes > 1 else look_up(table, indices, piece)
             for indices, piece in zip(tile.values, list(type_.pieces) * type_.rows, strict=True)
         ]
         self.set_tile(operation.results[0], Tile(type_, values))
+
+    def unpack_tile(self, operation: ir.Operation) -> None:
+        """Neighbours for an atom are made beside each other, as its step reads them, and moved where others do."""
+        result, usual = operation.results[0], self.holding(operation.results[0].type)
+        together = usual.shape[2] if len(usual.shape) == 3 else 1
+        made = wanted_codes(usual) if together > 1 else dataclasses.replace(usual, shape=usual.shape[:2])
+        codes = self.tile(operation.operands[0], self.wanted(operation, 0))
+        tile = unpack(codes, attributes_of(operation).bits, made, self.features)
+        wants = self.wants_of(result)
+        self.tiles[result] = {made: tile} | {h: self.convert(tile, h) for h in wants if h != made}
 
     def index_tile(self, operation: ir.Operation) -> None:
         """A vector of ascending numbers for each piece of a row, or one number for all of the row."""
@@ -189,8 +204,7 @@ class LowerTilesToVector(Pass):
         target = target_of(module)
         machine = machine_of(target) if target and target.cpu else None
         atoms = [atom.name for atom in machine.atoms] if machine else None
-        permutes = machine is not None and set(machine.features) >= FEATURES and machine.vector_bits == 512
         for function in track(loop_kernels(module), "kernel"):
             if machine is not None:
                 require_local_memory(function, machine)
-            _Lowering(self.lanes, atoms, permutes).function(function)
+            _Lowering(self.lanes, atoms, machine.features if machine else ()).function(function)

@@ -57,7 +57,8 @@ def _key(source: ModelSource, request: Request, places: Places) -> str | None:
     if cache.directory() is None:
         return None
     target = request.resolved()
-    options = {name: getattr(request, name) for name in ("iree_flags", "quantize", "calibration", "passes")}
+    names = ("iree_flags", "quantize", "quantize_weights", "calibration", "passes")
+    options = {name: getattr(request, name) for name in names}
     settings = {"precision": backend_of(target).precision(request), "places": places.pattern}
     return key_of(source.kind, source.content(request), target, options, **settings)
 

@@ -11,6 +11,7 @@ from terrace.lowering.kernels.registry import common_families
 from terrace.lowering.transforms.choose_layout import ChooseLayout
 from terrace.lowering.transforms.decompose_attention import DecomposeAttention
 from terrace.lowering.transforms.fold_batch_norm import FoldBatchNorm
+from terrace.lowering.transforms.fuse_decode import FuseDecode
 from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
 from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
 from terrace.lowering.transforms.hoist_constants import HoistConstants
@@ -45,13 +46,14 @@ def graph_pipeline(
     reduced_types: tuple[str, ...] = (),
     *,
     quantize: bool = False,
+    encode: Pass | None = None,
     precision: str = "f32",
 ) -> list[Pass]:
     """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
 
-    With `quantize`, floats whose ranges are known become int8. Operands of products in float32 are rounded to
-    `precision`. Attention stays whole where one of the target's
-    `generators` takes it, unless it is to be quantised, for which there are rules for its parts.
+    With `quantize`, floats whose ranges are known become int8; `encode` says how weights are stored. Operands of
+    products in float32 are rounded to `precision`. Attention stays whole where one of the target's `generators` takes
+    it, unless it is to be quantised, for which there are rules for its parts.
     """
     kernels = tuple(generators), element_types, reduced_types
     whole = DecomposeAttention(*kernels)
@@ -59,9 +61,13 @@ def graph_pipeline(
         *preparation(None if quantize else whole),
         # Before the layout changes and ops are fused: rules are written for single ops.
         *([QuantizeGraph()] if quantize else []),
+        # Before convolutions by 1x1 windows become matmuls, too: linear layers are what was asked for.
+        *([encode] if encode is not None else []),
         ChooseLayout(),
         # Again: NHWC convolutions by 1x1 windows are matmuls now, and the permutes of constants merge.
         SimplifyGraph(),
+        # Before fusion, which sees roots of kernels then.
+        FuseDecode(*kernels),
         # As late as that, as weights are folded in float32; before fusion, which its casts join.
         *([RoundContractions(element_type=precision)] if precision != "f32" else []),
         # Merges what decomposition repeated (causal masks, scales), so that fused groups share operands.

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from terrace.errors import CompileError
+from terrace.errors import CompileError, PipelineError
 from terrace.lowering.pipeline.user_passes import UserPasses, user_passes
+from terrace.lowering.transforms.encode_weights import EncodeWeights
 from terrace.runtime.cpu_features import host_features
 from terrace.target import GpuDescription, Target
 
@@ -18,6 +19,8 @@ Precision = Literal["highest", "high", "medium"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 QUANTIZATIONS = ("int8",)
+WEIGHTS = {"int4": EncodeWeights(bits=4, group=32), "int8": EncodeWeights(bits=8, group=0)}
+"""How weights may be stored, and what that is where nothing more is said."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,9 @@ class Request:
     `iree_flags`: more flags for iree-compile. `reproducer_dir`: where what fails is written: a path, or "off" (None:
     $TERRACE_REPRODUCER_DIR, or a temporary folder). Without `check_indices`, an index that is out of range reads or
     writes foreign memory, and nobody is told. `quantize`: "int8" to compute in int8, with scales of the samples of
-    `calibration`: calls to observe, each a tuple of arguments, or a dict of keyword arguments. `passes` of the user's
+    `calibration`: calls to observe, each a tuple of arguments, or a dict of keyword arguments. `quantize_weights`: how
+    weights of linear layers are stored: "int4" (a scale for 32 neighbours), "int8" (one for an output channel), or a
+    dict that has one of these as its "type", and "group" (0: an output channel), "zero_points". `passes` of the user's
     own: points (docs/add_a_pass.md), each with a list of passes or pipeline text.
     """
 
@@ -40,6 +45,7 @@ class Request:
     reproducer_dir: str | None = None
     check_indices: bool = True
     quantize: str | None = None
+    quantize_weights: str | Mapping[str, Any] | None = None
     calibration: Sequence[Any] = ()
     passes: UserPasses = dataclasses.field(default_factory=dict)
 
@@ -75,10 +81,32 @@ class Request:
         if self.quantize is not None and self.quantize not in QUANTIZATIONS:
             known = " or ".join(f'"{name}"' for name in QUANTIZATIONS)
             raise CompileError(f"option 'quantize' must be {known}, got {self.quantize!r}")
+        if self.encode is not None and self.quantize is not None:
+            raise CompileError("options 'quantize' and 'quantize_weights' exclude each other")
         if not isinstance(self.calibration, Sequence) or isinstance(self.calibration, (str, bytes)):
             raise CompileError(f"option 'calibration' must be a list of calls, got {type(self.calibration).__name__}")
         if self.calibration and self.quantize is None:
             raise CompileError("option 'calibration' needs option 'quantize': \"int8\"")
+
+    @property
+    def encode(self) -> EncodeWeights | None:
+        """What stores weights as they were asked for. Raises CompileError if nothing does."""
+        given = self.quantize_weights
+        if given is None:
+            return None
+        more = dict(given) if isinstance(given, Mapping) else {"type": given}
+        usual = WEIGHTS.get(more.pop("type", ""))
+        types = {"group": int, "zero_points": bool}
+        if usual is None or not all(name in types and type(value) is types[name] for name, value in more.items()):
+            known = " or ".join(f'"{name}"' for name in WEIGHTS)
+            raise CompileError(
+                f"option 'quantize_weights' must be {known}, or {{'type': {known}, 'group': int, 'zero_points': bool}},"
+                f" got {given!r}"
+            )
+        try:
+            return dataclasses.replace(usual, **more)
+        except PipelineError as error:
+            raise CompileError(f"option 'quantize_weights': {error}") from error
 
     def resolved(self, named: Target | None = None) -> Target:
         """The target with nothing left open: the one that is asked for, the one that a text names, or the default."""

@@ -255,7 +255,12 @@ def composite_ops_kept() -> Iterator[dict[Any, Callable[..., Any]]]:
         yield others
 
 
+KEPT_BY_NAME = {"torchao::dequantize_affine"}
+"""Ops of libraries that may not be there, which are kept whole, too."""
+
+
 def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
-    table = {op: rule for op, rule in get_decomposition_table().items() if op.overloadpacket not in KEPT_WHOLE}
+    known = get_decomposition_table().items()
+    table = {op: rule for op, rule in known if op.overloadpacket not in KEPT_WHOLE and op.name() not in KEPT_BY_NAME}
     return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA

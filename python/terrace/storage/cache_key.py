@@ -31,7 +31,7 @@ FAMILY_ENTRY_POINTS = "terrace.kernels"
 _HEAD = 1 << 16
 """So much of a library has the number of its build; reading all of it takes most of a second."""
 
-OPTIONS = {"iree_flags"}
+OPTIONS = {"iree_flags", "quantize_weights"}
 """The options whose effect follows from what they hold, which is plain data. Any other keeps a compilation out."""
 
 

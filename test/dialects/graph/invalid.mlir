@@ -726,3 +726,43 @@ func.func @f(%a: tensor<4xf32>) -> tensor<4xf32> {
 
 // expected-error @+1 {{'graph.part' op must have a static tensor type, got tensor<?xf32>}}
 "graph.part"() {sym_name = "p", type = tensor<?xf32>, constant = @c, number = 0 : i64} : () -> ()
+
+// -----
+
+func.func @f(%x: tensor<2x40xf32>, %c: tensor<20x20xi8>, %s: tensor<2x20xf32>) {
+  // expected-error @+1 {{'graph.encoded_matmul' op must be encoded along dimension 1 of rhs, which k is}}
+  %0 = "graph.encoded_matmul"(%x, %c, %s) {encoding = {int4_groups = {axis = 0 : i64, group = 16 : i64}}, transpose_rhs = true} : (tensor<2x40xf32>, tensor<20x20xi8>, tensor<2x20xf32>) -> tensor<2x20xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x40xf32>, %c: tensor<20x40xi8>, %s: tensor<20x2xf32>) {
+  // expected-error @+1 {{'graph.encoded_matmul' op storage tensor 1 is tensor<20x2xf32>, expected tensor<20x3xf32>}}
+  %0 = "graph.encoded_matmul"(%x, %c, %s) {encoding = {int8_groups = {axis = 1 : i64, group = 16 : i64}}, transpose_rhs = true} : (tensor<2x40xf32>, tensor<20x40xi8>, tensor<20x2xf32>) -> tensor<2x20xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<40xf32>, %c: tensor<20x40xi8>, %s: tensor<20x1xf32>) {
+  // expected-error @+1 {{'graph.encoded_matmul' op lhs must have rank 2 or more, got 40}}
+  %0 = "graph.encoded_matmul"(%x, %c, %s) {encoding = {int8_groups = {axis = 1 : i64, group = 40 : i64}}, transpose_rhs = true} : (tensor<40xf32>, tensor<20x40xi8>, tensor<20x1xf32>) -> tensor<20xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op scale_bits must be 16 or 32, got 8}}
+  %0:2 = "graph.encode"(%x) {encoding = {int8_groups = {axis = 1 : i64, group = 4 : i64, scale_bits = 8 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x4xi8>, tensor<4x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{'graph.encode' op zero_points must be 0 or 1, got 2}}
+  %0:2 = "graph.encode"(%x) {encoding = {int8_groups = {axis = 1 : i64, group = 4 : i64, zero_points = 2 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x4xi8>, tensor<4x1xf32>)
+  return
+}

@@ -226,3 +226,10 @@ func.func @encodings(%w: tensor<5x7xbf16>, %x: tensor<?x?xf32>, %n: index) {
   %3 = "graph.decode"(%2#0, %2#1, %n) {encoding = {int4_groups = {axis = 0 : i64, group = 32 : i64}}, operandSegmentSizes = array<i32: 1, 1, 1>} : (tensor<?x?xi8>, tensor<?x?xf32>, index) -> tensor<?x?xf32>
   return
 }
+
+// CHECK-LABEL: func.func @encoded_matmul
+func.func @encoded_matmul(%x: tensor<?x3x40xbf16>, %c: tensor<20x20xi8>, %s: tensor<20x3xbf16>, %z: tensor<20x3xbf16>) {
+  // CHECK: "graph.encoded_matmul"(%arg0, %arg1, %arg2, %arg3) {{.*}} -> tensor<?x3x20xf32>
+  %0 = "graph.encoded_matmul"(%x, %c, %s, %z) {encoding = {int4_groups = {axis = 1 : i64, group = 16 : i64, scale_bits = 16 : i64, zero_points = 1 : i64}}, transpose_rhs = true} : (tensor<?x3x40xbf16>, tensor<20x20xi8>, tensor<20x3xbf16>, tensor<20x3xbf16>) -> tensor<?x3x20xf32>
+  return
+}

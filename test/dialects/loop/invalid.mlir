@@ -349,3 +349,27 @@ func.func @f(%x: vector<2x1xindex>) {
   %0 = "loop.broadcast_tile"(%x) : (vector<2x1xindex>) -> vector<2x4xindex>
   return
 }
+
+// -----
+
+func.func @f(%x: vector<16x4xi8>) {
+  // expected-error @+1 {{'loop.unpack_tile' op codes must be a tile [w, n, b] of i8, got vector<16x4xi8>}}
+  %0 = "loop.unpack_tile"(%x) {bits = 4 : i64} : (vector<16x4xi8>) -> vector<8x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<1x16x4xi8>) {
+  // expected-error @+1 {{'loop.unpack_tile' op attribute 'bits' must be 1, 2 or 4, got 3}}
+  %0 = "loop.unpack_tile"(%x) {bits = 3 : i64} : (vector<1x16x4xi8>) -> vector<8x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<1x16x4xi8>) {
+  // expected-error @+1 {{'loop.unpack_tile' op result must have 8 integers of each of 1 x 16 words, got vector<7x16xf32>}}
+  %0 = "loop.unpack_tile"(%x) {bits = 4 : i64} : (vector<1x16x4xi8>) -> vector<7x16xf32>
+  return
+}

@@ -47,3 +47,13 @@ func.func @atom(%a: vector<2x6xi8>, %b: vector<2x16x4xi8>, %c: vector<2x16xi32>)
   %0 = "loop.contract_tile"(%a, %b, %c) {atom = "step", unsigned_lhs} : (vector<2x6xi8>, vector<2x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
   return %0 : vector<2x16xi32>
 }
+
+// The eight codes of a word as numbers, or those of its two halves beside each other.
+// CHECK-LABEL: func.func @unpack
+// CHECK-NEXT:    "loop.unpack_tile"(%arg0) {bits = 4 : i64} : (vector<2x16x4xi8>) -> vector<16x16xf32>
+// CHECK-NEXT:    "loop.unpack_tile"(%arg0) {bits = 4 : i64} : (vector<2x16x4xi8>) -> vector<8x16x2xbf16>
+func.func @unpack(%a: vector<2x16x4xi8>) {
+  %0 = "loop.unpack_tile"(%a) {bits = 4 : i64} : (vector<2x16x4xi8>) -> vector<16x16xf32>
+  %1 = "loop.unpack_tile"(%a) {bits = 4 : i64} : (vector<2x16x4xi8>) -> vector<8x16x2xbf16>
+  return
+}
