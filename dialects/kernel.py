@@ -21,6 +21,7 @@ ITERATION_KEYS = {
 SCHEDULE_KEYS = {
     "cuts": "what each level of memory holds at a time, a list of dictionaries, outermost first",
     "atom": "the step of the machine that multiplies; a multiply-add if it is missing",
+    "variant": "the way of the generator to compute the op, where it has several; the first of them if it is missing",
 }
 CUT_KEYS = {
     "memory": "the level: one of `CUT_MEMORIES`",
@@ -39,9 +40,11 @@ PACKINGS = {
     "pack": {"outer_permutation", "inner_dims", "inner_tiles"},
     "pack_with_sums": {"outer_permutation", "inner_dims", "inner_tiles"},
     "pad": {"low", "high"},
+    "transform": {"outputs", "inner_tiles"},
     "copy": set[str](),
 }
-"""The attributes of each packing: those of graph.pack (beside it, sums of columns), of graph.pad (zeros), and none."""
+"""The attributes of each packing: those of graph.pack (beside it, sums of columns), of graph.pad (zeros), those of
+Winograd's weights (how many results a tile has along each axis, how many channels a block), and none."""
 PARTS = {"sums": set[str](), "terms": set[str]()}
 """The forms in which parts of a result leave a cut: by what was added up so far, or by what a sum then divides."""
 MAX_TILE = 1 << 16
@@ -131,8 +134,9 @@ def _check_cut(cut: Any, space: dict[str, Any]) -> None:
 
 def _check_schedule(schedule: dict[str, Any], space: dict[str, Any]) -> None:
     _check_keys("schedule", schedule, SCHEDULE_KEYS, ("cuts",))
-    if "atom" in schedule:
-        require(isinstance(schedule["atom"], str), f"schedule atom must be a name, got {schedule['atom']}")
+    for key in ("atom", "variant"):
+        if key in schedule:
+            require(isinstance(schedule[key], str), f"schedule {key} must be a name, got {schedule[key]}")
     cuts = schedule["cuts"]
     require(isinstance(cuts, list), f"schedule cuts must be a list, got {cuts}")
     for cut in cuts:

@@ -117,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         help="of a model: without, an index that is out of range reads or writes foreign memory",
     )
     parser.add_argument(
+        "--winograd",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="without, convolutions add the products of their definition only, which rounds less",
+    )
+    parser.add_argument(
         "--iree-flag",
         action="append",
         default=[],
@@ -248,6 +254,7 @@ def _asked(options: argparse.Namespace) -> tuple[PyTorch | Text, Request]:
         "iree_flags": options.iree_flag,
         "passes": passes,
         "reproducer_dir": options.reproducer_dir,
+        "winograd": options.winograd,
     }
     factory = _factory(options.input)
     if factory:

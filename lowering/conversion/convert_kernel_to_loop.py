@@ -38,7 +38,10 @@ def make_loops(function: func.FuncOp) -> tuple[KernelView, func.FuncOp]:
 
     Its arguments are those of the kernel, then what packings store beside them, then the sizes of results.
     """
-    kernel = read_kernel(function)
+    kernel, family = read_kernel(function), family_of_kernel(function)
+    if kernel.schedule.variant not in family.variants:
+        known = ", ".join(family.variants)
+        raise kernel.refuse(f"{family.name} has no variant '{kernel.schedule.variant}'; it has {known}")
     storage = _storage(kernel)
     tensors = [types[0] for types in storage]
     beside = {kernel.operands[i]: types[1:] for i, types in enumerate(storage) if types[1:]}

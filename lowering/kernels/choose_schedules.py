@@ -11,19 +11,25 @@ from terrace.mlir import ir
 from terrace.passes import fail
 
 
-def choose_schedule(kernel: KernelView, machine: Machine) -> Schedule:
-    """What the cost model of the kernel's family chooses. Refuses a kernel whose family has none for such machines."""
-    for kind, choose in family_of_kernel(kernel.function).schedules.items():
+def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True) -> Schedule:
+    """What the cost model of the kernel's family chooses, with its `variants` or the direct one only.
+
+    Refuses a kernel whose family has none for such machines.
+    """
+    family = family_of_kernel(kernel.function)
+    for kind, choose in family.schedules.items():
         if isinstance(machine, kind):
-            return choose(kernel, machine)
+            direct = choose(kernel, machine)
+            choose_variant = family.variant_schedules.get(kind) if variants else None
+            return choose_variant(kernel, direct, machine) if choose_variant else direct
     raise fail(schedule_op(kernel.function), f"has no cost model for generator '{kernel.generator}'")
 
 
-def schedule_kernels(module: ir.Operation, machine: Machine) -> None:
-    """Write a schedule for a machine into every kernel that has none."""
+def schedule_kernels(module: ir.Operation, machine: Machine, variants: bool = True) -> None:
+    """Write a schedule for a machine into every kernel that has none; see `choose_schedule`."""
     constant = constant_arguments(module)
     for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
         op = schedule_op(function)
         if not attributes_of(op).schedule:
             kernel = read_kernel(function, constant)
-            op.operation.attributes["schedule"] = choose_schedule(kernel, machine).to_attribute()
+            op.operation.attributes["schedule"] = choose_schedule(kernel, machine, variants).to_attribute()

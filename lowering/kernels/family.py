@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from terrace.dialects.graph_base import TensorOp
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import Machine
@@ -38,6 +38,10 @@ class KernelFamily:
     """The element types that a root may have beside those that are computed in f32."""
     schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Any], Schedule]]]
     """What chooses a kernel's schedule, by the kind of machine; on another kind the family is not used."""
+    variants: ClassVar[tuple[str, ...]] = (DIRECT,)
+    """The ways to compute the root that a schedule may name."""
+    variant_schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Schedule, Any], Schedule]]] = {}
+    """What may choose another variant than the schedule of the direct one that it is given, likewise."""
     words: ClassVar[str] = "chosen by rule, not by comparing candidates"
     """How `terrace-explain` says in a line why a tile is as large as it is."""
 

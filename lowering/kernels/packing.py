@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, require, shape_of
 from terrace.dialects.kernel import PACKINGS, PARTS
-from terrace.lowering.graph.builders import splat
+from terrace.lowering.graph.builders import convert, splat
 from terrace.lowering.kernels.builder import Index, LoopBuilder
-from terrace.mlir import ir
+from terrace.lowering.kernels.toom_cook import POINTS, TAPS, weight_matrix
+from terrace.mlir import DYNAMIC, arith, ir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +124,49 @@ class PackWithSums(Pack):
 
 
 @dataclasses.dataclass(frozen=True)
+class Transform(Packing):
+    """Filters [out, in, 3, 3] as Winograd's products multiply them, for tiles of `outputs` results along each axis:
+    [out / w][points * points][in][w], in blocks of w = `inner_tiles[0]` output channels.
+    """
+
+    name = "transform"
+    outputs: tuple[int, ...]
+    inner_tiles: tuple[int, ...]
+
+    def storage(self, type_: ir.Type) -> tuple[ir.Type, ...]:
+        shaped = ir.ShapedType(type_)
+        outputs, (block,) = self._checked(list(shaped.shape))
+        out, depth, *_ = shaped.shape
+        require(str(shaped.element_type) == "f32", f"{self.name} is for f32, got {shaped.element_type}")
+        shape = [-(-out // block), (outputs + TAPS - 1) ** 2, depth, block]
+        return (ir.RankedTensorType.get(shape, shaped.element_type),)
+
+    def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
+        """Computed in float64, and rounded once."""
+        out, depth, *_ = shape_of(value)
+        matrix = weight_matrix(self.outputs[0])
+        taps, points = matrix.shape
+        f64, own = ir.F64Type.get(), element_type_of(value)
+        filters = ir.RankedTensorType.get([out * depth, taps], own)
+        wide = convert(graph.ReshapeOp.build(value, result_type=filters), f64)
+        constant = arith.ConstantOp(
+            ir.RankedTensorType.get([taps, points], f64), ir.DenseElementsAttr.get(np.ascontiguousarray(matrix))
+        ).result
+        products = convert(graph.MatmulOp.build(wide, constant, transpose_rhs=False), own)
+        apart = graph.ReshapeOp.build(products, result_type=ir.RankedTensorType.get([out, depth, points], own))
+        return Pack((0, 2, 1), (0,), self.inner_tiles).apply(apart)
+
+    def _checked(self, shape: list[int]) -> tuple[int, tuple[int, ...]]:
+        known = " or ".join(map(str, POINTS))
+        fits = len(set(self.outputs)) == 1 and len(self.outputs) == 2 and self.outputs[0] in POINTS
+        require(fits, f"{self.name} needs outputs of {known} along both axes, got {list(self.outputs)}")
+        require(len(self.inner_tiles) == 1 and self.inner_tiles[0] >= 1, f"{self.name} needs one positive inner tile")
+        is_filter = len(shape) == 4 and shape[2:] == [TAPS, TAPS] and DYNAMIC not in shape
+        require(is_filter, f"{self.name} is for filters [out, in, {TAPS}, {TAPS}], got {shape}")
+        return self.outputs[0], self.inner_tiles
+
+
+@dataclasses.dataclass(frozen=True)
 class Pad(Packing):
     """Zeros around, with the meaning of `graph.pad`'s attributes."""
 
@@ -161,7 +206,9 @@ class Terms(Packing):
     name = "terms"
 
 
-_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums, Terms)}
+_KINDS: dict[str, type[Packing]] = {
+    kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums, Terms, Transform)
+}
 assert set(_KINDS) == {*PACKINGS, *PARTS}
 
 

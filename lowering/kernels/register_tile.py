@@ -58,18 +58,18 @@ def step_limit(rows: int, columns: int, machine: VectorMachine) -> str:
 def cover_cycles(rows: int, columns: int, tile: RegisterTile, machine: VectorMachine) -> float:
     """Cycles of one reduction step of all tiles, tails included, that cover rows x columns."""
     total = 0.0
-    for row_count, height in _cuts(rows, tile.rows):
-        for column_count, width in _cuts(columns, tile.columns):
+    for row_count, height in cuts(rows, tile.rows):
+        for column_count, width in cuts(columns, tile.columns):
             total += row_count * column_count * step_cycles(height, width, machine)
     return total
 
 
 def shapes(rows: int, columns: int, tile: RegisterTile) -> int:
     """How many shapes of tiles cover rows x columns, tails included: each has loops of its own."""
-    return len(_cuts(rows, tile.rows)) * len(_cuts(columns, tile.columns))
+    return len(cuts(rows, tile.rows)) * len(cuts(columns, tile.columns))
 
 
-def _cuts(size: int, tile: int) -> list[tuple[int, int]]:
+def cuts(size: int, tile: int) -> list[tuple[int, int]]:
     """(how many, of what size): the full tiles and the tail."""
     return [(count, part) for count, part in ((size // tile, tile), (1, size % tile)) if count and part]
 

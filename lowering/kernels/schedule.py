@@ -14,6 +14,9 @@ from terrace.dialects.base import to_attribute, to_python
 from terrace.lowering.kernels.packing import Copy, Packing, packing_of
 from terrace.mlir import ir
 
+DIRECT = "direct"
+"""The variant of a family that has no other, and of a schedule that names none: the sums as the op defines them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
@@ -56,11 +59,13 @@ class Cut:
 class Schedule:
     """How a kernel is cut: the cuts, outermost first, without those that say nothing.
 
-    `atom` is the step of the machine that multiplies, where it is not a multiply-add.
+    `atom` is the step of the machine that multiplies, where it is not a multiply-add. `variant` is the way in which the
+    family computes its op, where it has several.
     """
 
     cuts: tuple[Cut, ...] = ()
     atom: str | None = None
+    variant: str = DIRECT
 
     @staticmethod
     def of(
@@ -71,6 +76,7 @@ class Schedule:
         staged: Sequence[str] = (),
         leaves: Mapping[str, Packing] | None = None,
         atom: str | None = None,
+        variant: str = DIRECT,
     ) -> Schedule:
         """The cuts that cost models choose: operands `packed` before the kernel runs, a `block` that one worker or
         workgroup takes, 0 for all of a dimension, with what is `staged` in its memory and what `leaves` it in parts,
@@ -82,7 +88,7 @@ class Schedule:
             Cut("local", ordered, tuple(parallel), dict.fromkeys(staged, Copy()), leaves or {}),
             Cut("register", tile),
         )
-        return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters or cut.leaves), atom)
+        return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters or cut.leaves), atom, variant)
 
     def cut(self, memory: str) -> Cut:
         """The cut of a level; one that says nothing if there is none."""
@@ -112,10 +118,13 @@ class Schedule:
         return tuple(self.cut("local").leaves)
 
     def to_attribute(self) -> ir.Attribute:
-        atom = {} if self.atom is None else {"atom": self.atom}
-        return to_attribute(atom | {"cuts": [cut.to_attribute() for cut in self.cuts] or ir.ArrayAttr.get([])})
+        fields: dict[str, object] = {} if self.atom is None else {"atom": self.atom}
+        fields["cuts"] = [cut.to_attribute() for cut in self.cuts] or ir.ArrayAttr.get([])
+        if self.variant != DIRECT:
+            fields["variant"] = self.variant
+        return to_attribute(fields)
 
     @staticmethod
     def from_attribute(attribute: ir.Attribute) -> Schedule:
         value = to_python(attribute)
-        return Schedule(tuple(map(Cut.of, value["cuts"])), value.get("atom"))
+        return Schedule(tuple(map(Cut.of, value["cuts"])), value.get("atom"), value.get("variant", DIRECT))

@@ -81,8 +81,8 @@ class Backend:
         """
         return "f32"
 
-    def schedule(self) -> list[Pass]:
-        """The passes that choose schedules."""
+    def schedule(self, request: Request | None = None) -> list[Pass]:
+        """The passes that choose schedules, as a request asks for them."""
         return []
 
     def rest(self) -> list[Pass]:

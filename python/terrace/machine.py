@@ -45,7 +45,7 @@ class VectorMachine(Machine):
     """Cores whose tiles are vector registers: the numbers of one core, and how many share the work.
 
     `fma_per_cycle` and `loads_per_cycle` count vectors, `fma_latency` is in cycles. `local_bytes` is what a workgroup
-    may keep in memory of its own.
+    may keep in memory of its own, and `near_bytes` how much of it stays near beside what streams through.
     """
 
     vector_bits: int = 512
@@ -55,8 +55,12 @@ class VectorMachine(Machine):
     loads_per_cycle: int = 2
     l1_bytes: int = 32 << 10
     l2_bytes: int = 1 << 20
-    local_bytes: int = 512 << 10
+    local_bytes: int = 4 << 20
     workers: int = 1
+
+    @property
+    def near_bytes(self) -> int:
+        return min(self.local_bytes, self.l2_bytes // 2)
 
     @property
     def lanes(self) -> int:

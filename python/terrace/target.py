@@ -51,7 +51,7 @@ def _is_one_of(value: Any, type_: Any) -> bool:
     return isinstance(value, type_) and not isinstance(value, bool)
 
 
-WORKER_BYTES = 2 << 20
+WORKER_BYTES = 8 << 20
 """The memory that a worker of a CPU gets for itself when a program runs."""
 
 

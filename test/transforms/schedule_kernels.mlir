@@ -1,7 +1,7 @@
-// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels)' %s | filecheck %s
-// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{vector-bits=256 vector-registers=16 workers=4})' %s | filecheck %s --check-prefix=AVX2
-// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{local-bytes=16384})' %s | filecheck %s --check-prefix=LOCAL
-// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels,schedule-kernels{workers=64})' %s | filecheck %s
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{winograd=false})' %s | filecheck %s
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{winograd=false vector-bits=256 vector-registers=16 workers=4})' %s | filecheck %s --check-prefix=AVX2
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{winograd=false local-bytes=16384})' %s | filecheck %s --check-prefix=LOCAL
+// RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{winograd=false},schedule-kernels{workers=64})' %s | filecheck %s
 
 // One worker: no blocks but those that staging needs, and vectors of 16 lanes. Scheduling again changes nothing.
 // CHECK-LABEL: func.func private @relu_393216

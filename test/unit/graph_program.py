@@ -86,9 +86,9 @@ class Program:
     def text(self) -> str:
         return str(self.module)
 
-    def compile(self, target: str | terrace.Target = "cpu", text: str | None = None) -> CompiledModel:
+    def compile(self, target: str | terrace.Target = "cpu", text: str | None = None, **options: Any) -> CompiledModel:
         """Compile the program, or `text`, another level of it."""
-        return terrace.compile_mlir(text or self.text, self.parameters, target=target)
+        return terrace.compile_mlir(text or self.text, self.parameters, target=target, options=options)
 
     def expected(self, inputs: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
         """The results in float64."""
@@ -157,6 +157,7 @@ def recut(
         schedule.packed if packed is None else packed,
         schedule.staged if staged is None else staged,
         local.leaves if leaves is None else leaves,
+        variant=schedule.variant,
     )
 
 

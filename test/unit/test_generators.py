@@ -78,7 +78,8 @@ def _cpu(bits: int, workers: int) -> CpuDescription:
 def sample() -> tuple[Program, terrace.CompiledModel]:
     program = one_of_each()
     cpu = _cpu(512 if "avx512f" in host_features() else 256, 1)
-    compiled = program.compile(terrace.Target(cpu=cpu))
+    # Each of Winograd's variants rounds in its own way, and targets choose differently.
+    compiled = program.compile(terrace.Target(cpu=cpu), winograd=False)
     program.check(compiled)
     return program, compiled
 
@@ -92,7 +93,7 @@ def _same_results(program: Program, left: terrace.CompiledModel, right: terrace.
 @pytest.mark.parametrize(("bits", "workers"), [(128, 1), (256, 8), (512, 8)])
 def test_targets_agree(sample: tuple[Program, Any], bits: int, workers: int) -> None:
     program, compiled = sample
-    other = program.compile(terrace.Target(cpu=_cpu(bits, workers), threads=2))
+    other = program.compile(terrace.Target(cpu=_cpu(bits, workers), threads=2), winograd=False)
     assert schedules_of(other) != schedules_of(compiled)
     _same_results(program, compiled, other)
 
@@ -210,7 +211,7 @@ def test_rows_that_exceed_local_memory() -> None:
     with program as p:
         image, weight = p.argument(uniform(1, 4, 512, 192)), p.parameter(uniform(4, 192, 3, 3))
         p.result("conv2d", programs.conv(p, image, weight, padding=(1, 1, 1, 1)))
-    compiled = program.compile()
+    compiled = program.compile(winograd=False)
     (schedule,) = schedules_of(compiled).values()
     assert schedule.staged == () and schedule.packed["input"] == Pad((0, 1, 1, 0), (0, 1, 1, 0))
     program.check(compiled)

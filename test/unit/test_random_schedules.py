@@ -17,8 +17,9 @@ from terrace.dialects import graph
 from terrace.dialects.context import create_context
 from terrace.errors import PassError
 from terrace.lowering.conversion.convert_kernel_to_loop import make_loops
+from terrace.lowering.kernels.conv2d.winograd_shape import VARIANTS
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.packing import Pack, Sums, Terms
+from terrace.lowering.kernels.packing import Pack, Sums, Terms, Transform
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.lowering.target.local_memory import require_local_memory
@@ -73,6 +74,8 @@ def _spaces(text: str) -> dict[str, IterationSpace]:
 
 def _random(rng: random.Random, name: str, schedule: Schedule, space: IterationSpace) -> Schedule:
     """A schedule that may make sense: most are refused."""
+    if schedule.variant in VARIANTS:
+        return _random_winograd(rng, schedule)
     parallel = [name for name, kind in zip(space.names, space.kinds, strict=True) if kind == "parallel"]
     dims = [*rng.sample(parallel, len(parallel)), *[name for name in space.names if name not in parallel]]
     tile = {d: rng.choice([1, 1, 2, 3, 5, 8, 16]) for d in dims if rng.random() < 0.8}
@@ -94,6 +97,20 @@ def _random(rng: random.Random, name: str, schedule: Schedule, space: IterationS
         packed=packed,
         staged=[operand for operand in STAGED.get(name.partition("_")[0], ()) if rng.random() < 0.5],
         leaves={"result": part} if part is not None and rng.random() < 0.7 else {},
+    )
+
+
+def _random_winograd(rng: random.Random, schedule: Schedule) -> Schedule:
+    """Likewise, of the same variant: another rounds in another way."""
+    outputs = VARIANTS[schedule.variant]
+    tile = {"oc": rng.choice([3, 8, 16]), "oh": outputs * rng.choice([1, 2]), "ow": outputs * rng.choice([1, 2, 3])}
+    blocks = {dim: size * rng.choice([1, 2, 3]) for dim, size in tile.items() if rng.random() < 0.5}
+    blocks |= {"n": rng.choice([1, 2]), "ic": rng.choice([2, 16])}
+    parallel = [dim for dim in blocks if dim in ("n", "oh", "oc") and rng.random() < 0.5]
+    packed = {"weight": Transform((outputs, outputs), (rng.choice([8, 16, 48]),))}
+    staged = ["input"] if rng.random() < 0.9 else []
+    return recut(
+        schedule, tile={**tile, "ic": rng.choice([1, 2])}, block=blocks, parallel=parallel, packed=packed, staged=staged
     )
 
 

@@ -51,7 +51,9 @@ def test_every_number_of_a_cpu_reaches_the_cost_model(field: str, monkeypatch: p
     seen = []
     really = schedule_kernels.schedule_kernels
     monkeypatch.setattr(
-        schedule_kernels, "schedule_kernels", lambda module, machine: (seen.append(machine), really(module, machine))
+        schedule_kernels,
+        "schedule_kernels",
+        lambda module, machine, *how: (seen.append(machine), really(module, machine, *how)),
     )
     layers, x = model()
     changed = dataclasses.replace(CpuDescription(), **{field: 2 * getattr(CpuDescription(), field)})

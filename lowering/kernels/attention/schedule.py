@@ -41,7 +41,7 @@ def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Sched
 
     def keys_beside(columns: int) -> int:
         """How many keys there is room for: scores and queries stay near."""
-        room = min(machine.l2_bytes // 4, machine.local_bytes - 4 * columns * (size["e"] + size["n"] + 1))
+        room = min(machine.l2_bytes // 4, machine.near_bytes - 4 * columns * (size["e"] + size["n"] + 1))
         return min(KEYS, room // (4 * columns))
 
     widest = -(-size["m"] // machine.lanes) * machine.lanes

@@ -8,6 +8,7 @@ from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, shape_of
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.conv2d import winograd
 from terrace.lowering.kernels.conv2d.generator import generate
 from terrace.lowering.kernels.conv2d.schedule import (
     ASSUMED_SIZE,
@@ -16,9 +17,13 @@ from terrace.lowering.kernels.conv2d.schedule import (
     schedule_for_workgroups,
 )
 from terrace.lowering.kernels.conv2d.space import conv2d_space, is_depthwise
+from terrace.lowering.kernels.conv2d.winograd_schedule import best_variant
+from terrace.lowering.kernels.conv2d.winograd_shape import VARIANTS
+from terrace.lowering.kernels.conv2d.winograd_words import explain_products, explain_variants
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
+from terrace.lowering.kernels.schedule import DIRECT
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
@@ -38,6 +43,8 @@ class Conv2d(KernelFamily):
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
     }
+    variants = (DIRECT, *VARIANTS)
+    variant_schedules = {VectorMachine: best_variant}
     words = "depthwise: as many pixels of one vector of channels as registers hold; loads are the limit"
 
     def refusal(self, root: ir.Operation) -> str | None:
@@ -52,9 +59,16 @@ class Conv2d(KernelFamily):
         return conv2d_space(attributes_of(root), shape_of(root.operands[1]), result)
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
-        generate(b, kernel)
+        (winograd.generate if kernel.schedule.variant in VARIANTS else generate)(b, kernel)
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
+        assert isinstance(machine, VectorMachine), "other machines compare no candidates"
+        direct = schedule_for_vectors(*_sizes_of(kernel), machine)
+        return [*explain_variants(kernel, direct, machine), *self._explain_tile(kernel, machine)]
+
+    def _explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
+        if kernel.schedule.variant != DIRECT:
+            return explain_products(kernel)
         if is_depthwise(kernel.space.known()):
             return super().explain_tile(kernel, machine)
         return explain_register_tile(kernel, machine, ("ow", "oc"), ASSUMED_SIZE, "oh")

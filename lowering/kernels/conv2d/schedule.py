@@ -106,7 +106,7 @@ def schedule_for_vectors(
     static = DYNAMIC not in image[1:]
     in_place = shape.depthwise and image[2] != DYNAMIC
     copies = not in_place and (any(attrs.padding) or shape.missing > 0)
-    stages = copies and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.local_bytes
+    stages = copies and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.near_bytes
     blocks = _blocks(shape, tiles, stages, machine)
     packed = shape.packed(stages or in_place, tiles[shape.channel] if constant[1] else None)
     order = ("g", "oh", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
@@ -214,7 +214,7 @@ def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, machine: Vect
         blocks["oc"] = block_size(size["oc"], tiles["oc"], parts)
     else:
         rows = block_size(size["oh"], tile_rows, parts) or size["oh"]
-    while staged and rows > tile_rows and shape.staged_bytes(rows) > machine.local_bytes:
+    while staged and rows > tile_rows and shape.staged_bytes(rows) > machine.near_bytes:
         rows = max(tile_rows, rows // 2 // tile_rows * tile_rows)
     if rows < size["oh"]:
         blocks["oh"] = -(-rows // tile_rows) * tile_rows

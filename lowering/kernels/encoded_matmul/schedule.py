@@ -47,7 +47,7 @@ def schedule_for_vectors(kernel: KernelView, machine: VectorMachine) -> Schedule
         if floats.staged:
             return dataclasses.replace(floats, cuts=(*_packed(kernel, floats.tile("n")), *floats.cuts))
     # Of float32 rows, and of the sums of groups, of which each has 16 elements or more.
-    fitting = max(1, machine.local_bytes // (5 * space.size("k")))
+    fitting = max(1, machine.near_bytes // (5 * space.size("k")))
     tile_rows = min(UNKNOWN_ROWS if rows == DYNAMIC else max(rows, 1), DIRECT_ROWS, fitting)
     # A quarter of the registers for the sums of a group, and another for those of all groups.
     vectors = max(1, machine.vector_registers // 4 // tile_rows)

@@ -60,7 +60,7 @@ def schedule_for_vectors(
     packed = _packed(space, transpose_rhs, constant, tile.columns, atom)
     staged: tuple[str, ...] = ()
     if stages:
-        limit = machine.local_bytes // (_held_bytes(rule) * size["k"]) // tile.columns * tile.columns
+        limit = machine.near_bytes // (_held_bytes(rule) * size["k"]) // tile.columns * tile.columns
         if limit:
             wanted = blocks.get("n", 0) or (size["n"] if space.size("n") != DYNAMIC else limit)
             staged, blocks["n"] = ("rhs",), min(limit, _round_up(wanted, tile.columns))
@@ -123,7 +123,7 @@ def _blocks_of_k(size: dict[str, int], tile: RegisterTile, rule: TypeRule, machi
     """
     chunk, sum_bytes = chunk_of(size["k"]), ELEMENT_TYPES[rule.accumulator].bytes
     for columns in (2 * tile.columns, tile.columns):
-        room = machine.local_bytes // columns - _held_bytes(rule) * chunk
+        room = machine.near_bytes // columns - _held_bytes(rule) * chunk
         most = room // sum_bytes // tile.rows * tile.rows
         if most > 0 and chunk < size["k"]:
             parts = -(-size["m"] // most)

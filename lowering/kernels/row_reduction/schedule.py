@@ -34,7 +34,7 @@ def schedule_for_vectors(space: IterationSpace, machine: VectorMachine, keeps_te
     side_by_side = _rows_together(space.size("m"), IN_FLIGHT * machine.lanes // tile) if is_short else 1
     block = block_size(rows, side_by_side, wanted_workgroups(OPERATIONS * rows * columns, machine.workers))
     blocks = {"m": block} if block else {}
-    kept = keeps_terms and length != DYNAMIC and side_by_side * columns * F32.bytes <= machine.local_bytes
+    kept = keeps_terms and length != DYNAMIC and side_by_side * columns * F32.bytes <= machine.near_bytes
     return Schedule.of(
         {"m": side_by_side, "n": tile},
         blocks | {"n": sum_block(length, tile)},

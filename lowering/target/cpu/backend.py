@@ -47,8 +47,8 @@ class CpuBackend(IreeBackend):
         is_faster = self.machine.best_atom(("bf16", "bf16", "f32")) is not None
         return "bf16" if request.precision == "medium" and is_faster else super().precision(request)
 
-    def schedule(self) -> list[Pass]:
-        return [ScheduleKernels()]
+    def schedule(self, request: Request | None = None) -> list[Pass]:
+        return [ScheduleKernels(winograd=request is None or request.winograd)]
 
     def lower(self) -> list[Pass]:
         return [

@@ -16,7 +16,8 @@ from terrace.target import CpuDescription, Target
 class ScheduleKernels(Pass):
     """Choose tile sizes, blocks, layouts and parallel dimensions of kernels that have no schedule yet.
 
-    The CPU is the one that the module names, or a usual one; options override its numbers.
+    The CPU is the one that the module names, or a usual one; options override its numbers. `winograd` lets convolutions
+    be computed by Winograd's variants.
     """
 
     name = "schedule-kernels"
@@ -29,8 +30,11 @@ class ScheduleKernels(Pass):
     l2_bytes: int | None = None
     local_bytes: int | None = None
     workers: int | None = None
+    winograd: bool = True
 
     def run(self, module: ir.Operation) -> None:
         target = target_of(module) or Target(features=())
-        cpu = dataclasses.replace(target.cpu or CpuDescription(), **given_options(self))
-        schedule_kernels(module, machine_of(dataclasses.replace(target, cpu=cpu)))
+        numbers = given_options(self)
+        variants = numbers.pop("winograd")
+        cpu = dataclasses.replace(target.cpu or CpuDescription(), **numbers)
+        schedule_kernels(module, machine_of(dataclasses.replace(target, cpu=cpu)), variants)

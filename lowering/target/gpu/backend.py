@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from terrace.lowering.kernels.registry import families_for
 from terrace.lowering.target.gpu.lower_tiles_to_invocations import LowerTilesToInvocations
 from terrace.lowering.target.gpu.schedule_kernels_for_gpu import ScheduleKernelsForGpu
@@ -10,6 +12,9 @@ from terrace.machine import WorkgroupMachine
 from terrace.mlir import ir
 from terrace.passes import Pass, UpstreamPass
 from terrace.target import GpuDescription
+
+if TYPE_CHECKING:
+    from terrace.compiler.request import Request
 
 _FLAGS = (
     # PyTorch's float64 must not lose precision.
@@ -49,7 +54,7 @@ class VulkanBackend(_GpuBackend):
     families = families_for(WorkgroupMachine)
     element_types = ("f32", "i32")
 
-    def schedule(self) -> list[Pass]:
+    def schedule(self, request: Request | None = None) -> list[Pass]:
         return [ScheduleKernelsForGpu()]
 
     def lower_kernels(self) -> list[Pass]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from terrace.dialects.context import create_context
 from terrace.element_types import ELEMENT_TYPES
@@ -28,6 +29,9 @@ from terrace.machine import CircuitMachine
 from terrace.mlir import func, ir, parse_module
 from terrace.passes import Pass, UpstreamPass, run_passes
 from terrace.target import HlsDescription
+
+if TYPE_CHECKING:
+    from terrace.compiler.request import Request
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file: equal models have equal bytes."""
@@ -60,7 +64,7 @@ class HlsBackend(Backend):
         assert self.target.hls is not None, "the target is not resolved"
         return self.target.hls
 
-    def schedule(self) -> list[Pass]:
+    def schedule(self, request: Request | None = None) -> list[Pass]:
         return [ScheduleKernelsForHls()]
 
     def lower(self) -> list[Pass]:

@@ -59,7 +59,8 @@ def _key(source: ModelSource, request: Request, places: Places) -> str | None:
     target = request.resolved()
     names = ("iree_flags", "quantize", "quantize_weights", "calibration", "passes")
     options = {name: getattr(request, name) for name in names}
-    settings = {"precision": backend_of(target).precision(request), "places": places.pattern}
+    precision, winograd = backend_of(target).precision(request), str(request.winograd)
+    settings = {"precision": precision, "places": places.pattern, "winograd": winograd}
     return key_of(source.kind, source.content(request), target, options, **settings)
 
 

@@ -179,7 +179,7 @@ def _pipeline(level: str, backend: Backend, request: Request) -> list[Pass]:
         own = graph_pipeline(*takes, quantize=quantize, encode=encode, precision=precision)
         passes = [*passes_at("after-import", users), *own]
     elif level == "kernel":
-        schedule = [*passes_at("before-schedule", users), *backend.schedule()]
+        schedule = [*passes_at("before-schedule", users), *backend.schedule(request)]
         passes = kernel_pipeline(schedule, *takes)
     else:
         passes = loop_pipeline(backend.rest()) if level == "loop" else backend.lower()

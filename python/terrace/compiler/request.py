@@ -36,7 +36,8 @@ class Request:
     `calibration`: calls to observe, each a tuple of arguments, or a dict of keyword arguments. `quantize_weights`: how
     weights of linear layers are stored: "int4" (a scale for 32 neighbours), "int8" (one for an output channel), or a
     dict that has one of these as its "type", and "group" (0: an output channel), "zero_points". `passes` of the user's
-    own: points (docs/add_a_pass.md), each with a list of passes or pipeline text.
+    own: points (docs/add_a_pass.md), each with a list of passes or pipeline text. Without `winograd`, convolutions add
+    the products of their definition only (docs/numerics.md).
     """
 
     target: Target | None = None
@@ -48,6 +49,7 @@ class Request:
     quantize_weights: str | Mapping[str, Any] | None = None
     calibration: Sequence[Any] = ()
     passes: UserPasses = dataclasses.field(default_factory=dict)
+    winograd: bool = True
 
     @staticmethod
     def of(
@@ -76,8 +78,9 @@ class Request:
             raise CompileError(f"option 'iree_flags' must be a list of str, got {self.iree_flags!r}")
         if self.reproducer_dir is not None and not isinstance(self.reproducer_dir, str):
             raise CompileError(f"option 'reproducer_dir' must be a path, got {self.reproducer_dir!r}")
-        if not isinstance(self.check_indices, bool):
-            raise CompileError(f"option 'check_indices' must be a bool, got {self.check_indices!r}")
+        for name in ("check_indices", "winograd"):
+            if not isinstance(getattr(self, name), bool):
+                raise CompileError(f"option '{name}' must be a bool, got {getattr(self, name)!r}")
         if self.quantize is not None and self.quantize not in QUANTIZATIONS:
             known = " or ".join(f'"{name}"' for name in QUANTIZATIONS)
             raise CompileError(f"option 'quantize' must be {known}, got {self.quantize!r}")

@@ -31,7 +31,7 @@ def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
         f" {machine.fma_latency} and {machine.loads_per_cycle} loads a cycle,"
         f" {machine.workers} worker{'s' if machine.workers > 1 else ''}",
     ]
-    if choose_schedule(kernel, machine) != schedule:
+    if schedule not in [choose_schedule(kernel, machine, variants) for variants in (True, False)]:
         lines.append("note: this is not what the cost model chooses for this hardware: it was edited, or set by a pass")
     lines += family_of_kernel(kernel.function).explain_tile(kernel, machine)
     lines.append(_memory(kernel))
@@ -90,7 +90,7 @@ def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> 
         else:
             lines.append(f"{name}: padded by a copy, as its rows do not fit local memory")
     for name in schedule.staged:
-        lines.append(f"{name}: copied into local memory by each workgroup ({machine.local_bytes} bytes at most)")
+        lines.append(f"{name}: copied into local memory by each workgroup ({machine.near_bytes} bytes at most)")
     for name in schedule.leaving:
         block = schedule.block("k")
         lines.append(f"{name}: summed up in local memory, {block} along k at a time, as longer columns do not fit it")

@@ -1,0 +1,196 @@
+"""The generator of `graph.conv2d` by Winograd's minimal filtering (Lavin and Gray, 2016), with its epilogue.
+
+The results are cut into tiles of 4x4 (or 2x2) pixels. A workgroup takes a block of tiles and transforms what they read,
+all input channels, into local memory: one row for each tile in each of 36 (16) planes. Then, for each panel of output
+channels, every plane is multiplied by its own weights, [channels / w][plane][in][w], and the sums of a tile in all
+planes are transformed into its pixels, which go through the epilogue and are stored. In the schedule, a register tile
+of oh x ow pixels by oc channels stands for a product of so many tiles, in any arrangement, by oc columns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+from terrace.dialects.base import element_type_of
+from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.conv2d.winograd_input import Block, InputTransform
+from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, WinogradShape
+from terrace.lowering.kernels.conv2d.winograd_tiles import RESULT_FACTORS, RESULTS
+from terrace.lowering.kernels.nest import workgroups
+from terrace.lowering.kernels.packing import Transform
+from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
+from terrace.mlir import arith, ir
+
+Step = Callable[[int], Callable[[Index, ir.Value], ir.Value]]
+"""For so many input channels at once: adds the products of those at an index to a sum."""
+
+CHUNK = 256
+"""Input channels whose products are added up before their sum joins the others: rounding errors grow with it."""
+
+
+class _Winograd:
+    """One kernel's loops."""
+
+    def __init__(self, b: LoopBuilder, kernel: KernelView, shape: WinogradShape) -> None:
+        self.b, self.kernel, self.schedule, self.shape = b, kernel, kernel.schedule, shape
+        self.weight = kernel.memory_of(kernel.root.operands[1])
+        self.type_ = element_type_of(kernel.root.operands[0])
+        kernel.check_schedule(("oh", "ow", "oc", "ic"), ("n", "oh", "ow", "oc", "ic"), ("input",), ("weight",))
+        if "input" not in self.schedule.staged:
+            raise kernel.refuse(f"{shape.variant} needs 'input' staged in local memory")
+        layout = kernel.packing_of(kernel.root.operands[1])
+        if not isinstance(layout, Transform) or layout.outputs != (shape.outputs,) * 2:
+            raise kernel.refuse(f"{shape.variant} needs 'weight' by transform with outputs of {shape.outputs}")
+        if layout.inner_tiles[0] % self.schedule.tile("oc"):
+            raise kernel.refuse("the weights' block of channels must be a multiple of the tile size of 'oc'")
+        self.weight_block = layout.inner_tiles[0]
+        self.panel = self.schedule.tile("oc")
+
+    def emit(self) -> None:
+        b, shape = self.b, self.shape
+        sizes: dict[str, Index] = {"n": b.size(self.kernel.results_memory[0], 0), "oc": shape.out_channels}
+        sizes |= {"oh": shape.rows * shape.outputs, "ow": shape.columns * shape.outputs}
+        with workgroups(b, self.kernel, sizes) as start, contextlib.ExitStack() as stack:
+            images = b.for_block(start.get("n", 0), self.schedule.block("n"), sizes["n"])
+            image = stack.enter_context(images)
+            row, column = (b.floordiv(start.get(dim, 0), shape.outputs) for dim in ("oh", "ow"))
+            rows = _count(b, row, shape.block_rows, shape.rows)
+            columns = _count(b, column, shape.block_columns, shape.columns)
+            block = Block(image, row, column, rows, columns)
+            # One row more than tiles, and rows that are longer than the channels: rows and planes that are a power of
+            # two apart would share the sets of L1.
+            tiles = shape.block_rows * shape.block_columns + 1
+            self.inputs = b.alloc([shape.planes, tiles, shape.depth + SPARE], self.type_)
+            self.products = b.alloc([shape.planes, tiles, self.panel], self.type_)
+            self.half = b.alloc([shape.outputs, shape.points, shape.lanes], self.type_)
+            self.factors = self._store_factors()
+            InputTransform(b, self.kernel, shape, block, self.inputs).emit()
+
+            def panel(channel: Index, size: int, valid: Index | None) -> None:
+                self._multiply(block, channel, size)
+                self._results(block, channel, size)
+
+            b.tiles(start.get("oc", 0), self.schedule.block("oc"), shape.out_channels, self.panel, panel)
+
+    def _store_factors(self) -> ir.Value:
+        b, factors = self.b, RESULT_FACTORS[self.shape.outputs]
+        memory = b.alloc([max(len(factors), 1), self.shape.lanes], self.type_)
+        for number, factor in enumerate(factors):
+            b.store(b.splat([self.shape.lanes], self.type_, factor), memory, [number, 0], [1])
+        return memory
+
+    # -- products -------------------------------------------------------------------------------------------------
+
+    def _multiply(self, block: Block, channel: Index, size: int) -> None:
+        """The sums over all input channels of a panel of output channels, plane by plane."""
+        b, counts = self.b, self.shape.counts
+        count = b.mul(block.rows, block.columns)
+        with b.for_each(0, self.shape.planes) as plane:
+            for tiles in counts:
+                with contextlib.ExitStack() as stack:
+                    if len(counts) > 1:
+                        equal = arith.cmpi(arith.CmpIPredicate.eq, b.value(count), b.value(tiles))
+                        stack.enter_context(b.when(equal))
+                    self._multiply_plane(plane, tiles, channel, size)
+
+    def _multiply_plane(self, plane: Index, tiles: int, channel: Index, size: int) -> None:
+        """A matrix of `tiles` rows, cut evenly."""
+        b = self.b
+        rows = -(-tiles // -(-tiles // self.shape.product_rows))
+
+        def product(row: Index, height: int, _: Index | None) -> None:
+            shape, place = [height, size], [plane, row, 0]
+            step = self._step(plane, row, height, channel, size)
+            b.store(self._sum(step, 0, min(CHUNK, self.shape.depth), shape), self.products, place, [1, 2])
+
+            def add_chunk(first: Index, depth: int, _: Index | None) -> None:
+                before = b.load(self.products, place, shape, [1, 2])
+                total = self._sum(step, first, depth, shape)
+                b.store(arith.addf(before, total), self.products, place, [1, 2])
+
+            if self.shape.depth > CHUNK:
+                b.tiles(CHUNK, 0, self.shape.depth, CHUNK, add_chunk)
+
+        b.tiles(0, 0, tiles, rows, product)
+
+    def _sum(self, step: Step, first: Index, depth: int, shape: list[int]) -> ir.Value:
+        """The sum over `depth` input channels from `first` on."""
+        b, at_once = self.b, min(self.schedule.tile("ic"), depth)
+        end, main = b.add(first, depth), b.add(first, depth - depth % at_once)
+        total = b.reduce(first, main, at_once, b.splat(shape, self.type_, 0.0), step(at_once))
+        return b.reduce(main, end, 1, total, step(1)) if depth % at_once else total
+
+    def _step(self, plane: Index, row: Index, height: int, channel: Index, size: int) -> Step:
+        b = self.b
+        block, within = b.floordiv(channel, self.weight_block), b.mod(channel, self.weight_block)
+
+        def step(depth: int) -> Callable[[Index, ir.Value], ir.Value]:
+            def body(k: Index, total: ir.Value) -> ir.Value:
+                lhs = b.load(self.inputs, [plane, row, k], [height, depth], [1, 2])
+                rhs = b.load(self.weight, [block, plane, k, within], [depth, size], [2, 3])
+                return b.contract(lhs, rhs, total)
+
+            return body
+
+        return step
+
+    # -- results --------------------------------------------------------------------------------------------------
+
+    def _results(self, block: Block, channel: Index, size: int) -> None:
+        """The pixels of all tiles of a panel, vector by vector of channels."""
+        b, shape = self.b, self.shape
+        self._load_factors(size)
+        with b.for_each(0, block.rows) as row, b.for_each(0, block.columns) as column:
+            tile = b.add(b.mul(row, block.columns), column)
+            first = [b.mul(b.add(start, at), shape.outputs) for start, at in ((block.row, row), (block.column, column))]
+
+            def vector(offset: Index, lanes: int, _: Index | None) -> None:
+                self._down(tile, offset, lanes)
+                self._across(block.image, first, b.add(channel, offset), lanes)
+
+            b.tiles(0, 0, size, shape.lanes, vector)
+
+    def _load_factors(self, size: int) -> None:
+        """The factors of the results' transform, by how many lanes they are for.
+
+        They are loaded after the products: constants would stay in registers that the products need.
+        """
+        b, count = self.b, len(RESULT_FACTORS[self.shape.outputs])
+        self.loaded = {
+            lanes: [b.load(self.factors, [number, 0], [lanes], [1]) for number in range(count)]
+            for lanes in {min(size, self.shape.lanes), size % self.shape.lanes} - {0}
+        }
+
+    def _down(self, tile: Index, channel: Index, lanes: int) -> None:
+        """Transform the products of a tile along its columns."""
+        b, shape = self.b, self.shape
+        with b.for_each(0, shape.points) as column:
+            places = [b.add(column, row * shape.points) for row in range(shape.points)]
+            values = [b.load(self.products, [place, tile, channel], [lanes], [2]) for place in places]
+            for row, value in enumerate(RESULTS[shape.outputs](b, self.loaded[lanes], values)):
+                b.store(value, self.half, [row, column, 0], [2])
+
+    def _across(self, image: Index, first: Sequence[Index], channel: Index, lanes: int) -> None:
+        """Transform along the rows, and store what lies in the image."""
+        b, shape = self.b, self.shape
+        height, width = shape.height, shape.width
+        with b.for_each(0, _count(b, first[0], shape.outputs, height)) as row:
+            values = [b.load(self.half, [row, column, 0], [lanes], [2]) for column in range(shape.points)]
+            for number, value in enumerate(RESULTS[shape.outputs](b, self.loaded[lanes], values)):
+                column = b.add(first[1], number)
+                place = TilePlace((image, b.add(first[0], row), column, channel), (3,), (lanes,), (None,))
+                with contextlib.ExitStack() as stack:
+                    if number and width % shape.outputs:
+                        stack.enter_context(b.when(b.less(column, width)))
+                    store_results(b, self.kernel, {self.kernel.root.results[0]: value}, place)
+
+
+def _count(b: LoopBuilder, first: Index, block: int, total: int) -> Index:
+    """How many of a block's `block` elements, the first of which is there, lie below `total`."""
+    return block if total % block == 0 else b.min(block, b.sub(total, first))
+
+
+def generate(b: LoopBuilder, kernel: KernelView) -> None:
+    """Emit the loops of a conv2d kernel whose schedule names one of Winograd's variants."""
+    _Winograd(b, kernel, WinogradShape.of(kernel)).emit()

@@ -1,0 +1,37 @@
+"""What `terrace-explain` says of a convolution's variant: what the cost model predicts of each, and how one is cut."""
+
+from __future__ import annotations
+
+from terrace.dialects.base import attributes_of, shape_of
+from terrace.lowering.kernels.conv2d.winograd_schedule import MARGIN, candidates
+from terrace.lowering.kernels.conv2d.winograd_shape import WinogradShape, refusal
+from terrace.lowering.kernels.schedule import DIRECT, Schedule
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import VectorMachine
+
+
+def explain_variants(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> list[str]:
+    """The predicted cycles of each variant, or why there is but one."""
+    root = kernel.root
+    reason = refusal(kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.operand_types[0].name)
+    if reason is None and not kernel.constant[1]:
+        reason = "is for weights that are constant"
+    if reason is not None:
+        return [f"variant: {kernel.schedule.variant}, as Winograd's filtering {reason}"]
+    found = candidates(kernel, direct, machine)
+    costs = ", ".join(f"{name} {cycles / 1e6:.3f}" for name, (cycles, _) in found.items())
+    return [
+        f"variant: {kernel.schedule.variant}; predicted Mcycles: {costs}; another than {DIRECT} is taken below"
+        f" {MARGIN} of its cycles, unless the option 'winograd' is off"
+    ]
+
+
+def explain_products(kernel: KernelView) -> list[str]:
+    """How one of Winograd's variants is cut."""
+    shape = WinogradShape.of(kernel)
+    return [
+        f"tiles: {shape.rows} x {shape.columns} of {shape.outputs} x {shape.outputs} results, each"
+        f" {shape.planes} products instead of {9 * shape.outputs**2} for an input and an output channel",
+        f"block: {shape.block_rows} x {shape.block_columns} tiles, whose transformed input stays in local memory",
+        f"tile: up to {shape.product_rows} tiles by {kernel.schedule.tile('oc')} channels in registers",
+    ]
