@@ -206,9 +206,7 @@ class Terms(Packing):
     name = "terms"
 
 
-_KINDS: dict[str, type[Packing]] = {
-    kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums, Terms, Transform)
-}
+_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums, Terms, Transform)}
 assert set(_KINDS) == {*PACKINGS, *PARTS}
 
 
