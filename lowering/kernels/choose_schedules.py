@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from terrace.dialects.base import attributes_of
+from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.read_kernel import constant_arguments, family_of_kernel, read_kernel
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
-from terrace.machine import Machine
+from terrace.lowering.kernels.workgroups import balanced
+from terrace.machine import Machine, VectorMachine
 from terrace.mlir import ir
 from terrace.passes import fail
 
@@ -20,9 +24,17 @@ def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True)
     for kind, choose in family.schedules.items():
         if isinstance(machine, kind):
             direct = choose(kernel, machine)
+            if isinstance(machine, VectorMachine):
+                direct = balanced(kernel.space, direct, _work_of(kernel), machine.workers)
             choose_variant = family.variant_schedules.get(kind) if variants else None
             return choose_variant(kernel, direct, machine) if choose_variant else direct
     raise fail(schedule_op(kernel.function), f"has no cost model for generator '{kernel.generator}'")
+
+
+def _work_of(kernel: KernelView) -> int:
+    """Multiply-adds of a kernel, or about the bytes that it reads and writes: a float of each for a point."""
+    macs = sum(macs_of(op) for op in kernel.operations)
+    return macs or 8 * math.prod(kernel.space.sizes)
 
 
 def schedule_kernels(module: ir.Operation, machine: Machine, variants: bool = True) -> None:

@@ -94,6 +94,10 @@ class Schedule:
         """The cut of a level; one that says nothing if there is none."""
         return next((cut for cut in self.cuts if cut.memory == memory), Cut(memory))
 
+    def with_cut(self, new: Cut) -> Schedule:
+        """The schedule with another cut for a level of memory that it has one for."""
+        return dataclasses.replace(self, cuts=tuple(new if cut.memory == new.memory else cut for cut in self.cuts))
+
     def tile(self, name: str) -> int:
         """The size of a dimension that registers hold; 1 where it is not cut for them."""
         return self.cut("register").sizes.get(name, 1)

@@ -7,19 +7,22 @@ from terrace.mlir import DYNAMIC
 WORKGROUPS_PER_WORKER = 4
 """More workgroups than workers, so that a worker that is late costs a part of its share only."""
 
-MINIMUM_WORK = 1 << 18
-"""Multiply-adds (or bytes, for elementwise) below which a workgroup is not worth its dispatch."""
+WORK_PER_SECOND = 100 * 10**9
+"""About what a core does at best: multiply-adds of float32, or bytes of its caches."""
 
+MINIMUM_WORK = WORK_PER_SECOND * 20 // 10**6
+"""Multiply-adds (or bytes, for elementwise) below which a workgroup is not worth waking a worker: 20 µs."""
 
 SUM_STEPS = 16
 """How many terms are added up before their sum joins the whole one: so few that rounding loses a digit or less."""
 
 
 def wanted_workgroups(work: int, workers: int) -> int:
-    """How many workgroups to cut `work` into; 1 on one worker."""
+    """How many workgroups to cut `work` into; 1 on one worker. Each worker has as many as another, if it has any."""
     if workers == 1:
         return 1
-    return max(1, min(WORKGROUPS_PER_WORKER * workers, work // MINIMUM_WORK))
+    count = max(1, min(WORKGROUPS_PER_WORKER * workers, work // MINIMUM_WORK))
+    return count if count < workers else count // workers * workers
 
 
 def block_size(size: int, tile: int, parts: int) -> int:

@@ -4,7 +4,7 @@
 // RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{winograd=false},schedule-kernels{workers=64})' %s | filecheck %s
 
 // One worker: no blocks but those that staging needs, and vectors of 16 lanes. Scheduling again changes nothing.
-// CHECK-LABEL: func.func private @relu_393216
+// CHECK-LABEL: func.func private @relu_1572864
 // CHECK:         schedule = {cuts = [{memory = "register", order = ["d0"], sizes = array<i64: 64>}]}
 // CHECK-LABEL: func.func private @batch_matmul_12x128x128
 // CHECK:         [{enters = {rhs = {copy = {}}}, memory = "local", order = ["b", "n"], parallel = ["b", "n"], sizes = array<i64: 1, 128>}
@@ -20,12 +20,12 @@
 // CHECK-SAME:    order = ["g", "oc", "oh", "ow", "kw", "ic"], sizes = array<i64: 1, 32, 1, 14, 1, 1>
 
 // Four workers share blocks; vectors have 8 lanes, and half the registers hold smaller tiles.
-// AVX2-LABEL:  func.func private @relu_393216
-// AVX2:          order = ["d0"], parallel = ["d0"], sizes = array<i64: 32768>{{.*}} order = ["d0"], sizes = array<i64: 32>
+// AVX2-LABEL:  func.func private @relu_1572864
+// AVX2:          order = ["d0"], parallel = ["d0"], sizes = array<i64: 393216>{{.*}} order = ["d0"], sizes = array<i64: 32>
 // AVX2-LABEL:  func.func private @matmul_128x3072
 // AVX2:          order = ["n"], parallel = ["n"], sizes = array<i64: 192>{{.*}} order = ["n", "m", "k"], sizes = array<i64: 16, 4, 1>
 // AVX2-LABEL:  func.func private @conv2d_1x56x56x64
-// AVX2:          order = ["n", "oh"], parallel = ["n", "oh"], sizes = array<i64: 1, 4>{{.*}} sizes = array<i64: 1, 16, 1, 4, 1, 1>
+// AVX2:          order = ["n", "oh"], parallel = ["n", "oh"], sizes = array<i64: 1, 3>{{.*}} sizes = array<i64: 1, 16, 1, 4, 1, 1>
 
 // Where not even one row of tiles fits local memory, the image is padded before; less of rhs is staged at a time.
 // LOCAL-LABEL: func.func private @batch_matmul_12x128x128
@@ -37,7 +37,7 @@
 "graph.parameter"() {sym_name = "d", type = tensor<96x1x3x3xf32>} : () -> ()
 "graph.parameter"() {sym_name = "w", type = tensor<3072x768xf32>} : () -> ()
 func.func @main(%image: tensor<1x56x56x64xf32>, %deep: tensor<1x28x28x96xf32>, %x: tensor<128x768xf32>,
-                %q: tensor<12x128x64xf32>, %k: tensor<12x128x64xf32>, %z: tensor<128x3072xf32>) {
+                %q: tensor<12x128x64xf32>, %k: tensor<12x128x64xf32>, %z: tensor<512x3072xf32>) {
   %c = "graph.load"() {symbol = @c} : () -> tensor<64x64x3x3xf32>
   %d = "graph.load"() {symbol = @d} : () -> tensor<96x1x3x3xf32>
   %w = "graph.load"() {symbol = @w} : () -> tensor<3072x768xf32>
@@ -47,6 +47,6 @@ func.func @main(%image: tensor<1x56x56x64xf32>, %deep: tensor<1x28x28x96xf32>, %
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x28x28x96xf32>, tensor<96x1x3x3xf32>) -> tensor<1x28x28x96xf32>
   %2 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<128x768xf32>, tensor<3072x768xf32>) -> tensor<128x3072xf32>
   %3 = "graph.batch_matmul"(%q, %k) {transpose_rhs = true} : (tensor<12x128x64xf32>, tensor<12x128x64xf32>) -> tensor<12x128x128xf32>
-  %4 = "graph.relu"(%z) : (tensor<128x3072xf32>) -> tensor<128x3072xf32>
+  %4 = "graph.relu"(%z) : (tensor<512x3072xf32>) -> tensor<512x3072xf32>
   return
 }

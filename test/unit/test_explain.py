@@ -232,7 +232,7 @@ def test_sizes_that_are_not_known_are_not_made_up() -> None:
 
 @pytest.mark.parametrize("cpu", [CpuDescription(workers=8), CpuDescription(vector_bits=256, vector_registers=16)])
 def test_more_hardware(cpu: CpuDescription) -> None:
-    large = MODEL.replace("<8x", "<2048x")
+    large = MODEL.replace("<8x", "<8192x")
     text = reasons_of(large, cpu)
     assert ("workgroups: 1," in text) == (cpu.workers == 1) and f"({cpu.lanes} floats)" in text
 
