@@ -11,9 +11,14 @@ import terrace
 import torch
 from terrace.dialects.encodings import Int4Groups, Int8Groups, IntegerGroups
 from terrace.errors import CompileError
+from terrace.runtime.cpu_features import host_features
 from torch import nn
 
 INT4 = Int4Groups(1, 32, 0, 16)
+needs_bf16_dot = pytest.mark.skipif(
+    not {"avx512bf16", "avx512vl", "avx512bw"} <= set(host_features()) or "amx-bf16" in host_features(),
+    reason="this CPU has no AVX-512 BF16, or a slow one",
+)
 ASKED: list[tuple[Any, IntegerGroups]] = [
     ("int4", INT4),
     ({"type": "int4", "group": 64, "zero_points": True}, Int4Groups(1, 64, 1, 16)),
@@ -156,3 +161,14 @@ def test_torchao(name: str, dtype: torch.dtype) -> None:
     with torch.no_grad():
         close(compiled(x), model(x), 1e-5 if dtype == torch.float32 else 2**-6)
     assert sum("encoded_matmul" in row["op"] for row in compiled.report().rows) == 2
+
+
+@needs_bf16_dot
+def test_medium_precision() -> None:
+    """Activations are rounded to bfloat16, and multiplied by an atom; codes are exact there."""
+    torch.manual_seed(0)
+    layer, x = nn.Linear(256, 96).eval(), torch.randn(3, 256)
+    compiled = terrace.compile(layer, (x,), precision="medium", options={"quantize_weights": "int4"})
+    assert "bf16_dot" in compiled.ir("kernel")
+    with torch.no_grad():
+        close(compiled(x), decoded(layer, INT4)(x.bfloat16().float()))
