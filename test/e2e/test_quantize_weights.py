@@ -110,6 +110,19 @@ def test_other_targets_compute_with_the_same_weights() -> None:
         close(compiled(x), decoded(model, INT4)(x))
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, 4), (4, 0), (1, 1), (17, 3)])
+@pytest.mark.parametrize("asked", ["int4", {"type": "int8", "zero_points": True}], ids=str)
+def test_layers_that_no_kernel_takes(inputs: int, outputs: int, asked: Any) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(inputs, outputs).eval(), torch.randn(2, 3, inputs)
+    compiled = terrace.compile(layer, (x,), options={"quantize_weights": asked})
+    encoding = Int4Groups(1, 32, 0, 16) if asked == "int4" else Int8Groups(1, 64, 1, 16)
+    with torch.no_grad():
+        wanted = decoded(layer, encoding)(x)
+    assert compiled(x).shape == wanted.shape
+    torch.testing.assert_close(compiled(x), wanted, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "asked", ["int3", 4, {"type": "int4", "group": 1.5}, {"group": 32}, {"type": "int8", "sign": True}, {}]
 )
