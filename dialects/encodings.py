@@ -155,7 +155,8 @@ class IntegerGroups(Encoding):
     def decode(self, parts: Sequence[Array], size: int) -> Array:
         codes, *beside = (np.moveaxis(part, self.axis, -1) for part in parts)
         if self.per_byte == 2:
-            codes = np.stack([(codes << 4) >> 4, codes >> 4], axis=-1).reshape(*codes.shape[:-1], -1)[..., :size]
+            codes = np.stack([(codes << 4) >> 4, codes >> 4], axis=-1)
+            codes = codes.reshape(*codes.shape[:-2], 2 * codes.shape[-2])[..., :size]
         scales, *zeros = (self._spread(part.astype(np.float32), codes.shape[-1]) for part in beside)
         with np.errstate(all="ignore"):
             values = codes.astype(np.float32)

@@ -54,7 +54,8 @@ class EncodeWeights(Pass):
     def _encode(self, operation: ir.Operation) -> None:
         weight, axis = operation.operands[1], int(attributes_of(operation).transpose_rhs)
         # A group is no longer than k, so that equal text stands for equal layers.
-        group = min(self.group or shape_of(weight)[axis], max(shape_of(weight)[axis], 1))
+        size = shape_of(weight)[axis]
+        group = max(1, min(self.group or size, size))
         encoding = KINDS[self.bits](axis, group, int(self.zero_points), scale_bits=16)
         with ir.InsertionPoint(operation), operation.location:
             operation.operands[1] = DecodeOp.of(EncodeOp.build(weight, encoding), encoding, weight.type)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
+from terrace.dialects.encodings import IntegerGroups, encoding_of
 from terrace.element_types import ELEMENT_TYPES
 from terrace.errors import PipelineError
 from terrace.lowering.graph.builders import convert, erase_dead_ops, users_of
@@ -19,7 +20,7 @@ from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.mlir import ir, operation_of, walk
 from terrace.passes import Pass
 
-CONTRACTIONS = ("graph.conv2d", "graph.matmul")
+CONTRACTIONS = ("graph.conv2d", "graph.encoded_matmul", "graph.matmul")
 MOVES = ("graph.max_pool2d", "graph.permute", "graph.reshape", "graph.slice")
 """Ops that give some of their first operand's elements; their others are sizes."""
 
@@ -33,6 +34,17 @@ def _is_depthwise(operation: ir.Operation) -> bool:
     if operation.name != "graph.conv2d" or attributes_of(operation).groups == 1:
         return False
     return shape_of(operation.operands[1])[1] == 1
+
+
+def _floats_of(operation: ir.Operation) -> list[ir.Value]:
+    """The operands that a faster step would read as floats: not the codes of encoded weights, of which only those of
+    less than a byte have such a step.
+    """
+    if operation.name != "graph.encoded_matmul":
+        return list(operation.operands)
+    encoding = encoding_of(attributes_of(operation).encoding)
+    is_narrow = isinstance(encoding, IntegerGroups) and encoding.per_byte > 1
+    return [operation.operands[0]] if is_narrow else []
 
 
 class _Rounding:
@@ -97,8 +109,8 @@ class RoundContractions(Pass):
     def run(self, module: ir.Operation) -> None:
         constant, rounding = constant_values(module), _Rounding(ir.Type.parse(self.element_type))
         for operation in [op for op in walk(module) if op.name in CONTRACTIONS]:
-            values, result = list(operation.operands), operation.results[0]
-            if not all(map(_is_float32, (*values, result))) or values[1] not in constant or _is_depthwise(operation):
+            values, weight, result = _floats_of(operation), operation.operands[1], operation.results[0]
+            if not all(map(_is_float32, (*values, result))) or weight not in constant or _is_depthwise(operation):
                 continue
             for number, value in enumerate(values):
                 operation.operands[number] = rounding.of(value)

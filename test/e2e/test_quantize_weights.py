@@ -11,9 +11,14 @@ import terrace
 import torch
 from terrace.dialects.encodings import Int4Groups, Int8Groups, IntegerGroups
 from terrace.errors import CompileError
+from terrace.runtime.cpu_features import host_features
 from torch import nn
 
 INT4 = Int4Groups(1, 32, 0, 16)
+needs_bf16_dot = pytest.mark.skipif(
+    not {"avx512bf16", "avx512vl", "avx512bw"} <= set(host_features()) or "amx-bf16" in host_features(),
+    reason="this CPU has no AVX-512 BF16, or a slow one",
+)
 ASKED: list[tuple[Any, IntegerGroups]] = [
     ("int4", INT4),
     ({"type": "int4", "group": 64, "zero_points": True}, Int4Groups(1, 64, 1, 16)),
@@ -105,6 +110,19 @@ def test_other_targets_compute_with_the_same_weights() -> None:
         close(compiled(x), decoded(model, INT4)(x))
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(0, 4), (4, 0), (1, 1), (17, 3)])
+@pytest.mark.parametrize("asked", ["int4", {"type": "int8", "zero_points": True}], ids=str)
+def test_layers_that_no_kernel_takes(inputs: int, outputs: int, asked: Any) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(inputs, outputs).eval(), torch.randn(2, 3, inputs)
+    compiled = terrace.compile(layer, (x,), options={"quantize_weights": asked})
+    encoding = Int4Groups(1, 32, 0, 16) if asked == "int4" else Int8Groups(1, 64, 1, 16)
+    with torch.no_grad():
+        wanted = decoded(layer, encoding)(x)
+    assert compiled(x).shape == wanted.shape
+    torch.testing.assert_close(compiled(x), wanted, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "asked", ["int3", 4, {"type": "int4", "group": 1.5}, {"group": 32}, {"type": "int8", "sign": True}, {}]
 )
@@ -156,3 +174,14 @@ def test_torchao(name: str, dtype: torch.dtype) -> None:
     with torch.no_grad():
         close(compiled(x), model(x), 1e-5 if dtype == torch.float32 else 2**-6)
     assert sum("encoded_matmul" in row["op"] for row in compiled.report().rows) == 2
+
+
+@needs_bf16_dot
+def test_medium_precision() -> None:
+    """Activations are rounded to bfloat16, and multiplied by an atom; codes are exact there."""
+    torch.manual_seed(0)
+    layer, x = nn.Linear(256, 96).eval(), torch.randn(3, 256)
+    compiled = terrace.compile(layer, (x,), precision="medium", options={"quantize_weights": "int4"})
+    assert "bf16_dot" in compiled.ir("kernel")
+    with torch.no_grad():
+        close(compiled(x), decoded(layer, INT4)(x.bfloat16().float()))

@@ -80,3 +80,22 @@ func.func @others(%x: tensor<4x4xf32>, %y: tensor<1x2x2x3xf32>, %z: tensor<4x4xf
   %2 = "graph.matmul"(%z, %d) {transpose_rhs = true} : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xf64>
   return %0, %1, %2 : tensor<4x4xf32>, tensor<1x2x2x3xf32>, tensor<4x4xf64>
 }
+
+// -----
+
+// Codes of 4 bits meet a rounded activation; no step multiplies bytes by one, which stays as it is.
+// CHECK-LABEL: func.func @encoded
+// CHECK:         %[[X:.*]] = "graph.cast"(%arg0) : (tensor<2x32xf32>) -> tensor<2x32xbf16>
+// CHECK:         "graph.encoded_matmul"(%[[X]], %{{.*}} : (tensor<2x32xbf16>, tensor<4x16xi8>, tensor<4x1xf32>) -> tensor<2x4xf32>
+// CHECK:         "graph.encoded_matmul"(%arg0, %{{.*}} : (tensor<2x32xf32>, tensor<4x32xi8>, tensor<4x1xf32>) -> tensor<2x4xf32>
+"graph.parameter"() {sym_name = "nibbles", type = tensor<4x16xi8>} : () -> ()
+"graph.parameter"() {sym_name = "bytes", type = tensor<4x32xi8>} : () -> ()
+"graph.parameter"() {sym_name = "scales", type = tensor<4x1xf32>} : () -> ()
+func.func @encoded(%x: tensor<2x32xf32>) -> (tensor<2x4xf32>, tensor<2x4xf32>) {
+  %n = "graph.load"() {symbol = @nibbles} : () -> tensor<4x16xi8>
+  %b = "graph.load"() {symbol = @bytes} : () -> tensor<4x32xi8>
+  %s = "graph.load"() {symbol = @scales} : () -> tensor<4x1xf32>
+  %0 = "graph.encoded_matmul"(%x, %n, %s) {encoding = {int4_groups = {axis = 1 : i64, group = 32 : i64}}, transpose_rhs = true} : (tensor<2x32xf32>, tensor<4x16xi8>, tensor<4x1xf32>) -> tensor<2x4xf32>
+  %1 = "graph.encoded_matmul"(%x, %b, %s) {encoding = {int8_groups = {axis = 1 : i64, group = 32 : i64}}, transpose_rhs = true} : (tensor<2x32xf32>, tensor<4x32xi8>, tensor<4x1xf32>) -> tensor<2x4xf32>
+  return %0, %1 : tensor<2x4xf32>, tensor<2x4xf32>
+}

@@ -264,6 +264,10 @@ DIFFERENT: dict[str, Callable[[], Any]] = {
     "flags": lambda: build(PyTorch(Plain(), (X,)), Request.of(options={"iree_flags": ["--iree-opt-level=O2"]})),
     "indices": lambda: build(PyTorch(Plain(), (X,)), Request.of(options={"check_indices": False})),
     "winograd": lambda: build(PyTorch(Plain(), (X,)), Request.of(options={"winograd": False})),
+    "weights": lambda: build(PyTorch(Plain(), (X,)), Request.of(options={"quantize_weights": "int4"})),
+    "groups": lambda: build(
+        PyTorch(Plain(), (X,)), Request.of(options={"quantize_weights": {"type": "int8", "group": 8}})
+    ),
     "text": lambda: build(Text("func.func @main(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> }")),
 }
 """Compilations no two of which may share an entry."""

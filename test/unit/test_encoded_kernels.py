@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -9,9 +10,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 import terrace
-from graph_program import Program, schedules_of
+from graph_program import Program, edited, recut, schedules_of
 from terrace.dialects import graph
 from terrace.dialects.encodings import Int4Groups, Int8Groups, IntegerGroups
+from terrace.lowering.kernels.packing import Sums
 from terrace.mlir import DYNAMIC, ir
 from test_cpu_atoms import HOST, needs_bf16_dot
 
@@ -129,3 +131,30 @@ def test_what_no_kernel_takes_is_decoded_when_compiled() -> None:
     compiled = program.compile()
     assert [(row["op"], row["by"]) for row in compiled.report().rows] == [("matmul", "terrace")]
     program.check(compiled)
+
+
+def test_edited_schedules_give_the_same_bits() -> None:
+    """However rows and columns are cut: an element's sum has one order; by way of local memory another one."""
+    program = Program()
+    with program as p:
+        p.result("y", product(p, 5, 70, 96, ENCODINGS["int4 zero points"])[0])
+    compiled = program.compile(terrace.Target(threads=1))
+    ((name, schedule),) = schedules_of(compiled).items()
+    expected = program.results(compiled)["y"]
+
+    def found(width: int, tile: dict[str, int], block: dict[str, int], staged: str = "lhs") -> np.ndarray:
+        packed = {
+            operand: dataclasses.replace(how, inner_tiles=(width, *how.inner_tiles[1:]))
+            for operand, how in schedule.packed.items()
+        }
+        parallel = [dim for dim in ("n",) if dim in block]
+        leaves = {"result": Sums()} if "k" in block else {}
+        cut = recut(schedule, tile, block, parallel, packed, [staged], leaves)
+        return program.results(program.compile(text=edited(compiled.ir("kernel"), {name: cut})))["y"]
+
+    for rows, width, depth, block in [(1, 16, 8, {}), (5, 64, 16, {}), (2, 32, 8, {"n": 32}), (4, 48, 16, {"n": 48})]:
+        y = found(width, {"m": rows, "n": width, "k": depth}, {**block, "m": rows})
+        np.testing.assert_array_equal(y, expected, err_msg=f"{rows} {width} {depth} {block}")
+    for width, block in [(16, {}), (32, {"n": 64}), (48, {"n": 48, "m": 6, "k": 96})]:
+        y = found(width, {"n": width, "m": 3, "k": 1}, block, "rhs")
+        np.testing.assert_allclose(y, expected, 0, 2e-6 * np.abs(expected).max(), err_msg=f"{width} {block}")

@@ -19,6 +19,7 @@ TINY = np.float32(1e-45)
 
 SHAPES = [
     *(((8,), 0, 4), ((7,), 0, 4), ((1,), 0, 32)),
+    *(((0, 4), 1, 4), ((3, 0), 1, 4)),
     *(((5, 9), 1, 3), ((5, 9), 0, 2), ((3, 4, 5), 1, 32), ((2, 33), 1, 1)),
 ]
 """Shape, axis, group: odd sizes, groups that do not divide, groups of one, groups larger than the axis."""

@@ -73,7 +73,7 @@ class Weights:
     def load(
         self, b: LoopBuilder, at: Place, shape: tuple[int, int], valid: Sequence[Index | None] = (None, None)
     ) -> ir.Value:
-        """The decoded tile of `shape` at a place, whose rows are all of one group."""
+        """The decoded tile of `shape` at a place, whose rows are all of one group. Blocks are whole: all is there."""
         numbers = self.numbers(b, at, shape)
         scales, *zeros = (self.of_group(b, part, at, shape) for part in self.beside)
         return arith.mulf(arith.subf(numbers, zeros[0]) if zeros else numbers, scales)

@@ -92,3 +92,20 @@ module attributes {terrace.target = {gpu = {local_bytes = 4096 : i64}, name = "v
     return
   }
 }
+
+// -----
+
+// Targets whose kernels multiply by no encoded weights have them decoded when they are compiled.
+func.func private @packed(%a: memref<1x16x4xi8>, %o: memref<8x16xf32>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  "loop.parallel"() ({
+    %0 = "loop.load_tile"(%a, %c0, %c0, %c0) {dims = array<i64: 0, 1, 2>, strides = array<i64: 1, 1, 1>,
+      operandSegmentSizes = array<i32: 1, 3, 0>} : (memref<1x16x4xi8>, index, index, index) -> vector<1x16x4xi8>
+    // expected-error @+1 {{'loop.unpack_tile' op has no lowering to}}
+    %1 = "loop.unpack_tile"(%0) {bits = 4 : i64} : (vector<1x16x4xi8>) -> vector<8x16xf32>
+    "loop.store_tile"(%1, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<8x16xf32>, memref<8x16xf32>, index, index) -> ()
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = []} : () -> ()
+  return
+}
