@@ -1,54 +1,85 @@
-"""Writes the speeds of README.md: `python docs/generate_speeds.py` after docs/measurements.md was measured again.
+"""Writes what is said of speed: `python docs/generate_speeds.py` after docs/measurements.json was measured again.
 
-The README shows some of the cases: a row that begins with the name of a case gets its figures against eager PyTorch.
-Date and command are in the prose above the tables; a test in test/unit/test_docs.py compares all of it.
+Of that file, which `terrace-bench --json` writes, come the tables of docs/measurements.md, the chart docs/speeds.svg,
+and what stands in README.md between the two comments that name this program. A test in test/unit/test_docs.py compares.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import statistics
 import sys
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-MEASUREMENTS = Path(__file__).with_name("measurements.md")
-README = Path(__file__).parents[1] / "README.md"
-ROW = re.compile(r"^\| `([\w-]+)` \|.*%.*$", re.MULTILINE)
-PEER = "torch"
-KERNEL_COLUMNS = ("terrace us", "peer us", "speed", "peak")
-MODEL_COLUMNS = ("terrace ms", "peer ms", "speed")
+from terrace.tools.bench import plot, report
+
+FOLDER = Path(__file__).parent
+MEASUREMENTS = FOLDER / "measurements.json"
+README = FOLDER.parent / "README.md"
+MARKED = re.compile(r"(?<=<!-- docs/generate_speeds.py -->\n).*(?=<!-- end -->)", re.DOTALL)
+SHOWN = "models"
+"""The group whose cases the README shows one by one, and the chart."""
 
 
-def measured(text: str) -> dict[str, list[str]]:
-    """The cells that the README shows, by case, of the tables in `text`."""
-    found: dict[str, list[str]] = {}
-    columns: list[str] = []
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        if cells and cells[0] in ("kernel", "model"):
-            columns = cells
-        elif cells and columns:
-            row = dict(zip(columns, cells, strict=True))
-            if row["peer"] == PEER:
-                wanted = KERNEL_COLUMNS if columns[0] == "kernel" else MODEL_COLUMNS
-                found[cells[0]] = [row[column] for column in wanted]
+def measured() -> dict[str, Any]:
+    """What was measured."""
+    found: dict[str, Any] = json.loads(MEASUREMENTS.read_text(encoding="utf-8"))
     return found
 
 
-def render(page: str, text: str) -> str:
-    """`page` with the rows of its cases filled from `text`; raises KeyError for a case that was not measured."""
-    cases = measured(text)
+def pages(found: Mapping[str, Any]) -> dict[Path, str]:
+    """The files that are made of it, with their text."""
+    shown = {**found, "cases": report.groups(found)[SHOWN]}
+    readme = README.read_text(encoding="utf-8")
+    return {
+        FOLDER / "measurements.md": report.tables(found, markdown=True) + "\n",
+        FOLDER / "speeds.svg": plot.draw(shown),
+        README: MARKED.sub(lambda _: in_readme(found), readme),
+    }
 
-    def row(match: re.Match[str]) -> str:
-        cells = "".join(f" {cell} |" if cell else " |" for cell in cases[match[1]])
-        return f"| `{match[1]}` |{cells}"
 
-    return ROW.sub(row, page)
+def in_readme(found: Mapping[str, Any]) -> str:
+    """The README's part: whole models one by one, all groups by their means."""
+    by = report.clock(found)
+    threads = "one thread" if found["threads"] == 1 else f"{found['threads']} threads"
+    unit = "milliseconds of CPU time" if by == "cpu" else "milliseconds"
+    intro = (
+        f"{found['machine']}, {threads}, {found['date']}, by\n`{found['command']}`.\n"
+        f"Times are {unit}. `ratio` is Terrace's time over that of the best of the others:\nbelow 1, Terrace wins.\n"
+    )
+    groups = report.groups(found)
+    names = [report.OURS, *report.names_of(groups[SHOWN])]
+    rows = [
+        [row["case"], *(cell(row, name, by) for name in names), f"{report.ratio(row, by):.2f}"] for row in groups[SHOWN]
+    ]
+    models = report.table([["model", *names, "ratio"], *rows], markdown=True)
+    means = [line for group, rows in groups.items() for line in of_group(group, rows, by)]
+    return "\n".join(["", intro, *models, "", *means, "", ""])
+
+
+def cell(row: report.Row, name: str, by: str) -> str:
+    """The time of a contestant in milliseconds."""
+    return report.number(1e3 * report.seconds(row, name, by)) if name in row["contestants"] else report.NONE
+
+
+def of_group(group: str, rows: list[report.Row], by: str) -> list[str]:
+    """A group's mean, and the cases in which a peer is faster, as an item of a list."""
+    ratios = {row["case"]: report.ratio(row, by) for row in rows}
+    slower = sorted((case for case, ratio in ratios.items() if ratio >= 1.005), key=lambda case: -ratios[case])
+    named = ", ".join(f"{case} ({ratios[case]:.2f})" for case in slower)
+    mean = statistics.geometric_mean(ratios.values())
+    text = f"- {group}: geometric mean of {len(rows)} ratios {mean:.2f}; a peer is faster at {named or 'none'}."
+    return textwrap.wrap(text, 120, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def main() -> int:
-    """Rewrite the README; returns 0."""
-    text = render(README.read_text(encoding="utf-8"), MEASUREMENTS.read_text(encoding="utf-8"))
-    README.write_text(text, encoding="utf-8")
+    """Write the files; returns 0."""
+    for path, text in pages(measured()).items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,6 +21,7 @@ from terrace.tools.bench.kernels import Conv, conv_case
 from terrace.tools.bench.peers import Peer, PeerError, Task
 from terrace.tools.bench.timing import Timing, interleave
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY = conv_case("tiny", Conv(3, 5, 8, 3))
 
 
@@ -88,7 +91,7 @@ def test_a_tiny_case_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {"Terrace", "torch"} <= row["contestants"].keys()
     for contestant in row["contestants"].values():
         assert contestant["error"] < 1e-5 and contestant["wall_median"] > 0
-    assert {"f32", "L2", "DRAM"} <= row["limits"].keys() and all(limit > 1e8 for limit in row["limits"].values())
+    assert {"f32", "L2", "L3", "DRAM"} <= row["limits"].keys() and all(limit > 1e8 for limit in row["limits"].values())
     assert row["empty_call"]["cpu_median"] > 0
     assert "tiny" in chart.read_text()
 
@@ -221,6 +224,20 @@ def test_rows_say_what_was_measured() -> None:
     assert on_two[2][-2] == "1% of DRAM" and on_two[1][-3] == "2.00"
     text = report.tables(MEASURED, markdown=False)
     assert "a: late: has <none>" in text and "limits of a core: f32 1 GFLOP/s, DRAM 1 GB/s" in text
+
+
+def test_the_docs_are_generated_from_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which cases are slower is said, too."""
+    spec = importlib.util.spec_from_file_location("generate_speeds", ROOT / "docs" / "generate_speeds.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "SHOWN", "kernels")
+    described = {**MEASURED, "machine": "a machine", "date": "2026-11-28", "command": "terrace-bench"}
+    text = module.in_readme(described)
+    assert "a machine, one thread, 2026-11-28, by\n`terrace-bench`.\nTimes are milliseconds of CPU time." in text
+    assert re.search(r"\| a +\| +0.200 \| +0.400 \| +0.100 \| +- \| +2.00 \|", text)
+    assert "- kernels: geometric mean of 2 ratios 1.00; a peer is faster at a (2.00).\n" in text
 
 
 def test_the_chart_shows_all_contestants_of_all_cases() -> None:

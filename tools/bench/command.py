@@ -94,7 +94,7 @@ def _run_compiler(options: argparse.Namespace) -> None:
     from terrace.tools.bench.report import described, table
 
     names, rounds = options.case or compiling.MODELS, options.rounds or 3
-    load = f"{os.getloadavg()[0]:.1f} when it began"
+    load = _load()
     measured = {}
     for name in names:
         print(f"terrace-bench: {name} ...", file=sys.stderr)
@@ -154,6 +154,7 @@ def _describe(options: argparse.Namespace, peers: Sequence[Any]) -> dict[str, An
     absent = [f"{peer.name} ({', '.join(missing(peer))})" for peer in peers if missing(peer)]
     return {
         "machine": _machine(),
+        "other load": _load(),
         "date": _today(),
         "command": " ".join(command + ["--default-malloc"] * options.default_malloc),
         "threads": options.threads,
@@ -165,6 +166,10 @@ def _describe(options: argparse.Namespace, peers: Sequence[Any]) -> dict[str, An
 
 def _machine() -> str:
     return f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f} when it began"
 
 
 def _today() -> str:

@@ -14,10 +14,9 @@ from terrace.lowering.target.cpu.atoms import CpuMachine, atoms
 from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_flops, peak_text, read_text
 from terrace.runtime.cpu_features import host_features
 from terrace.target import COMPUTE_FEATURES, CpuDescription, Target
-from terrace.tools.bench.report import DRAM, L2
 from terrace.tools.bench.timing import Call
 
-READ = {L2: 1 << 18, DRAM: 1 << 28}
+READ = {"L2": 1 << 18, "L3": 1 << 23, "DRAM": 1 << 28}
 """About how many bytes lie in that memory and in no faster one."""
 
 LEAST_READ = 1 << 26

@@ -11,8 +11,8 @@ Row = Mapping[str, Any]
 """What `measure` gives of a case."""
 
 OURS = "Terrace"
-L2, DRAM = "L2", "DRAM"
-"""The memories among a row's limits; the others are types."""
+MEMORIES = {"L2": 1 << 20, "L3": 1 << 24, "DRAM": math.inf}
+"""The memories among a row's limits, the others being types, and how many bytes each is the limit for."""
 
 UNITS = {"kernels": (1e6, "µs"), "models": (1e3, "ms")}
 MEAN = "geometric mean"
@@ -45,7 +45,8 @@ def share(row: Row, by: str, threads: int) -> str:
     time = seconds(row, OURS, by)
     if row["flops"] and row["type"] in row["limits"]:
         return f"{row['flops'] / time / threads / row['limits'][row['type']]:.0%}"
-    return f"{row['bytes'] / time / row['limits'][DRAM]:.0%} of {DRAM}" if row["bytes"] else ""
+    memory = next((m for m, size in MEMORIES.items() if m in row["limits"] and row["bytes"] <= size), None)
+    return f"{row['bytes'] / time / row['limits'][memory]:.0%} of {memory}" if row["bytes"] and memory else ""
 
 
 def groups(measured: Mapping[str, Any]) -> dict[str, list[Row]]:
@@ -79,9 +80,7 @@ def described(measured: Mapping[str, Any]) -> list[str]:
     if not rows:
         return lines
     limits = {name: statistics.median(row["limits"][name] for row in rows) for name in rows[0]["limits"]}
-    texts = [
-        f"{name} {value / 1e9:.0f} {'GB/s' if name in (L2, DRAM) else 'GFLOP/s'}" for name, value in limits.items()
-    ]
+    texts = [f"{name} {value / 1e9:.0f} {'GB/s' if name in MEMORIES else 'GFLOP/s'}" for name, value in limits.items()]
     empty = statistics.median(row["empty_call"][f"{clock(measured)}_median"] for row in rows)
     return [
         *lines,
