@@ -23,6 +23,9 @@ WEIGHT_PERMUTATION = (0, 2, 3, 1)
 ASSUMED_SIZE = 32
 """What an unknown (`?`) size is taken for when tiles and blocks are chosen."""
 
+WIDEST_IN_PLACE = 8
+"""Columns of a window that may hang over an edge in place: near it, each pixel has code of its own for each column."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ConvShape:
@@ -104,7 +107,7 @@ def schedule_for_vectors(
     shape = shape.with_atom(machine) if constant[1] else shape
     tiles = _depthwise_tiles(shape, machine) if shape.depthwise else _tiles(shape, machine)
     static = DYNAMIC not in image[1:]
-    in_place = shape.depthwise and image[2] != DYNAMIC
+    in_place = shape.depthwise and image[2] != DYNAMIC and shape.size["kw"] <= WIDEST_IN_PLACE
     copies = not in_place and (any(attrs.padding) or shape.missing > 0)
     stages = copies and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.near_bytes
     blocks = _blocks(shape, tiles, stages, machine)
