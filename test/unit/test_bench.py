@@ -125,8 +125,10 @@ def test_peers_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_the_flag_there_is_pytorch_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "PEERS", (Right(),))
     file = tmp_path / "bench.json"
-    assert run(monkeypatch, TINY, "--json", str(file)) == 0
-    assert "right" not in json.loads(file.read_text())["cases"][0]["contestants"]
+    assert run(monkeypatch, TINY, "--case", "tin*", "--json", str(file)) == 0
+    measured = json.loads(file.read_text())
+    assert measured["command"] == "terrace-bench --case 'tin*' --rounds 1 --threads 1"
+    assert "right" not in measured["cases"][0]["contestants"]
 
 
 def test_terrace_must_not_be_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

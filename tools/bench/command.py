@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -147,7 +148,7 @@ def _describe(options: argparse.Namespace, peers: Sequence[Any]) -> dict[str, An
     from terrace.tools.bench.peers import missing, version
 
     malloc = " ".join(f"{key}={os.environ[key]}" for key in MALLOC if key in os.environ) or "glibc's default"
-    arguments = [f"--case {name}" for name in options.case] + [f"--rounds {options.rounds}"]
+    arguments = [f"--case {shlex.quote(name)}" for name in options.case] + [f"--rounds {options.rounds}"]
     wanted = {None: [], "all": ["--peers"]}.get(options.peers, [f"--peers {options.peers}"])
     command = ["terrace-bench", *wanted, *arguments, f"--threads {options.threads}"]
     found = [version(peer) for peer in peers if not missing(peer)]
