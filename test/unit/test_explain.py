@@ -203,6 +203,26 @@ def test_the_prediction_is_that_of_the_cost_model() -> None:
     assert f"right operand are {4 * 32 * 48} bytes: fits L1" in text
 
 
+@pytest.mark.parametrize("winograd", [True, False])
+def test_the_variant_of_a_convolution_is_what_the_cost_model_chooses(winograd: bool) -> None:
+    text = """
+    "graph.parameter"() {sym_name = "w", type = tensor<64x64x3x3xf32>} : () -> ()
+    func.func @main(%x: tensor<1x28x28x64xf32>) -> tensor<1x28x28x64xf32> {
+      %w = "graph.load"() {symbol = @w} : () -> tensor<64x64x3x3xf32>
+      %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
+        dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x28x28x64xf32>, tensor<64x64x3x3xf32>)
+        -> tensor<1x28x28x64xf32>
+      return %0 : tensor<1x28x28x64xf32>
+    }"""
+    request = Request.of(Target(threads=1, cpu=CpuDescription()), options={"winograd": winograd})
+    lowered = lower(Text(text), request, until="kernel")
+    kernels = KernelLevels(lowered.ir, lowered.target, ())
+    found = "\n".join(kernels.reasons(kernels.names[0]))
+    assert "predicted Mcycles: winograd_2x2" in found and "note:" not in found
+    assert ("variant: winograd_4x4" in found) == ("input: transformed into local memory" in found) == winograd
+    assert ("weight: transformed for winograd_4x4 in blocks of 32" in found) == winograd
+
+
 def test_an_atom_of_the_cpu_is_what_the_cost_model_chooses() -> None:
     text = """
     "graph.parameter"() {sym_name = "w", type = tensor<48x64xi8>} : () -> ()

@@ -12,9 +12,9 @@ from terrace.compiler.layer_figures import bytes_of, is_tensor
 from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.choose_schedules import choose_schedule
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.packing import Pack
+from terrace.lowering.kernels.packing import Pack, Transform
 from terrace.lowering.kernels.read_kernel import family_of_kernel
-from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import MINIMUM_WORK, WORKGROUPS_PER_WORKER
 from terrace.machine import VectorMachine
@@ -82,15 +82,19 @@ def _blocks(space: IterationSpace, schedule: Schedule, machine: VectorMachine) -
 def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> list[str]:
     lines = []
     for name, packing in schedule.packed.items():
-        if isinstance(packing, Pack):
+        if isinstance(packing, (Pack, Transform)):
             blocks = " x ".join(map(str, packing.inner_tiles))
             constant = kernel.constant[kernel.operands.index(name)]
             when = "once, when the model is compiled" if constant else "at every call"
-            lines.append(f"{name}: packed in blocks of {blocks}, so that a tile reads consecutive memory ({when})")
+            how = f"transformed for {schedule.variant}" if isinstance(packing, Transform) else "packed"
+            lines.append(f"{name}: {how} in blocks of {blocks}, so that a tile reads consecutive memory ({when})")
         else:
             lines.append(f"{name}: padded by a copy, as its rows do not fit local memory")
     for name in schedule.staged:
-        lines.append(f"{name}: copied into local memory by each workgroup ({machine.near_bytes} bytes at most)")
+        how, limit = (
+            ("copied", machine.near_bytes) if schedule.variant == DIRECT else ("transformed", machine.local_bytes)
+        )
+        lines.append(f"{name}: {how} into local memory by each workgroup ({limit} bytes at most)")
     for name in schedule.leaving:
         block = schedule.block("k")
         lines.append(f"{name}: summed up in local memory, {block} along k at a time, as longer columns do not fit it")
