@@ -20,6 +20,12 @@ Span: TypeAlias = tuple[Index, int, Index | None]
 TileBody: TypeAlias = Callable[[Index, int, Index | None], None]
 """Called with the parts of a `Span`."""
 
+LINE = 64
+"""Bytes that memory gives at a time."""
+
+PAGE = 4096
+"""Bytes after which what a core reads ahead by itself ends."""
+
 
 class LoopBuilder:
     """Builds the body of one loop-level function, at the current insertion point."""
@@ -261,6 +267,11 @@ class LoopBuilder:
         ):
             return []
         return [self.value(s if v is None else v) for v, s in zip(valid, shape, strict=True)]
+
+    def prefetch(self, memory: ir.Value, indices: Sequence[Index]) -> None:
+        """Ask for the line at an element, into the nearest cache, without waiting for it."""
+        locality = 3  # of 0 to 3
+        memref.prefetch(memory, [self.value(index) for index in indices], False, locality, True)
 
     def contract(
         self,

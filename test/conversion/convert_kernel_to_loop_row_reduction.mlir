@@ -58,6 +58,22 @@ func.func private @softmax_kept(%x: tensor<9x128xf32>) -> tensor<9x128xf32> {
 
 // -----
 
+// A row longer than a page: that of the next row is asked for while exponentials are computed.
+// CHECK-LABEL: func.func private @softmax_ahead
+// CHECK:         "loop.alloc"() : () -> memref<1x1024xf32, "local">
+// CHECK:         %[[NEXT:.*]] = arith.minui
+// CHECK:         memref.prefetch %{{.*}}[%[[NEXT]], %{{.*}}], read, locality<3>, data
+// CHECK:         math.exp
+func.func private @softmax_ahead(%x: tensor<9x1024xf32>) -> tensor<9x1024xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction"], names = ["m", "n"], sizes = array<i64: 9, 1024>}, schedule = {cuts = [
+      {memory = "local", leaves = {result = {terms = {}}}},
+      {memory = "register", order = ["m", "n"], sizes = array<i64: 1, 64>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<9x1024xf32>) -> tensor<9x1024xf32>
+  return %0 : tensor<9x1024xf32>
+}
+
+// -----
+
 // With rows of unknown length, the tail is a tile of which the first elements count.
 // CHECK-LABEL: func.func private @rms_norm
 // CHECK:         %[[LENGTH:.*]] = memref.dim

@@ -10,7 +10,7 @@ from terrace.dialects import loop
 from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_attribute
 from terrace.dialects.encodings import IntegerGroups, encoding_of
 from terrace.lowering.graph.payload_types import cast
-from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.builder import LINE, PAGE, Index, LoopBuilder
 from terrace.lowering.kernels.encoded_matmul.schedule import UNIT, WORD
 from terrace.lowering.kernels.packing import Pack
 from terrace.lowering.kernels.view import KernelView
@@ -19,14 +19,8 @@ from terrace.mlir import arith, ir, memref
 TOGETHER = 2
 """Codes of a word that are decoded beside each other, for an atom."""
 
-LINE = 64
-"""Bytes that memory gives at a time."""
-
-AHEAD = 8192
-"""How many bytes before they are decoded codes are asked for: what a core reads by itself ends with a page of 4 KiB."""
-
-LOCALITY = 3
-"""Into the nearest cache."""
+AHEAD = 2 * PAGE
+"""How many bytes before they are decoded codes are asked for."""
 
 Place = tuple[Index, Index]
 """A row, along k, and a column."""
@@ -92,7 +86,7 @@ class Weights:
         panel, step = b.floordiv(at[1], self.width), b.floordiv(at[0], self.codes_together)
         first = b.add(b.mul(b.add(b.mul(panel, shape[1]), step), row), AHEAD)
         for line in range(0, k // self.codes_together * row, LINE):
-            memref.prefetch(flat, [b.value(b.min(b.add(first, line), count - 1))], False, LOCALITY, True)
+            b.prefetch(flat, [b.min(b.add(first, line), count - 1)])
 
     @property
     def codes_together(self) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from terrace.dialects.base import shape_of
+from terrace.dialects.base import element_type_of, shape_of
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.graph.payload_types import combine, neutral
-from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
+from terrace.lowering.kernels.builder import LINE, PAGE, Index, LoopBuilder, Span
 from terrace.lowering.kernels.summation import sum_in_blocks
 from terrace.lowering.kernels.view import KernelView, TilePlace, load_operand, store_results
 from terrace.mlir import arith, ir
@@ -103,6 +104,7 @@ class Rows:
         memory = self.b.alloc([self.count, self.length], self.element_type)
 
         def compute(place: TilePlace) -> ir.Value:
+            self._ask_for_next(place)
             value = element(place)
             self.b.store(value, memory, [0, place.offsets[1]], [0, 1], valid=place.valid)
             return value
@@ -111,6 +113,18 @@ class Rows:
             return self.b.load(memory, [0, place.offsets[1]], place.shape, [0, 1], valid=place.valid)
 
         return compute, again
+
+    def _ask_for_next(self, place: TilePlace) -> None:
+        """Ask for the input of the next rows at a place: else memory waits while these are computed with."""
+        b, memory = self.b, self.kernel.memory_of(self.root.operands[0])
+        element = ELEMENT_TYPES[str(element_type_of(memory))]
+        if not isinstance(self.length, int) or self.length * element.bytes < PAGE:
+            return
+        last, column = b.sub(b.size(memory, 0), 1), place.offsets[1]
+        for row in range(self.count):
+            at = b.min(b.add(self.first, self.count + row), last)
+            for first in range(0, place.shape[1], LINE // element.bytes):
+                b.prefetch(memory, [at, b.add(column, first)])
 
     def repeat(self, number: ir.Value, like: ir.Value) -> ir.Value:
         return self.b.broadcast_tile(number, shape_of(like)[-1])
