@@ -1,8 +1,8 @@
 """`expand-math`: functions of the math dialect that IREE computes badly, or not at all, become arithmetic.
 
-IREE's sin and cos reduce no range, its atan loses digits, its float64 has no sin, and expm1 is exp less 1. The pass
-runs where math ops are on scalars (in linalg) and on vectors of the machine: in our kernels and in what IREE compiles.
-exp, erf and tanh are IREE's own: good to a few units in the last place, and fast.
+IREE's sin and cos reduce no range, its atan loses digits, its float64 has no sin, its erf is slow, and expm1 is exp
+less 1. The pass runs where math ops are on scalars (in linalg) and on vectors of the machine: in our kernels and in
+what IREE compiles. exp and tanh are IREE's own: good to a few units in the last place, and fast.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from terrace.lowering.conversion.functions import exponential, inverse, logarithmic, power, trigonometric
+from terrace.lowering.conversion.functions import error, exponential, inverse, logarithmic, power, trigonometric
 from terrace.lowering.conversion.functions.number import Number
 from terrace.lowering.graph.payload_types import cast, compute_type, is_float, scalar_type
 from terrace.mlir import ir, walk
@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, Callable[..., Number]] = {
     "math.atanh": logarithmic.atanh,
     "math.cos": trigonometric.cos,
     "math.cosh": exponential.cosh,
+    "math.erf": error.erf,
     "math.exp2": exponential.exp2,
     "math.expm1": exponential.expm1,
     "math.log": logarithmic.log,
