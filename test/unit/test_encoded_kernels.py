@@ -120,6 +120,25 @@ def test_what_is_not_finite_stays_in_its_row_or_column() -> None:
     np.testing.assert_allclose(y[[0, 2]], wanted[[0, 2]], 1e-5, 1e-5)
 
 
+@pytest.mark.parametrize("transposed", [True, False])
+@pytest.mark.parametrize("constant", [True, False])
+def test_the_op_that_no_kernel_takes(transposed: bool, constant: bool) -> None:
+    """By the reference where k has no whole steps, by evaluation where all operands are constant."""
+    program = Program()
+    with program as p:
+        for kind, group, zero_points in ((Int4Groups, 6, 1), (Int8Groups, 20, 0)):
+            encoding = kind(int(transposed), group, zero_points, 32)
+            w = RNG.uniform(-1, 2, (30, 20) if transposed else (20, 30)).astype(F)
+            x = RNG.standard_normal((3, 20)).astype(F)
+            parts = graph.EncodeOp.build(p.parameter(w), encoding)
+            how = {"encoding": encoding.attributes, "transpose_rhs": transposed}
+            y = graph.EncodedMatmulOp.build(p.parameter(x) if constant else p.argument(x), *parts, **how)
+            p.result(f"{kind.__name__}", graph.ReluOp.build(graph.AddOp.build(y, p.argument(np.zeros(30, F)))))
+    compiled = program.compile()
+    assert not [row for row in compiled.report().rows if "encoded" in row["op"] and row["by"] == "terrace"]
+    program.check(compiled)
+
+
 def test_what_no_kernel_takes_is_decoded_when_compiled() -> None:
     """k of 20 has no whole steps; the product is one of floats, and the same."""
     w, x = RNG.uniform(-1, 1, (30, 20)).astype(F), RNG.standard_normal((3, 20)).astype(F)

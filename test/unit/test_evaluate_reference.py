@@ -89,6 +89,9 @@ def test_evaluates_as_torch(case: Case) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    """Those that need size operands have tests of their own in `test_evaluate.py`; encodings in `test_encodings.py`."""
+    """Those that need size operands have tests of their own in `test_evaluate.py`; encodings in `test_encodings.py`,
+    and a product by encoded weights in `test_encoded_kernels.py`.
+    """
     tested = {case.op.OPERATION_NAME for case in STATIC}
-    assert EVALUATION.op_names - tested == {f"graph.{name}" for name in ("broadcast", "decode", "encode", "reshape")}
+    names = ("broadcast", "decode", "encode", "encoded_matmul", "reshape")
+    assert EVALUATION.op_names - tested == {f"graph.{name}" for name in names}

@@ -150,9 +150,10 @@ def test_what_outlives_a_call_stays() -> None:
 def test_every_converted_op_has_a_case() -> None:
     """A pattern that no case runs is no oracle. Those that need size operands or regions have their own tests.
 
-    That of random_bits is in `test/e2e/test_random.py`, those of encode and decode in `test_encodings.py`.
+    That of random_bits is in `test/e2e/test_random.py`, those of encode and decode in `test_encodings.py`, that of
+    encoded_matmul in `test_encoded_kernels.py`.
     """
     tested = {case.op.OPERATION_NAME for family in FAMILIES for case in cases_of(family)}
     missing = REFERENCES.op_names - tested
-    names = ("broadcast", "decode", "encode", "fusion", "random_bits", "reshape")
+    names = ("broadcast", "decode", "encode", "encoded_matmul", "fusion", "random_bits", "reshape")
     assert missing == {f"graph.{name}" for name in names}

@@ -35,7 +35,7 @@ class Case:
     """
 
     name: str
-    kind: Literal["kernels", "models"]
+    kind: Literal["kernels", "models", "weights"]
     what: str
     build: Callable[[], Contest]
     type: str = "f32"

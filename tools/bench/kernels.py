@@ -77,7 +77,7 @@ def weights_case(name: str, count: int, n: int, k: int, weights: str, bits: floa
     """Products of one row by so many weights in turn, more than caches hold, stored in so many bits an element."""
     what = f"{count} products 1x{k} -> 1x{n} in turn, weights {weights}, activations float32"
     size = round(count * n * k * bits / 8)
-    return Case(name, "kernels", what, lambda: _in_turn(count, n, k, weights), bytes=size)
+    return Case(name, "weights", what, lambda: _in_turn(count, n, k, weights), bytes=size)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

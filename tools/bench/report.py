@@ -14,7 +14,7 @@ OURS = "Terrace"
 MEMORIES = {"L2": 1 << 20, "L3": 1 << 24, "DRAM": math.inf}
 """The memories among a row's limits, the others being types, and how many bytes each is the limit for."""
 
-UNITS = {"kernels": (1e6, "µs"), "models": (1e3, "ms")}
+UNITS = {"kernels": (1e6, "µs"), "weights": (1e6, "µs"), "models": (1e3, "ms")}
 MEAN = "geometric mean"
 NONE = "-"
 
