@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from terrace.lowering.graph.payload_types import constant
-from terrace.lowering.target.cpu.tile import Piece, TileType
+from terrace.lowering.target.cpu.tile import TileType, narrowed, widened
 from terrace.lowering.target.tile_access import Access
 from terrace.mlir import ir, vector
 
@@ -35,7 +34,7 @@ def load_columns(type_: TileType, load: Callable[[int, int, int], ir.Value]) -> 
             columns = [load(first, piece.offset + i, count) for i in range(piece.count)]
             block = transpose([*columns, *columns[-1:] * (lanes - len(columns))])
             for row in range(count):
-                values[first + row].append(_narrowed(block[row], piece))
+                values[first + row].append(narrowed(block[row], piece.type_of(type_.element_type)))
     return [value for row in values for value in row]
 
 
@@ -47,7 +46,7 @@ def store_columns(
     for number, piece in enumerate(type_.pieces):
         for first in range(0, rows, lanes):
             count = min(lanes, rows - first)
-            block = [_widened(values[(first + row) * width + number], piece, lanes) for row in range(count)]
+            block = [widened(values[(first + row) * width + number], lanes) for row in range(count)]
             columns = transpose([*block, *block[-1:] * (lanes - count)])
             for i in range(piece.count):
                 store(first, piece.offset + i, count, columns[i])
@@ -65,25 +64,3 @@ def transpose(rows: Sequence[ir.Value]) -> list[ir.Value]:
             result[row], result[row + bit] = vector.shuffle(*pair, upper), vector.shuffle(*pair, lower)
         bit *= 2
     return result
-
-
-def _narrowed(value: ir.Value, piece: Piece) -> ir.Value:
-    """The first lanes of a whole vector, as many as a piece has."""
-    if piece.lanes == 1:
-        return vector.extract(value, [], [0])
-    whole = ir.VectorType(value.type).shape[0]
-    if piece.lanes == whole:
-        return value
-    return vector.extract_strided_slice(
-        piece.type_of(ir.VectorType(value.type).element_type), value, [0], [piece.lanes], [1]
-    )
-
-
-def _widened(value: ir.Value, piece: Piece, lanes: int) -> ir.Value:
-    """A piece in a whole vector, whose other lanes nobody reads."""
-    if piece.lanes == 1:
-        return vector.broadcast(ir.VectorType.get([lanes], value.type), value)
-    if piece.lanes == lanes:
-        return value
-    whole = constant(ir.VectorType.get([lanes], ir.VectorType(value.type).element_type), 0)
-    return vector.insert_strided_slice(value, whole, [0], [1])
