@@ -131,6 +131,11 @@ def test_every_kernel_has_its_folder(dump: Path) -> None:
     }
 
 
+def test_what_a_softmax_keeps_is_no_sum(dump: Path) -> None:
+    reasons = (dump / "softmax_8x48" / "reasons.txt").read_text(encoding="utf-8")
+    assert "result: its terms stay in local memory" in reasons and "summed up" not in reasons
+
+
 def test_the_dump_and_the_tool_agree(dump: Path, saved: str, capsys: pytest.CaptureFixture[str]) -> None:
     for level in ("graph", "kernel", "loop", "cpu", "reasons"):
         assert main([saved, MATMUL, "--level", level]) == 0

@@ -18,6 +18,7 @@ from terrace.lowering.kernels.encoded_matmul.weights import TOGETHER, Weights
 from terrace.lowering.kernels.matmul.chunk import CHUNK
 from terrace.lowering.kernels.matmul.generator import generate_product
 from terrace.lowering.kernels.nest import TileBody, nest
+from terrace.lowering.kernels.packing import Sums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir, math
 
@@ -29,7 +30,7 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     """Emit the loops of an encoded_matmul kernel."""
     dims, stored = ("m", "n", "k"), kernel.operands[1:]
     if "rhs" in kernel.schedule.staged:
-        kernel.check_schedule(dims, dims, staged=("rhs",), packed=stored, leaving={"result": "sums"})
+        kernel.check_schedule(dims, dims, staged=("rhs",), packed=stored, leaving={"result": Sums.name})
         if kernel.schedule.block("k") % UNIT:
             raise kernel.refuse(f"a block of 'k' must be a multiple of {UNIT}, got {kernel.schedule.block('k')}")
         generate_product(b, kernel, Weights.of(kernel))

@@ -12,7 +12,7 @@ from terrace.compiler.layer_figures import bytes_of, is_tensor
 from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.choose_schedules import choose_schedule
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.packing import Pack, Transform
+from terrace.lowering.kernels.packing import Pack, Terms, Transform
 from terrace.lowering.kernels.read_kernel import family_of_kernel
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView
@@ -95,7 +95,10 @@ def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> 
             ("copied", machine.near_bytes) if schedule.variant == DIRECT else ("transformed", machine.local_bytes)
         )
         lines.append(f"{name}: {how} into local memory by each workgroup ({limit} bytes at most)")
-    for name in schedule.leaving:
+    for name, part in schedule.cut("local").leaves.items():
+        if isinstance(part, Terms):
+            lines.append(f"{name}: its terms stay in local memory, so that each is computed once")
+            continue
         block = schedule.block("k")
         lines.append(f"{name}: summed up in local memory, {block} along k at a time, as longer columns do not fit it")
     order = schedule.cut("register").sizes
