@@ -25,7 +25,8 @@ def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True)
         if isinstance(machine, kind):
             direct = choose(kernel, machine)
             if isinstance(machine, VectorMachine):
-                direct = balanced(kernel.space, direct, _work_of(kernel), machine.workers)
+                work = int(_work_of(kernel) / machine.speed_of(direct.atom))
+                direct = balanced(kernel.space, direct, work, machine.workers)
             choose_variant = family.variant_schedules.get(kind) if variants else None
             return choose_variant(kernel, direct, machine) if choose_variant else direct
     raise fail(schedule_op(kernel.function), f"has no cost model for generator '{kernel.generator}'")

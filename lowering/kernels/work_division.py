@@ -17,11 +17,14 @@ SUM_STEPS = 16
 """How many terms are added up before their sum joins the whole one: so few that rounding loses a digit or less."""
 
 
-def wanted_workgroups(work: int, workers: int) -> int:
-    """How many workgroups to cut `work` into; 1 on one worker. Each worker has as many as another, if it has any."""
+def wanted_workgroups(work: int, workers: int, speed: float = 1.0) -> int:
+    """How many workgroups to cut `work` into; 1 on one worker. Each worker has as many as another, if it has any.
+
+    `speed` is that of the step that multiplies, beside a multiply-add of float32.
+    """
     if workers == 1:
         return 1
-    count = max(1, min(WORKGROUPS_PER_WORKER * workers, work // MINIMUM_WORK))
+    count = max(1, min(WORKGROUPS_PER_WORKER * workers, int(work / speed) // MINIMUM_WORK))
     return count if count < workers else count // workers * workers
 
 

@@ -39,6 +39,10 @@ class Machine:
         faster = [atom for atom in self.atoms if atom.types == types and atom.speed > 1]
         return max(faster, key=lambda atom: atom.speed, default=None)
 
+    def speed_of(self, atom: str | None) -> float:
+        """That of a step by name; 1 for a multiply-add."""
+        return next((known.speed for known in self.atoms if known.name == atom), 1.0)
+
 
 @dataclasses.dataclass(frozen=True)
 class VectorMachine(Machine):

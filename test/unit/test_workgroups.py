@@ -14,8 +14,9 @@ from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.work_division import MINIMUM_WORK
 from terrace.lowering.kernels.workgroups import EVEN, balanced, imbalance, workgroup_count
+from terrace.lowering.target.cpu.atoms import atoms, machine_of
 from terrace.mlir import DYNAMIC
-from terrace.target import CpuDescription
+from terrace.target import CpuDescription, Target
 
 FLOATS = TypeRule(("f32", "f32"), "f32", ("f32",))
 WORKERS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -84,6 +85,21 @@ def test_products_are_shared_evenly_and_in_parts_worth_it() -> None:
         assert whole >= 0.5 * MINIMUM_WORK or workgroup_count(space, schedule) == 1, (space.sizes, workers)
         uneven += imbalance(space, schedule, workers) > EVEN
     assert uneven <= 0.08 * len(matmuls())
+
+
+@pytest.mark.parametrize("types", [("i8", "i8", "i32"), ("bf16", "bf16", "f32")])
+def test_a_faster_step_has_more_of_them_in_a_workgroup(types: tuple[str, str, str]) -> None:
+    """As long as those of float32, not as many products."""
+    features = tuple(sorted({feature for atom in atoms() for feature in atom.features}))
+    machine = machine_of(Target(features=features, cpu=CpuDescription(vector_bits=512, workers=4)))
+    atom = machine.best_atom(types)
+    assert atom is not None and machine.speed_of(atom.name) == atom.speed > 1 == machine.speed_of(None)
+    space = IterationSpace(("m", "n", "k"), ("parallel", "parallel", "reduction"), (128, 768, 96))
+    counts = [
+        workgroup_count(space, matmul.schedule_for_vectors(space, True, [False, True], rule, machine))
+        for rule in (FLOATS, TypeRule(types[:2], types[2], types[2:]))
+    ]
+    assert counts[0] == 4 and counts[1] is not None and counts[1] <= counts[0] / atom.speed
 
 
 def test_elementwise_work_is_shared_evenly() -> None:

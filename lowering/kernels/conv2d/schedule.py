@@ -207,7 +207,8 @@ def _depthwise_tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]
 def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, machine: VectorMachine) -> dict[str, int]:
     """Rows and channels of a workgroup: enough workgroups for the workers, few enough rows for local memory."""
     size = shape.size
-    parts = -(-wanted_workgroups(math.prod(size.values()), machine.workers) // size["n"])
+    speed = shape.atom.speed if shape.atom else 1.0
+    parts = -(-wanted_workgroups(math.prod(size.values()), machine.workers, speed) // size["n"])
     tile_rows = tiles.get("oh", 1)
     weights = shape.type.bytes * shape.space.footprint(1, size)
     blocks = {"n": 1}

@@ -45,7 +45,9 @@ def schedule_for_vectors(
     aliased = stages and _bytes(rule) * size["k"] % ALIASED_PITCH == 0
     tile = best_tile(size["m"], size["n"], range(1, 9 if aliased else 15), machine)
     work = size.get("b", 1) * size["m"] * size["n"] * size["k"]
-    parts = wanted_workgroups(work, machine.workers)
+    # Atoms read weights that were packed for them; a copy of other operands would have to be, at every call.
+    atom = machine.best_atom((*rule.operands, rule.accumulator)) if _is_packed(space, constant) else None
+    parts = wanted_workgroups(work, machine.workers, atom.speed if atom else 1.0)
     blocks: dict[str, int] = {}
     if "b" in size:
         blocks["b"] = 1
@@ -55,8 +57,6 @@ def schedule_for_vectors(
     column_blocks = -(-size["n"] // columns) if columns else 1
     rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
-    # Atoms read weights that were packed for them; a copy of other operands would have to be, at every call.
-    atom = machine.best_atom((*rule.operands, rule.accumulator)) if _is_packed(space, constant) else None
     packed = _packed(space, transpose_rhs, constant, tile.columns, atom)
     staged: tuple[str, ...] = ()
     if stages:
