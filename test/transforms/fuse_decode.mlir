@@ -45,3 +45,18 @@ func.func @others(%x: tensor<2x64xf32>, %c: tensor<4x32xi8>, %s: tensor<4x2xf32>
   %1 = "graph.matmul"(%x, %v) {transpose_rhs = true} : (tensor<2x64xf32>, tensor<4x64xf32>) -> tensor<2x4xf32>
   return %0, %1 : tensor<2x4xf32>, tensor<2x4xf32>
 }
+
+// A group is decoded 16 elements at a time: one of 24 is refused by the kernel.
+// CHECK-LABEL: func.func @refused
+// CHECK-NOT:     graph.encoded_matmul
+// CHECK:         graph.decode
+// CHECK:         graph.matmul
+"graph.parameter"() {sym_name = "codes24", type = tensor<4x24xi8>} : () -> ()
+"graph.parameter"() {sym_name = "scales24", type = tensor<4x2xf32>} : () -> ()
+func.func @refused(%x: tensor<2x48xf32>) -> tensor<2x4xf32> {
+  %c = "graph.load"() {symbol = @codes24} : () -> tensor<4x24xi8>
+  %s = "graph.load"() {symbol = @scales24} : () -> tensor<4x2xf32>
+  %w = "graph.decode"(%c, %s) {encoding = {int4_groups = {axis = 1 : i64, group = 24 : i64}}, operandSegmentSizes = array<i32: 1, 1, 0>} : (tensor<4x24xi8>, tensor<4x2xf32>) -> tensor<4x48xf32>
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<2x48xf32>, tensor<4x48xf32>) -> tensor<2x4xf32>
+  return %0 : tensor<2x4xf32>
+}

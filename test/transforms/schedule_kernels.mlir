@@ -4,6 +4,18 @@
 // RUN: terrace-opt --pass-pipeline='builtin.module(convert-graph-to-kernel,schedule-kernels{winograd=false},schedule-kernels{workers=64})' %s | filecheck %s
 
 // One worker: no blocks but those that staging needs, and vectors of 16 lanes. Scheduling again changes nothing.
+// Short rows lie side by side, as many as leave no rest. The terms of a row's sum stay in local memory if they fit.
+// CHECK-LABEL: func.func private @softmax_dx32
+// CHECK:         [{leaves = {result = {terms = {}}}, memory = "local"}, {memory = "register", order = ["m", "n"], sizes = array<i64: 1, 32>}]
+// CHECK-LABEL: func.func private @softmax_6x32
+// CHECK:         {memory = "register", order = ["m", "n"], sizes = array<i64: 3, 32>}]
+// CHECK-LABEL: func.func private @softmax_2x400000
+// CHECK-NOT:     leaves
+// CHECK:         order = ["n"], sizes = array<i64: {{[0-9]+}}>}, {memory = "register", order = ["m", "n"], sizes = array<i64: 1, 64>}]
+// CHECK-LABEL: func.func private @softmax_7x4096
+// CHECK:         [{leaves = {result = {terms = {}}}, memory = "local", order = ["n"], sizes = array<i64: 1024>}, {memory = "register", order = ["m", "n"], sizes = array<i64: 1, 64>}]
+// CHECK-LABEL: func.func private @softmax_1536x197
+// CHECK:         [{leaves = {result = {terms = {}}}, memory = "local"}, {memory = "register", order = ["m", "n"], sizes = array<i64: 2, 64>}]
 // CHECK-LABEL: func.func private @relu_1572864
 // CHECK:         schedule = {cuts = [{memory = "register", order = ["d0"], sizes = array<i64: 64>}]}
 // CHECK-LABEL: func.func private @batch_matmul_12x128x128
@@ -37,7 +49,9 @@
 "graph.parameter"() {sym_name = "d", type = tensor<96x1x3x3xf32>} : () -> ()
 "graph.parameter"() {sym_name = "w", type = tensor<3072x768xf32>} : () -> ()
 func.func @main(%image: tensor<1x56x56x64xf32>, %deep: tensor<1x28x28x96xf32>, %x: tensor<128x768xf32>,
-                %q: tensor<12x128x64xf32>, %k: tensor<12x128x64xf32>, %z: tensor<512x3072xf32>) {
+                %q: tensor<12x128x64xf32>, %k: tensor<12x128x64xf32>, %z: tensor<512x3072xf32>,
+                %short: tensor<1536x197xf32>, %long: tensor<7x4096xf32>, %longer: tensor<2x400000xf32>,
+                %few: tensor<6x32xf32>, %unknown: tensor<?x32xf32>) {
   %c = "graph.load"() {symbol = @c} : () -> tensor<64x64x3x3xf32>
   %d = "graph.load"() {symbol = @d} : () -> tensor<96x1x3x3xf32>
   %w = "graph.load"() {symbol = @w} : () -> tensor<3072x768xf32>
@@ -48,5 +62,10 @@ func.func @main(%image: tensor<1x56x56x64xf32>, %deep: tensor<1x28x28x96xf32>, %
   %2 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<128x768xf32>, tensor<3072x768xf32>) -> tensor<128x3072xf32>
   %3 = "graph.batch_matmul"(%q, %k) {transpose_rhs = true} : (tensor<12x128x64xf32>, tensor<12x128x64xf32>) -> tensor<12x128x128xf32>
   %4 = "graph.relu"(%z) : (tensor<512x3072xf32>) -> tensor<512x3072xf32>
+  %5 = "graph.softmax"(%short) {axis = 1 : i64} : (tensor<1536x197xf32>) -> tensor<1536x197xf32>
+  %6 = "graph.softmax"(%long) {axis = 1 : i64} : (tensor<7x4096xf32>) -> tensor<7x4096xf32>
+  %7 = "graph.softmax"(%longer) {axis = 1 : i64} : (tensor<2x400000xf32>) -> tensor<2x400000xf32>
+  %8 = "graph.softmax"(%few) {axis = 1 : i64} : (tensor<6x32xf32>) -> tensor<6x32xf32>
+  %9 = "graph.softmax"(%unknown) {axis = 1 : i64} : (tensor<?x32xf32>) -> tensor<?x32xf32>
   return
 }

@@ -120,6 +120,8 @@ ARITHMETIC: dict[str, Row] = {
         s.x.clamp_min(s.y),
         s.x.clamp_max(s.y),
         s.x.clamp(-1.0, 2.0),
+        s.x.clamp(-1.0, NAN),
+        torch.maximum(s.x, torch.tensor(NAN)),
         torch.fmax(s.x, s.y),
         torch.fmin(s.x, s.y),
     ),

@@ -94,6 +94,7 @@ REFUSED = {
     "compressed": lambda: torch.ones(2, 2).to_sparse_csr(),
     "oneDNN's": lambda: torch.ones(2, 2).to_mkldnn(),
     "negated": lambda: torch.ones(2, 2, dtype=torch.complex64).conj().imag,
+    "negated and dense": lambda: torch._neg_view(torch.ones(2, 2)),
     "nested": lambda: torch.nested.nested_tensor([torch.ones(2)] * 2),
     "of another type": lambda: torch.ones(2, 2, dtype=torch.float64),
     "of bits": lambda: torch.ones(2, 2, dtype=torch.int32),
