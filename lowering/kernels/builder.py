@@ -268,9 +268,12 @@ class LoopBuilder:
             return []
         return [self.value(s if v is None else v) for v, s in zip(valid, shape, strict=True)]
 
-    def prefetch(self, memory: ir.Value, indices: Sequence[Index]) -> None:
-        """Ask for the line at an element, into the nearest cache, without waiting for it."""
-        locality = 3  # of 0 to 3
+    def prefetch(self, memory: ir.Value, indices: Sequence[Index], near: bool = True) -> None:
+        """Ask for the line at an element without waiting for it, into the nearest cache or the one behind it.
+
+        It need not be inside: elements are counted along the last dimension beyond its end.
+        """
+        locality = 3 if near else 2
         memref.prefetch(memory, [self.value(index) for index in indices], False, locality, True)
 
     def contract(

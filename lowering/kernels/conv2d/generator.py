@@ -20,6 +20,7 @@ from terrace.lowering.graph.payload_types import compute_type, constant
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.conv2d.depthwise import Depthwise, pads_in_place
 from terrace.lowering.kernels.nest import TileBody, nest
+from terrace.lowering.kernels.next_panel import NextPanel
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Pad
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
@@ -67,6 +68,7 @@ class _Conv2d:
         self.unsigned = isinstance(self.weight_packing, PackWithSums)
         if self.schedule.tile("ic") % self.together:
             raise kernel.refuse(f"tile size of 'ic' must be a multiple of the {self.together} channels packed together")
+        self.ahead = self._next_panel()
 
     def _weight_packing(self) -> Packing:
         layout = self.kernel.packing_of(self.kernel.root.operands[1])
@@ -86,6 +88,14 @@ class _Conv2d:
                 " and must not span groups"
             )
         return layout
+
+    def _next_panel(self) -> NextPanel | None:
+        """What to ask for while the pixels of a block go over a panel of the weights."""
+        rows, columns = (self.schedule.block(dim) or self.sizes[dim] for dim in ("oh", "ow"))
+        if self.depthwise or not (isinstance(rows, int) and isinstance(columns, int)):
+            return None
+        tiles = -(-rows // self.schedule.tile("oh")) * -(-columns // self.schedule.tile("ow"))
+        return NextPanel.of(self.weight, self.weight_packing, self.schedule.tile("oc"), tiles)
 
     # -- blocks ---------------------------------------------------------------------------------------------------
 
@@ -271,7 +281,17 @@ class _Conv2d:
         b = self.b
         offset, channels, _ = spans["oc"]
         first = b.add(b.mul(spans["g"][0], self.width), offset)
+        if self.ahead is not None:
+            depth = -(-self.depth // self.together) * self.together
+            k = b.add(b.mul(b.add(b.mul(row, self.kw), column), depth), at)
+            self.ahead.ask(b, b.floordiv(first, self.schedule.tile("oc")), self._tile_of_pixels(spans), k, size)
         return self.weight_packing.load(b, self.weight, [first, at, row, column], [size, channels], [1, 0])
+
+    def _tile_of_pixels(self, spans: dict[str, Span]) -> Index:
+        """Which of the tiles of pixels of an image this is."""
+        b, columns = self.b, self.schedule.block("ow") or self.sizes["ow"]
+        row, column = (b.floordiv(spans[dim][0], self.schedule.tile(dim)) for dim in ("oh", "ow"))
+        return b.add(b.mul(row, b.ceildiv(columns, self.schedule.tile("ow"))), column)
 
     def _depthwise_step(
         self, source: Image, spans: dict[str, Span], row: Index, column: Index, tile: ir.Value

@@ -10,6 +10,7 @@ of oh x ow pixels by oc channels stands for a product of so many tiles, in any a
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import element_type_of
@@ -18,12 +19,16 @@ from terrace.lowering.kernels.conv2d.winograd_input import Block, InputTransform
 from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, WinogradShape
 from terrace.lowering.kernels.conv2d.winograd_tiles import RESULT_FACTORS, RESULTS
 from terrace.lowering.kernels.nest import workgroups
+from terrace.lowering.kernels.next_panel import NextPanel
 from terrace.lowering.kernels.packing import Transform
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
 
 Step = Callable[[int], Callable[[Index, ir.Value], ir.Value]]
 """For so many input channels at once: adds the products of those at an index to a sum."""
+
+Ask = Callable[[Index, int], None]
+"""For products of so many input channels from an index on: asks for a part of the next plane's weights."""
 
 CHUNK = 256
 """Input channels whose products are added up before their sum joins the others: rounding errors grow with it."""
@@ -99,9 +104,14 @@ class _Winograd:
         b = self.b
         rows = -(-tiles // -(-tiles // self.shape.product_rows))
 
+        packing = self.kernel.packing_of(self.kernel.root.operands[1])
+        ahead = NextPanel.of(self.weight, packing, size, -(-tiles // rows), leading=2)
+        panel = b.add(b.mul(b.floordiv(channel, self.weight_block), self.shape.planes), plane)
+
         def product(row: Index, height: int, _: Index | None) -> None:
             shape, place = [height, size], [plane, row, 0]
-            step = self._step(plane, row, height, channel, size)
+            ask = functools.partial(ahead.ask, b, panel, b.floordiv(row, rows)) if ahead else None
+            step = self._step(plane, row, height, channel, size, ask)
             b.store(self._sum(step, 0, min(CHUNK, self.shape.depth), shape), self.products, place, [1, 2])
 
             def add_chunk(first: Index, depth: int, _: Index | None) -> None:
@@ -121,12 +131,14 @@ class _Winograd:
         total = b.reduce(first, main, at_once, b.splat(shape, self.type_, 0.0), step(at_once))
         return b.reduce(main, end, 1, total, step(1)) if depth % at_once else total
 
-    def _step(self, plane: Index, row: Index, height: int, channel: Index, size: int) -> Step:
+    def _step(self, plane: Index, row: Index, height: int, channel: Index, size: int, ask: Ask | None) -> Step:
         b = self.b
         block, within = b.floordiv(channel, self.weight_block), b.mod(channel, self.weight_block)
 
         def step(depth: int) -> Callable[[Index, ir.Value], ir.Value]:
             def body(k: Index, total: ir.Value) -> ir.Value:
+                if ask is not None:
+                    ask(k, depth)
                 lhs = b.load(self.inputs, [plane, row, k], [height, depth], [1, 2])
                 rhs = b.load(self.weight, [block, plane, k, within], [depth, size], [2, 3])
                 return b.contract(lhs, rhs, total)

@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 
 from terrace.dialects import loop
-from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_attribute
+from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.dialects.encodings import IntegerGroups, encoding_of
 from terrace.lowering.graph.payload_types import cast
 from terrace.lowering.kernels.builder import LINE, PAGE, Index, LoopBuilder
 from terrace.lowering.kernels.encoded_matmul.schedule import UNIT, WORD
 from terrace.lowering.kernels.packing import Pack
 from terrace.lowering.kernels.view import KernelView
-from terrace.mlir import arith, ir, memref
+from terrace.mlir import arith, ir
 
 TOGETHER = 2
 """Codes of a word that are decoded beside each other, for an atom."""
@@ -80,13 +80,12 @@ class Weights:
 
     def prefetch(self, b: LoopBuilder, at: Place, k: int) -> None:
         """Ask for the codes that stand `AHEAD` bytes behind those of `k` rows of a panel, which are one stream."""
-        shape, element_type = shape_of(self.codes), element_type_of(self.codes)
+        shape = shape_of(self.codes)
         count, row = math.prod(shape), math.prod(shape[2:])
-        flat = memref.collapse_shape(ir.MemRefType.get([count], element_type), self.codes, [list(range(len(shape)))])
         panel, step = b.floordiv(at[1], self.width), b.floordiv(at[0], self.codes_together)
         first = b.add(b.mul(b.add(b.mul(panel, shape[1]), step), row), AHEAD)
         for line in range(0, k // self.codes_together * row, LINE):
-            b.prefetch(flat, [b.min(b.add(first, line), count - 1)])
+            b.prefetch(self.codes, [*[0] * (len(shape) - 1), b.min(b.add(first, line), count - 1)])
 
     @property
     def codes_together(self) -> int:

@@ -22,6 +22,7 @@ from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.matmul.chunk import CHUNK, chunk_of
 from terrace.lowering.kernels.matmul.operands import LocalMatrices, Source, lhs_of, rhs_of
 from terrace.lowering.kernels.nest import TileBody, nest, over_tiles
+from terrace.lowering.kernels.next_panel import NextPanel
 from terrace.lowering.kernels.packing import PackWithSums, Sums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir
@@ -67,6 +68,7 @@ class _Matmul:
         self.k = b.size(kernel.memory_of(kernel.root.operands[0]), self.rank + 1)
         self.sizes: dict[str, Index] = {"n": n, "m": m}
         self.unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
+        self.ahead = self.next_panel() if rhs is None else None
 
     def emit(self) -> None:
         b, kernel = self.b, self.kernel
@@ -87,6 +89,14 @@ class _Matmul:
 
         batches = {"b": b.size(kernel.results_memory[0], 0)} if self.rank else {}
         nest(b, kernel, {**self.sizes, **batches}, enter, first=("b",))
+
+    def next_panel(self) -> NextPanel | None:
+        """What to ask for while a panel of rhs is gone over."""
+        weights, schedule = self.kernel.root.operands[1], self.schedule
+        rows = schedule.block("m") or self.sizes["m"]
+        tiles = -(-rows // schedule.tile("m")) if isinstance(rows, int) else None
+        memory, packing = self.kernel.memory_of(weights), self.kernel.packing_of(weights)
+        return NextPanel.of(memory, packing, schedule.tile("n"), tiles)
 
     # -- a tile in registers --------------------------------------------------------------------------------------
 
@@ -139,7 +149,21 @@ class _Matmul:
         self, sources: Mapping[str, Source], spans: Mapping[str, Span], start: Index, size: Index, tile: ir.Value
     ) -> ir.Value:
         """The tile plus the product along `size` of k from `start` on."""
-        return self.contract_loaded(*self.loads(sources, spans, start), size, self.schedule.tile("k"), tile)
+        lhs, rhs = self.loads(sources, spans, start)
+        return self.contract_loaded(lhs, self.asking(rhs, spans, start), size, self.schedule.tile("k"), tile)
+
+    def asking(self, rhs: Load, spans: Mapping[str, Span], start: Index) -> Load:
+        """`rhs`, which asks for the next panel, too."""
+        b, ahead = self.b, self.ahead
+        if ahead is None:
+            return rhs
+        panel, tile = (b.floordiv(spans[name][0], self.schedule.tile(name)) for name in ("n", "m"))
+
+        def load(at: Index, size: int) -> ir.Value:
+            ahead.ask(b, panel, tile, b.add(start, at), size)
+            return rhs(at, size)
+
+        return load
 
     def contract_loaded(self, lhs: Load, rhs: Load, size: Index, depth: int, tile: ir.Value) -> ir.Value:
         """The tile plus the product of what is loaded, `depth` along k at a time."""
