@@ -20,9 +20,9 @@ from terrace.lowering.graph.payload_types import compute_type, constant
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.conv2d.depthwise import Depthwise, pads_in_place
 from terrace.lowering.kernels.nest import TileBody, nest
-from terrace.lowering.kernels.next_panel import NextPanel
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Pad
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
+from terrace.lowering.kernels.weights_ahead import WeightsAhead
 from terrace.mlir import arith, ir
 
 WEIGHT_ORDER = (0, 2, 3, 1)
@@ -68,7 +68,7 @@ class _Conv2d:
         self.unsigned = isinstance(self.weight_packing, PackWithSums)
         if self.schedule.tile("ic") % self.together:
             raise kernel.refuse(f"tile size of 'ic' must be a multiple of the {self.together} channels packed together")
-        self.ahead = self._next_panel()
+        self.ahead = self._weights_ahead()
 
     def _weight_packing(self) -> Packing:
         layout = self.kernel.packing_of(self.kernel.root.operands[1])
@@ -89,13 +89,14 @@ class _Conv2d:
             )
         return layout
 
-    def _next_panel(self) -> NextPanel | None:
-        """What to ask for while the pixels of a block go over a panel of the weights."""
+    def _weights_ahead(self) -> WeightsAhead | None:
+        """What to ask for while tiles of pixels go over a panel of the weights."""
         rows, columns = (self.schedule.block(dim) or self.sizes[dim] for dim in ("oh", "ow"))
         if self.depthwise or not (isinstance(rows, int) and isinstance(columns, int)):
             return None
-        tiles = -(-rows // self.schedule.tile("oh")) * -(-columns // self.schedule.tile("ow"))
-        return NextPanel.of(self.weight, self.weight_packing, self.schedule.tile("oc"), tiles)
+        tall, wide = self.schedule.tile("oh"), self.schedule.tile("ow")
+        tile = (tall * wide, self.schedule.tile("oc"))
+        return WeightsAhead.of(self.weight, self.weight_packing, tile, -(-rows // tall) * -(-columns // wide))
 
     # -- blocks ---------------------------------------------------------------------------------------------------
 

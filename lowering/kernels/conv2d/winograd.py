@@ -19,16 +19,16 @@ from terrace.lowering.kernels.conv2d.winograd_input import Block, InputTransform
 from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, WinogradShape
 from terrace.lowering.kernels.conv2d.winograd_tiles import RESULT_FACTORS, RESULTS
 from terrace.lowering.kernels.nest import workgroups
-from terrace.lowering.kernels.next_panel import NextPanel
 from terrace.lowering.kernels.packing import Transform
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
+from terrace.lowering.kernels.weights_ahead import WeightsAhead
 from terrace.mlir import arith, ir
 
 Step = Callable[[int], Callable[[Index, ir.Value], ir.Value]]
 """For so many input channels at once: adds the products of those at an index to a sum."""
 
 Ask = Callable[[Index, int], None]
-"""For products of so many input channels from an index on: asks for a part of the next plane's weights."""
+"""For products of so many input channels from an index on: asks for weights that are read later."""
 
 CHUNK = 256
 """Input channels whose products are added up before their sum joins the others: rounding errors grow with it."""
@@ -105,7 +105,7 @@ class _Winograd:
         rows = -(-tiles // -(-tiles // self.shape.product_rows))
 
         packing = self.kernel.packing_of(self.kernel.root.operands[1])
-        ahead = NextPanel.of(self.weight, packing, size, -(-tiles // rows), leading=2)
+        ahead = WeightsAhead.of(self.weight, packing, (rows, size), -(-tiles // rows), leading=2)
         panel = b.add(b.mul(b.floordiv(channel, self.weight_block), self.shape.planes), plane)
 
         def product(row: Index, height: int, _: Index | None) -> None:

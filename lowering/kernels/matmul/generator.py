@@ -22,9 +22,9 @@ from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.matmul.chunk import CHUNK, chunk_of
 from terrace.lowering.kernels.matmul.operands import LocalMatrices, Source, lhs_of, rhs_of
 from terrace.lowering.kernels.nest import TileBody, nest, over_tiles
-from terrace.lowering.kernels.next_panel import NextPanel
 from terrace.lowering.kernels.packing import PackWithSums, Sums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
+from terrace.lowering.kernels.weights_ahead import WeightsAhead
 from terrace.mlir import arith, ir
 
 Load: TypeAlias = Callable[[Index, int], ir.Value]
@@ -68,7 +68,7 @@ class _Matmul:
         self.k = b.size(kernel.memory_of(kernel.root.operands[0]), self.rank + 1)
         self.sizes: dict[str, Index] = {"n": n, "m": m}
         self.unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
-        self.ahead = self.next_panel() if rhs is None else None
+        self.ahead = self.weights_ahead() if rhs is None else None
 
     def emit(self) -> None:
         b, kernel = self.b, self.kernel
@@ -90,13 +90,14 @@ class _Matmul:
         batches = {"b": b.size(kernel.results_memory[0], 0)} if self.rank else {}
         nest(b, kernel, {**self.sizes, **batches}, enter, first=("b",))
 
-    def next_panel(self) -> NextPanel | None:
-        """What to ask for while a panel of rhs is gone over."""
+    def weights_ahead(self) -> WeightsAhead | None:
+        """What to ask for while tiles go over a panel of rhs."""
         weights, schedule = self.kernel.root.operands[1], self.schedule
         rows = schedule.block("m") or self.sizes["m"]
-        tiles = -(-rows // schedule.tile("m")) if isinstance(rows, int) else None
+        height = schedule.tile("m")
+        tiles = -(-rows // height) if isinstance(rows, int) else None
         memory, packing = self.kernel.memory_of(weights), self.kernel.packing_of(weights)
-        return NextPanel.of(memory, packing, schedule.tile("n"), tiles)
+        return WeightsAhead.of(memory, packing, (height, schedule.tile("n")), tiles)
 
     # -- a tile in registers --------------------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ class _Matmul:
         return self.contract_loaded(lhs, self.asking(rhs, spans, start), size, self.schedule.tile("k"), tile)
 
     def asking(self, rhs: Load, spans: Mapping[str, Span], start: Index) -> Load:
-        """`rhs`, which asks for the next panel, too."""
+        """`rhs`, which asks for what is read later, too."""
         b, ahead = self.b, self.ahead
         if ahead is None:
             return rhs
