@@ -9,7 +9,7 @@
 // CHECK:         "loop.reduce_tile"(%{{.*}}) {kind = "sum", {{.*}}} : (vector<1x32xf32>) -> vector<1x1xf32>
 // CHECK:         scf.for %{{.*}} = %c0 to %c64 step %c32
 // CHECK:           %[[PART:.*]] = scf.for %{{.*}} = %c0 to %c32 step %c8
-// CHECK:             memref.prefetch %{{.*}}, read, locality<3>, data : memref<1024xi8>
+// CHECK:             memref.prefetch %{{.*}}[%c0, %c0, %c0, %{{.*}}], read, locality<3>, data : memref<1x8x32x4xi8>
 // CHECK:             %[[X:.*]] = "loop.load_tile"(%[[ROWS]]
 // CHECK:             %[[CODES:.*]] = "loop.load_tile"(%{{.*}} -> vector<1x32x4xi8>
 // CHECK:             %[[W:.*]] = "loop.unpack_tile"(%[[CODES]]) {bits = 4 : i64} : (vector<1x32x4xi8>) -> vector<8x32xf32>
