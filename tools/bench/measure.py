@@ -15,11 +15,14 @@ from terrace.tools.bench.case import Case, Contest
 from terrace.tools.bench.limits import Limit
 from terrace.tools.bench.peers import Peer, PeerError, Task
 from terrace.tools.bench.report import OURS
-from terrace.tools.bench.timing import Call, interleave
+from terrace.tools.bench.timing import MINIMUM_SECONDS, Call, interleave
 
 ABSOLUTE_TOLERANCE = 1e-5
 PAUSE = 0.05
 """Seconds after which no engine's threads spin any longer."""
+
+SPREAD = 0.2
+"""Seconds of a turn on several threads: after a pause, Linux may leave two of them on one core for 20 ms."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +55,8 @@ def measure(case: Case, settings: Settings) -> dict[str, Any]:
     errors = _errors(case, contest, calls, refused)
     references = {name: limit.call for name, limit in settings.limits.items()}
     contestants = {name: call for name, call in calls.items() if name not in refused}
-    pause = PAUSE if settings.threads > 1 else 0.0
-    timings = interleave({**contestants, **references, "": settings.empty}, settings.rounds, pause=pause)
+    pause, turn = (PAUSE, SPREAD) if settings.threads > 1 else (0.0, MINIMUM_SECONDS)
+    timings = interleave({**contestants, **references, "": settings.empty}, settings.rounds, turn, pause)
     return {
         "case": case.name,
         "group": case.group,
