@@ -222,6 +222,30 @@ class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
         require(fits, f"result must be {format_shape(list(index.shape))} of {element}, got {result}")
 
 
+class RequantizeTileOp(Loop.Operation, name="requantize_tile", traits=[ext.Pure]):
+    """tile * multiplier / 2^shift for each element of tiles of i32, rounded and saturated as by `graph.requantize`."""
+
+    tile: Operand[Tile]
+    multiplier: Operand[Tile]
+    shift: Operand[Tile]
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        types, result = [ir.VectorType(v.type) for v in op.operands], ir.VectorType(op.results[0].type)
+        element = types[0].element_type
+        is_i32 = isinstance(element, ir.IntegerType) and element.width == 32
+        require(is_i32 and types.count(types[0]) == 3, f"needs three tiles of i32 of one shape, got {types[0]}")
+        require(list(result.shape) == list(types[0].shape), f"result must have the shape of {types[0]}, got {result}")
+        element = result.element_type
+        is_integer = isinstance(element, ir.IntegerType) and element.width in (8, 16, 32)
+        require(is_integer, f"result must be i8, i16 or i32, got {result}")
+
+
 class UnpackTileOp(Loop.Operation, name="unpack_tile", traits=[ext.Pure]):
     """The signed integers of `bits` bits in a tile [w, n, b] of i8, as numbers of the result's type, which holds them.
 
@@ -379,6 +403,7 @@ __all__ = [
     "Loop",
     "ParallelOp",
     "ReduceTileOp",
+    "RequantizeTileOp",
     "StoreTileOp",
     "ToBufferOp",
     "ToTensorOp",

@@ -174,7 +174,40 @@ def rows() -> Program:
     return program
 
 
-PROGRAMS = {"matmuls": matmuls, "convs": convs, "casts": casts, "pools": pools, "rows": rows}
+def beside_ties(multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """For each factor, a column of numbers whose products are as near to a tie as they come, and of the largest."""
+    columns = []
+    for m, n in zip(multiplier.tolist(), shift.tolist(), strict=True):
+        halves = [(2 * k + 1 << n - 1) // (m or 1) for k in (*range(-4, 4), -129, -128, 126, 127)]
+        near = [at + step for at in halves for step in (0, 1)] + [0, 1, -1, 2**31 - 1, -(2**31)]
+        columns.append(np.clip(near, -(2**31), 2**31 - 1))
+    return np.stack(columns, axis=1).astype(np.int32)
+
+
+def factors() -> Program:
+    """Requantised by all kinds of factors, below one and not, in rows of widths around those of vectors."""
+    program = Program()
+    with program as p:
+        for width in (1, 2, 3, 4, 16, 24, 33, 64, 70):
+            for lowest in (1, 31, 40):
+                multiplier = RNG.integers(-(2**31) + 1, 2**31, width).astype(np.int32)
+                multiplier[:: 2 + width // 5] = 2**30
+                multiplier[width // 2 :: 7] = 0
+                shift = RNG.integers(lowest, 63, width).astype(np.int32)
+                values = p.argument(beside_ties(multiplier, shift))
+                scale = p.parameter(multiplier), p.parameter(shift)
+                for element in ("i8", "i32"):
+                    result = graph.RequantizeOp.build(values, *scale, result_type=of_type(shape_of(values), element))
+                    p.result(f"{element} {width} {lowest}", result)
+        i32, values = ir.Type.parse("i32"), p.argument(RNG.integers(-20000, 20000, (8, 81)).astype(np.int32))
+        for factor in (splat(3 * 2**29, i32), splat(37, i32)), (splat(3 * 2**29, i32), splat(31, i32)):
+            small = graph.RequantizeOp.build(values, *factor, result_type=of_type([8, 81], "i8"))
+            values = graph.CastOp.build(small, result_type=of_type([8, 81], "i32"))
+        p.result("one after another", small)
+    return program
+
+
+PROGRAMS = {"factors": factors, "matmuls": matmuls, "convs": convs, "casts": casts, "pools": pools, "rows": rows}
 
 
 @pytest.mark.parametrize("target", TARGETS)
