@@ -222,6 +222,34 @@ class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
         require(fits, f"result must be {format_shape(list(index.shape))} of {element}, got {result}")
 
 
+class DotTileOp(Loop.Operation, name="dot_tile", traits=[ext.Pure]):
+    """accumulator[..., c] plus the sum of lhs[i][..., c] * rhs[..., c, i] over up to four i, as an atom adds them.
+
+    Elements of lhs are unsigned bytes, those of rhs signed ones; the accumulator is i32, and sums wrap. `atom` names
+    the machine's step.
+    """
+
+    accumulator: Operand[Tile]
+    rhs: Operand[Tile]
+    lhs: Sequence[Operand[Tile]]
+    atom: ir.StringAttr
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        (accumulator, rhs, *lhs), result = (ir.VectorType(v.type) for v in op.operands), op.results[0].type
+        shape, widths = list(accumulator.shape), [getattr(t.element_type, "width", 0) for t in (accumulator, rhs, *lhs)]
+        require(1 <= len(lhs) <= 4, f"needs one to four tiles of lhs, got {len(lhs)}")
+        fits = list(rhs.shape) == [*shape, 4] and all(list(t.shape) == shape for t in lhs)
+        require(fits, f"lhs must have the shape of {accumulator}, and rhs four neighbours for each element, got {rhs}")
+        require(widths == [32, *[8] * (len(lhs) + 1)], f"adds products of i8 to i32, got {rhs} and {accumulator}")
+        require(result == accumulator, f"result must be {accumulator}, got {result}")
+
+
 class RequantizeTileOp(Loop.Operation, name="requantize_tile", traits=[ext.Pure]):
     """tile * multiplier / 2^shift for each element of tiles of i32, rounded and saturated as by `graph.requantize`."""
 
@@ -397,6 +425,7 @@ __all__ = [
     "AllocOp",
     "BroadcastTileOp",
     "ContractTileOp",
+    "DotTileOp",
     "IndexTileOp",
     "LoadTileOp",
     "LookupTileOp",

@@ -85,6 +85,32 @@ def convs() -> Program:
     return program
 
 
+def depthwise() -> Program:
+    """Windows of one row to more than an atom takes together, channels around whole registers, and only the ends."""
+    program = Program()
+    with program as p:
+        for channels, window, strides, dilations, padding in (
+            (64, (3, 3), (1, 1), (1, 1), (1, 1, 1, 1)),
+            (80, (1, 3), (1, 2), (1, 1), (0, 0, 2, 0)),
+            (131, (3, 2), (2, 1), (2, 3), (2, 1, 0, 3)),
+            (33, (7, 3), (2, 2), (1, 1), (3, 3, 1, 1)),
+            (16, (4, 3), (1, 1), (1, 1), (0, 0, 0, 0)),
+        ):
+            attributes = {"strides": strides, "dilations": dilations, "padding": padding, "groups": channels}
+            for name, pixel, factor in (("any", 0, 0), ("lowest", -128, 127), ("least product", 127, -128)):
+                shape = (1, 9, 10, channels), (channels, 1, *window)
+                pixels, weights = int8(*shape[0]), int8(*shape[1])
+                if pixel:
+                    pixels[:], weights[:] = pixel, factor
+                image, weight = p.argument(pixels), p.parameter(weights)
+                wrapping = conv(p, image, weight, **attributes)
+                sums = conv(p, image, weight, **attributes, result_type=of_type(shape_of(wrapping), "i32"))
+                wrapping.owner.erase()
+                p.result(f"{channels} {window} {name}", requantized(p, sums, int(np.prod(window))))
+                p.result(f"sums of {channels} {window} {name}", sums)
+    return program
+
+
 def casts() -> Program:
     """The ways in and out, and what joins two tensors of different scales."""
     program = Program()
@@ -207,7 +233,15 @@ def factors() -> Program:
     return program
 
 
-PROGRAMS = {"factors": factors, "matmuls": matmuls, "convs": convs, "casts": casts, "pools": pools, "rows": rows}
+PROGRAMS = {
+    "depthwise": depthwise,
+    "factors": factors,
+    "matmuls": matmuls,
+    "convs": convs,
+    "casts": casts,
+    "pools": pools,
+    "rows": rows,
+}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -16,7 +16,7 @@ from terrace.dialects.base import attributes_of, shape_of
 from terrace.element_types import F32
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom, machine_of
-from terrace.lowering.target.cpu.contraction import contract, contract_by, wanted_lhs, wanted_rhs
+from terrace.lowering.target.cpu.contraction import contract, contract_by, dot_by, wanted_lhs, wanted_rhs
 from terrace.lowering.target.cpu.requantize import Requantizer
 from terrace.lowering.target.cpu.table_lookup import FEATURES, LANES, Permuted, look_up
 from terrace.lowering.target.cpu.tile import Tile, TileType, recut
@@ -50,6 +50,7 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             "loop.load_tile": self.load_tile,
             "loop.store_tile": self.store_tile,
             "loop.contract_tile": self.contract_tile,
+            "loop.dot_tile": self.dot_tile,
             "loop.reduce_tile": self.reduce_tile,
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.index_tile": self.index_tile,
@@ -95,6 +96,10 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             return wanted_codes(usual)
         if operation.name in ("loop.requantize_tile", "loop.lookup_tile"):
             return self.retyped(self.dense(operation.results[0].type), operation.operands[number].type)
+        if operation.name == "loop.dot_tile" and number == 1:
+            return wanted_rhs(usual, self._named_atom(operation))
+        if operation.name == "loop.dot_tile" and number > 1:
+            return self.dense(operation.operands[number].type)
         if operation.name == "loop.store_tile" and number == 0 and attributes_of(operation).strides[-1:] == [1]:
             return self.dense(operation.operands[0].type)
         if operation.name != "loop.contract_tile" or number == 2:
@@ -105,6 +110,17 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         """The atom of a contraction; None for multiply-adds."""
         if "atom" not in operation.attributes:
             return None
+        atom = self._named_atom(operation)
+        name = atom.name
+        types = tuple(str(ir.VectorType(value.type).element_type) for value in operation.operands)
+        depth, unsigned = shape_of(operation.operands[1])[2], "unsigned_lhs" in operation.attributes
+        if (types, depth, unsigned) != (atom.types, atom.depth, atom.unsigned_lhs):
+            sign = "an unsigned" if atom.unsigned_lhs else "a signed"
+            wanted = f"{', '.join(atom.types)}, {atom.depth} along k, and {sign} lhs"
+            raise fail(operation, f"must be what its atom '{name}' multiplies: {wanted}")
+        return atom
+
+    def _named_atom(self, operation: ir.Operation) -> CpuAtom:
         name = operation.attributes["atom"].value
         atom = find_atom(name)
         if atom is None or max(atom.lanes) != self.lanes:
@@ -112,12 +128,6 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         if self.atoms is not None and name not in self.atoms:
             has = ", ".join(self.atoms) or "none"
             raise fail(operation, f"wants the atom '{name}', for which the target lacks features; its atoms: {has}")
-        types = tuple(str(ir.VectorType(value.type).element_type) for value in operation.operands)
-        depth, unsigned = shape_of(operation.operands[1])[2], "unsigned_lhs" in operation.attributes
-        if (types, depth, unsigned) != (atom.types, atom.depth, atom.unsigned_lhs):
-            sign = "an unsigned" if atom.unsigned_lhs else "a signed"
-            wanted = f"{', '.join(atom.types)}, {atom.depth} along k, and {sign} lhs"
-            raise fail(operation, f"must be what its atom '{name}' multiplies: {wanted}")
         return atom
 
     # -- tile ops -------------------------------------------------------------------------------------------------
@@ -146,6 +156,13 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         atom = self._atom(operation)
         result = contract_by(atom, lhs, rhs, accumulator) if atom else contract(lhs, rhs, accumulator)
         self.set_tile(operation.results[0], result)
+
+    def dot_tile(self, operation: ir.Operation) -> None:
+        atom = self._named_atom(operation)
+        accumulator, rhs, *lhs = (self.tile(v, self.wanted(operation, i)) for i, v in enumerate(operation.operands))
+        if atom.depth != rhs.type.depth or not atom.unsigned_lhs:
+            raise fail(operation, f"multiplies four bytes, unsigned by signed, which the atom '{atom.name}' does not")
+        self.set_tile(operation.results[0], dot_by(atom, lhs, rhs, accumulator))
 
     def reduce_tile(self, operation: ir.Operation) -> None:
         """Pieces of a row are combined pairwise, then across the lanes of one vector."""
