@@ -222,6 +222,58 @@ class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
         require(fits, f"result must be {format_shape(list(index.shape))} of {element}, got {result}")
 
 
+class DotTileOp(Loop.Operation, name="dot_tile", traits=[ext.Pure]):
+    """accumulator[..., c] plus the sum of lhs[i][..., c] * rhs[..., c, i] over up to four i, as an atom adds them.
+
+    Elements of lhs are unsigned bytes, those of rhs signed ones; the accumulator is i32, and sums wrap. `atom` names
+    the machine's step.
+    """
+
+    accumulator: Operand[Tile]
+    rhs: Operand[Tile]
+    lhs: Sequence[Operand[Tile]]
+    atom: ir.StringAttr
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        (accumulator, rhs, *lhs), result = (ir.VectorType(v.type) for v in op.operands), op.results[0].type
+        shape, widths = list(accumulator.shape), [getattr(t.element_type, "width", 0) for t in (accumulator, rhs, *lhs)]
+        require(1 <= len(lhs) <= 4, f"needs one to four tiles of lhs, got {len(lhs)}")
+        fits = list(rhs.shape) == [*shape, 4] and all(list(t.shape) == shape for t in lhs)
+        require(fits, f"lhs must have the shape of {accumulator}, and rhs four neighbours for each element, got {rhs}")
+        require(widths == [32, *[8] * (len(lhs) + 1)], f"adds products of i8 to i32, got {rhs} and {accumulator}")
+        require(result == accumulator, f"result must be {accumulator}, got {result}")
+
+
+class RequantizeTileOp(Loop.Operation, name="requantize_tile", traits=[ext.Pure]):
+    """tile * multiplier / 2^shift for each element of tiles of i32, rounded and saturated as by `graph.requantize`."""
+
+    tile: Operand[Tile]
+    multiplier: Operand[Tile]
+    shift: Operand[Tile]
+    result: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        types, result = [ir.VectorType(v.type) for v in op.operands], ir.VectorType(op.results[0].type)
+        element = types[0].element_type
+        is_i32 = isinstance(element, ir.IntegerType) and element.width == 32
+        require(is_i32 and types.count(types[0]) == 3, f"needs three tiles of i32 of one shape, got {types[0]}")
+        require(list(result.shape) == list(types[0].shape), f"result must have the shape of {types[0]}, got {result}")
+        element = result.element_type
+        is_integer = isinstance(element, ir.IntegerType) and element.width in (8, 16, 32)
+        require(is_integer, f"result must be i8, i16 or i32, got {result}")
+
+
 class UnpackTileOp(Loop.Operation, name="unpack_tile", traits=[ext.Pure]):
     """The signed integers of `bits` bits in a tile [w, n, b] of i8, as numbers of the result's type, which holds them.
 
@@ -373,12 +425,14 @@ __all__ = [
     "AllocOp",
     "BroadcastTileOp",
     "ContractTileOp",
+    "DotTileOp",
     "IndexTileOp",
     "LoadTileOp",
     "LookupTileOp",
     "Loop",
     "ParallelOp",
     "ReduceTileOp",
+    "RequantizeTileOp",
     "StoreTileOp",
     "ToBufferOp",
     "ToTensorOp",

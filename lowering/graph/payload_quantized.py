@@ -49,7 +49,17 @@ def shift_right(value: ir.Value, shift: ir.Value) -> ir.Value:
 
 
 def _requantize(attrs: Attributes, operands: Values, element: ir.Type) -> ir.Value:
-    value, multiplier, shift = (cast(v, ir.IntegerType.get_signless(64)) for v in operands)
+    """Of tiles an op of its own, as machines have ways of theirs; of the scalars in a linalg op the steps."""
+    type_ = operands[0].type
+    if isinstance(type_, ir.VectorType):
+        return loop.RequantizeTileOp(*operands, with_element(type_, element)).operation.results[0]
+    value, multiplier, shift = operands
+    return requantized(value, multiplier, shift, element)
+
+
+def requantized(value: ir.Value, multiplier: ir.Value, shift: ir.Value, element: ir.Type) -> ir.Value:
+    """value * multiplier / 2^shift in i64, exact, rounded and saturated."""
+    value, multiplier, shift = (i64(v) for v in (value, multiplier, shift))
     return saturate(shift_right(arith.muli(value, multiplier), shift), element)
 
 

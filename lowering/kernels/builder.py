@@ -298,6 +298,10 @@ class LoopBuilder:
             return math.fma(lhs, rhs, accumulator)
         return arith.addi(accumulator, arith.muli(cast(lhs, element_type), cast(rhs, element_type)))
 
+    def dot(self, lhs: Sequence[ir.Value], rhs: ir.Value, accumulator: ir.Value, atom: str) -> ir.Value:
+        """accumulator plus the products of the tiles of lhs, unsigned, with the neighbours of rhs, for each element."""
+        return loop.DotTileOp(accumulator, rhs, list(lhs), to_attribute(atom), accumulator.type).operation.results[0]
+
     def reduce_tile(self, tile: ir.Value, kind: str, valid: Sequence[Index | None] | None = None) -> ir.Value:
         """Reduce the last dimension of a tile to 1, by "sum" or "max"."""
         shape = shape_of(tile)

@@ -108,11 +108,11 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
         """The tile, held in that way, or in the usual one."""
         return self.tiles[value][self.holding(value.type) if holding is None else holding]
 
-    def set_tile(self, value: ir.Value, tile: T) -> None:
-        """A tile that is made in the usual way only; at the current insertion point it is converted to others."""
-        usual = self.holding(value.type)
+    def set_tile(self, value: ir.Value, tile: T, made: H | None = None) -> None:
+        """A tile that is made in that way only, or in the usual one; here it is converted to others that are wanted."""
+        made = self.holding(value.type) if made is None else made
         wants = self.wants_of(value)
-        self.tiles[value] = {usual: tile} | {h: self.convert(tile, h) for h in wants if h != usual}
+        self.tiles[value] = {made: tile} | {h: self.convert(tile, h) for h in wants if h != made}
 
     # -- ops ------------------------------------------------------------------------------------------------------
 

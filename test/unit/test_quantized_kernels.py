@@ -85,6 +85,32 @@ def convs() -> Program:
     return program
 
 
+def depthwise() -> Program:
+    """Windows of one row to more than an atom takes together, channels around whole registers, and only the ends."""
+    program = Program()
+    with program as p:
+        for channels, window, strides, dilations, padding in (
+            (64, (3, 3), (1, 1), (1, 1), (1, 1, 1, 1)),
+            (80, (1, 3), (1, 2), (1, 1), (0, 0, 2, 0)),
+            (131, (3, 2), (2, 1), (2, 3), (2, 1, 0, 3)),
+            (33, (7, 3), (2, 2), (1, 1), (3, 3, 1, 1)),
+            (16, (4, 3), (1, 1), (1, 1), (0, 0, 0, 0)),
+        ):
+            attributes = {"strides": strides, "dilations": dilations, "padding": padding, "groups": channels}
+            for name, pixel, factor in (("any", 0, 0), ("lowest", -128, 127), ("least product", 127, -128)):
+                shape = (1, 9, 10, channels), (channels, 1, *window)
+                pixels, weights = int8(*shape[0]), int8(*shape[1])
+                if pixel:
+                    pixels[:], weights[:] = pixel, factor
+                image, weight = p.argument(pixels), p.parameter(weights)
+                wrapping = conv(p, image, weight, **attributes)
+                sums = conv(p, image, weight, **attributes, result_type=of_type(shape_of(wrapping), "i32"))
+                wrapping.owner.erase()
+                p.result(f"{channels} {window} {name}", requantized(p, sums, int(np.prod(window))))
+                p.result(f"sums of {channels} {window} {name}", sums)
+    return program
+
+
 def casts() -> Program:
     """The ways in and out, and what joins two tensors of different scales."""
     program = Program()
@@ -174,7 +200,48 @@ def rows() -> Program:
     return program
 
 
-PROGRAMS = {"matmuls": matmuls, "convs": convs, "casts": casts, "pools": pools, "rows": rows}
+def beside_ties(multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """For each factor, a column of numbers whose products are as near to a tie as they come, and of the largest."""
+    columns = []
+    for m, n in zip(multiplier.tolist(), shift.tolist(), strict=True):
+        halves = [(2 * k + 1 << n - 1) // (m or 1) for k in (*range(-4, 4), -129, -128, 126, 127)]
+        near = [at + step for at in halves for step in (0, 1)] + [0, 1, -1, 2**31 - 1, -(2**31)]
+        columns.append(np.clip(near, -(2**31), 2**31 - 1))
+    return np.stack(columns, axis=1).astype(np.int32)
+
+
+def factors() -> Program:
+    """Requantised by all kinds of factors, below one and not, in rows of widths around those of vectors."""
+    program = Program()
+    with program as p:
+        for width in (1, 2, 3, 4, 16, 24, 33, 64, 70):
+            for lowest in (1, 31, 40):
+                multiplier = RNG.integers(-(2**31) + 1, 2**31, width).astype(np.int32)
+                multiplier[:: 2 + width // 5] = 2**30
+                multiplier[width // 2 :: 7] = 0
+                shift = RNG.integers(lowest, 63, width).astype(np.int32)
+                values = p.argument(beside_ties(multiplier, shift))
+                scale = p.parameter(multiplier), p.parameter(shift)
+                for element in ("i8", "i32"):
+                    result = graph.RequantizeOp.build(values, *scale, result_type=of_type(shape_of(values), element))
+                    p.result(f"{element} {width} {lowest}", result)
+        i32, values = ir.Type.parse("i32"), p.argument(RNG.integers(-20000, 20000, (8, 81)).astype(np.int32))
+        for factor in (splat(3 * 2**29, i32), splat(37, i32)), (splat(3 * 2**29, i32), splat(31, i32)):
+            small = graph.RequantizeOp.build(values, *factor, result_type=of_type([8, 81], "i8"))
+            values = graph.CastOp.build(small, result_type=of_type([8, 81], "i32"))
+        p.result("one after another", small)
+    return program
+
+
+PROGRAMS = {
+    "depthwise": depthwise,
+    "factors": factors,
+    "matmuls": matmuls,
+    "convs": convs,
+    "casts": casts,
+    "pools": pools,
+    "rows": rows,
+}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -56,12 +56,13 @@ class Windows:
 
 
 def pads_in_place(kernel: KernelView) -> bool:
-    """Whether a convolution is one for this generator: it has padding, which nothing has made before."""
+    """Whether a convolution is one for this generator: it has padding, which nothing has made before, or an atom."""
     root, schedule, attrs = kernel.root, kernel.schedule, attributes_of(kernel.root)
     channels, depth, _, _ = shape_of(root.operands[1])
     is_depthwise = depth == 1 and attrs.groups == channels > 1
     is_made = "input" in schedule.staged or "input" in schedule.packed
-    return is_depthwise and any(attrs.padding) and not is_made and shape_of(root.operands[0])[2] != DYNAMIC
+    wants_it = any(attrs.padding) or schedule.atom is not None
+    return is_depthwise and wants_it and not is_made and shape_of(root.operands[0])[2] != DYNAMIC
 
 
 class Depthwise:
@@ -75,7 +76,7 @@ class Depthwise:
         self.groups, _, self.kh, kw = shape_of(root.operands[1])
         width = shape_of(self.input)[2]
         self.windows = Windows(width, kw, self.attrs.strides[1], self.attrs.dilations[1], self.attrs.padding[2])
-        kernel.check_schedule(("ow", "g", "kw"), blocked=("n", "g", "oh"), packed=("weight",))
+        kernel.check_schedule(("ow", "g", "kw"), blocked=("n", "g", "oh"), packed=("weight",), atoms=True)
         order = [d for d in kernel.schedule.cut("register").sizes if d in ("oh", "g", "oc", "ow")]
         if order[-1:] != ["ow"] or kernel.schedule.tile("kw") != kw:
             raise kernel.refuse(f"padding in place needs 'ow' innermost, and a tile size {kw} of 'kw'")

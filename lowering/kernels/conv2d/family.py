@@ -45,7 +45,7 @@ class Conv2d(KernelFamily):
     }
     variants = (DIRECT, *VARIANTS)
     variant_schedules = {VectorMachine: best_variant}
-    words = "depthwise: as many pixels of one vector of channels as registers hold; loads are the limit"
+    words = "depthwise: as many pixels of a vector of channels, with an atom of four, as registers hold"
 
     def refusal(self, root: ir.Operation) -> str | None:
         if attributes_of(root).layout != "NHWC":

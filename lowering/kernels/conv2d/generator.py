@@ -19,6 +19,7 @@ from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compute_type, constant
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.conv2d.depthwise import Depthwise, pads_in_place
+from terrace.lowering.kernels.conv2d.depthwise_dots import DepthwiseDots
 from terrace.lowering.kernels.nest import TileBody, nest
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Pad
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
@@ -63,8 +64,9 @@ class _Conv2d:
         result = kernel.results_memory[0]
         self.sizes = {"n": b.size(result, 0), "oh": b.size(result, 1), "ow": b.size(result, 2)}
         self.sizes |= {"g": self.groups, "oc": self.width}
-        self.weight_packing = self._weight_packing()
-        self.together = self.weight_packing.inner_tiles[1] if isinstance(self.weight_packing, Pack) and self.atom else 1
+        self.weight_packing = layout = self._weight_packing()
+        takes_channels = self.atom is not None and not self.depthwise
+        self.together = layout.inner_tiles[1] if isinstance(layout, Pack) and takes_channels else 1
         self.unsigned = isinstance(self.weight_packing, PackWithSums)
         if self.schedule.tile("ic") % self.together:
             raise kernel.refuse(f"tile size of 'ic' must be a multiple of the {self.together} channels packed together")
@@ -75,6 +77,8 @@ class _Conv2d:
         if layout is None and not self.atom:
             return PLAIN
         inner, wanted = ((0, 1), "[in/q][w][q] for an atom") if self.atom else ((0,), "[in][w]")
+        if self.atom and self.depthwise:
+            inner, wanted = (0, 2), "[in][w][q], q rows together, for an atom"
         if not isinstance(layout, Pack) or layout.inner_dims != inner or layout.outer_permutation != WEIGHT_ORDER:
             raise self.kernel.refuse(f"the layout of the weights must be [out/w][kh][kw]{wanted}")
         if isinstance(layout, PackWithSums) and not self.atom:
@@ -102,7 +106,8 @@ class _Conv2d:
 
     def emit(self) -> None:
         if pads_in_place(self.kernel):
-            Depthwise(self.b, self.kernel, self.weight_packing).emit()
+            kind = DepthwiseDots if self.atom else Depthwise
+            kind(self.b, self.kernel, self.weight_packing).emit()
             return
         tiled = ("oh", "ow", "g", "kw") if self.depthwise else ("oh", "ow", "oc", "kw", "ic")
         blocked = ("n", "g", "oh", "ow", "oc")

@@ -105,18 +105,22 @@ def schedule_for_vectors(
     """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC."""
     shape = ConvShape.of(space, attrs, operand)
     shape = shape.with_atom(machine) if constant[1] else shape
-    tiles = _depthwise_tiles(shape, machine) if shape.depthwise else _tiles(shape, machine)
     static = DYNAMIC not in image[1:]
     in_place = shape.depthwise and image[2] != DYNAMIC and shape.size["kw"] <= WIDEST_IN_PLACE
+    dots = _depthwise_atom(shape, machine) if in_place and constant[1] else None
+    tiles = _depthwise_tiles(shape, machine, dots) if shape.depthwise else _tiles(shape, machine)
     copies = not in_place and (any(attrs.padding) or shape.missing > 0)
     stages = copies and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.near_bytes
     blocks = _blocks(shape, tiles, stages, machine)
     packed = shape.packed(stages or in_place, tiles[shape.channel] if constant[1] else None)
+    if dots is not None:
+        packed["weight"] = PackWithSums(WEIGHT_PERMUTATION, (0, 2), (tiles["g"], dots.depth))
     order = ("g", "oh", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
     parallel = tuple(name for name in ("n", "oh", shape.channel) if blocks.get(name))
     tiles = _ordered(tiles, order) | ({"ic": shape.steps} if shape.atom else {})
     staged = ("input",) if stages else ()
-    return Schedule.of(tiles, blocks, parallel, packed, staged, atom=shape.atom.name if shape.atom else None)
+    atom = shape.atom or dots
+    return Schedule.of(tiles, blocks, parallel, packed, staged, atom=atom.name if atom else None)
 
 
 def schedule_for_workgroups(
@@ -196,12 +200,26 @@ def _tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]:
     return best[1]
 
 
-def _depthwise_tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]:
-    """As many pixels of one vector of channels as registers hold: weights and pixels are loaded, none is broadcast."""
-    limit = 14 if machine.vector_registers >= 32 else 6
+def _depthwise_atom(shape: ConvShape, machine: VectorMachine) -> Atom | None:
+    """The atom that adds four products of a column of the window, which all have code of their own."""
+    atom = machine.best_atom((shape.type.name, shape.type.name, shape.type.sums_in))
+    fits = atom is not None and atom.depth == 4 and atom.unsigned_lhs and shape.size["kh"] <= WIDEST_IN_PLACE
+    return atom if fits else None
+
+
+def _depthwise_tiles(shape: ConvShape, machine: VectorMachine, atom: Atom | None) -> dict[str, int]:
+    """As many pixels of one vector of channels as registers hold: weights and pixels are loaded, none is broadcast.
+
+    With an atom the results of all channels of a tile fill a register of bytes, and registers hold the weights, too.
+    """
+    limit, vectors = 14 if machine.vector_registers >= 32 else 6, 1
+    if atom is not None:
+        vectors = min(atom.depth, -(-shape.size["g"] // machine.lanes))
+        words = shape.size["kw"] * -(-shape.size["kh"] // atom.depth)
+        limit = max(1, min(limit, (machine.vector_registers - 4) // vectors - words))
     columns = shape.size["ow"]
     width = min(range(1, limit + 1), key=lambda w: (-(-columns // w), w))
-    return {"ow": width, "g": machine.lanes, "kw": shape.size["kw"]}
+    return {"ow": width, "g": vectors * machine.lanes, "kw": shape.size["kw"]}
 
 
 def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, machine: VectorMachine) -> dict[str, int]:

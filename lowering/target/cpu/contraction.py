@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from terrace.lowering.graph.payload_types import cast, constant, multiply_add
 from terrace.lowering.target.cpu.atoms import CpuAtom
-from terrace.lowering.target.cpu.tile import Tile, TileType, narrowed, widened
+from terrace.lowering.target.cpu.tile import Tile, TileType, narrowed, recut, widened
 from terrace.mlir import arith, ir, vector
 
 
@@ -59,6 +60,37 @@ def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
                 wide = widened(right[column], lanes * atom.depth)
                 values[at] = narrowed(atom.step(widened(values[at], lanes), wide, left), values[at].type)
     return Tile(type_, values)
+
+
+def dot_by(atom: CpuAtom, lhs: Sequence[Tile], rhs: Tile, accumulator: Tile) -> Tile:
+    """The accumulator with the products of neighbours added by an atom's steps, for each element."""
+    type_, values = accumulator.type, []
+    words = recut(_interleaved(lhs, type_), type_)
+    for value, word, right in zip(accumulator.values, words.values, rhs.values, strict=True):
+        own = ir.VectorType(value.type).shape[0] if isinstance(value.type, ir.VectorType) else 1
+        lanes = next(lanes for lanes in sorted(atom.lanes) if lanes >= own)
+        left = _bitcast(widened(word, lanes), rhs.type.element_type)
+        step = atom.step(widened(value, lanes), widened(right, lanes * atom.depth), left)
+        values.append(narrowed(step, value.type))
+    return Tile(type_, values)
+
+
+def _interleaved(tiles: Sequence[Tile], type_: TileType) -> Tile:
+    """Words of i32 whose bytes are those of four tiles; what is missing is zero."""
+    held = dataclasses.replace(tiles[0].type, element_type=type_.element_type)
+    zeros = [constant(value.type, 0) for value in tiles[0].values]
+    four = [*(tile.values for tile in tiles), *[zeros] * (4 - len(tiles))]
+    return Tile(held, [_words(*parts) for parts in zip(*four, strict=True)])
+
+
+def _words(first: ir.Value, second: ir.Value, third: ir.Value, fourth: ir.Value) -> ir.Value:
+    """Bytes side by side, in vectors, or as numbers."""
+    half, whole = (ir.IntegerType.get_signless(width) for width in (16, 32))
+    if not isinstance(first.type, ir.VectorType):
+        vectors = [widened(value, 2) for value in (first, second, third, fourth)]
+        return vector.extract(_words(*vectors), [], [0])
+    pairs = (_bitcast(vector.interleave(*pair), half) for pair in ((first, second), (third, fourth)))
+    return _bitcast(vector.interleave(*pairs), whole)
 
 
 def _word(group: ir.Value, count: int) -> ir.Value:

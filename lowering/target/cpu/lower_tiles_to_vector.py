@@ -16,11 +16,13 @@ from terrace.dialects.base import attributes_of, shape_of
 from terrace.element_types import F32
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom, machine_of
-from terrace.lowering.target.cpu.contraction import contract, contract_by, wanted_lhs, wanted_rhs
+from terrace.lowering.target.cpu.contraction import contract, contract_by, dot_by, wanted_lhs, wanted_rhs
+from terrace.lowering.target.cpu.requantize import Requantizer
 from terrace.lowering.target.cpu.table_lookup import FEATURES, LANES, Permuted, look_up
-from terrace.lowering.target.cpu.tile import Tile, TileType
+from terrace.lowering.target.cpu.tile import Tile, TileType, recut
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
+from terrace.lowering.target.cpu.tile_transpose import is_transposed
 from terrace.lowering.target.cpu.unpacking import unpack, wanted_codes
 from terrace.lowering.target.description import target_of
 from terrace.lowering.target.local_memory import require_local_memory
@@ -48,15 +50,23 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             "loop.load_tile": self.load_tile,
             "loop.store_tile": self.store_tile,
             "loop.contract_tile": self.contract_tile,
+            "loop.dot_tile": self.dot_tile,
             "loop.reduce_tile": self.reduce_tile,
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.index_tile": self.index_tile,
             "loop.lookup_tile": self.lookup_tile,
+            "loop.requantize_tile": self.requantize_tile,
             "loop.unpack_tile": self.unpack_tile,
         }
 
     def holding(self, type_: ir.Type) -> TileType:
         return TileType(shape_of_tile(type_), ir.VectorType(type_).element_type, self.lanes)
+
+    def dense(self, type_: ir.Type) -> TileType:
+        """A tile of bytes so that these fill registers: what they are computed of has several for each vector."""
+        usual = self.holding(type_)
+        is_wide = usual.element_type == ir.IntegerType.get_signless(8) and usual.shape[-1] > self.lanes
+        return dataclasses.replace(usual, lanes=F32.bytes * self.lanes) if is_wide else usual
 
     def retyped(self, holding: TileType, type_: ir.Type) -> TileType:
         return dataclasses.replace(holding, element_type=ir.VectorType(type_).element_type)
@@ -69,6 +79,9 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
 
     def convert(self, tile: Tile, holding: TileType) -> Tile:
         """Element by element; of neighbours along k that are held as part of a row the order is the same."""
+        in_vectors = min(holding.lanes, tile.type.lanes) >= self.lanes and holding.depth == tile.type.depth == 1
+        if in_vectors and holding.shape == tile.type.shape:
+            return recut(tile, holding)
         made, columns, own = [], holding.shape[-1], tile.type.shape[-1]
         for row, piece in itertools.product(range(holding.rows), holding.pieces):
             at = [row * columns + piece.offset + min(i, piece.count - 1) for i in range(piece.lanes)]
@@ -81,6 +94,14 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         usual = self.holding(operation.operands[number].type)
         if operation.name == "loop.unpack_tile":
             return wanted_codes(usual)
+        if operation.name in ("loop.requantize_tile", "loop.lookup_tile"):
+            return self.retyped(self.dense(operation.results[0].type), operation.operands[number].type)
+        if operation.name == "loop.dot_tile" and number == 1:
+            return wanted_rhs(usual, self._named_atom(operation))
+        if operation.name == "loop.dot_tile" and number > 1:
+            return self.dense(operation.operands[number].type)
+        if operation.name == "loop.store_tile" and number == 0 and attributes_of(operation).strides[-1:] == [1]:
+            return self.dense(operation.operands[0].type)
         if operation.name != "loop.contract_tile" or number == 2:
             return None
         return (wanted_lhs, wanted_rhs)[number](usual, self._atom(operation))
@@ -89,13 +110,8 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         """The atom of a contraction; None for multiply-adds."""
         if "atom" not in operation.attributes:
             return None
-        name = operation.attributes["atom"].value
-        atom = find_atom(name)
-        if atom is None or max(atom.lanes) != self.lanes:
-            raise fail(operation, f"wants the atom '{name}', which no CPU with vectors of {self.lanes} lanes has")
-        if self.atoms is not None and name not in self.atoms:
-            has = ", ".join(self.atoms) or "none"
-            raise fail(operation, f"wants the atom '{name}', for which the target lacks features; its atoms: {has}")
+        atom = self._named_atom(operation)
+        name = atom.name
         types = tuple(str(ir.VectorType(value.type).element_type) for value in operation.operands)
         depth, unsigned = shape_of(operation.operands[1])[2], "unsigned_lhs" in operation.attributes
         if (types, depth, unsigned) != (atom.types, atom.depth, atom.unsigned_lhs):
@@ -104,18 +120,35 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             raise fail(operation, f"must be what its atom '{name}' multiplies: {wanted}")
         return atom
 
+    def _named_atom(self, operation: ir.Operation) -> CpuAtom:
+        name = operation.attributes["atom"].value
+        atom = find_atom(name)
+        if atom is None or max(atom.lanes) != self.lanes:
+            raise fail(operation, f"wants the atom '{name}', which no CPU with vectors of {self.lanes} lanes has")
+        if self.atoms is not None and name not in self.atoms:
+            has = ", ".join(self.atoms) or "none"
+            raise fail(operation, f"wants the atom '{name}', for which the target lacks features; its atoms: {has}")
+        return atom
+
     # -- tile ops -------------------------------------------------------------------------------------------------
 
     def load_tile(self, operation: ir.Operation) -> None:
         access = Access.of(operation.opview, self.plain)
         result = operation.results[0]
         self.tiles[result] = {
-            holding: self.memory.load(access.merged(operation) if holding.depth > 1 else access, holding)
+            holding: self._load(access.merged(operation) if holding.depth > 1 else access, holding)
             for holding in self.wants_of(result)
         }
 
+    def _load(self, access: Access, holding: TileType) -> Tile:
+        """Columns are transposed in blocks of the machine's lanes."""
+        usual = dataclasses.replace(holding, lanes=self.lanes)
+        if holding != usual and is_transposed(access, usual):
+            return recut(self.memory.load(access, usual), holding)
+        return self.memory.load(access, holding)
+
     def store_tile(self, operation: ir.Operation) -> None:
-        tile = self.tile(operation.operands[0])
+        tile = self.tile(operation.operands[0], self.wanted(operation, 0))
         self.memory.store(Access.of(operation.opview, self.plain), tile)
 
     def contract_tile(self, operation: ir.Operation) -> None:
@@ -123,6 +156,13 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         atom = self._atom(operation)
         result = contract_by(atom, lhs, rhs, accumulator) if atom else contract(lhs, rhs, accumulator)
         self.set_tile(operation.results[0], result)
+
+    def dot_tile(self, operation: ir.Operation) -> None:
+        atom = self._named_atom(operation)
+        accumulator, rhs, *lhs = (self.tile(v, self.wanted(operation, i)) for i, v in enumerate(operation.operands))
+        if atom.depth != rhs.type.depth or not atom.unsigned_lhs:
+            raise fail(operation, f"multiplies four bytes, unsigned by signed, which the atom '{atom.name}' does not")
+        self.set_tile(operation.results[0], dot_by(atom, lhs, rhs, accumulator))
 
     def reduce_tile(self, operation: ir.Operation) -> None:
         """Pieces of a row are combined pairwise, then across the lanes of one vector."""
@@ -138,15 +178,22 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         self.set_tile(operation.results[0], Tile(result, rows))
 
     def lookup_tile(self, operation: ir.Operation) -> None:
-        tile, type_ = self.tile(operation.operands[0]), self.holding(operation.results[0].type)
-        table = operation.attributes["table"]
+        result, table = operation.results[0], operation.attributes["table"]
+        type_ = self.dense(result.type)
+        tile = self.tile(operation.operands[0], self.retyped(type_, operation.operands[0].type))
         permutes = FEATURES.issubset(self.features) and F32.bytes * self.lanes == LANES
         permuted = Permuted(table) if permutes and Permuted.fits(table) else None
         values = [
             permuted.look_up(indices, piece) if permuted and piece.lanes > 1 else look_up(table, indices, piece)
             for indices, piece in zip(tile.values, list(type_.pieces) * type_.rows, strict=True)
         ]
-        self.set_tile(operation.results[0], Tile(type_, values))
+        self.set_tile(result, Tile(type_, values), type_)
+
+    def requantize_tile(self, operation: ir.Operation) -> None:
+        result, holding = operation.results[0], self.dense(operation.results[0].type)
+        sums, multipliers, shifts = (self.tile(v, self.retyped(holding, v.type)).values for v in operation.operands)
+        made = Requantizer(self.lanes, self.features).parts(sums, multipliers, shifts, holding.element_type)
+        self.set_tile(result, Tile(holding, made), holding)
 
     def unpack_tile(self, operation: ir.Operation) -> None:
         """Neighbours for an atom are made beside each other, as its step reads them, and moved where others do."""

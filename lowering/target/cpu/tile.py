@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math as pymath
+from collections.abc import Sequence
 
 from terrace.lowering.graph.payload_types import is_float, scalar_type
 from terrace.mlir import arith, ir, vector
@@ -85,6 +86,35 @@ class Tile:
         return vector.extract(value, [], [column - pieces[index].offset])
 
 
+def recut(tile: Tile, type_: TileType) -> Tile:
+    """The same tile in vectors of fewer or more lanes."""
+    values: list[ir.Value] = []
+    own = tile.type.pieces
+    for row in range(type_.rows):
+        parts = list(zip(own, tile.values[row * len(own) : (row + 1) * len(own)], strict=True))
+        for piece in type_.pieces:
+            end = piece.offset + piece.count
+            inside = [(p, v) for p, v in parts if p.offset < end and piece.offset < p.offset + p.count]
+            values.append(_gathered(piece, piece.type_of(type_.element_type), inside))
+    return Tile(type_, values)
+
+
+def _gathered(piece: Piece, made: ir.Type, parts: Sequence[tuple[Piece, ir.Value]]) -> ir.Value:
+    """A piece from those that have its elements: from one that is wider, or several that it holds."""
+    (first, value), count = parts[0], len(parts)
+    if value.type == made:
+        return value
+    if first.lanes > piece.lanes:
+        offset = piece.offset - first.offset
+        return vector.extract_strided_slice(made, value, [offset], [piece.lanes], [1])
+    if count & (count - 1) == 0 and all(v.type == value.type for _, v in parts) and count * first.lanes == piece.lanes:
+        return joined([v for _, v in parts])
+    result = widened(value, piece.lanes)
+    for part, value in parts[1:]:
+        result = vector.insert_strided_slice(widened(value, part.lanes), result, [part.offset - piece.offset], [1])
+    return result
+
+
 def widened(value: ir.Value, lanes: int) -> ir.Value:
     """A vector, or a number, in the first of so many lanes; the others are zero."""
     is_vector = isinstance(value.type, ir.VectorType)
@@ -107,3 +137,25 @@ def narrowed(value: ir.Value, type_: ir.Type) -> ir.Value:
     if not isinstance(type_, ir.VectorType):
         return vector.extract(value, [], [0])
     return vector.extract_strided_slice(type_, value, [0], [ir.VectorType(type_).shape[0]], [1])
+
+
+def lanes_of(value: ir.Value) -> int:
+    """The lanes of a vector."""
+    return int(ir.VectorType(value.type).shape[0])
+
+
+def split(value: ir.Value, lanes: int) -> list[ir.Value]:
+    """A vector cut into some of so many lanes, or itself, where it has no more."""
+    count = lanes_of(value)
+    if count <= lanes:
+        return [value]
+    type_ = ir.VectorType.get([lanes], scalar_type(value.type))
+    return [vector.extract_strided_slice(type_, value, [at], [lanes], [1]) for at in range(0, count, lanes)]
+
+
+def joined(values: Sequence[ir.Value]) -> ir.Value:
+    """Vectors of one type, a power of two of them, as one."""
+    while len(values) > 1:
+        lanes = range(2 * lanes_of(values[0]))
+        values = [vector.shuffle(left, right, lanes) for left, right in zip(values[::2], values[1::2], strict=True)]
+    return values[0]

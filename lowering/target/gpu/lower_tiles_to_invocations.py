@@ -24,6 +24,7 @@ from terrace.lowering.target.gpu.fragment import Fragment, FragmentType, Grid, b
 from terrace.lowering.target.gpu.fragment_memory import FragmentMemory, elements
 from terrace.lowering.target.gpu.workgroup_reduction import WORKGROUP, reduce_over_workgroup, reduce_rows
 from terrace.lowering.target.local_memory import require_local_memory
+from terrace.lowering.target.requantize_steps import expand_requantize_tiles
 from terrace.lowering.target.tile_access import Access, index_constant
 from terrace.lowering.target.tile_parts import PartsRebuilder
 from terrace.lowering.target.tile_rebuilder import shape_of_tile
@@ -285,6 +286,7 @@ class LowerTilesToInvocations(Pass):
         target = target_of(module)
         for kernel in loop_kernels(module):
             _require_workgroups(kernel)
+            expand_requantize_tiles(kernel)
             function = _Lowering(self.workgroup_size).lower(kernel)
             if target and isinstance(target.gpu, GpuDescription):  # with what invocations exchange tiles by
                 require_local_memory(function, target.gpu.machine)

@@ -17,6 +17,7 @@ from terrace.dialects.hardware import PARTITION, partition_attribute
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.graph.payload_types import cast, combine, constant, multiply_add, neutral, scalar_type
 from terrace.lowering.target.constant_tables import table_memory
+from terrace.lowering.target.requantize_steps import expand_requantize_tiles
 from terrace.lowering.target.tile_access import Access, constant_of, index_constant
 from terrace.lowering.target.tile_rebuilder import TileRebuilder, is_tile, shape_of_tile, splat_of
 from terrace.mlir import arith, ir, memref, operation_of, scf
@@ -314,4 +315,5 @@ class LowerTilesToArrays(Pass):
 
     def run(self, module: ir.Operation) -> None:
         for function in loop_kernels(module):
+            expand_requantize_tiles(function)
             _Lowering().function(function)

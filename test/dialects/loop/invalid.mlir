@@ -277,6 +277,46 @@ func.func @f(%i: vector<4xi32>) {
 
 // -----
 
+func.func @f(%x: vector<4xi8>, %w: vector<4x3xi8>, %a: vector<4xi32>) {
+  // expected-error @below {{'loop.dot_tile' op lhs must have the shape of vector<4xi32>, and rhs four neighbours for each element, got vector<4x3xi8>}}
+  %0 = "loop.dot_tile"(%a, %w, %x) {atom = "int8_dot"} : (vector<4xi32>, vector<4x3xi8>, vector<4xi8>) -> vector<4xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<4xi8>, %w: vector<4x4xi8>, %a: vector<4xi32>) {
+  // expected-error @below {{'loop.dot_tile' op needs one to four tiles of lhs, got 5}}
+  %0 = "loop.dot_tile"(%a, %w, %x, %x, %x, %x, %x) {atom = "int8_dot"} : (vector<4xi32>, vector<4x4xi8>, vector<4xi8>, vector<4xi8>, vector<4xi8>, vector<4xi8>, vector<4xi8>) -> vector<4xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<4xf32>, %w: vector<4x4xf32>, %a: vector<4xf32>) {
+  // expected-error @below {{'loop.dot_tile' op adds products of i8 to i32, got vector<4x4xf32> and vector<4xf32>}}
+  %0 = "loop.dot_tile"(%a, %w, %x) {atom = "int8_dot"} : (vector<4xf32>, vector<4x4xf32>, vector<4xf32>) -> vector<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<4xi32>, %m: vector<8xi32>) {
+  // expected-error @below {{'loop.requantize_tile' op needs three tiles of i32 of one shape, got vector<4xi32>}}
+  %0 = "loop.requantize_tile"(%x, %m, %m) : (vector<4xi32>, vector<8xi32>, vector<8xi32>) -> vector<4xi8>
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<4xi32>) {
+  // expected-error @below {{'loop.requantize_tile' op result must be i8, i16 or i32, got vector<4xf32>}}
+  %0 = "loop.requantize_tile"(%x, %x, %x) : (vector<4xi32>, vector<4xi32>, vector<4xi32>) -> vector<4xf32>
+  return
+}
+
+// -----
+
 func.func @f(%i: index) {
   // expected-error @below {{'loop.index_tile' op result must be a tile of integers, got vector<4x8xf32>}}
   %0 = "loop.index_tile"(%i) {dim = 0 : i64} : (index) -> vector<4x8xf32>

@@ -57,3 +57,13 @@ func.func @unpack(%a: vector<2x16x4xi8>) {
   %1 = "loop.unpack_tile"(%a) {bits = 4 : i64} : (vector<2x16x4xi8>) -> vector<8x16x2xbf16>
   return
 }
+
+// An atom adds the products of neighbours, of which each stands in a tile of its own; integers become narrower.
+// CHECK-LABEL: func.func @bytes
+// CHECK-NEXT:    %[[SUM:.*]] = "loop.dot_tile"(%arg0, %arg1, %arg2, %arg2) {atom = "step"} : (vector<2x16xi32>, vector<2x16x4xi8>, vector<2x16xi8>, vector<2x16xi8>) -> vector<2x16xi32>
+// CHECK-NEXT:    "loop.requantize_tile"(%[[SUM]], %arg0, %arg0) : (vector<2x16xi32>, vector<2x16xi32>, vector<2x16xi32>) -> vector<2x16xi8>
+func.func @bytes(%sum: vector<2x16xi32>, %w: vector<2x16x4xi8>, %x: vector<2x16xi8>) {
+  %0 = "loop.dot_tile"(%sum, %w, %x, %x) {atom = "step"} : (vector<2x16xi32>, vector<2x16x4xi8>, vector<2x16xi8>, vector<2x16xi8>) -> vector<2x16xi32>
+  %1 = "loop.requantize_tile"(%0, %sum, %sum) : (vector<2x16xi32>, vector<2x16xi32>, vector<2x16xi32>) -> vector<2x16xi8>
+  return
+}
