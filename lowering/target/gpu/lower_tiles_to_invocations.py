@@ -72,6 +72,7 @@ class _Lowering(PartsRebuilder[Fragment, FragmentType]):
             "loop.parallel": self.parallel,
             "loop.reduce_tile": self.reduce_tile,
             "loop.store_tile": self.store_tile,
+            "memref.prefetch": lambda operation: None,  # other workgroups run while one waits for memory
         }
 
     def lower(self, function: func.FuncOp) -> func.FuncOp:

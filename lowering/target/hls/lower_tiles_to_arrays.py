@@ -117,6 +117,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
             "loop.reduce_tile": self.reduce_tile,
             "loop.store_tile": self.store_tile,
             "loop.yield": lambda operation: None,
+            "memref.prefetch": lambda operation: None,  # there are no caches
         }
 
     # -- tiles ----------------------------------------------------------------------------------------------------

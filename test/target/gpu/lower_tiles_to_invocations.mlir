@@ -5,7 +5,7 @@
 // ODD: workgroup-size must be a power of two, got 12
 // WIDE: subgroup-size must divide workgroup-size, got 32
 
-// Two rows of eight invocations; each holds two of the four rows. Neighbours read neighbours.
+// Two rows of eight invocations; each holds two of the four rows. Neighbours read neighbours. Nothing is asked for ahead.
 // CHECK-LABEL: func.func private @full
 // CHECK-SAME:    loop.subgroup_size = 8 : i64, loop.workgroup_size = 16 : i64
 // CHECK:         %[[ID:.*]] = gpu.thread_id x
@@ -14,6 +14,7 @@
 // CHECK:         %[[FIRST:.*]] = memref.load %arg0[%[[ROW]], %[[COLUMN]]]
 // CHECK:         %[[BELOW:.*]] = arith.addi %[[ROW]], %c2
 // CHECK:         %[[SECOND:.*]] = memref.load %arg0[%[[BELOW]], %[[COLUMN]]]
+// CHECK-NOT:     memref.prefetch
 // CHECK:         math.exp %[[FIRST]] : f32
 // CHECK:         math.exp %[[SECOND]] : f32
 // CHECK-COUNT-2: memref.store
@@ -24,6 +25,7 @@ func.func private @full(%m: memref<4x8xf32>, %o: memref<4x8xf32>, %n: index) att
   ^bb0(%g: index):
     %0 = "loop.load_tile"(%m, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
       operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x8xf32>, index, index) -> vector<4x8xf32>
+    memref.prefetch %m[%c0, %c0], read, locality<2>, data : memref<4x8xf32>
     %1 = math.exp %0 : vector<4x8xf32>
     "loop.store_tile"(%1, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
       operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<4x8xf32>, memref<4x8xf32>, index, index) -> ()

@@ -1,9 +1,11 @@
 // RUN: terrace-opt --lower-tiles-to-arrays --canonicalize --cse --split-input-file %s | filecheck %s
 // RUN: terrace-opt --lower-tiles-to-arrays --split-input-file --verify-diagnostics %S/Inputs/refused_tiles.mlir
 
-// The accumulator is one array, updated in place, k outermost; the epilogue is one loop over it.
+// The accumulator is one array, updated in place, k outermost; the epilogue is one loop over it. Nothing is asked for.
 // CHECK-LABEL: func.func private @matmul
+// CHECK-NOT:     memref.prefetch
 // CHECK:         %[[ACC:.*]] = memref.alloca() {loop.partition = {dim = 0 : i64, kind = "complete"}} : memref<4xf32>
+// CHECK-NOT:     memref.prefetch
 // CHECK:         scf.for %[[STEP:.*]] = %c0 to %c6 step %c2
 // CHECK:           %[[LHS:.*]] = memref.alloca() {{.*}} : memref<2xf32>
 // CHECK:           %[[RHS:.*]] = memref.alloca() {{.*}} : memref<2x4xf32>
@@ -22,6 +24,7 @@
 // CHECK-NOT:     vector<
 func.func private @matmul(%a: tensor<1x6xf32>, %b: tensor<6x4xf32>, %out: memref<1x4xf32>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
+  memref.prefetch %out[%c0, %c0], read, locality<2>, data : memref<1x4xf32>
   %c2 = arith.constant 2 : index
   %c6 = arith.constant 6 : index
   %zero = arith.constant dense<0.0> : vector<1x4xf32>
