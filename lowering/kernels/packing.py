@@ -11,6 +11,7 @@ from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, require, shape_of
 from terrace.dialects.kernel import PACKINGS, PARTS
 from terrace.lowering.graph.builders import convert, splat
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.toom_cook import POINTS, TAPS, weight_matrix
 from terrace.mlir import DYNAMIC, arith, ir
@@ -126,7 +127,8 @@ class PackWithSums(Pack):
 @dataclasses.dataclass(frozen=True)
 class Transform(Packing):
     """Filters [out, in, 3, 3] as Winograd's products multiply them, for tiles of `outputs` results along each axis:
-    [out / w][points * points][in][w], in blocks of w = `inner_tiles[0]` output channels.
+    [out / w][points * points][in][w], in blocks of w = `inner_tiles[0]` output channels. In f32, which the products of
+    narrower floats are computed in, too.
     """
 
     name = "transform"
@@ -137,9 +139,10 @@ class Transform(Packing):
         shaped = ir.ShapedType(type_)
         outputs, (block,) = self._checked(list(shaped.shape))
         out, depth, *_ = shaped.shape
-        require(str(shaped.element_type) == "f32", f"{self.name} is for f32, got {shaped.element_type}")
+        held = compute_type(shaped.element_type)
+        require(held == ir.F32Type.get(), f"{self.name} is for what is computed in f32, got {shaped.element_type}")
         shape = [-(-out // block), (outputs + TAPS - 1) ** 2, depth, block]
-        return (ir.RankedTensorType.get(shape, shaped.element_type),)
+        return (ir.RankedTensorType.get(shape, held),)
 
     def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
         """Computed in float64, and rounded once."""
@@ -147,13 +150,14 @@ class Transform(Packing):
         matrix = weight_matrix(self.outputs[0])
         taps, points = matrix.shape
         f64, own = ir.F64Type.get(), element_type_of(value)
+        held = compute_type(own)
         filters = ir.RankedTensorType.get([out * depth, taps], own)
         wide = convert(graph.ReshapeOp.build(value, result_type=filters), f64)
         constant = arith.ConstantOp(
             ir.RankedTensorType.get([taps, points], f64), ir.DenseElementsAttr.get(np.ascontiguousarray(matrix))
         ).result
-        products = convert(graph.MatmulOp.build(wide, constant, transpose_rhs=False), own)
-        apart = graph.ReshapeOp.build(products, result_type=ir.RankedTensorType.get([out, depth, points], own))
+        products = convert(graph.MatmulOp.build(wide, constant, transpose_rhs=False), held)
+        apart = graph.ReshapeOp.build(products, result_type=ir.RankedTensorType.get([out, depth, points], held))
         return Pack((0, 2, 1), (0,), self.inner_tiles).apply(apart)
 
     def _checked(self, shape: list[int]) -> tuple[int, tuple[int, ...]]:

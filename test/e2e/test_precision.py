@@ -26,6 +26,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "1x1": (lambda: nn.Conv2d(17, 40, 1), (1, 17, 9, 9)),
     "groups": (lambda: nn.Conv2d(10, 30, 3, padding=1, groups=5), (1, 10, 8, 8)),
     "depthwise": (lambda: nn.Conv2d(24, 24, 3, padding=1, groups=24), (1, 24, 8, 8)),
+    "winograd": (lambda: nn.Conv2d(64, 60, 3, padding=1), (1, 64, 31, 29)),
 }
 
 
@@ -59,7 +60,7 @@ def test_medium_rounds_operands_and_nothing_else(name: str) -> None:
     y = compiled(layer, x, "medium").double()
     wanted, narrow = exact(x.double()), rounded.double()(x.bfloat16().double())
     near, far = (narrow, wanted) if name != "depthwise" else (wanted, narrow)
-    assert (y - near).abs().max() <= 2e-6 * near.abs().max()
+    assert (y - near).abs().max() <= (5e-6 if name == "winograd" else 2e-6) * near.abs().max()
     assert (y - far).abs().max() >= 1e-4 * near.abs().max()
 
 

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import random
 
+import ml_dtypes
 import numpy as np
 import pytest
 import terrace
 from generator_programs import conv, f32, uniform
-from graph_program import Program, edited, foreign_rows, schedules_of
+from graph_program import MLIR_NAMES, Program, edited, foreign_rows, schedules_of
 from terrace.dialects import graph
+from terrace.element_types import ELEMENT_TYPES
 from terrace.errors import CompileError
-from terrace.lowering.graph.builders import splat
+from terrace.lowering.graph.builders import convert, splat
+from terrace.lowering.graph.evaluation.arrays import widen
 from terrace.lowering.kernels.conv2d.winograd_shape import VARIANTS
 from terrace.lowering.kernels.packing import Transform
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.toom_cook import POINTS, TAPS, matrices
+from terrace.mlir import ir
 from terrace.target import CpuDescription
 
 LAYER = 5e-6
@@ -136,6 +140,24 @@ def test_what_is_left_to_the_direct_variant() -> None:
     compiled = program.compile()
     assert {schedule.variant for schedule in schedules_of(compiled).values()} == {DIRECT}
     program.check(compiled)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_narrow_floats_are_computed_in_float32(dtype: str) -> None:
+    """A result of float32 is as near to float64 as with operands of float32; one as narrow as these is rounded once."""
+    name = MLIR_NAMES[dtype]
+    program = Program(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    with program as p:
+        image, weight = p.argument(uniform(1, 30, 26, 64)), p.parameter(uniform(72, 64, 3, 3))
+        wide = ir.RankedTensorType.get([1, 30, 26, 72], f32())
+        y = p.result("wide", conv(p, image, weight, padding=(1, 1, 1, 1), result_type=wide))
+        p.result("narrow", convert(y, ir.Type.parse(name)))
+    compiled = program.compile()
+    assert DIRECT not in {schedule.variant for schedule in schedules_of(compiled).values()}
+    found, wanted = program.results(compiled), program.expected()[0]
+    bound = LAYER * np.abs(wanted).max()
+    np.testing.assert_allclose(found["wide"], wanted, 0, bound)
+    np.testing.assert_allclose(widen(found["narrow"]), wanted, ELEMENT_TYPES[name].epsilon / 2, bound)
 
 
 def test_values_that_are_not_finite() -> None:

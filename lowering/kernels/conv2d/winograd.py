@@ -14,6 +14,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import element_type_of
+from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.conv2d.winograd_input import Block, InputTransform
 from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, WinogradShape
@@ -40,7 +41,7 @@ class _Winograd:
     def __init__(self, b: LoopBuilder, kernel: KernelView, shape: WinogradShape) -> None:
         self.b, self.kernel, self.schedule, self.shape = b, kernel, kernel.schedule, shape
         self.weight = kernel.memory_of(kernel.root.operands[1])
-        self.type_ = element_type_of(kernel.root.operands[0])
+        self.type_ = compute_type(element_type_of(kernel.root.operands[0]))
         kernel.check_schedule(("oh", "ow", "oc", "ic"), ("n", "oh", "ow", "oc", "ic"), ("input",), ("weight",))
         if "input" not in self.schedule.staged:
             raise kernel.refuse(f"{shape.variant} needs 'input' staged in local memory")

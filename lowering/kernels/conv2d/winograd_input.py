@@ -51,7 +51,7 @@ class InputTransform:
     ) -> None:
         self.b, self.shape, self.block, self.planes = b, shape, block, planes
         self.image = kernel.memory_of(kernel.root.operands[0])
-        self.type_ = element_type_of(kernel.root.operands[0])
+        self.type_ = element_type_of(planes)
         self.top, _, self.left, _ = attributes_of(kernel.root).padding
         self.columns = b.add(b.mul(block.columns, shape.outputs), shape.points - shape.outputs)
         widest = shape.block_columns * shape.outputs + shape.points - shape.outputs

@@ -55,7 +55,9 @@ PRODUCT_ROWS = 14
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """A convolution: images, results (height, width, channels), input channels; bytes of an element."""
+    """A convolution: images, results (height, width, channels), input channels; bytes of an element that is computed
+    with, and of one that is stored.
+    """
 
     images: int
     height: int
@@ -63,11 +65,12 @@ class Sizes:
     channels: int
     depth: int
     bytes: int
+    stored_bytes: int
 
     @staticmethod
     def of(kernel: KernelView) -> Sizes:
-        size = kernel.space.known(ASSUMED_SIZE)
-        return Sizes(size["n"], size["oh"], size["ow"], size["oc"], size["ic"], kernel.operand_types[0].held.bytes)
+        size, type_ = kernel.space.known(ASSUMED_SIZE), kernel.operand_types[0]
+        return Sizes(size["n"], size["oh"], size["ow"], size["oc"], size["ic"], type_.held.bytes, type_.bytes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +96,9 @@ def direct_cycles(sizes: Sizes, schedule: Schedule, machine: VectorMachine) -> f
     tile = RegisterTile(tall * schedule.tile("ow"), schedule.tile("oc"))
     step = cover_cycles(sizes.width * tall, sizes.channels, tile, machine) * -(-sizes.height // tall)
     steps = TAPS**2 * sizes.depth
-    moved = sizes.bytes * steps * sizes.channels / FIRST_BYTES
-    return _both(sizes.images * step * steps / machine.workers, moved / machine.workers)
+    moved = sizes.stored_bytes * steps * sizes.channels / FIRST_BYTES
+    computed = sizes.images * step * steps / machine.speed_of(schedule.atom)
+    return _both(computed / machine.workers, moved / machine.workers)
 
 
 def cycles(sizes: Sizes, cut: Cutting, machine: VectorMachine) -> float:
@@ -212,7 +216,7 @@ def candidates(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> 
     """The best schedule of each variant that the kernel may have, and its cycles."""
     sizes = Sizes.of(kernel)
     root = kernel.root
-    reason = refusal(kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.operand_types[0].name)
+    reason = refusal(kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.operand_types[0])
     found = {}
     if reason is None and kernel.constant[1]:
         for name, outputs in VARIANTS.items():

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from terrace.dialects.base import Attributes, attributes_of, shape_of
+from terrace.element_types import F32, ElementType
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.toom_cook import TAPS
 from terrace.lowering.kernels.view import KernelView
@@ -18,7 +19,7 @@ SPARE = 16
 """Elements between the rows of transformed inputs."""
 
 
-def refusal(space: IterationSpace, attrs: Attributes, image: Sequence[int], operand: str) -> str | None:
+def refusal(space: IterationSpace, attrs: Attributes, image: Sequence[int], operand: ElementType) -> str | None:
     """Why no variant computes such a convolution, or None. `image` is the input's shape, NHWC."""
     size = space.known()
     if (size["kh"], size["kw"]) != (TAPS, TAPS):
@@ -29,7 +30,7 @@ def refusal(space: IterationSpace, attrs: Attributes, image: Sequence[int], oper
         return f"is for padding below {TAPS}"
     if DYNAMIC in image[1:]:
         return "is for images of static size"
-    return None if operand == "f32" else f"is for f32, got {operand}"
+    return None if operand.held == F32 else f"is for what is computed in f32, got {operand.name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class WinogradShape:
         schedule, root = kernel.schedule, kernel.root
         variant, outputs = schedule.variant, VARIANTS[schedule.variant]
         image, weight = (shape_of(value) for value in root.operands)
-        reason = refusal(kernel.space, attributes_of(root), image, kernel.operand_types[0].name)
+        reason = refusal(kernel.space, attributes_of(root), image, kernel.operand_types[0])
         if reason is not None:
             raise kernel.refuse(f"{variant} {reason}")
         size = kernel.space.known()

@@ -13,7 +13,7 @@ from terrace.machine import VectorMachine
 def explain_variants(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> list[str]:
     """The predicted cycles of each variant, or why there is but one."""
     root = kernel.root
-    reason = refusal(kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.operand_types[0].name)
+    reason = refusal(kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.operand_types[0])
     if reason is None and not kernel.constant[1]:
         reason = "is for weights that are constant"
     if reason is not None:
