@@ -11,7 +11,7 @@ import numpy as np
 from terrace.compiler import compile as terrace_compile
 from terrace.compiler import compile_mlir
 from terrace.lowering.target.cpu.atoms import CpuMachine, atoms
-from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_flops, peak_text, read_text
+from terrace.lowering.target.cpu.peak import ACCUMULATORS, ROWS_READ, peak_flops, peak_text, read_text
 from terrace.runtime.cpu_features import host_features
 from terrace.target import COMPUTE_FEATURES, CpuDescription, Target
 from terrace.tools.bench.timing import Call
@@ -42,7 +42,7 @@ def limits() -> dict[str, Limit]:
             start = _vectors(cpu, {"f32": "float32", "i32": "int32"}[atom.types[2]])
             found[atom.types[0]] = _limit(peak_text(cpu.lanes, atom), start, peak_flops(cpu, atom))
     for name, size in READ.items():
-        rows, times = size // 4 // cpu.lanes // ACCUMULATORS * ACCUMULATORS, max(1, LEAST_READ // size)
+        rows, times = size // 4 // cpu.lanes // ROWS_READ * ROWS_READ, max(1, LEAST_READ // size)
         memory = _huge_pages(rows, cpu.lanes)
         found[name] = _limit(read_text(cpu.lanes, rows, times), memory, memory.nbytes * times)
     return found
