@@ -9,6 +9,7 @@ from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.lowering.target.cpu.keep_denormals import KeepDenormals, computes_beside_kernels, keep_denormals
 from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
 from terrace.lowering.target.cpu.schedule_kernels import ScheduleKernels
+from terrace.lowering.target.cpu.stream_results import StreamResults
 from terrace.lowering.target.cpu.widen_sums import WidenSums
 from terrace.lowering.target.iree.backend import IreeBackend
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
@@ -60,6 +61,7 @@ class CpuBackend(IreeBackend):
             WidenSums(),
             ExpandMath(),
             FoldSlicesIntoExtracts(),
+            StreamResults(),
             KeepDenormals(),
             ConvertLoopToIree(),
         ]
