@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.dialects.encodings import IntegerGroups, encoding_of
@@ -38,19 +39,24 @@ DEPTH = 8
 FLOATS = TypeRule(("f32", "f32"), "f32", ("f32",))
 
 
-def schedule_for_vectors(kernel: KernelView, machine: VectorMachine) -> Schedule:
-    """Few rows meet columns that are decoded in registers; many, columns in a worker's memory, as a matmul's do."""
+def schedule_for_vectors(
+    kernel: KernelView, machine: VectorMachine, direct_rows: int = DIRECT_ROWS, share: int = 4
+) -> Schedule:
+    """Few rows meet columns that are decoded in registers; many, columns in a worker's memory, as a matmul's do.
+
+    Sums of a group take one of so many shares of the registers.
+    """
     space = kernel.space
     rows, columns = space.size("m"), space.size("n")
-    if rows > DIRECT_ROWS:
+    if rows > direct_rows:
         floats = schedule_for_floats(space, True, (False, False), FLOATS, machine)
         if floats.staged:
             return dataclasses.replace(floats, cuts=(*_packed(kernel, floats.tile("n")), *floats.cuts))
     # Of float32 rows, and of the sums of groups, of which each has 16 elements or more.
     fitting = max(1, machine.near_bytes // (5 * space.size("k")))
     tile_rows = min(UNKNOWN_ROWS if rows == DYNAMIC else max(rows, 1), DIRECT_ROWS, fitting)
-    # A quarter of the registers for the sums of a group, and another for those of all groups.
-    vectors = max(1, machine.vector_registers // 4 // tile_rows)
+    # As many registers again for the sums of all groups.
+    vectors = max(1, machine.vector_registers // share // tile_rows)
     width = machine.lanes * min(vectors, -(-columns // machine.lanes))
     parts = wanted_workgroups(tile_rows * columns * space.size("k"), machine.workers)
     blocks = {"n": block_size(columns, width, parts), "m": tile_rows}
@@ -59,6 +65,14 @@ def schedule_for_vectors(kernel: KernelView, machine: VectorMachine) -> Schedule
     types = [str(element_type_of(value)) for value in kernel.root.operands]
     atom = machine.best_atom(("bf16", "bf16", "f32")) if types[0] == "bf16" and _has_words(kernel) else None
     return Schedule((*_packed(kernel, width), *direct.cuts), atom.name if atom else None)
+
+
+def alternatives(kernel: KernelView, machine: VectorMachine) -> Iterator[Schedule]:
+    """Columns decoded in the other place; fewer or more of them at a time."""
+    rows = kernel.space.size("m")
+    yield schedule_for_vectors(kernel, machine, 0 if rows <= DIRECT_ROWS else rows)
+    for share in (8, 16, 3, 32):
+        yield schedule_for_vectors(kernel, machine, share=share)
 
 
 def _has_words(kernel: KernelView) -> bool:
