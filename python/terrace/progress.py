@@ -25,6 +25,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger("terrace.stages")
 _TICK = 0.25
 """Seconds between two writes of the line."""
+_BAR = 20
+"""Characters of a bar."""
 
 
 class _Line:
@@ -141,6 +143,12 @@ def say(step: str) -> None:
     """What the current stage is doing now; written at the next tick."""
     if _current is not None and not _is_untold.get():
         _current.step, _current.count = step, ""
+
+
+def bar(done: int, total: int) -> str:
+    """How much of something is done, as a bar."""
+    filled = _BAR * done // max(total, 1)
+    return f"[{'#' * filled}{'.' * (_BAR - filled)}]"
 
 
 def track(items: Sequence[T], noun: str) -> Iterator[T]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +35,7 @@ from terrace.target import CpuDescription, Target
 from terrace.torch_compile.options import BackendOptions
 from torch import nn
 
+ROOT = Path(__file__).resolve().parents[2]
 TARGET = Target(threads=1, cpu=CpuDescription())
 
 
@@ -404,3 +407,33 @@ def test_the_cache_depends_on_what_the_records_say(
     assert cache.info().hits == 1
     build(source(), request(other))
     assert cache.info().hits == 1 and len(cache.entries()) == 3
+
+
+# -- the sweep --------------------------------------------------------------------------------------------------------
+
+
+def test_the_sweep_is_of_200_shapes_and_takes_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("tuning_sweep", ROOT / "scripts" / "tuning_sweep.py")
+    assert spec is not None and spec.loader is not None
+    sweep = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "tuning_sweep", sweep)
+    spec.loader.exec_module(sweep)
+    assert len({shape.name for shape in sweep.shapes()}) == len(sweep.shapes()) == 200
+    rows = [{"name": str(n), "group": "a" if n < 3 else "b", "regret": regret} for n, regret in enumerate((1, 4, 2, 1))]
+    assert sweep.table(rows).splitlines()[2:] == [
+        "| a | 3 | 2.000 | 4.00 | 4.00 |",
+        "| b | 1 | 1.000 | 1.00 | 1.00 |",
+        "| all | 4 | 1.682 | 4.00 | 4.00 |",
+    ]
+    file, measured = tmp_path / "sweep.json", []
+
+    def measure(shape: Any, trials: int) -> dict[str, Any]:
+        measured.append(shape.name)
+        return {"name": shape.name, "group": shape.group, "regret": 1.0, "tried": trials, "seconds": 0, "notes": []}
+
+    monkeypatch.setattr(sweep, "measure", measure)
+    monkeypatch.setattr(sys, "argv", ["tuning_sweep.py", "-o", str(file), "--every", "50"])
+    assert sweep.main() == 0 and len(measured) == 4
+    monkeypatch.setattr(sys, "argv", ["tuning_sweep.py", "-o", str(file), "--every", "25"])
+    assert sweep.main() == 0 and len(measured) == len(set(measured)) == 8
+    assert [row["name"] for row in json.loads(file.read_text())] == measured

@@ -75,7 +75,8 @@ def tune(source: ModelSource, request: Request, measure: Measure | None = None) 
             if len(schedules) == 1 or time.monotonic() >= until:
                 rows.append(TunedRow(kernel.name, calls, None))
                 continue
-            label = f"kernel {number}/{len(kernels)} @{kernel.name}"
+            done = progress.bar(number - 1, len(kernels))
+            label = f"{done} kernel {number}/{len(kernels)} @{kernel.name}"
             outcome = Trial(kernel, target, request.iree_flags, tuning.size).run(schedules, measure, label)
             write_records(tuning.file, {**read_records(tuning.file), tuned: outcome.record})
             for note in outcome.notes:
