@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from terrace.dialects.base import attributes_of
 from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.read_kernel import constant_arguments, family_of_kernel, read_kernel
-from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.lowering.kernels.workgroups import balanced
 from terrace.machine import Machine, VectorMachine
@@ -23,16 +24,33 @@ def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True)
     family = family_of_kernel(kernel.function)
     for kind, choose in family.schedules.items():
         if isinstance(machine, kind):
-            direct = choose(kernel, machine)
-            if isinstance(machine, VectorMachine):
-                work = int(_work_of(kernel) / machine.speed_of(direct.atom))
-                direct = balanced(kernel.space, direct, work, machine.workers)
+            direct = _balanced(kernel, choose(kernel, machine), machine)
             choose_variant = family.variant_schedules.get(kind) if variants else None
             return choose_variant(kernel, direct, machine) if choose_variant else direct
     raise fail(schedule_op(kernel.function), f"has no cost model for generator '{kernel.generator}'")
 
 
-def _work_of(kernel: KernelView) -> int:
+def alternatives(kernel: KernelView, chosen: Schedule, machine: Machine, variants: bool = True) -> Iterator[Schedule]:
+    """Other schedules than the chosen one that are worth measuring, the most promising first; see `KernelFamily`."""
+    found = [chosen]
+    for kind, propose in family_of_kernel(kernel.function).alternatives.items():
+        if isinstance(machine, kind):
+            for proposed in propose(kernel, chosen, machine):
+                other = _balanced(kernel, proposed, machine) if proposed.variant == DIRECT else proposed
+                if other not in found and (variants or other.variant == DIRECT):
+                    found.append(other)
+                    yield other
+
+
+def _balanced(kernel: KernelView, schedule: Schedule, machine: Machine) -> Schedule:
+    """A direct schedule whose workgroups occupy the workers of a machine evenly, if it has several."""
+    if not isinstance(machine, VectorMachine):
+        return schedule
+    work = int(work_of(kernel) / machine.speed_of(schedule.atom))
+    return balanced(kernel.space, schedule, work, machine.workers)
+
+
+def work_of(kernel: KernelView) -> int:
     """Multiply-adds of a kernel, or about the bytes that it reads and writes: a float of each for a point."""
     macs = sum(macs_of(op) for op in kernel.operations)
     return macs or 8 * math.prod(kernel.space.sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from terrace.dialects.graph_base import TensorOp
@@ -42,6 +42,12 @@ class KernelFamily:
     """The ways to compute the root that a schedule may name."""
     variant_schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Schedule, Any], Schedule]]] = {}
     """What may choose another variant than the schedule of the direct one that it is given, likewise."""
+    alternatives: ClassVar[Mapping[type[Machine], Callable[[KernelView, Schedule, Any], Iterable[Schedule]]]] = {}
+    """What else than the chosen schedule, which it is given, is worth measuring: the most promising first, likewise.
+
+    Some may be no schedules that the kernel can follow, or equal."""
+    assumed_size: ClassVar[int] = 128
+    """What a size that is known at run time only is taken for where schedules are measured."""
     words: ClassVar[str] = "chosen by rule, not by comparing candidates"
     """How `terrace-explain` says in a line why a tile is as large as it is."""
 

@@ -19,6 +19,16 @@ from terrace.mlir import func, ir
 from terrace.passes import Pass
 
 
+def check_schedule(function: func.FuncOp, machine: VectorMachine | None) -> None:
+    """Raise PassError if the schedule of a kernel is one that its family, or a machine, cannot follow."""
+    kernel, loops = make_loops(function)
+    try:
+        if machine is not None:
+            _check_machine(kernel, loops, machine)
+    finally:
+        loops.operation.erase()
+
+
 def _check_machine(kernel: KernelView, loops: func.FuncOp, machine: VectorMachine) -> None:
     atom, known = kernel.schedule.atom, [atom.name for atom in machine.atoms]
     if atom is not None and atom not in known:
@@ -36,11 +46,5 @@ class VerifySchedules(Pass):
         target = target_of(module)
         machine = backend_of(target).machine if target is not None else None
         for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
-            if not attributes_of(schedule_op(function)).schedule:
-                continue
-            kernel, loops = make_loops(function)
-            try:
-                if machine is not None:
-                    _check_machine(kernel, loops, machine)
-            finally:
-                loops.operation.erase()
+            if attributes_of(schedule_op(function)).schedule:
+                check_schedule(function, machine)

@@ -6,6 +6,7 @@ program is taken from the current folder, and no Python that is started imports 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -56,6 +57,7 @@ def run_program(
         try:
             output, errors = process.communicate(given, seconds)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # All of it has ended meanwhile.
+                os.killpg(process.pid, signal.SIGKILL)
             raise
     return subprocess.CompletedProcess(list(command), process.returncode, output, errors)

@@ -10,6 +10,7 @@ Nothing is written when stderr is no terminal, nor when the log itself goes to i
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import os
 import shutil
@@ -24,6 +25,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger("terrace.stages")
 _TICK = 0.25
 """Seconds between two writes of the line."""
+_BAR = 20
+"""Characters of a bar."""
 
 
 class _Line:
@@ -100,6 +103,19 @@ def _is_wanted() -> bool:
     return is_terminal and not _LOG.isEnabledFor(logging.INFO)
 
 
+_is_untold = contextvars.ContextVar("is_untold", default=False)
+
+
+@contextlib.contextmanager
+def untold() -> Iterator[None]:
+    """Tell nothing of the stages inside, which are many and a part of the current one."""
+    token = _is_untold.set(True)
+    try:
+        yield
+    finally:
+        _is_untold.reset(token)
+
+
 @contextlib.contextmanager
 def stage(name: str) -> Iterator[list[str]]:
     """A named part of the work, timed for the log; what is appended to the list that comes back is logged beside.
@@ -107,7 +123,7 @@ def stage(name: str) -> Iterator[list[str]]:
     Without a name nothing is told of it.
     """
     summary: list[str] = []
-    if not name:
+    if not name or _is_untold.get():
         yield summary
         return
     if _current is not None:
@@ -125,13 +141,19 @@ def hide() -> None:
 
 def say(step: str) -> None:
     """What the current stage is doing now; written at the next tick."""
-    if _current is not None:
+    if _current is not None and not _is_untold.get():
         _current.step, _current.count = step, ""
+
+
+def bar(done: int, total: int) -> str:
+    """How much of something is done, as a bar."""
+    filled = _BAR * done // max(total, 1)
+    return f"[{'#' * filled}{'.' * (_BAR - filled)}]"
 
 
 def track(items: Sequence[T], noun: str) -> Iterator[T]:
     """The items, telling how many of them are done."""
     for number, item in enumerate(items, start=1):
-        if _current is not None:
+        if _current is not None and not _is_untold.get():
             _current.count = f"{noun} {number}/{len(items)}"
         yield item

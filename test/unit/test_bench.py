@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from terrace.compiler.timing import Timing, interleave
 from terrace.lowering.target.cpu.peak import ACCUMULATORS, peak_text, read_text
 from terrace.target import CpuDescription
 from terrace.tools.bench import command, limits, peers, plot, report
@@ -19,7 +20,6 @@ from terrace.tools.bench.case import in_type
 from terrace.tools.bench.cases import CASES, select
 from terrace.tools.bench.kernels import Conv, conv_case
 from terrace.tools.bench.peers import Peer, PeerError, Task
-from terrace.tools.bench.timing import Timing, interleave
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = conv_case("tiny", Conv(3, 5, 8, 3))

@@ -39,3 +39,17 @@ def test_a_new_python_imports_nothing_from_there(folder: Path) -> None:
     done_too = run_program([sys.executable, "-c", "import numpy"], folder)
     assert done_too.returncode == 0
     assert not (folder / "ran").exists()
+
+
+def test_an_interruption_passes_where_the_program_has_ended_meanwhile(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a terminal may end it first."""
+
+    def interrupted(process: subprocess.Popen[bytes], *_: object) -> None:
+        process.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_program(["/bin/true"], folder)

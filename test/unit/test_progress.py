@@ -152,3 +152,18 @@ def test_a_failure_leaves_the_terminal_clean(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(terrace.CompileError):
         terrace.compile_mlir("module {")
     assert terminal.getvalue().endswith(ERASE), "a dumb terminal shows nothing"
+
+
+def test_a_bar() -> None:
+    assert progress.bar(0, 7) == progress.bar(0, 0) == f"[{'.' * 20}]"
+    assert progress.bar(3, 4) == f"[{'#' * 15}{'.' * 5}]"
+    assert progress.bar(4, 4) == f"[{'#' * 20}]"
+
+
+def test_nothing_is_told_of_a_part_of_a_stage(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "terrace"), progress.stage("tune"):
+        with progress.untold():
+            lower(Text(MODEL), until="loop")
+        with progress.stage("told"):
+            pass
+    assert [record.getMessage().split()[2] for record in caplog.records] == ["told", "tune"]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from terrace.compiler import compile as terrace_compile
 from terrace.compiler import compile_mlir
+from terrace.compiler.timing import Call
 from terrace.lowering.target.cpu.atoms import CpuMachine, atoms
 from terrace.lowering.target.cpu.peak import ACCUMULATORS, ROWS_READ, peak_flops, peak_text, read_text
 from terrace.runtime.cpu_features import host_features
 from terrace.target import COMPUTE_FEATURES, CpuDescription, Target
-from terrace.tools.bench.timing import Call
 
 READ = {"L2": 1 << 18, "L3": 1 << 23, "DRAM": 1 << 28}
 """About how many bytes lie in that memory and in no faster one."""

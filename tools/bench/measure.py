@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from terrace.compiler.timing import MINIMUM_SECONDS, Call, interleave
 from terrace.errors import TerraceError
 from terrace.tools.bench.case import Case, Contest
 from terrace.tools.bench.limits import Limit
 from terrace.tools.bench.peers import Peer, PeerError, Task
 from terrace.tools.bench.report import OURS
-from terrace.tools.bench.timing import MINIMUM_SECONDS, Call, interleave
 
 ABSOLUTE_TOLERANCE = 1e-5
 PAUSE = 0.05

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from terrace.compiler.timing import Call
 from terrace.errors import TerraceError
 from terrace.tools.bench.case import Contest
-from terrace.tools.bench.timing import Call
 
 
 class PeerError(TerraceError):

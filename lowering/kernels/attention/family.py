@@ -10,6 +10,7 @@ from terrace.dialects.graph_contraction import heads_moved
 from terrace.lowering.kernels.attention.generator import generate
 from terrace.lowering.kernels.attention.schedule import (
     WIDEST,
+    alternatives,
     schedule_for_circuit,
     schedule_for_vectors,
     schedule_for_workgroups,
@@ -35,6 +36,7 @@ class Attention(KernelFamily):
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
+    alternatives = {VectorMachine: lambda kernel, chosen, machine: alternatives(kernel.space, machine)}
     words = "queries in lanes; both products, the one over e and the one over s, take fewest cycles"
 
     def refusal(self, root: ir.Operation) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import candidates, cover_cycles, shapes
@@ -23,8 +25,13 @@ WIDEST = 2048
 """The most elements of a head, of keys and of values together: any local memory holds a query and its result."""
 
 
-def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Schedule:
-    """Queries in lanes. The tiles of both products are as wide, and each as high as is best for it."""
+def schedule_for_vectors(
+    space: IterationSpace, machine: VectorMachine, width: int | None = None, most_keys: int = KEYS
+) -> Schedule:
+    """Queries in lanes. The tiles of both products are as wide, and each as high as is best for it.
+
+    The `width` may be given, in vectors.
+    """
     size = space.known(ASSUMED_LENGTH)
 
     def best_height(rows: int, columns: int) -> tuple[float, int]:
@@ -42,18 +49,27 @@ def schedule_for_vectors(space: IterationSpace, machine: VectorMachine) -> Sched
     def keys_beside(columns: int) -> int:
         """How many keys there is room for: scores and queries stay near."""
         room = min(machine.l2_bytes // 4, machine.near_bytes - 4 * columns * (size["e"] + size["n"] + 1))
-        return min(KEYS, room // (4 * columns))
+        return min(most_keys, room // (4 * columns))
 
     widest = -(-size["m"] // machine.lanes) * machine.lanes
     widths = {tile.columns for tile in candidates((1,), machine) if tile.columns <= widest}
     fitting = [columns for columns in sorted(widths, reverse=True) if keys_beside(columns) >= MINIMUM_KEYS]
-    columns = min(fitting or [machine.lanes], key=cycles)
+    given = [] if width is None else [columns for columns in fitting if columns == width * machine.lanes]
+    columns = min(given or fitting or [machine.lanes], key=cycles)
     rows, keys = best_height(size["s"], columns)[1], keys_beside(columns)
     tiles = {"m": columns, "n": best_height(size["n"], columns)[1], "s": rows, "e": 1}
     lead = _lead(space)
     is_whole = space.size("s") != DYNAMIC and size["s"] <= keys
     blocks = {**dict.fromkeys(lead, 1), "m": columns, "s": 0 if is_whole else max(1, keys // rows) * rows}
     return Schedule.of(tiles, blocks, (*lead, "m"), staged=("query",))
+
+
+def alternatives(space: IterationSpace, machine: VectorMachine) -> Iterator[Schedule]:
+    """More or fewer queries at a time, and fewer keys."""
+    for width in (1, 2, 3, 4):
+        yield schedule_for_vectors(space, machine, width)
+    for keys in (KEYS // 2, KEYS // 4):
+        yield schedule_for_vectors(space, machine, most_keys=keys)
 
 
 def schedule_for_workgroups(space: IterationSpace, machine: WorkgroupMachine) -> Schedule:

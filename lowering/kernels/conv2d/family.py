@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from terrace.dialects import graph
@@ -9,6 +10,7 @@ from terrace.dialects.base import Attributes, attributes_of, shape_of
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.conv2d import winograd
+from terrace.lowering.kernels.conv2d.alternatives import alternatives
 from terrace.lowering.kernels.conv2d.generator import generate
 from terrace.lowering.kernels.conv2d.schedule import (
     ASSUMED_SIZE,
@@ -42,6 +44,12 @@ class Conv2d(KernelFamily):
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
+    }
+    assumed_size = ASSUMED_SIZE
+    alternatives = {
+        VectorMachine: lambda kernel, chosen, machine: alternatives(
+            kernel, machine, functools.partial(schedule_for_vectors, *_sizes_of(kernel), machine)
+        ),
     }
     variants = (DIRECT, *VARIANTS)
     variant_schedules = {VectorMachine: best_variant}

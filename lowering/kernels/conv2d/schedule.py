@@ -101,16 +101,22 @@ def schedule_for_vectors(
     constant: Sequence[bool],
     operand: ElementType,
     machine: VectorMachine,
+    tiles: dict[str, int] | None = None,
+    stages: bool = True,
 ) -> Schedule:
-    """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC."""
+    """Choose tile, blocks, staging and the weights' layout. `image` is the input's shape, NHWC.
+
+    `tiles` may be given. Without `stages`, an image whose padding local memory would have is padded before.
+    """
     shape = ConvShape.of(space, attrs, operand)
     shape = shape.with_atom(machine) if constant[1] else shape
     static = DYNAMIC not in image[1:]
     in_place = shape.depthwise and image[2] != DYNAMIC and shape.size["kw"] <= WIDEST_IN_PLACE
     dots = _depthwise_atom(shape, machine) if in_place and constant[1] else None
-    tiles = _depthwise_tiles(shape, machine, dots) if shape.depthwise else _tiles(shape, machine)
+    if tiles is None:
+        tiles = _depthwise_tiles(shape, machine, dots) if shape.depthwise else _tiles(shape, machine)
     copies = not in_place and (any(attrs.padding) or shape.missing > 0)
-    stages = copies and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.near_bytes
+    stages = stages and copies and static and shape.staged_bytes(tiles.get("oh", 1)) <= machine.near_bytes
     blocks = _blocks(shape, tiles, stages, machine)
     packed = shape.packed(stages or in_place, tiles[shape.channel] if constant[1] else None)
     if dots is not None:

@@ -212,20 +212,25 @@ def schedule_of(sizes: Sizes, cut: Cutting, machine: VectorMachine) -> Schedule:
     return Schedule.of(tile, {**blocks, "ic": machine.lanes}, tuple(blocks), packed, staged=("input",), variant=name)
 
 
-def candidates(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> dict[str, tuple[float, Schedule]]:
-    """The best schedule of each variant that the kernel may have, and its cycles."""
+def ranked_schedules(kernel: KernelView, machine: VectorMachine) -> dict[str, list[tuple[float, Schedule]]]:
+    """The schedules of each of Winograd's variants that the kernel may have, and their cycles, the best first."""
     sizes = Sizes.of(kernel)
     root = kernel.root
     reason = refusal(kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.operand_types[0])
     found = {}
     if reason is None and kernel.constant[1]:
         for name, outputs in VARIANTS.items():
-            tried = [(cycles(sizes, cut, machine), cut) for cut in _cuttings(sizes, outputs, machine)]
-            if tried:
-                best, cut = min(tried, key=lambda pair: pair[0])
-                found[name] = best, schedule_of(sizes, cut, machine)
-        found[DIRECT] = direct_cycles(sizes, direct, machine), direct
+            cuttings = list(_cuttings(sizes, outputs, machine))
+            ranked = sorted(((cycles(sizes, cut, machine), cut) for cut in cuttings), key=lambda pair: pair[0])
+            found[name] = [(predicted, schedule_of(sizes, cut, machine)) for predicted, cut in ranked]
     return found
+
+
+def candidates(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> dict[str, tuple[float, Schedule]]:
+    """The best schedule of each variant that the kernel may have, and its cycles; none if it has but one."""
+    ranked = ranked_schedules(kernel, machine)
+    found = {name: schedules[0] for name, schedules in ranked.items() if schedules}
+    return {**found, DIRECT: (direct_cycles(Sizes.of(kernel), direct, machine), direct)} if ranked else {}
 
 
 def best_variant(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> Schedule:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
 from terrace.lowering.kernels.elementwise.generator import generate
@@ -25,6 +26,11 @@ class Elementwise(KernelFamily):
         VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, kernel.types, machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
         CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
+    }
+    alternatives = {
+        VectorMachine: lambda kernel, chosen, machine: (
+            schedule_for_vectors(kernel.space, kernel.types, machine, unroll) for unroll in UNROLLS
+        ),
     }
     words = "vectors along the last dimension, several in flight; memory is the limit, not arithmetic"
 

@@ -21,14 +21,16 @@ MAX_PARALLEL = 3
 """Dimensions that workgroups are numbered by."""
 
 
-def schedule_for_vectors(space: IterationSpace, types: Sequence[ElementType], machine: VectorMachine) -> Schedule:
+def schedule_for_vectors(
+    space: IterationSpace, types: Sequence[ElementType], machine: VectorMachine, unroll: int = UNROLL
+) -> Schedule:
     """Vectors along the last dimension, several at once; blocks of the outermost dimension that is long enough.
 
     `types` are those of all tensors that are read and written.
     """
     sizes = [ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes]
     last = space.names[-1]
-    tile = min(UNROLL * machine.lanes, max(1, sizes[-1]))
+    tile = min(unroll * machine.lanes, max(1, sizes[-1]))
     if space.sizes[-1] == DYNAMIC:
         tile = machine.lanes
     parts = wanted_workgroups(math.prod(sizes) * sum(type_.bytes for type_ in types), machine.workers)

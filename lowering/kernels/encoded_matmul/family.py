@@ -9,7 +9,7 @@ from terrace.dialects.base import attributes_of, shape_of
 from terrace.dialects.encodings import IntegerGroups, encoding_of
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.encoded_matmul.generator import generate
-from terrace.lowering.kernels.encoded_matmul.schedule import LONGEST, UNIT, schedule_for_vectors
+from terrace.lowering.kernels.encoded_matmul.schedule import LONGEST, UNIT, alternatives, schedule_for_vectors
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
 from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
@@ -26,6 +26,7 @@ class EncodedMatmul(KernelFamily):
     fusing_roots = roots
     operands = ("lhs", "rhs", "scales", "zero_points")
     schedules = {VectorMachine: schedule_for_vectors}
+    alternatives = {VectorMachine: lambda kernel, chosen, machine: alternatives(kernel, machine)}
 
     def refusal(self, root: ir.Operation) -> str | None:
         """Codes are taken `UNIT` along k at a time, which are of one group."""

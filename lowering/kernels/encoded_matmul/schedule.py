@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.dialects.encodings import IntegerGroups, encoding_of
+from terrace.lowering.kernels.alternatives import other_tiles
+from terrace.lowering.kernels.matmul.schedule import HEIGHTS
 from terrace.lowering.kernels.matmul.schedule import schedule_for_vectors as schedule_for_floats
 from terrace.lowering.kernels.packing import Pack, Packing
+from terrace.lowering.kernels.register_tile import RegisterTile, ranked_tiles
 from terrace.lowering.kernels.schedule import Cut, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
@@ -38,27 +42,49 @@ DEPTH = 8
 FLOATS = TypeRule(("f32", "f32"), "f32", ("f32",))
 
 
-def schedule_for_vectors(kernel: KernelView, machine: VectorMachine) -> Schedule:
-    """Few rows meet columns that are decoded in registers; many, columns in a worker's memory, as a matmul's do."""
+def schedule_for_vectors(
+    kernel: KernelView,
+    machine: VectorMachine,
+    direct_rows: int = DIRECT_ROWS,
+    share: int = 4,
+    tile: RegisterTile | None = None,
+) -> Schedule:
+    """Few rows meet columns that are decoded in registers; many, columns in a worker's memory, as a matmul's do.
+
+    Sums of a group take one of so many shares of the registers. The `tile` of a matmul may be given.
+    """
     space = kernel.space
     rows, columns = space.size("m"), space.size("n")
-    if rows > DIRECT_ROWS:
-        floats = schedule_for_floats(space, True, (False, False), FLOATS, machine)
+    if rows > direct_rows:
+        floats = schedule_for_floats(space, True, (False, False), FLOATS, machine, tile)
         if floats.staged:
             return dataclasses.replace(floats, cuts=(*_packed(kernel, floats.tile("n")), *floats.cuts))
     # Of float32 rows, and of the sums of groups, of which each has 16 elements or more.
     fitting = max(1, machine.near_bytes // (5 * space.size("k")))
     tile_rows = min(UNKNOWN_ROWS if rows == DYNAMIC else max(rows, 1), DIRECT_ROWS, fitting)
-    # A quarter of the registers for the sums of a group, and another for those of all groups.
-    vectors = max(1, machine.vector_registers // 4 // tile_rows)
+    # As many registers again for the sums of all groups.
+    vectors = max(1, machine.vector_registers // share // tile_rows)
     width = machine.lanes * min(vectors, -(-columns // machine.lanes))
     parts = wanted_workgroups(tile_rows * columns * space.size("k"), machine.workers)
     blocks = {"n": block_size(columns, width, parts), "m": tile_rows}
-    tile = {"m": tile_rows, "n": width, "k": DEPTH}
-    direct = Schedule.of(tile, blocks, ("n",) if blocks["n"] else (), staged=("lhs",))
+    tiles = {"m": tile_rows, "n": width, "k": DEPTH}
+    direct = Schedule.of(tiles, blocks, ("n",) if blocks["n"] else (), staged=("lhs",))
     types = [str(element_type_of(value)) for value in kernel.root.operands]
     atom = machine.best_atom(("bf16", "bf16", "f32")) if types[0] == "bf16" and _has_words(kernel) else None
     return Schedule((*_packed(kernel, width), *direct.cuts), atom.name if atom else None)
+
+
+def alternatives(kernel: KernelView, machine: VectorMachine) -> Iterator[Schedule]:
+    """Columns decoded in the other place; fewer or more of them at a time; a matmul's other tiles."""
+    rows, columns = kernel.space.size("m"), kernel.space.size("n")
+    yield schedule_for_vectors(kernel, machine, 0 if rows <= DIRECT_ROWS else rows)
+    for share in (8, 16, 3, 32):
+        yield schedule_for_vectors(kernel, machine, share=share)
+    if rows > DIRECT_ROWS:
+        own = schedule_for_vectors(kernel, machine)
+        ranked = ranked_tiles(rows, columns, HEIGHTS, machine)
+        for tile in other_tiles(ranked, RegisterTile(own.tile("m"), own.tile("n"))):
+            yield schedule_for_vectors(kernel, machine, tile=tile)
 
 
 def _has_words(kernel: KernelView) -> bool:

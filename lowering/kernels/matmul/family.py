@@ -9,6 +9,7 @@ from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
+from terrace.lowering.kernels.matmul.alternatives import alternatives
 from terrace.lowering.kernels.matmul.generator import generate
 from terrace.lowering.kernels.matmul.schedule import (
     ASSUMED_SIZE,
@@ -35,6 +36,10 @@ class Matmul(KernelFamily):
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
+    }
+
+    alternatives = {
+        VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, machine),
     }
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:

@@ -29,24 +29,33 @@ STAGED_ROWS = 128
 STAGED_PITCH = 2048
 """Bytes between rows of rhs from which on its columns are copied: half a page, so that few rows share one."""
 
+HEIGHTS = range(1, 15)
+"""The rows that a tile may have."""
+
 ALIASED_PITCH = 4096
 """Rows of lhs at a multiple of so many bytes all fall on the same sets of the nearest cache, which has 8 ways."""
 
 
 def schedule_for_vectors(
-    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule, machine: VectorMachine
+    space: IterationSpace,
+    transpose_rhs: bool,
+    constant: Sequence[bool],
+    rule: TypeRule,
+    machine: VectorMachine,
+    tile: RegisterTile | None = None,
+    stages: bool | None = None,
 ) -> Schedule:
     """Choose tile, blocks, the packing of rhs and the step that multiplies.
 
-    `constant` says for each argument whether it is a weight.
+    `constant` says for each argument whether it is a weight. `tile`, and whether it `stages` columns, may be given.
     """
     size = space.known(ASSUMED_SIZE)
-    stages = _stages_columns(space, transpose_rhs, constant, rule)
-    aliased = stages and _bytes(rule) * size["k"] % ALIASED_PITCH == 0
-    tile = best_tile(size["m"], size["n"], range(1, 9 if aliased else 15), machine)
+    stages = stages_columns(space, transpose_rhs, constant, rule) if stages is None else stages
+    aliased = stages and operand_bytes(rule) * size["k"] % ALIASED_PITCH == 0
+    tile = tile or best_tile(size["m"], size["n"], range(1, 9) if aliased else HEIGHTS, machine)
     work = size.get("b", 1) * size["m"] * size["n"] * size["k"]
     # Atoms read weights that were packed for them; a copy of other operands would have to be, at every call.
-    atom = machine.best_atom((*rule.operands, rule.accumulator)) if _is_packed(space, constant) else None
+    atom = machine.best_atom((*rule.operands, rule.accumulator)) if is_packed(space, constant) else None
     parts = wanted_workgroups(work, machine.workers, atom.speed if atom else 1.0)
     blocks: dict[str, int] = {}
     if "b" in size:
@@ -57,15 +66,15 @@ def schedule_for_vectors(
     column_blocks = -(-size["n"] // columns) if columns else 1
     rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
-    packed = _packed(space, transpose_rhs, constant, tile.columns, atom)
+    packed = packed_rhs(space, transpose_rhs, constant, tile.columns, atom)
     staged: tuple[str, ...] = ()
     if stages:
         limit = machine.near_bytes // (_held_bytes(rule) * size["k"]) // tile.columns * tile.columns
         if limit:
             wanted = blocks.get("n", 0) or (size["n"] if space.size("n") != DYNAMIC else limit)
-            staged, blocks["n"] = ("rhs",), min(limit, _round_up(wanted, tile.columns))
+            staged, blocks["n"] = ("rhs",), min(limit, round_up(wanted, tile.columns))
         else:
-            cut = _blocks_of_k(size, tile, rule, machine)
+            cut = blocks_of_k(size, tile, rule, machine)
             staged = ("rhs",) if cut else ()
             blocks |= {name: min(block, blocks.get(name, 0) or block) for name, block in cut.items()}
     parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
@@ -93,7 +102,7 @@ def schedule_for_workgroups(
     blocks = {"m": rows, "n": columns, "k": depth}
     blocks |= {"b": block_of_tiles(1, space.size("b"))} if "b" in size else {}
     parallel = tuple(name for name in ("b", "m", "n") if name in blocks)
-    packed = _packed(space, transpose_rhs, constant, columns)
+    packed = packed_rhs(space, transpose_rhs, constant, columns)
     return Schedule.of({"n": columns, "m": rows, "k": 1}, blocks, parallel, packed, ("lhs", "rhs"))
 
 
@@ -103,20 +112,20 @@ def schedule_for_circuit(space: IterationSpace) -> Schedule:
     return Schedule.of(tiles)
 
 
-def _stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule) -> bool:
+def stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule) -> bool:
     """Whether a worker copies the columns of rhs that it multiplies by, once for all rows.
 
     It does where a column lies along memory, so that neighbours are apart, and where rows of the columns of a tile are
     on pages of their own, if there are rows enough.
     """
-    if _is_packed(space, constant) or space.size("k") == DYNAMIC:
+    if is_packed(space, constant) or space.size("k") == DYNAMIC:
         return False
     size = space.known(ASSUMED_SIZE)
-    apart = "b" not in size and size["m"] >= STAGED_ROWS and _bytes(rule) * size["n"] >= STAGED_PITCH
+    apart = "b" not in size and size["m"] >= STAGED_ROWS and operand_bytes(rule) * size["n"] >= STAGED_PITCH
     return transpose_rhs or apart
 
 
-def _blocks_of_k(size: dict[str, int], tile: RegisterTile, rule: TypeRule, machine: VectorMachine) -> dict[str, int]:
+def blocks_of_k(size: dict[str, int], tile: RegisterTile, rule: TypeRule, machine: VectorMachine) -> dict[str, int]:
     """The blocks of a product whose columns, as long as k, exceed a worker's memory; none if it is too small for any.
 
     It holds the columns of two tiles for a chunk of k, and the sums of as many rows as there is room for.
@@ -127,11 +136,11 @@ def _blocks_of_k(size: dict[str, int], tile: RegisterTile, rule: TypeRule, machi
         most = room // sum_bytes // tile.rows * tile.rows
         if most > 0 and chunk < size["k"]:
             parts = -(-size["m"] // most)
-            return {"n": columns, "m": _round_up(-(-size["m"] // parts), tile.rows), "k": chunk}
+            return {"n": columns, "m": round_up(-(-size["m"] // parts), tile.rows), "k": chunk}
     return {}
 
 
-def _bytes(rule: TypeRule) -> int:
+def operand_bytes(rule: TypeRule) -> int:
     """What an element of an operand takes."""
     return ELEMENT_TYPES[rule.operands[0]].bytes
 
@@ -141,16 +150,16 @@ def _held_bytes(rule: TypeRule) -> int:
     return ELEMENT_TYPES[rule.operands[0]].held.bytes
 
 
-def _is_packed(space: IterationSpace, constant: Sequence[bool]) -> bool:
+def is_packed(space: IterationSpace, constant: Sequence[bool]) -> bool:
     """Whether rhs is a weight that can be packed ahead."""
     return constant[1] and "b" not in space.names and DYNAMIC not in (space.size("n"), space.size("k"))
 
 
-def _packed(
+def packed_rhs(
     space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], columns: int, atom: Atom | None = None
 ) -> dict[str, Packing]:
     """Weights in blocks of as many columns as a tile has, with the neighbours along k that an atom takes together."""
-    if not _is_packed(space, constant):
+    if not is_packed(space, constant):
         return {}
     n_axis, k_axis = (0, 1) if transpose_rhs else (1, 0)
     if atom is None:
@@ -159,5 +168,5 @@ def _packed(
     return {"rhs": kind((n_axis, k_axis), (n_axis, k_axis), (columns, atom.depth))}
 
 
-def _round_up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple

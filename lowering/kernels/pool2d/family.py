@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of
+from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
@@ -36,6 +37,12 @@ class Pool2d(KernelFamily):
             kernel.space, attributes_of(kernel.root), kernel.operand_types[0], machine
         ),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
+    }
+    alternatives = {
+        VectorMachine: lambda kernel, chosen, machine: (
+            schedule_for_vectors(kernel.space, attributes_of(kernel.root), kernel.operand_types[0], machine, unroll)
+            for unroll in UNROLLS
+        ),
     }
     words = "several vectors of channels in flight; loads are the limit"
 

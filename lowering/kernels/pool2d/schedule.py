@@ -17,13 +17,13 @@ UNROLL = 4
 
 
 def schedule_for_vectors(
-    space: IterationSpace, attrs: Attributes, operand: ElementType, machine: VectorMachine
+    space: IterationSpace, attrs: Attributes, operand: ElementType, machine: VectorMachine, unroll: int = UNROLL
 ) -> Schedule:
     """Vectors of channels; blocks of output rows for the workgroups. A pooling kernel has static sizes."""
     size = space.known()
-    channels = min(size["c"], UNROLL * machine.lanes)
+    channels = min(size["c"], unroll * machine.lanes)
     hangs_over = attrs.ceil_mode or any(attrs.padding)
-    pixels = 1 if hangs_over else max(1, min(size["ow"], UNROLL * machine.lanes // channels))
+    pixels = 1 if hangs_over else max(1, min(size["ow"], unroll * machine.lanes // channels))
     work = operand.bytes * math.prod(space.sizes)
     wanted = wanted_workgroups(work, machine.workers)
     blocks = {"n": block_size(size["n"], 1, wanted), "oh": block_size(size["oh"], 1, -(-wanted // size["n"]))}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
+from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
@@ -32,6 +33,11 @@ class Reduce(KernelFamily):
             *_sizes_of(kernel), kernel.operand_types[0], machine
         ),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel)),
+    }
+    alternatives = {
+        VectorMachine: lambda kernel, chosen, machine: (
+            schedule_for_vectors(*_sizes_of(kernel), kernel.operand_types[0], machine, unroll) for unroll in UNROLLS
+        ),
     }
     words = "several vectors in flight, enough to hide the latency of an addition"
 

@@ -17,14 +17,16 @@ UNROLL = 4
 """Vectors along the last dimension that are in flight together: enough to hide the latency of an addition."""
 
 
-def schedule_for_vectors(space: IterationSpace, kind: str, operand: ElementType, machine: VectorMachine) -> Schedule:
+def schedule_for_vectors(
+    space: IterationSpace, kind: str, operand: ElementType, machine: VectorMachine, unroll: int = UNROLL
+) -> Schedule:
     """Several vectors along the last dimension; blocks of what stays, outermost first, for the workgroups.
 
     Long sums are made in parts.
     """
     sizes = [ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes]
     last = space.names[-1]
-    tile = min(UNROLL * machine.lanes, sizes[-1])
+    tile = min(unroll * machine.lanes, sizes[-1])
     if space.sizes[-1] == DYNAMIC:
         tile = machine.lanes
     if kind == "prod" and space.kinds[-1] == "reduction":

@@ -11,7 +11,7 @@ from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
 from terrace.lowering.kernels.row_reduction.generator import generate
-from terrace.lowering.kernels.row_reduction.schedule import schedule_for_vectors, schedule_for_workgroups
+from terrace.lowering.kernels.row_reduction.schedule import alternatives, schedule_for_vectors, schedule_for_workgroups
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
@@ -37,6 +37,11 @@ class RowReduction(KernelFamily):
         ),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
         CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
+    }
+    alternatives = {
+        VectorMachine: lambda kernel, chosen, machine: alternatives(
+            kernel.space, machine, keeps_terms=kernel.root.name == "graph.softmax"
+        ),
     }
     words = "several vectors along a row in flight, enough to hide the latency of an addition"
 

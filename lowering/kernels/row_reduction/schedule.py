@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from terrace.element_types import F32
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Terms
@@ -25,13 +27,19 @@ OPERATIONS = 32
 """Operations per element of softmax, in units of which work is counted."""
 
 
-def schedule_for_vectors(space: IterationSpace, machine: VectorMachine, keeps_terms: bool) -> Schedule:
+def schedule_for_vectors(
+    space: IterationSpace,
+    machine: VectorMachine,
+    keeps_terms: bool,
+    unroll: int = UNROLL,
+    in_flight: int = IN_FLIGHT,
+) -> Schedule:
     """Several vectors along a row, long ones in parts, short ones side by side; blocks of rows for the workgroups."""
     rows, columns = (ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes)
     length = space.size("n")
-    tile = machine.lanes if length == DYNAMIC else min(columns, UNROLL * machine.lanes)
+    tile = machine.lanes if length == DYNAMIC else min(columns, unroll * machine.lanes)
     is_short = length != DYNAMIC and columns <= SHORT * machine.lanes
-    side_by_side = _rows_together(space.size("m"), IN_FLIGHT * machine.lanes // tile) if is_short else 1
+    side_by_side = _rows_together(space.size("m"), in_flight * machine.lanes // tile) if is_short else 1
     block = block_size(rows, side_by_side, wanted_workgroups(OPERATIONS * rows * columns, machine.workers))
     blocks = {"m": block} if block else {}
     kept = keeps_terms and length != DYNAMIC and side_by_side * columns * F32.bytes <= machine.near_bytes
@@ -41,6 +49,14 @@ def schedule_for_vectors(space: IterationSpace, machine: VectorMachine, keeps_te
         tuple(blocks),
         leaves={"result": Terms()} if kept else None,
     )
+
+
+def alternatives(space: IterationSpace, machine: VectorMachine, keeps_terms: bool) -> Iterator[Schedule]:
+    """More or fewer vectors in flight, along a row and of several rows; terms that are computed again."""
+    for unroll, in_flight in ((4, 16), (8, 8), (2, 8), (8, 16), (4, 4), (1, 8), (2, 4)):
+        yield schedule_for_vectors(space, machine, keeps_terms, unroll, in_flight)
+    if keeps_terms:
+        yield schedule_for_vectors(space, machine, keeps_terms=False)
 
 
 def _rows_together(rows: int, most: int) -> int:

@@ -10,6 +10,7 @@ from terrace.lowering.target.cpu.keep_denormals import KeepDenormals, computes_b
 from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
 from terrace.lowering.target.cpu.schedule_kernels import ScheduleKernels
 from terrace.lowering.target.cpu.stream_results import StreamResults
+from terrace.lowering.target.cpu.use_tuned_schedules import UseTunedSchedules
 from terrace.lowering.target.cpu.widen_sums import WidenSums
 from terrace.lowering.target.iree.backend import IreeBackend
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
@@ -49,7 +50,10 @@ class CpuBackend(IreeBackend):
         return "bf16" if request.precision == "medium" and is_faster else super().precision(request)
 
     def schedule(self, request: Request | None = None) -> list[Pass]:
-        return [ScheduleKernels(winograd=request is None or request.winograd)]
+        winograd = request is None or request.winograd
+        tuning = request.tuning if request is not None else None
+        tuned = [UseTunedSchedules(records=tuning.file, winograd=winograd)] if tuning is not None else []
+        return [*tuned, ScheduleKernels(winograd=winograd)]
 
     def lower(self) -> list[Pass]:
         return [

@@ -14,8 +14,10 @@ from terrace.compiler.model_parameters import program_parameters
 from terrace.compiler.module_interface import declared
 from terrace.compiler.request import Request
 from terrace.compiler.sources import ModelSource, context_of_text
+from terrace.compiler.tuning import tune
 from terrace.errors import CompileError
 from terrace.levels import LEVELS
+from terrace.lowering.kernels.tuning_records import digest_of, read_records
 from terrace.lowering.target.backend import Source as ParameterSource
 from terrace.lowering.target.backend import backend_of, find_backend
 from terrace.mlir import ir, parse_module
@@ -29,8 +31,11 @@ from terrace.storage.places import Places
 def build(source: ModelSource, request: Request | None = None) -> Artifact:
     """The artifact of `source`, compiled or found. Raises CompileError or TargetError."""
     request = request or Request()
+    if request.tuning is not None:
+        tune(source, request)
     places = source.places()
-    key, code = _key(source, request, places), loaded_code.digest()
+    tuned = _tuned(request)
+    key, code = _key(source, request, places, tuned), loaded_code.digest()
     found = cache.find(key) if key is not None else None
     if key is not None and found is not None:
         completed = _complete(found, source)
@@ -44,12 +49,18 @@ def build(source: ModelSource, request: Request | None = None) -> Artifact:
     # A program that is made of values, as hardware is, or that needs only some of them, is no other model's. Modules
     # that were imported meanwhile may not be those that the key counted on.
     is_whole = not read and artifact.parameters.keys() == noted.keys()
-    if key is not None and is_whole and code == loaded_code.digest():
+    # Nor may records, to which another process added.
+    if key is not None and is_whole and code == loaded_code.digest() and tuned == _tuned(request):
         cache.keep(key, places.without(artifact))
     return artifact
 
 
-def _key(source: ModelSource, request: Request, places: Places) -> str | None:
+def _tuned(request: Request) -> str:
+    """What the request's tuning records say, as a hash; empty without."""
+    return "" if request.tuning is None else digest_of(read_records(request.tuning.file))
+
+
+def _key(source: ModelSource, request: Request, places: Places, tuned: str) -> str | None:
     """The key of the result; None if it has none, or there is no cache.
 
     Of the request it has what its fields come to: requests that lead to one program share an entry.
@@ -60,7 +71,7 @@ def _key(source: ModelSource, request: Request, places: Places) -> str | None:
     names = ("iree_flags", "quantize", "quantize_weights", "calibration", "passes")
     options = {name: getattr(request, name) for name in names}
     precision, winograd = backend_of(target).precision(request), str(request.winograd)
-    settings = {"precision": precision, "places": places.pattern, "winograd": winograd}
+    settings = {"precision": precision, "places": places.pattern, "winograd": winograd, "tuned": tuned}
     return key_of(source.kind, source.content(request), target, options, **settings)
 
 

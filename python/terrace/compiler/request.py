@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,30 @@ WEIGHTS = {"int4": EncodeWeights(bits=4, group=32), "int8": EncodeWeights(bits=8
 
 
 @dataclasses.dataclass(frozen=True)
+class Tuning:
+    """How kernels are tuned: the `file` of the records; for each kernel at most so many `trials`, the cost model's
+    choice among them; for at most so many `seconds`, but for the kernel at work. `size` is what a size that is known at
+    run time only is taken for (None: what the kernel's family assumes).
+    """
+
+    file: str
+    trials: int = 8
+    seconds: float = math.inf
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.trials) is not int or self.trials < 1:
+            raise CompileError(f"'trials' of option 'tune' must be 1 or more, got {self.trials!r}")
+        if type(self.seconds) not in (int, float) or not self.seconds >= 0:
+            raise CompileError(f"'seconds' of option 'tune' must be 0 or more, got {self.seconds!r}")
+        if self.size is not None and (type(self.size) is not int or self.size < 1):
+            raise CompileError(f"'size' of option 'tune' must be 1 or more, got {self.size!r}")
+
+
+_NAMES_OF_TUNING = tuple(field.name for field in dataclasses.fields(Tuning))
+
+
+@dataclasses.dataclass(frozen=True)
 class Request:
     """What is asked of a compilation, beside its source. `of` makes one of what a user gives.
 
@@ -37,7 +63,8 @@ class Request:
     weights of linear layers are stored: "int4" (a scale for 32 neighbours), "int8" (one for an output channel), or a
     dict that has one of these as its "type", and "group" (0: an output channel), "zero_points". `passes` of the user's
     own: points (docs/add_a_pass.md), each with a list of passes or pipeline text. Without `winograd`, convolutions add
-    the products of their definition only (docs/numerics.md).
+    the products of their definition only (docs/numerics.md). `tune`: a file of measured schedules, where what is
+    missing is measured first (docs/tuning.md), or a dict of `Tuning`'s fields.
     """
 
     target: Target | None = None
@@ -50,6 +77,7 @@ class Request:
     calibration: Sequence[Any] = ()
     passes: UserPasses = dataclasses.field(default_factory=dict)
     winograd: bool = True
+    tune: str | os.PathLike[str] | Mapping[str, Any] | None = None
 
     @staticmethod
     def of(
@@ -84,12 +112,27 @@ class Request:
         if self.quantize is not None and self.quantize not in QUANTIZATIONS:
             known = " or ".join(f'"{name}"' for name in QUANTIZATIONS)
             raise CompileError(f"option 'quantize' must be {known}, got {self.quantize!r}")
+        _ = self.tuning
         if self.encode is not None and self.quantize is not None:
             raise CompileError("options 'quantize' and 'quantize_weights' exclude each other")
         if not isinstance(self.calibration, Sequence) or isinstance(self.calibration, (str, bytes)):
             raise CompileError(f"option 'calibration' must be a list of calls, got {type(self.calibration).__name__}")
         if self.calibration and self.quantize is None:
             raise CompileError("option 'calibration' needs option 'quantize': \"int8\"")
+
+    @functools.cached_property
+    def tuning(self) -> Tuning | None:
+        """How kernels are tuned, if they are. Raises CompileError for what says no way."""
+        given = self.tune
+        if given is None:
+            return None
+        more = dict(given) if isinstance(given, Mapping) else {"file": given}
+        if not isinstance(more.get("file"), (str, os.PathLike)) or not more.keys() <= set(_NAMES_OF_TUNING):
+            raise CompileError(
+                f"option 'tune' must be the path of a file of records, or a dict of {', '.join(_NAMES_OF_TUNING)}"
+                f" with a 'file', got {given!r}"
+            )
+        return Tuning(**{**more, "file": os.fspath(more["file"])})
 
     @property
     def encode(self) -> EncodeWeights | None:

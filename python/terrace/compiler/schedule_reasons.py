@@ -32,7 +32,9 @@ def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
         f" {machine.workers} worker{'s' if machine.workers > 1 else ''}",
     ]
     if schedule not in [choose_schedule(kernel, machine, variants) for variants in (True, False)]:
-        lines.append("note: this is not what the cost model chooses for this hardware: it was edited, or set by a pass")
+        lines.append(
+            "note: this is not what the cost model chooses for this hardware: it was tuned, edited, or set by a pass"
+        )
     lines += family_of_kernel(kernel.function).explain_tile(kernel, machine)
     lines.append(_memory(kernel))
     lines += _blocks(kernel.space, schedule, machine)

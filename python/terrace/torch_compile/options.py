@@ -30,6 +30,8 @@ class BackendOptions:
     def __post_init__(self) -> None:
         if self.parameters not in PARAMETERS:
             raise CompileError(f"option 'parameters' must be one of {', '.join(PARAMETERS)}, got {self.parameters!r}")
+        if self.request.tune is not None:
+            raise CompileError("option 'tune' is for terrace.compile, not for the regions of torch.compile")
         if not isinstance(self.fallback, bool):
             raise CompileError(f"option 'fallback' must be a bool, got {self.fallback!r}")
 
