@@ -31,6 +31,8 @@ class CpuAtom(Atom):
 ATOMS: tuple[str, ...] = (
     "terrace.lowering.target.cpu.bf16_dot:BF16_DOT",
     "terrace.lowering.target.cpu.int8_dot:INT8_DOT",
+    "terrace.lowering.target.cpu.int8_dot:INT8_DOT_256",
+    "terrace.lowering.target.cpu.int8_pairs:INT8_PAIRS",
 )
 """Where each atom is, as module:name."""
 
