@@ -49,6 +49,7 @@ PASSES: dict[str, str] = {
     "set-hardware-attributes": "terrace.lowering.target.hls.set_hardware_attributes:SetHardwareAttributes",
     "share-packed-tables": "terrace.lowering.transforms.share_packed_tables:SharePackedTables",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
+    "split-contractions": "terrace.lowering.transforms.split_contractions:SplitContractions",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",
     "verify-level": "terrace.lowering.pipeline.verify_level:VerifyLevel",
     "verify-schedules": "terrace.lowering.target.verify_schedules:VerifySchedules",
