@@ -27,6 +27,8 @@ SHAPES = [(16, 1, 1), (17, 3, 2), (37, 20, 65), (33, 70, 513), (64, 64, 128), (4
 FEATURES = (*AVX2, "amx-bf16", "amx-int8", "amx-tile", "avx512bf16", "avx512bw", "avx512f", "avx512vl", "avx512vnni")
 """What a CPU has that has AMX."""
 
+needs_amx = pytest.mark.skipif(bool(missing_features(FEATURES)), reason="this CPU has no AMX, or Linux gives none")
+
 
 def products(operand: str, shapes: list[tuple[int, int, int]], dynamic: bool = False) -> Program:
     """Products by weights of all the shapes, each with both layouts of the weights."""
@@ -61,6 +63,17 @@ def test_products_of_blocks(operand: str, atom: str, dynamic: bool, monkeypatch:
     if dynamic:
         for rows in (0, 1, 16, 50):
             program.check(compiled, [np.resize(x, (rows, x.shape[1])) for x in program.inputs])
+
+
+@needs_amx
+@pytest.mark.parametrize(("operand", "atom"), [("bf16", "amx_bf16"), ("i8", "amx_int8")])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_of_real_blocks(operand: str, atom: str, threads: int) -> None:
+    """As `test_products_of_blocks`, by the CPU's own instructions."""
+    program = products(operand, SHAPES)
+    compiled = program.compile(terrace.Target(threads=threads, features=FEATURES))
+    assert {schedule.atom for schedule in schedules_of(compiled).values()} == {atom}
+    program.check(compiled)
 
 
 @needs_avx512
