@@ -104,6 +104,18 @@ def test_an_epilogue_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (compiled(x) - wanted).abs().max() < 2e-2 * wanted.abs().max()
 
 
+@needs_avx512
+def test_a_quantised_network_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(70, 33), nn.GELU(), nn.Linear(33, 20)).eval(), torch.randn(21, 70)
+    target, options = terrace.Target(threads=1), {"quantize": "int8", "calibration": [(x,)]}
+    wanted = terrace.compile(model, (x,), target=target, options=options)(x)
+    emulate_amx(monkeypatch)
+    compiled = terrace.compile(model, (x,), target=target, options=options)
+    assert compiled.ir("kernel").count('atom = "amx_int8"') == 2
+    assert torch.equal(compiled(x), wanted)
+
+
 @pytest.mark.parametrize(("operand", "multiply"), [("bf16", "tdpbf16ps"), ("i8", "tdpbssd")])
 def test_the_assembly_of_a_cpu_with_amx(operand: str, multiply: str) -> None:
     """Registers are configured once, as 16 rows of 64 bytes, and released; loops keep the sums in them."""
