@@ -49,6 +49,7 @@ PASSES: dict[str, str] = {
     "set-hardware-attributes": "terrace.lowering.target.hls.set_hardware_attributes:SetHardwareAttributes",
     "share-packed-tables": "terrace.lowering.transforms.share_packed_tables:SharePackedTables",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
+    "split-contractions": "terrace.lowering.transforms.split_contractions:SplitContractions",
     "stream-results": "terrace.lowering.target.cpu.stream_results:StreamResults",
     "use-tuned-schedules": "terrace.lowering.target.cpu.use_tuned_schedules:UseTunedSchedules",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",

@@ -75,7 +75,8 @@ class Backend:
         return None
 
     def precision(self, request: Request) -> str:
-        """What operands of float32 products by weights are rounded to, by MLIR's name; sums stay float32.
+        """What operands of float32 products by weights are rounded to, by MLIR's name, or the parts that they are split
+        into (`split_contractions.PARTS`); sums stay float32.
 
         Requests for which that is one have one program.
         """

@@ -16,6 +16,7 @@ from terrace.lowering.target.iree.backend import IreeBackend
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
 from terrace.lowering.target.iree.fold_slices_into_extracts import FoldSlicesIntoExtracts
+from terrace.lowering.transforms.split_contractions import PARTS, PRODUCTS
 from terrace.machine import VectorMachine
 from terrace.mlir import ir
 from terrace.passes import Pass, UpstreamPass
@@ -23,6 +24,10 @@ from terrace.target import CpuDescription
 
 if TYPE_CHECKING:
     from terrace.compiler.request import Request
+
+
+MANY = 1 << 10
+"""Rows that are enough for every atom."""
 
 
 class CpuBackend(IreeBackend):
@@ -45,9 +50,12 @@ class CpuBackend(IreeBackend):
         return machine_of(self.target)
 
     def precision(self, request: Request) -> str:
-        """ "medium" is bfloat16 where that multiplies faster."""
-        is_faster = self.machine.best_atom(("bf16", "bf16", "f32")) is not None
-        return "bf16" if request.precision == "medium" and is_faster else super().precision(request)
+        """ "medium" is bfloat16 where that multiplies faster, "high" parts of it where three products still do."""
+        atom = self.machine.best_atom(("bf16", "bf16", "f32"), rows=MANY)
+        speed = atom.speed if atom is not None else 1.0
+        if request.precision == "high" and speed > PRODUCTS:
+            return PARTS
+        return "bf16" if request.precision == "medium" and speed > 1 else super().precision(request)
 
     def schedule(self, request: Request | None = None) -> list[Pass]:
         winograd = request is None or request.winograd

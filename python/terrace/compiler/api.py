@@ -30,10 +30,11 @@ def compile(
 ) -> CompiledModel:
     """Compile `model`, called as `model(*args, **kwargs)`, for `target`, by default a CPU.
 
-    `precision` is "highest", "high" or "medium"; None follows `torch.get_float32_matmul_precision()`. The first two
-    compute in float32, within 1e-4 * max|y| + 1e-5 of eager; "medium" rounds what weights are multiplied with, and the
-    weights, to bfloat16 where the CPU multiplies that faster (docs/numerics.md). `dynamic_shapes` is
-    torch.export's. `options`: see `terrace.compiler.request.Request`. Parameters are copied; the module is not written.
+    `precision` is "highest", "high" or "medium"; None follows `torch.get_float32_matmul_precision()`. The first
+    computes in float32, within 1e-4 * max|y| + 1e-5 of eager. Where the CPU multiplies it faster, "medium" rounds what
+    weights are multiplied with, and the weights, to bfloat16, and "high" takes two bfloat16 parts of both
+    (docs/numerics.md). `dynamic_shapes` is torch.export's. `options`: see `terrace.compiler.request.Request`.
+    Parameters are copied; the module is not written.
 
     Raises CompileError (ModelImportError, PassError) or TargetError.
     """

@@ -19,6 +19,7 @@ from terrace.lowering.transforms.quantize_graph import QuantizeGraph
 from terrace.lowering.transforms.round_contractions import RoundContractions
 from terrace.lowering.transforms.share_packed_tables import SharePackedTables
 from terrace.lowering.transforms.simplify_graph import SimplifyGraph
+from terrace.lowering.transforms.split_contractions import PARTS, SplitContractions
 from terrace.passes import Pass, UpstreamPass
 
 
@@ -52,8 +53,8 @@ def graph_pipeline(
     """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
 
     With `quantize`, floats whose ranges are known become int8; `encode` says how weights are stored. Operands of
-    products in float32 are rounded to `precision`. Attention stays whole where one of the target's `generators` takes
-    it, unless it is to be quantised, for which there are rules for its parts.
+    products in float32 are rounded to `precision`, or split into `PARTS`. Attention stays whole where one of the
+    target's `generators` takes it, unless it is to be quantised, for which there are rules for its parts.
     """
     kernels = tuple(generators), element_types, reduced_types
     whole = DecomposeAttention(*kernels)
@@ -69,7 +70,7 @@ def graph_pipeline(
         # Before fusion, which sees roots of kernels then.
         FuseDecode(*kernels),
         # As late as that, as weights are folded in float32; before fusion, which its casts join.
-        *([RoundContractions(element_type=precision)] if precision != "f32" else []),
+        *_narrowing(precision),
         # Merges what decomposition repeated (causal masks, scales), so that fused groups share operands.
         UpstreamPass("cse"),
         # Contractions choose first, as an elementwise op costs least in their epilogues; the rest groups among itself.
@@ -79,6 +80,13 @@ def graph_pipeline(
         HoistConstants(),
         UpstreamPass("canonicalize"),
     ]
+
+
+def _narrowing(precision: str) -> list[Pass]:
+    """What makes operands of products in float32 narrower."""
+    if precision == PARTS:
+        return [SplitContractions()]
+    return [RoundContractions(element_type=precision)] if precision != "f32" else []
 
 
 def kernel_pipeline(
