@@ -16,7 +16,7 @@ from typing import BinaryIO
 from terrace import progress
 from terrace.compiler import Lowered, build, lower
 from terrace.compiler.kernel_texts import ASSEMBLY, KernelLevels
-from terrace.compiler.tuning import tune
+from terrace.compiler.tuning import tune_if_asked
 from terrace.errors import CompileError, TerraceError
 from terrace.levels import TEXTS
 from terrace.runtime.report import Report, report_of
@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "--emit", choices=(*TEXTS, *MADE_TEXTS), help="write the text of that level (to -o, or stdout) instead"
     )
     add_request_flags(parser)
+    parser.add_argument(
+        "--tune", metavar="FILE", help="use the schedules in this file of records, and measure first what it lacks"
+    )
     _add_outputs(parser)
     return parser
 
@@ -89,9 +92,6 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "--cosim",
         action="store_true",
         help="simulate each kernel of hardware as SystemVerilog, and compare with its C++; exit 1 if they differ",
-    )
-    parser.add_argument(
-        "--tune", metavar="FILE", help="use the schedules in this file of records, and measure first what it lacks"
     )
     parser.add_argument("--vectors", type=int, default=100, metavar="N", help="of --cosim, per kernel (default: 100)")
 
@@ -136,8 +136,7 @@ def _write_levels(options: argparse.Namespace) -> Report:
     """Write texts, and with --dump-dir or --cosim the artifact, too."""
     until = None if options.cosim or options.emit in (None, *MADE_TEXTS) else options.emit
     source, request = asked(options, options.tune)
-    if request.tuning is not None:
-        tune(source, request)
+    tune_if_asked(source, request)
     lowered = lower(source, request, until=until)
     if options.dump_dir:
         _dump(options.dump_dir, lowered)

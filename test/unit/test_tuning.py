@@ -386,6 +386,9 @@ def test_other_results_are_a_bug_and_never_taken(tmp_path: Path, monkeypatch: py
         return call if len(made) != 3 else lambda: np.asarray(call()) + 1
 
     monkeypatch.setattr(Trial, "compile", wrong)
+    with pytest.warns(RuntimeWarning, match="please report it"):
+        build(source(), request(tmp_path / "build.json"))
+    made.clear()
     first, *_ = tune(source(), request(tmp_path / "records.json"), last_wins)
     (note,) = first.notes
     assert first.differs and "please report it" in note

@@ -14,7 +14,7 @@ from terrace.compiler.model_parameters import program_parameters
 from terrace.compiler.module_interface import declared
 from terrace.compiler.request import Request
 from terrace.compiler.sources import ModelSource, context_of_text
-from terrace.compiler.tuning import tune
+from terrace.compiler.tuning import tune_if_asked
 from terrace.errors import CompileError
 from terrace.levels import LEVELS
 from terrace.lowering.kernels.tuning_records import digest_of, read_records
@@ -31,8 +31,7 @@ from terrace.storage.places import Places
 def build(source: ModelSource, request: Request | None = None) -> Artifact:
     """The artifact of `source`, compiled or found. Raises CompileError or TargetError."""
     request = request or Request()
-    if request.tuning is not None:
-        tune(source, request)
+    tune_if_asked(source, request)
     places = source.places()
     tuned = _tuned(request)
     key, code = _key(source, request, places, tuned), loaded_code.digest()

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 
 from terrace import progress
+from terrace.caller_line import warn
 from terrace.compiler.driver import lower
 from terrace.compiler.request import Request
 from terrace.compiler.sources import ModelSource, context_of_text
@@ -80,10 +81,17 @@ def tune(source: ModelSource, request: Request, measure: Measure | None = None) 
             outcome = Trial(kernel, target, request.iree_flags, tuning.size).run(schedules, measure, label)
             write_records(tuning.file, {**read_records(tuning.file), tuned: outcome.record})
             for note in outcome.notes:
-                _LOG.warning("%s", note)
+                _LOG.info("%s", note)
             _LOG.info("%s: %.2f times as fast as chosen", kernel.name, outcome.record.gain)
             rows.append(TunedRow(kernel.name, calls, outcome.record, True, outcome.notes, outcome.differs))
     return rows
+
+
+def tune_if_asked(source: ModelSource, request: Request) -> None:
+    """Tune where the request says so, and warn of schedules that gave other results. Raises CompileError."""
+    rows = tune(source, request) if request.tuning is not None else []
+    for note in [note for row in rows if row.differs for note in row.notes]:
+        warn(note, RuntimeWarning)
 
 
 def _kernels(module: ir.Operation, machine: VectorMachine, variants: bool) -> list[tuple[TunedKernel, KernelView, int]]:
