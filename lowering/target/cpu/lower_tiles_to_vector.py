@@ -180,6 +180,8 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             sign = "an unsigned" if atom.unsigned_lhs else "a signed"
             wanted = f"{', '.join(atom.types)}, {atom.depth} along k, and {sign} lhs"
             raise fail(operation, f"must be what its atom '{name}' multiplies: {wanted}")
+        if atom.block is not None and len(shape_of(operation.operands[0])) != 2:
+            raise fail(operation, f"must have an lhs of two dimensions, of which its atom '{name}' takes blocks")
         return atom
 
     def _named_atom(self, operation: ir.Operation) -> CpuAtom:

@@ -87,3 +87,15 @@ module attributes {terrace.target = {cpu = {local_bytes = 4096 : i64}, features 
     return
   }
 }
+
+// -----
+
+func.func private @blocks_of_three_dimensions(%m: memref<1x16x32xbf16>) attributes {loop.kernel} {
+  %lhs = arith.constant dense<1.0> : vector<1x16x32xbf16>
+  %rhs = arith.constant dense<1.0> : vector<16x16x2xbf16>
+  %sums = arith.constant dense<1.0> : vector<1x16x16xf32>
+  // expected-error @+1 {{'loop.contract_tile' op must have an lhs of two dimensions, of which its atom 'amx_bf16' takes blocks}}
+  %0 = "loop.contract_tile"(%lhs, %rhs, %sums) {atom = "amx_bf16"}
+    : (vector<1x16x32xbf16>, vector<16x16x2xbf16>, vector<1x16x16xf32>) -> vector<1x16x16xf32>
+  return
+}
