@@ -34,22 +34,25 @@ class PartsRebuilder(TileRebuilder[P, H]):
     def make_tile(self, holding: H, values: list[ir.Value]) -> P:
         """The tile with these parts."""
 
-    def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
-        return [part for v in values for part in (self.tile(v).values if is_tile(v) else [self.plain(v)])]
+    def carried(self, values: Sequence[ir.Value], results: Sequence[ir.Value]) -> list[ir.Value]:
+        parts: list[ir.Value] = []
+        for value, result in zip(values, results, strict=True):
+            parts += self.tile(value, self.held(result)).values if is_tile(value) else [self.plain(value)]
+        return parts
 
     def carried_types(self, values: Sequence[ir.Value]) -> list[ir.Type]:
-        return [t for v in values for t in (self.part_types(self.holding(v.type)) if is_tile(v) else [v.type])]
+        return [t for v in values for t in (self.part_types(self.held(v)) if is_tile(v) else [v.type])]
 
     def give(self, values: Sequence[ir.Value], results: Sequence[ir.Value]) -> list[ir.Value]:
-        return self.carried(values)
+        return self.carried(values, results)
 
     def take(self, old: Sequence[ir.Value], new: Sequence[ir.Value]) -> None:
         remaining = list(new)
         for value in old:
             if is_tile(value):
-                holding = self.holding(value.type)
+                holding = self.held(value)
                 count = len(self.part_types(holding))
-                self.set_tile(value, self.make_tile(holding, remaining[:count]))
+                self.set_tile(value, self.make_tile(holding, remaining[:count]), holding)
                 remaining = remaining[count:]
             else:
                 self.values[value] = remaining.pop(0)

@@ -56,8 +56,8 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
     # -- what blocks give: a loop's body to its next iteration, a branch to what follows ------------------------------
 
     @abc.abstractmethod
-    def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
-        """What a loop is given for these old values at first."""
+    def carried(self, values: Sequence[ir.Value], results: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a loop is given at first for these old values, which become those results."""
 
     @abc.abstractmethod
     def carried_types(self, values: Sequence[ir.Value]) -> list[ir.Type]:
@@ -74,6 +74,10 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
     def wanted(self, operation: ir.Operation, number: int) -> H | None:
         """How an op wants operand `number` held; None for the usual way."""
         return None
+
+    def held(self, value: ir.Value) -> H:
+        """How a tile is held that a loop carries or a condition gives."""
+        return self.holding(value.type)
 
     # -- how tiles are held ---------------------------------------------------------------------------------------
 
@@ -179,7 +183,7 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
     def for_(self, operation: ir.Operation) -> None:
         old = operation.opview
         lower, upper, step = (self.plain(v) for v in list(operation.operands)[:3])
-        new = scf.ForOp(lower, upper, step, self.carried(list(operation.operands)[3:]))
+        new = scf.ForOp(lower, upper, step, self.carried(list(operation.operands)[3:], list(operation.results)))
         for name, attribute in operation.attributes.items():
             new.operation.attributes[name] = attribute
         index, *arguments = list(old.body.arguments)

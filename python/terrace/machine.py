@@ -15,7 +15,8 @@ class Atom:
     """A step that multiplies: to each element of an accumulator it adds `depth` products, of neighbours along k.
 
     `types` are those of lhs, rhs and the accumulator. `speed` is how many products it makes in the time in which a
-    multiply-add of float32 makes one. With `unsigned_lhs` it reads lhs as unsigned.
+    multiply-add of float32 makes one. With `unsigned_lhs` it reads lhs as unsigned. `block` is the rows, columns and
+    terms along k of what it multiplies at once, if that is no vector; what is missing of a block is zeros.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Atom:
     depth: int
     speed: float
     unsigned_lhs: bool = False
+    block: tuple[int, int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +36,13 @@ class Machine:
         """The steps that it has beside multiply-adds."""
         return ()
 
-    def best_atom(self, types: tuple[str, ...]) -> Atom | None:
-        """The fastest step for these element types of lhs, rhs and accumulator; None if a multiply-add is."""
-        faster = [atom for atom in self.atoms if atom.types == types and atom.speed > 1]
+    def best_atom(self, types: tuple[str, ...], rows: int = 0) -> Atom | None:
+        """The fastest step for these element types of lhs, rhs and accumulator; None if a multiply-add is.
+
+        One that multiplies blocks is meant for no fewer `rows` of lhs than those have.
+        """
+        fitting = [atom for atom in self.atoms if atom.block is None or atom.block[0] <= rows]
+        faster = [atom for atom in fitting if atom.types == types and atom.speed > 1]
         return max(faster, key=lambda atom: atom.speed, default=None)
 
     def speed_of(self, atom: str | None) -> float:

@@ -12,11 +12,13 @@ import terrace
 import torch
 from generator_programs import CONVS, conv
 from graph_program import Program, schedules_of
+from terrace.compiler import Request, Text, lower
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
+from terrace.lowering.target.backend import backend_of
 from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.mlir import ir
-from terrace.runtime.cpu_features import host_features
+from terrace.runtime.cpu_features import host_features, missing_features
 from terrace.target import COMPUTE_FEATURES, CpuDescription
 from torch import nn
 
@@ -28,8 +30,18 @@ needs_bf16_dot = pytest.mark.skipif(
 )
 needs_int8_dot = pytest.mark.skipif(not set(HOST) >= INT8_DOT, reason="this CPU has no AVX-512 VNNI")
 
+AVX2 = ("avx", "avx2", "f16c", "fma", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "ssse3")
+"""What all CPUs have that have AVX2."""
+
 SHAPES = [*itertools.product((1, 5), (1, 2, 3, 20), (1, 3, 6)), (9, 70, 8), (33, 64, 513), (2, 129, 31), (0, 4, 4)]
 """m, n, k: k that leaves 1, 2 and 3 elements, n that fills no vector."""
+
+
+def assembly(text: str, target: terrace.Target) -> str:
+    """The assembly of a program for a resolved or unresolved target, which need not be this machine."""
+    target = target.resolve((), 1)
+    backend = backend_of(target)
+    return backend.assembly(lower(Text(text), Request.of(target)).ir[backend.level], backend.iree_flags())
 
 
 def products() -> Program:
@@ -54,6 +66,24 @@ def test_int8_dot_gives_the_same_integers() -> None:
     compiled = program.compile(terrace.Target(threads=1))
     assert {schedule.atom for schedule in schedules_of(compiled).values()} == {"int8_dot"}
     program.check(compiled)
+
+
+@pytest.mark.parametrize(
+    ("features", "atom", "instruction"),
+    [(AVX2, "int8_pairs", "vpmaddwd"), ((*AVX2, "avxvnni"), "int8_dot_256", "{vex}\tvpdpbusd")],
+)
+@pytest.mark.parametrize("make", [products, lambda: convs(int8, "i32")])
+def test_cpus_without_avx512_have_int8_atoms(
+    make: Callable[[], Program], features: tuple[str, ...], atom: str, instruction: str
+) -> None:
+    """The instructions are made anywhere; they run, over all shapes, where this CPU has them."""
+    program, target = make(), terrace.Target(threads=1, features=features)
+    assert instruction in assembly(program.text, target)
+    if not missing_features(features):
+        compiled = program.compile(target)
+        chosen = [schedule.atom for schedule in schedules_of(compiled).values()]
+        assert chosen.count(atom) >= len(chosen) - 2
+        program.check(compiled)
 
 
 def test_without_the_features_it_is_not_chosen() -> None:
@@ -165,7 +195,10 @@ def test_operands_that_are_no_weights_are_not_packed_for_it() -> None:
         (INT8_DOT, 512, ("i8", "i8", "i32"), "int8_dot"),
         (INT8_DOT - {"avx512bw"}, 512, ("i8", "i8", "i32"), None),
         (INT8_DOT, 256, ("i8", "i8", "i32"), None),
-        ({"avx2", "fma", "avxvnni"}, 256, ("i8", "i8", "i32"), None),
+        ({"avx2", "fma", "avxvnni"}, 256, ("i8", "i8", "i32"), "int8_dot_256"),
+        ({"avx2", "fma", "avxvnni"}, 128, ("i8", "i8", "i32"), None),
+        ({"avx2", "fma"}, 256, ("i8", "i8", "i32"), "int8_pairs"),
+        ({"avx", "fma"}, 256, ("i8", "i8", "i32"), None),
         (BF16_DOT, 512, ("bf16", "bf16", "f32"), "bf16_dot"),
         (BF16_DOT, 512, ("f16", "f16", "f32"), None),
         (BF16_DOT | {"amx-bf16"}, 512, ("bf16", "bf16", "f32"), None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import ctypes
 import dataclasses
 import os
 import subprocess
@@ -172,6 +173,39 @@ def test_features_are_those_of_all_cpus_in_llvm_names() -> None:
     text = "flags\t\t: fpu sse4_1 avx2 avx512_bf16 amx_tile bmi1\n\nflags\t\t: sse4_1 avx2 avx512_bf16 bmi1\n"
     assert cpu_features.parse_cpuinfo(text) == {"sse4.1", "avx2", "avx512bf16", "bmi"}
     assert cpu_features.parse_cpuinfo("processor: 0\n") == frozenset()
+
+
+@pytest.mark.parametrize("has", [False, True])
+@pytest.mark.parametrize("allows", [False, True])
+def test_amx_is_used_where_linux_allows_it(monkeypatch: pytest.MonkeyPatch, has: bool, allows: bool) -> None:
+    """It is asked when a program wants the registers, and when what this machine can do is asked."""
+    asked: list[tuple[int, int]] = []
+
+    def arch_prctl(code: int, argument: int) -> bool:
+        asked.append((code, argument))
+        if code == 0x1021 and has:
+            ctypes.c_uint64.from_address(argument).value = 1 << 18 | 7
+        return has if code == 0x1021 else allows
+
+    monkeypatch.setattr(cpu_features, "_arch_prctl", arch_prctl)
+    monkeypatch.setattr(cpu_features, "parse_cpuinfo", lambda text: frozenset({"avx2", "amx-tile", "amx-int8"}))
+    functions = cpu_features.host_features, cpu_features.allow_amx
+    for function in functions:
+        function.cache_clear()
+    try:
+        cpu_features.check_host(None, ["+avx2"])
+        assert not [code for code, _ in asked if code == 0x1023]
+        assert ("amx-tile" in cpu_features.host_features()) == has
+        assert cpu_features.usable_features() == ({"avx2", "amx-tile", "amx-int8"} if has and allows else {"avx2"})
+        if has and allows:
+            cpu_features.check_host(None, ["amx-tile"])
+            assert asked.count((0x1023, 18)) == 1
+            return
+        with pytest.raises(TargetError, match="Linux refuses" if has else "machine lacks: amx-tile"):
+            cpu_features.check_host(None, ["amx-tile"])
+    finally:
+        for function in functions:
+            function.cache_clear()
 
 
 def test_this_machine_has_what_llvm_finds_on_it() -> None:

@@ -36,9 +36,9 @@ def limits() -> dict[str, Limit]:
     features = tuple(sorted(COMPUTE_FEATURES & host_features()))
     cpu = CpuDescription.of_features(features)
     found = {"f32": _limit(peak_text(cpu.lanes), _vectors(cpu, "float32"), peak_flops(cpu))}
-    own = {atom.name for atom in CpuMachine(**dataclasses.asdict(cpu), features=features).atoms}
+    machine = CpuMachine(**dataclasses.asdict(cpu), features=features)
     for atom in atoms():
-        if atom.name in own:
+        if atom == machine.best_atom(atom.types):
             start = _vectors(cpu, {"f32": "float32", "i32": "int32"}[atom.types[2]])
             found[atom.types[0]] = _limit(peak_text(cpu.lanes, atom), start, peak_flops(cpu, atom))
     for name, size in READ.items():

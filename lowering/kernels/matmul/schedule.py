@@ -46,7 +46,10 @@ def schedule_for_vectors(
     tile = best_tile(size["m"], size["n"], range(1, 9 if aliased else 15), machine)
     work = size.get("b", 1) * size["m"] * size["n"] * size["k"]
     # Atoms read weights that were packed for them; a copy of other operands would have to be, at every call.
-    atom = machine.best_atom((*rule.operands, rule.accumulator)) if _is_packed(space, constant) else None
+    types, rows = (*rule.operands, rule.accumulator), size["m"]
+    atom = machine.best_atom(types, rows) if _is_packed(space, constant) else None
+    if atom is not None and atom.block is not None:
+        tile = _tile_of_blocks(size, atom.block)
     parts = wanted_workgroups(work, machine.workers, atom.speed if atom else 1.0)
     blocks: dict[str, int] = {}
     if "b" in size:
@@ -69,7 +72,8 @@ def schedule_for_vectors(
             staged = ("rhs",) if cut else ()
             blocks |= {name: min(block, blocks.get(name, 0) or block) for name, block in cut.items()}
     parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
-    tiles = {"n": tile.columns, "m": tile.rows, "k": atom.depth if atom else 1}
+    depth = atom.block[2] if atom and atom.block else atom.depth if atom else 1
+    tiles = {"n": tile.columns, "m": tile.rows, "k": depth}
     leaves = {"result": Sums()} if "k" in blocks else {}
     return Schedule.of(tiles, blocks, parallel, packed, staged, leaves, atom.name if atom else None)
 
@@ -101,6 +105,12 @@ def schedule_for_circuit(space: IterationSpace) -> Schedule:
     """One row by some columns."""
     tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": divisor(space.size("k"), DEPTH)}
     return Schedule.of(tiles)
+
+
+def _tile_of_blocks(size: dict[str, int], block: tuple[int, int, int]) -> RegisterTile:
+    """Two blocks by two, each of which is loaded once for two products; one where there is no more."""
+    rows, columns, _ = block
+    return RegisterTile(min(2, -(-size["m"] // rows)) * rows, min(2, -(-size["n"] // columns)) * columns)
 
 
 def _stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule) -> bool:

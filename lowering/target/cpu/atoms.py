@@ -13,13 +13,14 @@ from terrace.target import Target
 
 Step = Callable[[ir.Value, ir.Value, ir.Value], ir.Value]
 """Called with vectors of accumulators, of rhs (`depth` neighbours along k for each of its lanes) and of lhs (the same
-`depth` elements for all lanes); gives the accumulators with the products added."""
+`depth` elements for all lanes), or with a block of each; gives the accumulators with the products added."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CpuAtom(Atom):
     """An atom of a CPU. `features` are those that it needs, by LLVM's names; `slow_with` is one of CPUs on which it
-    is half as fast as a multiply-add. `step` makes its code, for vectors of one of the `lanes` of accumulators.
+    is half as fast as a multiply-add. `step` makes its code, for vectors of one of the `lanes` of accumulators, or for
+    a block on CPUs whose vectors have the largest of them.
     """
 
     features: tuple[str, ...]
@@ -29,8 +30,12 @@ class CpuAtom(Atom):
 
 
 ATOMS: tuple[str, ...] = (
+    "terrace.lowering.target.cpu.amx:AMX_BF16",
+    "terrace.lowering.target.cpu.amx:AMX_INT8",
     "terrace.lowering.target.cpu.bf16_dot:BF16_DOT",
     "terrace.lowering.target.cpu.int8_dot:INT8_DOT",
+    "terrace.lowering.target.cpu.int8_dot:INT8_DOT_256",
+    "terrace.lowering.target.cpu.int8_pairs:INT8_PAIRS",
 )
 """Where each atom is, as module:name."""
 

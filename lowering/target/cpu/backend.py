@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from terrace.compiler.request import Request
 
 
+MANY = 1 << 10
+"""Rows that are enough for every atom."""
+
+
 class CpuBackend(IreeBackend):
     """Pools and reductions are ours on a CPU.
 
@@ -45,7 +49,7 @@ class CpuBackend(IreeBackend):
 
     def precision(self, request: Request) -> str:
         """ "medium" is bfloat16 where that multiplies faster."""
-        is_faster = self.machine.best_atom(("bf16", "bf16", "f32")) is not None
+        is_faster = self.machine.best_atom(("bf16", "bf16", "f32"), rows=MANY) is not None
         return "bf16" if request.precision == "medium" and is_faster else super().precision(request)
 
     def schedule(self, request: Request | None = None) -> list[Pass]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from terrace.lowering.graph.payload_types import cast, constant, multiply_add
 from terrace.lowering.target.cpu.atoms import CpuAtom
 from terrace.lowering.target.cpu.tile import Tile, TileType, narrowed, recut, widened
+from terrace.lowering.target.cpu.tile_blocks import BlockType
 from terrace.mlir import arith, ir, vector
 
 
@@ -60,6 +62,17 @@ def contract_by(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
                 wide = widened(right[column], lanes * atom.depth)
                 values[at] = narrowed(atom.step(widened(values[at], lanes), wide, left), values[at].type)
     return Tile(type_, values)
+
+
+def contract_blocks(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> Tile:
+    """The accumulator with all products added by an atom that multiplies blocks, k ascending."""
+    assert isinstance(lhs.type, BlockType) and isinstance(accumulator.type, BlockType)
+    (_, groups), (rows, columns) = lhs.type.counts, accumulator.type.counts
+    values = list(accumulator.values)
+    for group, row, column in itertools.product(range(groups), range(rows), range(columns)):
+        at, left, right = row * columns + column, row * groups + group, group * columns + column
+        values[at] = atom.step(values[at], rhs.values[right], lhs.values[left])
+    return Tile(accumulator.type, values)
 
 
 def dot_by(atom: CpuAtom, lhs: Sequence[Tile], rhs: Tile, accumulator: Tile) -> Tile:

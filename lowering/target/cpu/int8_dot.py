@@ -1,9 +1,11 @@
-"""Four products of int8 at a time: AVX-512 VNNI's `vpdpbusd` (Intel SDM, volume 2; AMD APM, volume 4).
+"""Four products of int8 at a time: `vpdpbusd` of AVX-512 VNNI and of AVX-VNNI (Intel SDM, volume 2; AMD APM, volume 4).
 
 Bytes of lhs are unsigned, those of rhs signed; sums are exact and wrap in int32.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 from terrace.lowering.target.cpu.atoms import CpuAtom
 from terrace.mlir import ir, llvm
@@ -24,3 +26,6 @@ INT8_DOT = CpuAtom(
     lanes=(4, 8, 16),
     step=_step,
 )
+
+INT8_DOT_256 = dataclasses.replace(INT8_DOT, name="int8_dot_256", features=("avx2", "avxvnni"), lanes=(4, 8))
+"""The same without AVX-512: LLVM gives the instruction the encoding that the CPU has."""

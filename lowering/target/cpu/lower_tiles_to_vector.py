@@ -2,7 +2,8 @@
 
 A tile [r..., c] becomes r rows of pieces, each a 1-D vector of the machine's lanes (the last one narrower or masked, a
 single element a scalar). Every op on tiles is repeated for each piece, loop-carried tiles become that many loop-carried
-vectors, and a contraction becomes what `contraction.py` makes of it. What is not a tile is copied unchanged. Each
+vectors, and a contraction becomes what `contraction.py` makes of it. Tiles that an atom multiplies by blocks are held
+as these (see `tile_blocks.py`), and so is what a loop adds up by it. What is not a tile is copied unchanged. Each
 function is rebuilt beside the old one, which is then erased.
 """
 
@@ -16,10 +17,18 @@ from terrace.dialects.base import attributes_of, shape_of
 from terrace.element_types import F32
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.cpu.atoms import CpuAtom, find_atom, machine_of
-from terrace.lowering.target.cpu.contraction import contract, contract_by, dot_by, wanted_lhs, wanted_rhs
+from terrace.lowering.target.cpu.contraction import (
+    contract,
+    contract_blocks,
+    contract_by,
+    dot_by,
+    wanted_lhs,
+    wanted_rhs,
+)
 from terrace.lowering.target.cpu.requantize import Requantizer
 from terrace.lowering.target.cpu.table_lookup import FEATURES, LANES, Permuted, look_up
 from terrace.lowering.target.cpu.tile import Tile, TileType, recut
+from terrace.lowering.target.cpu.tile_blocks import BlockType, TileBlocks, wanted_blocks, zeros
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.cpu.tile_transpose import is_transposed
@@ -28,8 +37,8 @@ from terrace.lowering.target.description import target_of
 from terrace.lowering.target.local_memory import require_local_memory
 from terrace.lowering.target.tile_access import Access
 from terrace.lowering.target.tile_parts import PartsRebuilder
-from terrace.lowering.target.tile_rebuilder import shape_of_tile
-from terrace.mlir import arith, ir, vector
+from terrace.lowering.target.tile_rebuilder import is_tile, shape_of_tile, splat_of
+from terrace.mlir import arith, ir, operation_of, vector
 from terrace.passes import Pass, fail
 from terrace.progress import track
 
@@ -45,7 +54,7 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
     def __init__(self, lanes: int, atoms: Sequence[str] | None, features: Sequence[str] = ()) -> None:
         super().__init__()
         self.lanes, self.atoms, self.features = lanes, atoms, features
-        self.memory = TileMemory()
+        self.memory, self.blocks = TileMemory(), TileBlocks()
         self.handlers |= {
             "loop.load_tile": self.load_tile,
             "loop.store_tile": self.store_tile,
@@ -69,16 +78,25 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         return dataclasses.replace(usual, lanes=F32.bytes * self.lanes) if is_wide else usual
 
     def retyped(self, holding: TileType, type_: ir.Type) -> TileType:
+        """What blocks are computed of is not in blocks itself."""
+        if isinstance(holding, BlockType):
+            return self.holding(type_)
         return dataclasses.replace(holding, element_type=ir.VectorType(type_).element_type)
 
     def part_types(self, holding: TileType) -> list[ir.Type]:
-        return [piece.type_of(holding.element_type) for piece in holding.pieces] * holding.rows
+        return holding.types
 
     def make_tile(self, holding: TileType, values: list[ir.Value]) -> Tile:
         return Tile(holding, values)
 
     def convert(self, tile: Tile, holding: TileType) -> Tile:
         """Element by element; of neighbours along k that are held as part of a row the order is the same."""
+        if isinstance(tile.type, BlockType):
+            return self.convert(self.blocks.to_vectors(tile), holding) if holding != tile.type else tile
+        if isinstance(holding, BlockType):
+            return self.blocks.from_vectors(self.convert(tile, holding.vectors), holding)
+        if tile.type == holding:
+            return tile
         in_vectors = min(holding.lanes, tile.type.lanes) >= self.lanes and holding.depth == tile.type.depth == 1
         if in_vectors and holding.shape == tile.type.shape:
             return recut(tile, holding)
@@ -92,6 +110,8 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
 
     def wanted(self, operation: ir.Operation, number: int) -> TileType | None:
         usual = self.holding(operation.operands[number].type)
+        if operation.name in ("scf.for", "scf.yield"):
+            return self.wanted_of_carried(operation, number)
         if operation.name == "loop.unpack_tile":
             return wanted_codes(usual)
         if operation.name in ("loop.requantize_tile", "loop.lookup_tile"):
@@ -102,9 +122,51 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             return self.dense(operation.operands[number].type)
         if operation.name == "loop.store_tile" and number == 0 and attributes_of(operation).strides[-1:] == [1]:
             return self.dense(operation.operands[0].type)
-        if operation.name != "loop.contract_tile" or number == 2:
+        if operation.name != "loop.contract_tile":
             return None
-        return (wanted_lhs, wanted_rhs)[number](usual, self._atom(operation))
+        taken = self.taken(operation, number)
+        return None if isinstance(taken, BlockType) and _is_zero(operation.operands[number]) else taken
+
+    def taken(self, operation: ir.Operation, number: int) -> TileType:
+        """How a contraction takes an operand."""
+        usual, atom = self.holding(operation.operands[number].type), self._atom(operation)
+        if atom is not None and atom.block is not None:
+            return wanted_blocks(usual, atom.depth if number == 1 else 1)
+        return usual if number == 2 else (wanted_lhs, wanted_rhs)[number](usual, atom)
+
+    def wanted_of_carried(self, operation: ir.Operation, number: int) -> TileType | None:
+        """How a loop is given what it carries, at first and at the end of its body; None for other blocks' ends."""
+        is_loop = operation.name == "scf.for"
+        owner = operation if is_loop else operation.parent.operation
+        if owner.name != "scf.for" or _is_zero(operation.operands[number]):
+            return None
+        return self.held(owner.results[number - 3 * is_loop])
+
+    def held(self, value: ir.Value) -> TileType:
+        """Blocks, of a tile to which a loop does nothing but add products of blocks."""
+        owner = value.owner.owner.operation if isinstance(value.owner, ir.Block) else value.owner.operation
+        if owner.name == "scf.for":
+            body, is_argument = owner.opview.body, isinstance(value.owner, ir.Block)
+            index = (ir.BlockArgument(value).arg_number - 1) if is_argument else ir.OpResult(value).result_number
+            end, start = body.operations[len(body.operations) - 1].operands[index], body.arguments[index + 1]
+            step = None if isinstance(end.owner, ir.Block) else end.owner.operation
+            if step is not None and step.name == "loop.contract_tile" and step.operands[2] == start:
+                atom = self._atom(step)
+                if atom is not None and atom.block is not None:
+                    return wanted_blocks(self.holding(value.type))
+        return self.holding(value.type)
+
+    def tile(self, value: ir.Value, holding: TileType | None = None) -> Tile:
+        """Blocks of zeros are made where they are used: there are few registers."""
+        if isinstance(holding, BlockType) and _is_zero(value):
+            return zeros(holding)
+        return super().tile(value, holding)
+
+    def _apply(self, operation: ir.Operation, holding: TileType) -> Tile:
+        """Blocks are computed as vectors."""
+        if not isinstance(holding, BlockType):
+            return super()._apply(operation, holding)
+        return self.convert(super()._apply(operation, self.holding(operation.results[0].type)), holding)
 
     def _atom(self, operation: ir.Operation) -> CpuAtom | None:
         """The atom of a contraction; None for multiply-adds."""
@@ -142,6 +204,9 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
 
     def _load(self, access: Access, holding: TileType) -> Tile:
         """Columns are transposed in blocks of the machine's lanes."""
+        if isinstance(holding, BlockType):
+            tile = self.blocks.load(access, holding)
+            return tile or self.blocks.from_vectors(self._load(access, holding.vectors), holding)
         usual = dataclasses.replace(holding, lanes=self.lanes)
         if holding != usual and is_transposed(access, usual):
             return recut(self.memory.load(access, usual), holding)
@@ -152,10 +217,13 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         self.memory.store(Access.of(operation.opview, self.plain), tile)
 
     def contract_tile(self, operation: ir.Operation) -> None:
-        lhs, rhs, accumulator = (self.tile(v, self.wanted(operation, i)) for i, v in enumerate(operation.operands))
         atom = self._atom(operation)
-        result = contract_by(atom, lhs, rhs, accumulator) if atom else contract(lhs, rhs, accumulator)
-        self.set_tile(operation.results[0], result)
+        lhs, rhs, accumulator = (self.tile(v, self.taken(operation, i)) for i, v in enumerate(operation.operands))
+        if atom is None:
+            result = contract(lhs, rhs, accumulator)
+        else:
+            result = (contract_blocks if atom.block else contract_by)(atom, lhs, rhs, accumulator)
+        self.set_tile(operation.results[0], result, result.type)
 
     def dot_tile(self, operation: ir.Operation) -> None:
         atom = self._named_atom(operation)
@@ -236,6 +304,13 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
                 scalar = tile.scalar(row, 0)
                 values.append(vector.broadcast(piece_type, scalar) if piece.lanes > 1 else scalar)
         self.set_tile(operation.results[0], Tile(type_, values))
+
+
+def _is_zero(value: ir.Value) -> bool:
+    """Whether a tile is a constant of zeros."""
+    operation = operation_of(value)
+    is_constant = operation is not None and operation.name == "arith.constant" and is_tile(value)
+    return is_constant and splat_of(operation).value == 0
 
 
 @dataclasses.dataclass(frozen=True)

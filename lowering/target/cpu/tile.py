@@ -60,6 +60,11 @@ class TileType:
         pieces = cut(self.shape[-1] // self.depth, self.lanes)
         return pieces if self.depth == 1 else tuple(piece.times(self.depth) for piece in pieces)
 
+    @property
+    def types(self) -> list[ir.Type]:
+        """Those of the values that hold it."""
+        return [piece.type_of(self.element_type) for piece in self.pieces] * self.rows
+
     def row_index(self, row: int) -> tuple[int, ...]:
         """The position of a row along the leading dimensions."""
         index = []

@@ -265,7 +265,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         self.places.update((value, _array(value.type)) for value in operation.results)
         super().if_(operation)
 
-    def carried(self, values: Sequence[ir.Value]) -> list[ir.Value]:
+    def carried(self, values: Sequence[ir.Value], results: Sequence[ir.Value]) -> list[ir.Value]:
         return []
 
     def carried_types(self, values: Sequence[ir.Value]) -> list[ir.Type]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from terrace.errors import CompileError, PipelineError
 from terrace.lowering.pipeline.user_passes import UserPasses, user_passes
 from terrace.lowering.transforms.encode_weights import EncodeWeights
-from terrace.runtime.cpu_features import host_features
+from terrace.runtime.cpu_features import usable_features
 from terrace.target import GpuDescription, Target
 
 Precision = Literal["highest", "high", "medium"]
@@ -138,7 +138,7 @@ def _followed(precision: str | None) -> str:
 
 
 def _resolved(target: Target) -> Target:
-    return target.resolve(sorted(host_features()), len(os.sched_getaffinity(0)), _read_gpu)
+    return target.resolve(sorted(usable_features()), len(os.sched_getaffinity(0)), _read_gpu)
 
 
 def _read_gpu(driver: str) -> GpuDescription:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import platform
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,15 +58,30 @@ _SYSTEM_FEATURES = frozenset({
 
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 _ARCH_PRCTL = 158
-_ARCH_REQ_XCOMP_PERM = 0x1023
+_ARCH_GET_XCOMP_SUPP, _ARCH_REQ_XCOMP_PERM = 0x1021, 0x1023
 _XFEATURE_XTILEDATA = 18
+"""Linux, Documentation/arch/x86/xstate.rst: large registers are allowed to a process, all its threads, that asks."""
 
 
 @functools.cache
 def host_features() -> frozenset[str]:
-    """The features of this CPU; empty where /proc/cpuinfo does not exist or lists none."""
+    """The features of this CPU, those that Linux has no room for left out; empty where /proc/cpuinfo does not exist or
+    lists none.
+    """
     path = Path("/proc/cpuinfo")
-    return parse_cpuinfo(path.read_text()) if path.exists() else frozenset()
+    features = parse_cpuinfo(path.read_text()) if path.exists() else frozenset()
+    return features if linux_has_amx() else without_amx(features)
+
+
+def usable_features() -> frozenset[str]:
+    """The features of this CPU that Linux lets this process use, which asks for those that need it."""
+    features = host_features()
+    return features if not any(map(_is_amx, features)) or allow_amx() else without_amx(features)
+
+
+def without_amx(features: Iterable[str]) -> frozenset[str]:
+    """The other features."""
+    return frozenset(name for name in features if not _is_amx(name))
 
 
 def parse_cpuinfo(text: str) -> frozenset[str]:
@@ -107,10 +123,30 @@ def check_host(architecture: str | None, required: Iterable[str]) -> None:
             f"the model was compiled for CPU features that this machine lacks: {', '.join(missing)}; "
             f"compile it here, or for a target without them"
         )
+    if any(map(_is_amx, required)) and not allow_amx():
+        raise TargetError("the model was compiled for AMX, which Linux refuses to this process; compile it without")
+
+
+def _is_amx(feature: str) -> bool:
+    return feature.removeprefix("+").startswith("amx-")
+
+
+def linux_has_amx() -> bool:
+    """Whether Linux has the registers of AMX to give."""
+    mask = ctypes.c_uint64()
+    done = _arch_prctl(_ARCH_GET_XCOMP_SUPP, ctypes.addressof(mask))
+    return done and bool(mask.value >> _XFEATURE_XTILEDATA & 1)
 
 
 @functools.cache
-def allow_amx() -> None:
-    """Ask Linux to let this process use AMX tiles, which a thread started earlier cannot. Harmless without AMX."""
-    if "amx-tile" in host_features() and host_architecture() == "x86_64":
-        ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA)
+def allow_amx() -> bool:
+    """Ask Linux to let this process use AMX, before a program does; whether it may. Nothing else needs it."""
+    return _arch_prctl(_ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA)
+
+
+def _arch_prctl(code: int, argument: int) -> bool:
+    """Call Linux; whether it did as told."""
+    if sys.platform != "linux" or host_architecture() != "x86_64":
+        return False
+    number, *arguments = (ctypes.c_long(value) for value in (_ARCH_PRCTL, code, argument))
+    return ctypes.CDLL(None).syscall(number, *arguments) == 0

@@ -12,7 +12,6 @@ from iree.runtime import flags
 from iree.runtime._binding import HalDevice, create_hal_driver
 
 from terrace.errors import TargetError
-from terrace.runtime.cpu_features import allow_amx
 from terrace.runtime.lifetime import Owned
 from terrace.target import WORKER_BYTES
 
@@ -89,7 +88,6 @@ def checked_threads(threads: Any) -> int:
 
 
 def _create(count: int) -> Any:
-    allow_amx()
     if count == 1:
         return create_hal_driver("local-sync").create_default_device([ALLOCATOR])
     # Process-wide flags, which the driver reads when it is created, so drivers are not shared. Left alone, a worker's
