@@ -51,12 +51,11 @@ def _check_access(operation: ir.Operation, tile: ir.Type, memory: ir.Type, indic
     require(len(attrs.strides) == len(shape), f"attribute 'strides' must have {len(shape)} elements")
     require(sizes in (0, len(shape)), f"needs no sizes or {len(shape)}, got {sizes}")
     require(all(-1 <= d < rank for d in attrs.dims), f"attribute 'dims' is out of range for {memory}")
-    used = [d for d in attrs.dims if d >= 0]
-    require(len(used) == len(set(used)), "attribute 'dims' names a dimension of memory twice")
     require(all(1 <= s < 1 << 31 for s in attrs.strides), "attribute 'strides' must be positive and less than 2^31")
-    bounds = ir.MemRefType(memory).shape
-    moving = [(d, (size - 1) * s) for d, size, s in zip(attrs.dims, shape, attrs.strides, strict=True) if d >= 0]
-    inside = sizes > 0 or all(bounds[d] == DYNAMIC or last < bounds[d] for d, last in moving)
+    bounds, last = ir.MemRefType(memory).shape, dict[int, int]()
+    for d, size, stride in zip(attrs.dims, shape, attrs.strides, strict=True):
+        last[d] = last.get(d, 0) + (size - 1) * stride
+    inside = sizes > 0 or all(d < 0 or bounds[d] == DYNAMIC or moved < bounds[d] for d, moved in last.items())
     require(inside, f"tile {tile} at strides {attrs.strides} is larger than {memory} and has no sizes")
     require(
         ir.VectorType(tile).element_type == ir.MemRefType(memory).element_type,
@@ -82,8 +81,10 @@ def _check_numbers(op: ir.Operation) -> None:
 class LoadTileOp(Loop.Operation, name="load_tile", traits=[]):
     """Reads a tile: element (i0, i1, ...) comes from memory at `indices`, moved by it*strides[t] in dimension dims[t].
 
-    A tile dimension whose `dims` entry is -1 does not move: the element is repeated along it. With `sizes`, only the
-    first sizes[t] elements along tile dimension t are in bounds; the others are not read and their value is undefined.
+    A tile dimension whose `dims` entry is -1 does not move: the element is repeated along it. Moves in one dimension of
+    memory add up: dims [0, 1, 0] with strides [4, 1, 1] put four neighbours along a column beside each other. With
+    `sizes`, only the first sizes[t] elements along tile dimension t are in bounds; the others are not read and their
+    value is undefined.
     """
 
     source: Operand[Memref]
@@ -121,7 +122,11 @@ class StoreTileOp(Loop.Operation, name="store_tile"):
 
     def _check(self, op: ir.Operation) -> None:
         _check_access(op, op.operands[0].type, op.operands[1].type, len(self.indices), len(self.sizes))
-        require(-1 not in attributes_of(op).dims, "cannot store along a repeated dimension")
+        attrs, reached = attributes_of(op), dict[int, int]()
+        require(-1 not in attrs.dims, "cannot store along a repeated dimension")
+        for stride, d, size in sorted(zip(attrs.strides, attrs.dims, shape_of(op.operands[0]), strict=True)):
+            require(stride > reached.get(d, 0), "moves that add up in one dimension of memory must not meet again")
+            reached[d] = reached.get(d, 0) + (size - 1) * stride
 
 
 class ContractTileOp(Loop.Operation, name="contract_tile", traits=[ext.Pure]):

@@ -73,7 +73,7 @@ class Schedule:
         block: Mapping[str, int] | None = None,
         parallel: Sequence[str] = (),
         packed: Mapping[str, Packing] | None = None,
-        staged: Sequence[str] = (),
+        staged: Sequence[str] | Mapping[str, Packing] = (),
         leaves: Mapping[str, Packing] | None = None,
         atom: str | None = None,
         variant: str = DIRECT,
@@ -82,10 +82,11 @@ class Schedule:
         workgroup takes, 0 for all of a dimension, with what is `staged` in its memory and what `leaves` it in parts,
         and a `tile` for registers.
         """
+        entering = staged if isinstance(staged, Mapping) else dict.fromkeys(staged, Copy())
         ordered = {name: size for name, size in {**dict.fromkeys(parallel, 0), **(block or {})}.items() if size}
         cuts = (
             Cut("device", enters=packed or {}),
-            Cut("local", ordered, tuple(parallel), dict.fromkeys(staged, Copy()), leaves or {}),
+            Cut("local", ordered, tuple(parallel), entering, leaves or {}),
             Cut("register", tile),
         )
         return Schedule(tuple(cut for cut in cuts if cut.sizes or cut.enters or cut.leaves), atom, variant)

@@ -140,10 +140,11 @@ class KernelView:
         packed: Sequence[str] = (),
         leaving: Mapping[str, str] | None = None,
         atoms: bool = False,
+        for_atoms: Sequence[str] = (),
     ) -> None:
         """Refuse a schedule that asks for what this generator cannot do, where ignoring it would mislead.
 
-        `leaving` names the form in which a result may leave local memory.
+        `leaving` names the form in which a result may leave local memory. Operands `for_atoms` may enter it packed.
         """
         if self.schedule.atom is not None and not atoms:
             raise self.refuse(f"{self.generator} multiplies by no atom, got '{self.schedule.atom}'")
@@ -162,7 +163,8 @@ class KernelView:
             if memory == "register" and cut.parallel:
                 raise self.refuse("nothing is parallel in the cut for 'register'")
             for name, how in cut.enters.items():
-                if name not in entering or isinstance(how, Copy) != (memory == "local"):
+                copied = isinstance(how, Copy) or (memory == "local" and name in for_atoms)
+                if name not in entering or copied != (memory == "local"):
                     raise self.refuse(f"'{name}' cannot enter '{memory}' by {how.name}; {self.generator} cannot do it")
             for name, how in cut.leaves.items():
                 if parts.get(name) != how.name:

@@ -35,11 +35,15 @@ class Access:
         )
 
     def merged(self, operation: ir.Operation) -> Access:
-        """The access with its last two dimensions as one; they must be the last of memory, the very last one whole."""
+        """The access with its last two dimensions as one; they must be the last of memory, the very last one whole, or
+        move in its last one as one would.
+        """
         rank, size = len(self.indices), list(ir.MemRefType(self.memory.type).shape)[-1]
-        shape = shape_of(operation.results[0])
+        shape = shape_of(operation.results[0] if len(operation.results) else operation.operands[0])
+        if self.dims[-2:] == [rank - 1] * 2 and self.strides[-2:] == [shape[-1], 1] and not self.sizes:
+            return dataclasses.replace(self, dims=self.dims[:-1], strides=[*self.strides[:-2], 1])
         if self.dims[-2:] != [rank - 2, rank - 1] or self.strides[-2:] != [1, 1] or shape[-1] != size or self.sizes:
-            raise fail(operation, "must read neighbours along k that stand beside each other in memory, all of them")
+            raise fail(operation, "must move neighbours along k that stand beside each other in memory, all of them")
         type_ = ir.MemRefType(self.memory.type)
         flat = ir.MemRefType.get(
             [*type_.shape[: rank - 2], type_.shape[rank - 2] * size],

@@ -546,3 +546,51 @@ func.func private @kernel(%x: tensor<9x70xi8>, %w: tensor<32x70xi8>) -> tensor<9
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<9x70xi8>, tensor<32x70xi8>) -> tensor<9x32xi32>
   return %0 : tensor<9x32xi32>
 }
+
+// -----
+
+// What a worker packs, nothing but an atom reads.
+// expected-error @+1 {{rhs must enter 'local' in blocks as wide as a tile, [n/w][k/q][w][q], for an atom}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {cuts = [{memory = "local", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 16, 4>}}}}, {memory = "register", order = ["n", "k"], sizes = array<i64: 16, 4>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// Blocks of columns that are no tile's.
+// expected-error @+1 {{rhs must enter 'local' in blocks as wide as a tile, [n/w][k/q][w][q], for an atom}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {atom = "int8_dot", cuts = [{memory = "local", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 8, 4>}}}}, {memory = "register", order = ["n", "k"], sizes = array<i64: 16, 4>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// Sums are of all of a column.
+// expected-error @+1 {{a worker packs rhs alone, along all of 'k', where 'n' and 'k' have static sizes}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {atom = "int8_dot", cuts = [{memory = "local", order = ["k"], sizes = array<i64: 4>, enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 16, 4>}}}}, {memory = "register", order = ["n", "k"], sizes = array<i64: 16, 4>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}
+
+// -----
+
+// Half a step, of what a worker packs.
+// expected-error @+1 {{tile size 2 of 'k' must be a multiple of the 4 packed}}
+func.func private @kernel(%x: tensor<4x8xi8>, %w: tensor<16x8xi8>) -> tensor<4x16xi32> {
+  "kernel.schedule"() {generator = "matmul", iteration_space = {
+      names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 16, 8>},
+    schedule = {atom = "int8_dot", cuts = [{memory = "local", enters = {rhs = {pack_with_sums = {outer_permutation = array<i64: 0, 1>, inner_dims = array<i64: 0, 1>, inner_tiles = array<i64: 16, 4>}}}}, {memory = "register", order = ["n", "k"], sizes = array<i64: 16, 2>}]}} : () -> ()
+  %0 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<4x8xi8>, tensor<16x8xi8>) -> tensor<4x16xi32>
+  return %0 : tensor<4x16xi32>
+}

@@ -36,6 +36,15 @@ AVX2 = ("avx", "avx2", "f16c", "fma", "sse", "sse2", "sse3", "sse4.1", "sse4.2",
 SHAPES = [*itertools.product((1, 5), (1, 2, 3, 20), (1, 3, 6)), (9, 70, 8), (33, 64, 513), (2, 129, 31), (0, 4, 4)]
 """m, n, k: k that leaves 1, 2 and 3 elements, n that fills no vector."""
 
+ACTIVATIONS = [
+    *((17, n, k) for n, k in ((1, 4), (15, 1), (16, 3), (17, 5), (64, 197), (197, 64))),
+    (2, 64, 64),
+    (197, 197, 67),
+    (33, 70, 130),
+    (0, 4, 4),
+]
+"""The same, for operands that a worker packs: all and parts of the words of a vector, more than one block of these."""
+
 
 def assembly(text: str, target: terrace.Target) -> str:
     """The assembly of a program for a resolved or unresolved target, which need not be this machine."""
@@ -60,11 +69,43 @@ def products() -> Program:
     return program
 
 
+def products_of_activations() -> Program:
+    """As `products`, but nothing is known before the call; some are of several matrices."""
+    random, program = np.random.default_rng(0), Program()
+    with program as p:
+        for (m, n, k), transposed, batch in itertools.product(ACTIVATIONS, (False, True), ((), (2,))):
+            lhs = random.integers(-128, 128, (*batch, m, k), dtype=np.int8)
+            rhs = random.integers(-128, 128, (*batch, *((n, k) if transposed else (k, n))), dtype=np.int8)
+            lhs[..., :1, :], rhs[..., :1], rhs[..., -1:] = -128, -128, 127
+            type_ = ir.RankedTensorType.get([*batch, m, n], ir.IntegerType.get_signless(32))
+            op = graph.BatchMatmulOp if batch else graph.MatmulOp
+            product = op.build(p.argument(lhs), p.argument(rhs), transpose_rhs=transposed, result_type=type_)
+            p.result(f"{m}x{n}x{k} {transposed} {batch}", product)
+    return program
+
+
 @needs_int8_dot
-def test_int8_dot_gives_the_same_integers() -> None:
-    program = products()
+@pytest.mark.parametrize("make", [products, products_of_activations])
+def test_int8_dot_gives_the_same_integers(make: Callable[[], Program]) -> None:
+    program = make()
     compiled = program.compile(terrace.Target(threads=1))
     assert {schedule.atom for schedule in schedules_of(compiled).values()} == {"int8_dot"}
+    program.check(compiled)
+
+
+@needs_int8_dot
+def test_few_rows_and_unknown_sizes_do_not_pay_for_packing() -> None:
+    """Nor does a sum of no terms need it; results are the same."""
+    random, program, i32 = np.random.default_rng(0), Program(), ir.IntegerType.get_signless
+    with program as p:
+        for m, n, k, dynamic in ((1, 64, 64, ()), (3, 5, 0, ()), (0, 0, 4, ()), (9, 20, 8, (0,)), (9, 20, 8, (1,))):
+            lhs, rhs = (random.integers(-128, 128, shape, dtype=np.int8) for shape in ((m, k), (n, k)))
+            columns = ir.ShapedType.get_dynamic_size() if 0 in dynamic else n
+            type_ = ir.RankedTensorType.get([m, columns], i32(32))
+            operands = p.argument(lhs, (1,) if 1 in dynamic else ()), p.argument(rhs, dynamic)
+            p.result(f"{m}x{n}x{k} {dynamic}", graph.MatmulOp.build(*operands, transpose_rhs=True, result_type=type_))
+    compiled = program.compile(terrace.Target(threads=1))
+    assert {schedule.atom for schedule in schedules_of(compiled).values()} == {None}
     program.check(compiled)
 
 
@@ -72,7 +113,7 @@ def test_int8_dot_gives_the_same_integers() -> None:
     ("features", "atom", "instruction"),
     [(AVX2, "int8_pairs", "vpmaddwd"), ((*AVX2, "avxvnni"), "int8_dot_256", "{vex}\tvpdpbusd")],
 )
-@pytest.mark.parametrize("make", [products, lambda: convs(int8, "i32")])
+@pytest.mark.parametrize("make", [products, products_of_activations, lambda: convs(int8, "i32")])
 def test_cpus_without_avx512_have_int8_atoms(
     make: Callable[[], Program], features: tuple[str, ...], atom: str, instruction: str
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from terrace.dialects import loop
-from terrace.dialects.base import shape_of
+from terrace.dialects.base import element_type_of, shape_of
 from terrace.dialects.context import create_context
 from terrace.lowering.graph.payload_types import cast
 from terrace.lowering.kernels.builder import LoopBuilder
@@ -374,6 +374,21 @@ def look_up(b: Body) -> None:
     b.finish(tile)
 
 
+@case(WORDS := integers(9, 5), WORDS, WORDS[1:].reshape(2, 4, 5).transpose(0, 2, 1))
+def neighbours_along_a_column(b: Body) -> None:
+    """Two dimensions of a tile that move in one of memory."""
+    b.finish(b.load(b.a, [1, 0], [2, 5, 4], [0, 1, 0], [4, 1, 1]))
+
+
+@case(WORDS, WORDS, WORDS[:8].T.reshape(5, 2, 4))
+def neighbours_along_a_row_are_stored(b: Body) -> None:
+    """The reverse, from one that is laid out as memory is to one that is not."""
+    rows = b.load(b.a, [0, 0], [5, 2, 4], [1, 0, 0], [1, 4, 1])
+    local = b.alloc([5, 8], element_type_of(rows))
+    b.store(rows, local, [0, 0], [0, 1, 1], [1, 4, 1])
+    b.finish(b.load(local, [0, 0], [5, 2, 4], [0, 1, 1], [1, 4, 1]))
+
+
 # -- atoms ------------------------------------------------------------------------------------------------------------
 
 A, B = integers(3, 6, low=0).astype(np.int8), integers(2, 20, 4).astype(np.int8)
@@ -391,6 +406,31 @@ def int8_dot_of_sums(b: Body) -> None:
     """What lhs has too few of to fill a step counts as zero, computed or not."""
     x = b.whole(b.a)
     b.finish(_dot(b, arith.addi(x, b.splat([3, 6], x.type.element_type, 1)), b.whole(b.b)))
+
+
+LEFT, RIGHT = integers(3, 6, low=0).astype(np.int8), integers(6, 20).astype(np.int8)
+
+
+def _dot_of_parts(b: Body, dims: list[int]) -> None:
+    """A whole group along k, and the two that are there of the next one."""
+    total = b.splat([3, 20], ir.IntegerType.get_signless(32), 0)
+    for first, count in ((0, 4), (4, 2)):
+        at = [first if dim == dims[0] else 0 for dim in range(2)]
+        rhs = b.load(b.b, at, [1, 20, 4], dims, [4, 1, 1], [None, None, count])
+        total = b.contract(b.load(b.a, [0, first], [3, count], [0, 1]), rhs, total, atom="int8_dot", unsigned_lhs=True)
+    b.finish(total)
+
+
+@case(LEFT, RIGHT, LEFT.astype(np.int32) @ RIGHT, ATOM_CASES)
+def int8_dot_of_rows(b: Body) -> None:
+    """What lies row by row."""
+    _dot_of_parts(b, [0, 1, 0])
+
+
+@case(LEFT, np.ascontiguousarray(RIGHT.T), LEFT.astype(np.int32) @ RIGHT, ATOM_CASES)
+def int8_dot_of_columns(b: Body) -> None:
+    """What lies column by column."""
+    _dot_of_parts(b, [1, 0, 1])
 
 
 @case(A, B, A @ (2 * B_ROWS), ATOM_CASES)

@@ -16,9 +16,9 @@ from terrace.lowering.kernels.matmul.schedule import (
     round_up,
     schedule_for_vectors,
 )
-from terrace.lowering.kernels.packing import Packing
+from terrace.lowering.kernels.packing import Copy, Packing
 from terrace.lowering.kernels.register_tile import RegisterTile, ranked_tiles
-from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.schedule import Cut, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
@@ -67,7 +67,11 @@ def _blocked(schedule: Schedule, size: dict[str, int], rule: TypeRule, machine: 
 
 
 def _without_atom(schedule: Schedule, packed: Mapping[str, Packing]) -> Schedule:
-    """The same by multiply-adds."""
-    plain = dataclasses.replace(schedule, atom=None)
-    plain = plain.with_cut(dataclasses.replace(plain.cut("device"), enters=packed))
-    return with_tile(plain, "k", 1)
+    """The same by multiply-adds: weights `packed` for these, and nothing packed by workers."""
+
+    def entering(cut: Cut) -> Mapping[str, Packing]:
+        copied = {name: how for name, how in cut.enters.items() if isinstance(how, Copy)}
+        return packed if cut.memory == "device" else copied
+
+    cuts = tuple(dataclasses.replace(cut, enters=entering(cut)) for cut in schedule.cuts)
+    return with_tile(dataclasses.replace(schedule, cuts=cuts, atom=None), "k", 1)

@@ -21,6 +21,7 @@ from terrace.lowering.graph.payload_types import compute_type, constant, is_floa
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.matmul.chunk import CHUNK, chunk_of
 from terrace.lowering.kernels.matmul.operands import LocalMatrices, Source, lhs_of, rhs_of
+from terrace.lowering.kernels.matmul.packed_columns import PackedColumns
 from terrace.lowering.kernels.nest import TileBody, nest, over_tiles
 from terrace.lowering.kernels.packing import PackWithSums, Sums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
@@ -48,6 +49,7 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
         packed=("rhs",),
         leaving={"result": Sums.name},
         atoms=True,
+        for_atoms=("rhs",),
     )
     _Matmul(b, kernel).emit()
 
@@ -67,7 +69,8 @@ class _Matmul:
         m, n = b.size(result, self.rank), b.size(result, self.rank + 1)
         self.k = b.size(kernel.memory_of(kernel.root.operands[0]), self.rank + 1)
         self.sizes: dict[str, Index] = {"n": n, "m": m}
-        self.unsigned = isinstance(kernel.schedule.packed.get("rhs"), PackWithSums)
+        packings = (kernel.schedule.cut(memory).enters.get("rhs") for memory in ("device", "local"))
+        self.unsigned = any(isinstance(packing, PackWithSums) for packing in packings)
         self.ahead = self.weights_ahead() if rhs is None else None
 
     def emit(self) -> None:
@@ -77,6 +80,10 @@ class _Matmul:
             """The operands of a block, in local memory where they are staged."""
             batch = (start["b"],) if self.rank else ()
             sources: dict[str, Source] = {"lhs": lhs_of(kernel, batch), "rhs": self.rhs or rhs_of(kernel, batch)}
+            columns = PackedColumns.allocate(b, kernel, sources["rhs"])
+            if columns is not None:
+                packed = columns.fill(b, start.get("n", 0), self.schedule.block("n"), self.sizes["n"])
+                return lambda spans: self.tile({**sources, "rhs": packed}, None, batch, spans)
             if self.schedule.leaving:
                 return self.sum_in_memory(sources, start, batch)
             local = self.blocks_of_k()
@@ -109,7 +116,7 @@ class _Matmul:
         spans: Mapping[str, Span],
     ) -> None:
         """The product along all of k, and its epilogue."""
-        zero = self.nothing(spans)
+        zero = self.nothing(sources, spans)
 
         def part(start: Index, size: Index) -> ir.Value:
             if local is None:
@@ -120,9 +127,11 @@ class _Matmul:
         tile = self.in_chunks(zero, part, sources["rhs"].depth) if is_chunked else part(0, self.k)
         self.finish(tile, batch, spans)
 
-    def nothing(self, spans: Mapping[str, Span]) -> ir.Value:
+    def nothing(self, sources: Mapping[str, Source], spans: Mapping[str, Span]) -> ir.Value:
         """What the products are added to: zeros, or what the packing of rhs took away."""
-        (_, m, m_valid), (j, n, n_valid) = spans["m"], spans["n"]
+        (_, m, m_valid), (j, n, n_valid), rhs = spans["m"], spans["n"], sources["rhs"]
+        if isinstance(rhs, PackedColumns):
+            return rhs.load_sums(self.b, j, (m, n), m_valid)
         if self.unsigned:
             return self.b.load(self.kernel.beside["rhs"][0], [j], [m, n], [-1, 0], valid=[m_valid, n_valid])
         return self.b.splat([m, n], self.kernel.accumulator, 0.0)
@@ -275,7 +284,7 @@ class _Matmul:
                 b, self.kernel, self.sizes, start, lambda spans: b.store(tile_of(spans), sums, place(spans), [0, 1])
             )
 
-        each(self.nothing)
+        each(lambda spans: self.nothing(sources, spans))
         with b.for_each(0, k, step) as first:
             size = step if k % step == 0 else b.min(step, b.sub(k, first))
             blocks = {name: schedule.block(name) for name in self.sizes} | {"k": step}

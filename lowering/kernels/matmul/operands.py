@@ -74,10 +74,23 @@ class Matrix(Source):
         shape: tuple[int, int],
         valid: tuple[Index | None, Index | None] = (None, None),
     ) -> ir.Value:
+        return self.packing.load(b, self.memory, self._indices(b, at), shape, self.axes, valid, self.as_stored)
+
+    def load_groups(self, b: LoopBuilder, at: Place, shape: tuple[int, int], depth: int) -> ir.Value:
+        """The tile [rows / depth, columns, depth] of what nothing laid out: neighbours along a column stand together.
+
+        Rows fill groups, or are fewer than one; what it lacks is undefined.
+        """
+        (rows, columns), (row_axis, column_axis) = shape, self.axes
+        shape_of_tile, valid = (-(-rows // depth), columns, depth), (None, None, rows % depth or None)
+        dims, strides = (row_axis, column_axis, row_axis), (depth, 1, 1)
+        return b.load(self.memory, self._indices(b, at), shape_of_tile, dims, strides, valid, as_stored=True)
+
+    def _indices(self, b: LoopBuilder, at: Place) -> list[Index]:
         indices: list[Index] = [*self.batch, 0, 0]
         for axis, place, first in zip(self.axes, at, self.first, strict=True):
             indices[axis] = b.sub(place, first)
-        return self.packing.load(b, self.memory, indices, shape, self.axes, valid, self.as_stored)
+        return indices
 
 
 def lhs_of(kernel: KernelView, batch: tuple[Index, ...]) -> Matrix:
@@ -93,7 +106,8 @@ def rhs_of(kernel: KernelView, batch: tuple[Index, ...]) -> Matrix:
     value, transposed, with_atom = root.operands[1], attributes_of(root).transpose_rhs, schedule.atom is not None
     memory, layout, rank = kernel.memory_of(value), kernel.packing_of(value), len(batch)
     axes = (rank + 1, rank) if transposed else (rank, rank + 1)
-    if layout is None and not with_atom:
+    by_worker = isinstance(schedule.cut("local").enters.get("rhs"), PackWithSums)
+    if layout is None and (by_worker or not with_atom):
         return Matrix(memory, axes, batch)
     k_axis, n_axis = axes
     if (

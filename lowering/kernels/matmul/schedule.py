@@ -8,7 +8,7 @@ from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.matmul.chunk import chunk_of
-from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums, Sums
+from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Sums
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
@@ -25,6 +25,14 @@ STAGED_DEPTH = 16
 
 STAGED_ROWS = 128
 """Rows of lhs that pay for a copy of the columns of rhs that they are multiplied by."""
+
+PACKED_ROWS = 2
+"""Rows of lhs that pay for packing the columns of rhs that they are multiplied by, for an atom: of 64 products of
+[2, 512] by [512, 64] at 0.20 ms against 0.25 without, of [1, 512] at 0.20 both (AMD EPYC, Zen 4).
+"""
+
+WIDEST = 4
+"""The most vectors of a tile's row."""
 
 STAGED_PITCH = 2048
 """Bytes between rows of rhs from which on its columns are copied: half a page, so that few rows share one."""
@@ -54,9 +62,8 @@ def schedule_for_vectors(
     aliased = stages and operand_bytes(rule) * size["k"] % ALIASED_PITCH == 0
     tile = tile or best_tile(size["m"], size["n"], range(1, 9) if aliased else HEIGHTS, machine)
     work = size.get("b", 1) * size["m"] * size["n"] * size["k"]
-    # Atoms read weights that were packed for them; a copy of other operands would have to be, at every call.
-    types, rows = (*rule.operands, rule.accumulator), size["m"]
-    atom = machine.best_atom(types, rows) if is_packed(space, constant) else None
+    is_ahead, types = is_packed(space, constant), (*rule.operands, rule.accumulator)
+    atom = machine.best_atom(types, size["m"]) if is_ahead else _atom_of_workers(space, types, machine)
     if atom is not None and atom.block is not None:
         tile = _tile_of_blocks(size, atom.block)
     parts = wanted_workgroups(work, machine.workers, atom.speed if atom else 1.0)
@@ -70,15 +77,17 @@ def schedule_for_vectors(
     rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
     packed = packed_rhs(space, transpose_rhs, constant, tile.columns, atom)
-    staged: tuple[str, ...] = ()
-    if stages:
-        limit = machine.near_bytes // (_held_bytes(rule) * size["k"]) // tile.columns * tile.columns
+    staged: dict[str, Packing] = {}
+    if stages or (atom is not None and not is_ahead):
+        how = PLAIN if atom is None else _pack_for(atom, space, transpose_rhs, tile.columns)
+        column = _held_bytes(rule) * size["k"] if atom is None else _packed_bytes(atom, size["k"])
+        limit = machine.near_bytes // column // tile.columns * tile.columns
         if limit:
             wanted = blocks.get("n", 0) or (size["n"] if space.size("n") != DYNAMIC else limit)
-            staged, blocks["n"] = ("rhs",), min(limit, round_up(wanted, tile.columns))
+            staged, blocks["n"] = {"rhs": how}, min(limit, round_up(wanted, tile.columns))
         else:
             cut = blocks_of_k(size, tile, rule, machine)
-            staged = ("rhs",) if cut else ()
+            staged = {"rhs": how} if cut else {}
             blocks |= {name: min(block, blocks.get(name, 0) or block) for name, block in cut.items()}
     parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
     depth = atom.block[2] if atom and atom.block else atom.depth if atom else 1
@@ -171,11 +180,35 @@ def packed_rhs(
     """Weights in blocks of as many columns as a tile has, with the neighbours along k that an atom takes together."""
     if not is_packed(space, constant):
         return {}
+    if atom is not None:
+        return {"rhs": _pack_for(atom, space, transpose_rhs, columns)}
     n_axis, k_axis = (0, 1) if transpose_rhs else (1, 0)
-    if atom is None:
-        return {"rhs": Pack((n_axis, k_axis), (n_axis,), (columns,))}
+    return {"rhs": Pack((n_axis, k_axis), (n_axis,), (columns,))}
+
+
+def _pack_for(atom: Atom, space: IterationSpace, transpose_rhs: bool, columns: int) -> Pack:
+    """Blocks of so many columns in which the neighbours along k that an atom takes stand together."""
+    rank = len([name for name in space.names if name.startswith("b")])
+    n_axis, k_axis = (rank, rank + 1) if transpose_rhs else (rank + 1, rank)
     kind = PackWithSums if atom.unsigned_lhs else Pack
-    return {"rhs": kind((n_axis, k_axis), (n_axis, k_axis), (columns, atom.depth))}
+    return kind((*range(rank), n_axis, k_axis), (n_axis, k_axis), (columns, atom.depth))
+
+
+def _atom_of_workers(space: IterationSpace, types: tuple[str, ...], machine: VectorMachine) -> Atom | None:
+    """The step for which workers pack columns of rhs themselves, at every call; None where that does not pay, or the
+    columns of a tile exceed a worker's memory.
+    """
+    n, k, rows = space.size("n"), space.size("k"), space.known(ASSUMED_SIZE)["m"]
+    atom = machine.best_atom(types)
+    if atom is None or not atom.unsigned_lhs or min(n, k) < 1 or rows < PACKED_ROWS:
+        return None
+    return atom if WIDEST * machine.lanes * _packed_bytes(atom, k) <= machine.near_bytes else None
+
+
+def _packed_bytes(atom: Atom, k: int) -> int:
+    """What a column takes in the memory of a worker that packs it, with its sum."""
+    operand, _, total = atom.types
+    return ELEMENT_TYPES[operand].bytes * round_up(k, atom.depth) + ELEMENT_TYPES[total].bytes
 
 
 def round_up(value: int, multiple: int) -> int:

@@ -20,8 +20,11 @@ def wanted_lhs(usual: TileType, atom: CpuAtom | None) -> TileType:
 
 def wanted_rhs(usual: TileType, atom: CpuAtom | None) -> TileType:
     """rhs as rows; with an atom the neighbours along k stand beside each other in them."""
-    if atom is None:
-        return usual
+    return usual if atom is None else together(usual)
+
+
+def together(usual: TileType) -> TileType:
+    """A tile whose last dimension stands as part of the rows along the one before."""
     *rows, columns, depth = usual.shape
     return dataclasses.replace(usual, shape=(*rows, columns * depth), depth=depth)
 
@@ -78,7 +81,7 @@ def contract_blocks(atom: CpuAtom, lhs: Tile, rhs: Tile, accumulator: Tile) -> T
 def dot_by(atom: CpuAtom, lhs: Sequence[Tile], rhs: Tile, accumulator: Tile) -> Tile:
     """The accumulator with the products of neighbours added by an atom's steps, for each element."""
     type_, values = accumulator.type, []
-    words = recut(_interleaved(lhs, type_), type_)
+    words = recut(interleaved(lhs, type_), type_)
     for value, word, right in zip(accumulator.values, words.values, rhs.values, strict=True):
         own = ir.VectorType(value.type).shape[0] if isinstance(value.type, ir.VectorType) else 1
         lanes = next(lanes for lanes in sorted(atom.lanes) if lanes >= own)
@@ -88,7 +91,7 @@ def dot_by(atom: CpuAtom, lhs: Sequence[Tile], rhs: Tile, accumulator: Tile) -> 
     return Tile(type_, values)
 
 
-def _interleaved(tiles: Sequence[Tile], type_: TileType) -> Tile:
+def interleaved(tiles: Sequence[Tile], type_: TileType) -> Tile:
     """Words of i32 whose bytes are those of four tiles; what is missing is zero."""
     held = dataclasses.replace(tiles[0].type, element_type=type_.element_type)
     zeros = [constant(value.type, 0) for value in tiles[0].values]

@@ -22,6 +22,7 @@ from terrace.lowering.target.cpu.contraction import (
     contract_blocks,
     contract_by,
     dot_by,
+    together,
     wanted_lhs,
     wanted_rhs,
 )
@@ -30,6 +31,7 @@ from terrace.lowering.target.cpu.table_lookup import FEATURES, LANES, Permuted, 
 from terrace.lowering.target.cpu.tile import Tile, TileType, recut
 from terrace.lowering.target.cpu.tile_blocks import BlockType, TileBlocks, wanted_blocks, zeros
 from terrace.lowering.target.cpu.tile_memory import TileMemory
+from terrace.lowering.target.cpu.tile_neighbours import load_neighbours, reads_neighbours, stores_neighbours
 from terrace.lowering.target.cpu.tile_reduction import reduce_row
 from terrace.lowering.target.cpu.tile_transpose import is_transposed
 from terrace.lowering.target.cpu.unpacking import unpack, wanted_codes
@@ -120,6 +122,8 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             return wanted_rhs(usual, self._named_atom(operation))
         if operation.name == "loop.dot_tile" and number > 1:
             return self.dense(operation.operands[number].type)
+        if operation.name == "loop.store_tile" and number == 0 and stores_neighbours(operation):
+            return together(usual)
         if operation.name == "loop.store_tile" and number == 0 and attributes_of(operation).strides[-1:] == [1]:
             return self.dense(operation.operands[0].type)
         if operation.name != "loop.contract_tile":
@@ -197,12 +201,17 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
     # -- tile ops -------------------------------------------------------------------------------------------------
 
     def load_tile(self, operation: ir.Operation) -> None:
-        access = Access.of(operation.opview, self.plain)
         result = operation.results[0]
-        self.tiles[result] = {
-            holding: self._load(access.merged(operation) if holding.depth > 1 else access, holding)
-            for holding in self.wants_of(result)
-        }
+        self.tiles[result] = {holding: self._load_of(operation, holding) for holding in self.wants_of(result)}
+
+    def _load_of(self, operation: ir.Operation, holding: TileType) -> Tile:
+        access = Access.of(operation.opview, self.plain)
+        if holding.depth == 1:
+            return self._load(access, holding)
+        if not reads_neighbours(operation.results[0]):
+            return self._load(access.merged(operation), holding)
+        vectors = holding.vectors if isinstance(holding, BlockType) else holding
+        return self.convert(load_neighbours(operation, access, vectors, self.memory), holding)
 
     def _load(self, access: Access, holding: TileType) -> Tile:
         """Columns are transposed in blocks of the machine's lanes."""
@@ -215,8 +224,11 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
         return self.memory.load(access, holding)
 
     def store_tile(self, operation: ir.Operation) -> None:
-        tile = self.tile(operation.operands[0], self.wanted(operation, 0))
-        self.memory.store(Access.of(operation.opview, self.plain), tile)
+        tile, access = (
+            self.tile(operation.operands[0], self.wanted(operation, 0)),
+            Access.of(operation.opview, self.plain),
+        )
+        self.memory.store(access.merged(operation) if tile.type.depth > 1 else access, tile)
 
     def contract_tile(self, operation: ir.Operation) -> None:
         atom = self._atom(operation)

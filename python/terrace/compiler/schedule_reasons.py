@@ -96,6 +96,8 @@ def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> 
         how, limit = (
             ("copied", machine.near_bytes) if schedule.variant == DIRECT else ("transformed", machine.local_bytes)
         )
+        if isinstance(schedule.cut("local").enters[name], Pack):
+            how = f"packed for {schedule.atom}"
         lines.append(f"{name}: {how} into local memory by each workgroup ({limit} bytes at most)")
     for name, part in schedule.cut("local").leaves.items():
         if isinstance(part, Terms):

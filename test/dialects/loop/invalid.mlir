@@ -46,9 +46,18 @@ func.func @f(%m: memref<4x8xf32>, %i: index) {
 // -----
 
 func.func @f(%m: memref<4x8xf32>, %i: index) {
-  // expected-error @+1 {{'loop.load_tile' op attribute 'dims' names a dimension of memory twice}}
-  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1, 1>, strides = array<i64: 1, 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
-    : (memref<4x8xf32>, index, index) -> vector<4x8xf32>
+  // expected-error @+1 {{'loop.load_tile' op tile vector<2x5xf32> at strides [4, 1] is larger than memref<4x8xf32> and has no sizes}}
+  %0 = "loop.load_tile"(%m, %i, %i) {dims = array<i64: 1, 1>, strides = array<i64: 4, 1>, operandSegmentSizes = array<i32: 1, 2, 0>}
+    : (memref<4x8xf32>, index, index) -> vector<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index, %t: vector<2x4xf32>) {
+  // expected-error @+1 {{'loop.store_tile' op moves that add up in one dimension of memory must not meet again}}
+  "loop.store_tile"(%t, %m, %i, %i) {dims = array<i64: 1, 1>, strides = array<i64: 3, 1>, operandSegmentSizes = array<i32: 1, 1, 2, 0>}
+    : (vector<2x4xf32>, memref<4x8xf32>, index, index) -> ()
   return
 }
 

@@ -62,6 +62,25 @@ func.func private @signs(%a: memref<2x4xi8>, %b: memref<1x16x4xi8>, %i: index) a
 
 // -----
 
+// Two groups of neighbours, of each of which only the first may be read.
+func.func private @groups(%a: memref<2x8xi8>, %b: memref<8x16xi8>, %o: memref<2x16xi32>, %c1: index) attributes {loop.kernel} {
+  %zero = arith.constant dense<0> : vector<2x16xi32>
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %c16 = arith.constant 16 : index
+  %0 = "loop.load_tile"(%a, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<2x8xi8>, index, index) -> vector<2x8xi8>
+  // expected-error @+1 {{must read whole groups of neighbours, or the first of one group, for each column}}
+  %1 = "loop.load_tile"(%b, %c0, %c0, %c2, %c16, %c1) {dims = array<i64: 0, 1, 0>, strides = array<i64: 4, 1, 1>,
+    operandSegmentSizes = array<i32: 1, 2, 3>} : (memref<8x16xi8>, index, index, index, index, index) -> vector<2x16x4xi8>
+  %2 = "loop.contract_tile"(%0, %1, %zero) {atom = "int8_dot", unsigned_lhs} : (vector<2x8xi8>, vector<2x16x4xi8>, vector<2x16xi32>) -> vector<2x16xi32>
+  "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
+    operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<2x16xi32>, memref<2x16xi32>, index, index) -> ()
+  return
+}
+
+// -----
+
 // A step that the target's features do not make: iree-compile would die of it.
 module attributes {terrace.target = {cpu = {}, features = ["avx512f", "avx512bf16", "avx512bw", "avx512vl"], name = "cpu", threads = 1 : i64}} {
   func.func private @features(%a: memref<2x4xi8>, %b: memref<1x16x4xi8>, %i: index) attributes {loop.kernel} {
