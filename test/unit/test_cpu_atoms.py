@@ -46,6 +46,7 @@ ACTIVATIONS = [
     (2, 64, 64),
     (197, 197, 67),
     (33, 70, 130),
+    (500, 700, 70),
     (0, 4, 4),
 ]
 """The same, for operands that a worker packs: all and parts of the words of a vector, more than one block of these."""
