@@ -15,6 +15,9 @@ from graph_program import Program, schedules_of
 from terrace.compiler import Request, Text, lower
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.matmul.schedule import schedule_for_vectors
+from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.target.backend import backend_of
 from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.mlir import ir
@@ -33,6 +36,8 @@ needs_int8_dot = pytest.mark.skipif(not set(HOST) >= INT8_DOT, reason="this CPU 
 AVX2 = ("avx", "avx2", "f16c", "fma", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "ssse3")
 """What all CPUs have that have AVX2."""
 
+INT8 = TypeRule(("i8", "i8"), "i32", ("i32",))
+
 SHAPES = [*itertools.product((1, 5), (1, 2, 3, 20), (1, 3, 6)), (9, 70, 8), (33, 64, 513), (2, 129, 31), (0, 4, 4)]
 """m, n, k: k that leaves 1, 2 and 3 elements, n that fills no vector."""
 
@@ -41,6 +46,7 @@ ACTIVATIONS = [
     (2, 64, 64),
     (197, 197, 67),
     (33, 70, 130),
+    (500, 700, 70),
     (0, 4, 4),
 ]
 """The same, for operands that a worker packs: all and parts of the words of a vector, more than one block of these."""
@@ -81,14 +87,19 @@ def products_of_activations() -> Program:
             op = graph.BatchMatmulOp if batch else graph.MatmulOp
             product = op.build(p.argument(lhs), p.argument(rhs), transpose_rhs=transposed, result_type=type_)
             p.result(f"{m}x{n}x{k} {transposed} {batch}", product)
+        square = p.argument(random.integers(-128, 128, (9, 9), dtype=np.int8))
+        type_ = ir.RankedTensorType.get([9, 9], ir.IntegerType.get_signless(32))
+        p.result("itself", graph.MatmulOp.build(square, square, transpose_rhs=True, result_type=type_))
     return program
 
 
 @needs_int8_dot
-@pytest.mark.parametrize("make", [products, products_of_activations])
-def test_int8_dot_gives_the_same_integers(make: Callable[[], Program]) -> None:
+@pytest.mark.parametrize(
+    ("make", "threads"), [(products, 1), (products_of_activations, 1), (products_of_activations, 4)]
+)
+def test_int8_dot_gives_the_same_integers(make: Callable[[], Program], threads: int) -> None:
     program = make()
-    compiled = program.compile(terrace.Target(threads=1))
+    compiled = program.compile(terrace.Target(threads=threads))
     assert {schedule.atom for schedule in schedules_of(compiled).values()} == {"int8_dot"}
     program.check(compiled)
 
@@ -217,17 +228,23 @@ def test_what_is_beyond_the_channels_is_not_multiplied() -> None:
     assert np.isnan(y[0, 1, 1]).all() and np.isnan(y.astype(np.float32)).sum() == 2
 
 
-@needs_int8_dot
-def test_operands_that_are_no_weights_are_not_packed_for_it() -> None:
-    program, ones = Program(), np.ones((4, 8), np.int8)
-    with program as p:
-        type_ = ir.RankedTensorType.get([4, 4], ir.IntegerType.get_signless(32))
-        p.result(
-            "product", graph.MatmulOp.build(p.argument(ones), p.argument(ones), transpose_rhs=True, result_type=type_)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_what_a_worker_packs_fits_its_memory(transposed: bool) -> None:
+    """Columns that are too long for it are multiplied without an atom."""
+    machine = machine_of(terrace.Target(features=tuple(sorted(INT8_DOT)), cpu=CpuDescription(workers=2)))
+    names, kinds = ("m", "n", "k"), ("parallel", "parallel", "reduction")
+    chosen = []
+    for m, n, k in itertools.product((2, 500), (1, 70, 9000), (1, 67, 5000, 80000)):
+        schedule = schedule_for_vectors(
+            IterationSpace(names, kinds, (m, n, k)), transposed, (False, False), INT8, machine
         )
-    compiled = program.compile(terrace.Target(threads=1))
-    assert [schedule.atom for schedule in schedules_of(compiled).values()] == [None]
-    program.check(compiled)
+        chosen.append((k, schedule.atom))
+        if schedule.atom is not None:
+            columns = schedule.block("n")
+            assert columns % schedule.tile("n") == 0 < columns
+            assert columns * (-(-k // 4) * 4 + 4) <= machine.near_bytes
+    assert {atom for k, atom in chosen if k < 80000} == {"int8_dot"}
+    assert {atom for k, atom in chosen if k == 80000} == {None}
 
 
 @pytest.mark.parametrize(
