@@ -133,8 +133,9 @@ def test_cpus_without_avx512_have_int8_atoms(
     assert instruction in assembly(program.text, target)
     if not missing_features(features):
         compiled = program.compile(target)
-        chosen = [schedule.atom for schedule in schedules_of(compiled).values()]
-        assert chosen.count(atom) >= len(chosen) - 2
+        # Depthwise convolutions, whose tiles have several groups, need more registers than these CPUs have.
+        chosen = [schedule for schedule in schedules_of(compiled).values() if schedule.tile("g") == 1]
+        assert {schedule.atom for schedule in chosen} == {atom}
         program.check(compiled)
 
 
