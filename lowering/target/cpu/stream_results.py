@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.analysis.loop_kernels import loop_kernels, result_buffers
 from terrace.lowering.analysis.multiples import divisor_of
 from terrace.lowering.target.description import target_of
@@ -57,20 +58,23 @@ class StreamResults(Pass):
 def _bytes_of(memory: ir.Value) -> int:
     """What memory takes; 0 where that is not known."""
     type_ = ir.MemRefType(memory.type)
-    bits = getattr(type_.element_type, "width", 0)
-    return 0 if DYNAMIC in type_.shape else math.prod(type_.shape) * bits // 8
+    return 0 if DYNAMIC in type_.shape else math.prod(type_.shape) * _element_bytes(type_)
+
+
+def _element_bytes(type_: ir.MemRefType | ir.VectorType) -> int:
+    return ELEMENT_TYPES[str(type_.element_type)].bytes
 
 
 def _vector_bytes(store: ir.Operation) -> int:
     type_ = ir.VectorType(store.operands[0].type)
-    return math.prod(type_.shape) * type_.element_type.width // 8
+    return math.prod(type_.shape) * _element_bytes(type_)
 
 
 def _is_aligned(store: ir.Operation) -> bool:
     """Whether a store is wide, and begins at a multiple of its width behind the memory's begin."""
     _, memory, *indices = store.operands
     type_, width = ir.MemRefType(memory.type), _vector_bytes(store)
-    pitch, found = type_.element_type.width // 8, 0
+    pitch, found = _element_bytes(type_), 0
     for index, size in zip(reversed(indices), reversed(type_.shape), strict=True):
         found = math.gcd(found, divisor_of(index) * pitch)
         pitch *= size
