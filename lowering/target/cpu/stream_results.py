@@ -62,7 +62,9 @@ def _bytes_of(memory: ir.Value) -> int:
 
 
 def _element_bytes(type_: ir.MemRefType | ir.VectorType) -> int:
-    return ELEMENT_TYPES[str(type_.element_type)].bytes
+    """0 for a type that kernels do not have."""
+    row = ELEMENT_TYPES.get(str(type_.element_type))
+    return 0 if row is None else row.bytes
 
 
 def _vector_bytes(store: ir.Operation) -> int:
