@@ -14,7 +14,7 @@
 // CHECK:             vector.store %{{.*}}, %[[RESULT]][%{{[^{]*}}] : memref
 // CHECK:           llvm.call_intrinsic "llvm.x86.sse.sfence"() : () -> ()
 // CHECK-NEXT:      "loop.yield"
-// Rows that are no whole vectors; a smaller result; one that is read again.
+// Rows that are no whole vectors; a loop that begins between two; a smaller result; one that is read again.
 // CHECK-NOT:   nontemporal
 module attributes {terrace.target = {cpu = {}, features = ["avx512f", "sse2"], name = "cpu"}} {
   func.func private @rows(%x: tensor<16x64xf32>) -> tensor<16x64xf32> attributes {loop.kernel} {
@@ -57,6 +57,25 @@ module attributes {terrace.target = {cpu = {}, features = ["avx512f", "sse2"], n
     }) {mapping = ["workgroup"]} : (index) -> ()
     %2 = "loop.to_tensor"(%alloc) : (memref<16x72xf32>) -> tensor<16x72xf32>
     return %2 : tensor<16x72xf32>
+  }
+
+  func.func private @begins_between(%x: tensor<4096xf32>) -> tensor<4096xf32> attributes {loop.kernel} {
+    %c8 = arith.constant 8 : index
+    %c16 = arith.constant 16 : index
+    %c4080 = arith.constant 4080 : index
+    %c1 = arith.constant 1 : index
+    %0 = "loop.to_buffer"(%x) : (tensor<4096xf32>) -> memref<4096xf32>
+    %alloc = memref.alloc() : memref<4096xf32>
+    "loop.parallel"(%c1) ({
+    ^bb0(%w: index):
+      scf.for %i = %c8 to %c4080 step %c16 {
+        %1 = vector.load %0[%i] : memref<4096xf32>, vector<16xf32>
+        vector.store %1, %alloc[%i] : memref<4096xf32>, vector<16xf32>
+      }
+      "loop.yield"() : () -> ()
+    }) {mapping = ["workgroup"]} : (index) -> ()
+    %2 = "loop.to_tensor"(%alloc) : (memref<4096xf32>) -> tensor<4096xf32>
+    return %2 : tensor<4096xf32>
   }
 
   func.func private @small(%x: tensor<512xf32>) -> tensor<512xf32> attributes {loop.kernel} {
