@@ -10,6 +10,7 @@ from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.read_kernel import constant_arguments, family_of_kernel, read_kernel
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
+from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, multiply_add_cycles
 from terrace.lowering.kernels.workgroups import balanced
 from terrace.machine import Machine, VectorMachine
 from terrace.mlir import ir
@@ -46,14 +47,15 @@ def _balanced(kernel: KernelView, schedule: Schedule, machine: Machine) -> Sched
     """A direct schedule whose workgroups occupy the workers of a machine evenly, if it has several."""
     if not isinstance(machine, VectorMachine):
         return schedule
-    work = int(work_of(kernel) / machine.speed_of(schedule.atom))
-    return balanced(kernel.space, schedule, work, machine.workers)
+    return balanced(kernel.space, schedule, cycles_of(kernel, schedule, machine), machine.workers)
 
 
-def work_of(kernel: KernelView) -> int:
-    """Multiply-adds of a kernel, or about the bytes that it reads and writes: a float of each for a point."""
+def cycles_of(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> float:
+    """Of a core, for the multiply-adds of a kernel, or else for a float read and one written at each point."""
     macs = sum(macs_of(op) for op in kernel.operations)
-    return macs or 8 * math.prod(kernel.space.sizes)
+    if macs:
+        return multiply_add_cycles(macs, machine, machine.speed_of(schedule.atom))
+    return 8 * math.prod(kernel.space.sizes) / BYTES_PER_CYCLE
 
 
 def schedule_kernels(module: ir.Operation, machine: Machine, variants: bool = True) -> None:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
 
 WORKGROUPS_PER_WORKER = 4
 """More workgroups than workers, so that a worker that is late costs a part of its share only."""
 
-WORK_PER_SECOND = 100 * 10**9
-"""About what a core does at best: multiply-adds of float32, or bytes of its caches."""
+MINIMUM_CYCLES = 60_000
+"""Cycles below which a workgroup is not worth waking a worker: 20 µs at 3 GHz."""
 
-MINIMUM_WORK = WORK_PER_SECOND * 20 // 10**6
-"""Multiply-adds (or bytes, for elementwise) below which a workgroup is not worth waking a worker: 20 µs."""
+BYTES_PER_CYCLE = 32
+"""About what a core reads and writes from its caches in a cycle."""
 
 SUM_STEPS = 16
 """How many terms are added up before their sum joins the whole one: so few that rounding loses a digit or less."""
 
 
-def wanted_workgroups(work: int, workers: int, speed: float = 1.0) -> int:
-    """How many workgroups to cut `work` into; 1 on one worker. Each worker has as many as another, if it has any.
+def multiply_add_cycles(count: int, machine: VectorMachine, speed: float = 1.0) -> float:
+    """Of so many multiply-adds on one core. `speed` is that of the step that multiplies, beside one of float32."""
+    return count / (machine.lanes * machine.fma_per_cycle * speed)
 
-    `speed` is that of the step that multiplies, beside a multiply-add of float32.
+
+def wanted_workgroups(cycles: float, workers: int) -> int:
+    """How many workgroups to cut work into that takes so many cycles of one core; 1 on one worker.
+
+    Each worker has as many as another, if it has any.
     """
     if workers == 1:
         return 1
-    count = max(1, min(WORKGROUPS_PER_WORKER * workers, int(work / speed) // MINIMUM_WORK))
+    count = max(1, min(WORKGROUPS_PER_WORKER * workers, int(cycles / MINIMUM_CYCLES)))
     return count if count < workers else count // workers * workers
 
 

@@ -9,7 +9,7 @@ import math
 
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.work_division import MINIMUM_WORK
+from terrace.lowering.kernels.work_division import MINIMUM_CYCLES
 from terrace.mlir import DYNAMIC
 
 EVEN = 1.1
@@ -64,18 +64,18 @@ def _extents(space: IterationSpace, schedule: Schedule) -> list[list[int]] | Non
     return found
 
 
-def balanced(space: IterationSpace, schedule: Schedule, work: int, workers: int) -> Schedule:
+def balanced(space: IterationSpace, schedule: Schedule, cycles: float, workers: int) -> Schedule:
     """The schedule with other blocks along the dimensions that are spread, if its own occupy the workers unevenly.
 
     Of those that leave the busiest worker the least, or an even part but for `EVEN`, the fewest. A workgroup has at
-    least `MINIMUM_WORK` of the kernel's `work`, or as much as before, and holds no more in its memory than before.
+    least `MINIMUM_CYCLES` of the kernel's `cycles`, or as many as before, and holds no more in its memory than before.
     """
     cut = schedule.cut("local")
     if workers == 1 or imbalance(space, schedule, workers) <= EVEN:
         return schedule
     keeps = bool(schedule.staged or schedule.leaving)
     choices = [_blocks(space.size(n), schedule.tile(n), cut.sizes.get(n, 0) if keeps else 0) for n in cut.parallel]
-    least = min(MINIMUM_WORK / max(work, 1), _share(space, schedule))
+    least = min(MINIMUM_CYCLES / max(cycles, 1), _share(space, schedule))
     found = [(_busiest(space, schedule, workers), math.inf, schedule)]
     even = EVEN / workers
     for blocks in itertools.product(*choices):

@@ -78,7 +78,9 @@ class CpuDescription(VectorMachine):
     def of_features(features: Sequence[str], workers: int = 1) -> CpuDescription:
         """The description that a set of LLVM's CPU features implies."""
         if "avx512f" in features:
-            return CpuDescription(workers=workers)
+            # AMD's first cores with AVX-512 (Zen 4) work on 512 bits in two steps; later ones have AVX-VNNI.
+            halves = "sse4a" in features and "avxvnni" not in features
+            return CpuDescription(fma_per_cycle=1 if halves else 2, workers=workers)
         if "avx2" in features and "fma" in features:
             return CpuDescription(vector_bits=256, vector_registers=16, workers=workers)
         return CpuDescription(vector_bits=128, vector_registers=16, fma_per_cycle=1, workers=workers)

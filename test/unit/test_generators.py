@@ -93,7 +93,7 @@ def _same_results(program: Program, left: terrace.CompiledModel, right: terrace.
 
 @pytest.mark.parametrize(("bits", "workers"), [(128, 1), (256, 8), (512, 8)])
 def test_targets_agree(sample: tuple[Program, Any], bits: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work_division, "MINIMUM_WORK", 1 << 16)  # Programs as small as these have several workgroups.
+    monkeypatch.setattr(work_division, "MINIMUM_CYCLES", 2048)  # Programs as small as these have several workgroups.
     program, compiled = sample
     other = program.compile(terrace.Target(cpu=_cpu(bits, workers), threads=2), winograd=False)
     assert schedules_of(other) != schedules_of(compiled)

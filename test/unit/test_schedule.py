@@ -102,6 +102,14 @@ def test_no_candidate_covers_in_fewer_cycles(cpu: CpuDescription, rows: int, col
 # -- work -------------------------------------------------------------------------------------------------------------
 
 
+def test_numbers_of_a_core_follow_from_its_features() -> None:
+    """Zen 4 works on 512 bits in two steps; Zen 5, and Intel's cores, on two vectors at once."""
+    of = CpuDescription.of_features
+    assert of(["avx2", "fma", "avx512f", "sse4a"]).fma_per_cycle == 1
+    assert of(["avx2", "fma", "avx512f", "sse4a", "avxvnni"]).fma_per_cycle == 2
+    assert of(["avx2", "fma", "avx512f"]).fma_per_cycle == of(["avx2", "fma"]).fma_per_cycle == 2
+
+
 def test_workgroups() -> None:
     assert wanted_workgroups(10**9, workers=1) == 1
     assert wanted_workgroups(10, workers=8) == 1

@@ -12,7 +12,7 @@ from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.matmul import schedule as matmul
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
-from terrace.lowering.kernels.work_division import MINIMUM_WORK
+from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, MINIMUM_CYCLES, multiply_add_cycles
 from terrace.lowering.kernels.workgroups import EVEN, balanced, imbalance, workgroup_count
 from terrace.lowering.target.cpu.atoms import atoms, machine_of
 from terrace.mlir import DYNAMIC
@@ -57,12 +57,13 @@ def test_other_blocks_are_found() -> None:
     space = space_of(m=3136, n=144)
     uneven = Schedule.of({"m": 8, "n": 48}, {"m": 1568, "n": 48}, ("m", "n"))
     assert imbalance(space, uneven, 4) > 1.3
-    chosen = balanced(space, uneven, 3136 * 144 * 24, 4)
+    cycles = 12 * MINIMUM_CYCLES
+    chosen = balanced(space, uneven, cycles, 4)
     assert imbalance(space, chosen, 4) <= EVEN and chosen.cut("register") == uneven.cut("register")
     # Not where there is too little work for more workgroups, and none that would hold more than its memory does.
-    assert workgroup_count(space, balanced(space, uneven, 6 * MINIMUM_WORK, 7)) == 6
+    assert workgroup_count(space, balanced(space, uneven, 6 * MINIMUM_CYCLES, 7)) == 6
     staged = Schedule.of({"m": 8, "n": 48}, {"m": 1568, "n": 48}, ("m", "n"), staged=("rhs",))
-    block = balanced(space, staged, 3136 * 144 * 24, 4).cut("local").sizes
+    block = balanced(space, staged, cycles, 4).cut("local").sizes
     assert block["m"] <= 1568 and block["n"] <= 48
 
 
@@ -71,18 +72,20 @@ def matmuls() -> list[tuple[IterationSpace, Schedule, int]]:
     found = []
     for m, n, k, workers in itertools.product((1, 49, 128, 784, 3136), (96, 768, 1000, 3072), (64, 768, 4096), WORKERS):
         space = IterationSpace(("m", "n", "k"), ("parallel", "parallel", "reduction"), (m, n, k))
-        chosen = matmul.schedule_for_vectors(space, True, [False, True], FLOATS, CpuDescription(workers=workers))
-        found.append((space, balanced(space, chosen, m * n * k, workers), workers))
+        machine = CpuDescription(workers=workers)
+        chosen = matmul.schedule_for_vectors(space, True, [False, True], FLOATS, machine)
+        found.append((space, balanced(space, chosen, multiply_add_cycles(m * n * k, machine), workers), workers))
     return found
 
 
 def test_products_are_shared_evenly_and_in_parts_worth_it() -> None:
     uneven = 0  # Where there is work for a few workgroups only, or few tiles.
     for space, schedule, workers in matmuls():
-        blocks = [schedule.block(name) or space.size(name) for name in ("m", "n")]
-        whole = math.prod(blocks) * space.size("k")
+        m, n = (schedule.block(name) or space.size(name) for name in ("m", "n"))
+        k = space.size("k")
+        whole = max(multiply_add_cycles(m * n * k, CpuDescription()), n * k * F32.bytes / BYTES_PER_CYCLE)
         # Of whole tiles, it may be less.
-        assert whole >= 0.5 * MINIMUM_WORK or workgroup_count(space, schedule) == 1, (space.sizes, workers)
+        assert whole >= 0.5 * MINIMUM_CYCLES or workgroup_count(space, schedule) == 1, (space.sizes, workers)
         uneven += imbalance(space, schedule, workers) > EVEN
     assert uneven <= 0.08 * len(matmuls())
 
@@ -104,9 +107,10 @@ def test_a_faster_step_has_more_of_them_in_a_workgroup(types: tuple[str, str, st
 
 def test_elementwise_work_is_shared_evenly() -> None:
     for rows, columns, workers in itertools.product((1, 56, 197, 1024), (768, 4096, 100352), WORKERS):
-        space, work = space_of(d0=rows, d1=columns), 8 * rows * columns
+        space, cycles = space_of(d0=rows, d1=columns), 8 * rows * columns / BYTES_PER_CYCLE
         chosen = elementwise.schedule_for_vectors(space, (F32, F32), CpuDescription(workers=workers))
-        schedule = balanced(space, chosen, work, workers)
+        schedule = balanced(space, chosen, cycles, workers)
         blocks = [schedule.block(name) or space.size(name) for name in space.names]
-        assert 8 * math.prod(blocks) >= MINIMUM_WORK or workgroup_count(space, schedule) == 1, (rows, columns, workers)
+        whole = 8 * math.prod(blocks) / BYTES_PER_CYCLE
+        assert whole >= MINIMUM_CYCLES or workgroup_count(space, schedule) == 1, (rows, columns, workers)
         assert imbalance(space, schedule, workers) <= EVEN, (rows, columns, workers, blocks)

@@ -14,7 +14,7 @@ from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums, Pad
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile, cover_cycles
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
+from terrace.lowering.kernels.work_division import block_size, multiply_add_cycles, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, ELEMENTS, power_of_two
 from terrace.machine import Atom, CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
@@ -235,7 +235,8 @@ def _blocks(shape: ConvShape, tiles: dict[str, int], staged: bool, machine: Vect
     """Rows and channels of a workgroup: enough workgroups for the workers, few enough rows for local memory."""
     size = shape.size
     speed = shape.atom.speed if shape.atom else 1.0
-    parts = -(-wanted_workgroups(math.prod(size.values()), machine.workers, speed) // size["n"])
+    cycles = multiply_add_cycles(math.prod(size.values()), machine, speed)
+    parts = -(-wanted_workgroups(cycles, machine.workers) // size["n"])
     tile_rows = tiles.get("oh", 1)
     weights = shape.type.bytes * shape.space.footprint(1, size)
     blocks = {"n": 1}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
+from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ELEMENTS, block_of_tiles
 from terrace.machine import VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
@@ -33,7 +33,8 @@ def schedule_for_vectors(
     tile = min(unroll * machine.lanes, max(1, sizes[-1]))
     if space.sizes[-1] == DYNAMIC:
         tile = machine.lanes
-    parts = wanted_workgroups(math.prod(sizes) * sum(type_.bytes for type_ in types), machine.workers)
+    moved = math.prod(sizes) * sum(type_.bytes for type_ in types)
+    parts = wanted_workgroups(moved / BYTES_PER_CYCLE, machine.workers)
     blocks: dict[str, int] = {}
     for name, size in zip(space.names, sizes, strict=True):
         block = block_size(size, tile if name == last else 1, parts)

@@ -15,7 +15,7 @@ from terrace.lowering.kernels.register_tile import RegisterTile, ranked_tiles
 from terrace.lowering.kernels.schedule import Cut, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
-from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
+from terrace.lowering.kernels.work_division import block_size, multiply_add_cycles, wanted_workgroups
 from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
 
@@ -65,7 +65,8 @@ def schedule_for_vectors(
     # As many registers again for the sums of all groups.
     vectors = max(1, machine.vector_registers // share // tile_rows)
     width = machine.lanes * min(vectors, -(-columns // machine.lanes))
-    parts = wanted_workgroups(tile_rows * columns * space.size("k"), machine.workers)
+    cycles = multiply_add_cycles(tile_rows * columns * space.size("k"), machine)
+    parts = wanted_workgroups(cycles, machine.workers)
     blocks = {"n": block_size(columns, width, parts), "m": tile_rows}
     tiles = {"m": tile_rows, "n": width, "k": DEPTH}
     direct = Schedule.of(tiles, blocks, ("n",) if blocks["n"] else (), staged=("lhs",))

@@ -12,7 +12,7 @@ from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums,
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
-from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
+from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, multiply_add_cycles, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
 from terrace.machine import Atom, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
@@ -66,7 +66,10 @@ def schedule_for_vectors(
     atom = machine.best_atom(types, size["m"]) if is_ahead else _atom_of_workers(space, types, machine)
     if atom is not None and atom.block is not None:
         tile = _tile_of_blocks(size, atom.block)
-    parts = wanted_workgroups(work, machine.workers, atom.speed if atom else 1.0)
+    # Products of a few rows take as long as it takes to read the columns.
+    read = operand_bytes(rule) * size.get("b", 1) * size["n"] * size["k"] / BYTES_PER_CYCLE
+    cycles = max(read, multiply_add_cycles(work, machine, atom.speed if atom else 1.0))
+    parts = wanted_workgroups(cycles, machine.workers)
     blocks: dict[str, int] = {}
     if "b" in size:
         blocks["b"] = 1

@@ -9,7 +9,7 @@ from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.work_division import block_size, wanted_workgroups
+from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, wanted_workgroups
 from terrace.machine import VectorMachine
 
 UNROLL = 4
@@ -24,8 +24,7 @@ def schedule_for_vectors(
     channels = min(size["c"], unroll * machine.lanes)
     hangs_over = attrs.ceil_mode or any(attrs.padding)
     pixels = 1 if hangs_over else max(1, min(size["ow"], unroll * machine.lanes // channels))
-    work = operand.bytes * math.prod(space.sizes)
-    wanted = wanted_workgroups(work, machine.workers)
+    wanted = wanted_workgroups(operand.bytes * math.prod(space.sizes) / BYTES_PER_CYCLE, machine.workers)
     blocks = {"n": block_size(size["n"], 1, wanted), "oh": block_size(size["oh"], 1, -(-wanted // size["n"]))}
     blocks = {name: block for name, block in blocks.items() if block}
     return Schedule.of({"ow": pixels, "c": channels}, blocks, tuple(blocks))

@@ -8,7 +8,7 @@ from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.work_division import block_size, sum_block, wanted_workgroups
+from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, sum_block, wanted_workgroups
 from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
 
@@ -31,7 +31,7 @@ def schedule_for_vectors(
         tile = machine.lanes
     if kind == "prod" and space.kinds[-1] == "reduction":
         tile = 1  # no tile op multiplies a row
-    parts = wanted_workgroups(operand.bytes * math.prod(sizes), machine.workers)
+    parts = wanted_workgroups(operand.bytes * math.prod(sizes) / BYTES_PER_CYCLE, machine.workers)
     blocks: dict[str, int] = {}
     for name, role, size in zip(space.names, space.kinds, sizes, strict=True):
         if role == "reduction" or len(blocks) == 3:

@@ -23,8 +23,8 @@ IN_FLIGHT = 8
 SHORT = 32
 """Vectors of a row so long that this latency is a small part of its time."""
 
-OPERATIONS = 32
-"""Operations per element of softmax, in units of which work is counted."""
+CYCLES = 1
+"""Of a core per element of a softmax, about."""
 
 
 def schedule_for_vectors(
@@ -40,7 +40,7 @@ def schedule_for_vectors(
     tile = machine.lanes if length == DYNAMIC else min(columns, unroll * machine.lanes)
     is_short = length != DYNAMIC and columns <= SHORT * machine.lanes
     side_by_side = _rows_together(space.size("m"), in_flight * machine.lanes // tile) if is_short else 1
-    block = block_size(rows, side_by_side, wanted_workgroups(OPERATIONS * rows * columns, machine.workers))
+    block = block_size(rows, side_by_side, wanted_workgroups(CYCLES * rows * columns, machine.workers))
     blocks = {"m": block} if block else {}
     kept = keeps_terms and length != DYNAMIC and side_by_side * columns * F32.bytes <= machine.near_bytes
     return Schedule.of(

@@ -16,7 +16,7 @@ from terrace.lowering.kernels.packing import Pack, Terms, Transform
 from terrace.lowering.kernels.read_kernel import family_of_kernel
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView
-from terrace.lowering.kernels.work_division import MINIMUM_WORK, WORKGROUPS_PER_WORKER
+from terrace.lowering.kernels.work_division import MINIMUM_CYCLES, WORKGROUPS_PER_WORKER
 from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
 
@@ -27,9 +27,8 @@ def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
     lines = [
         f"iteration space: {_space(kernel.space)}",
         f"hardware: vectors of {machine.vector_bits} bits ({machine.lanes} floats),"
-        f" {machine.vector_registers} registers, {machine.fma_per_cycle} multiply-adds of latency"
-        f" {machine.fma_latency} and {machine.loads_per_cycle} loads a cycle,"
-        f" {machine.workers} worker{'s' if machine.workers > 1 else ''}",
+        f" {machine.vector_registers} registers; a cycle: {_counted(machine.fma_per_cycle, 'multiply-add')}"
+        f" of latency {machine.fma_latency} and {_counted(machine.loads_per_cycle, 'load')}; {_counted(machine.workers, 'worker')}",
     ]
     if schedule not in [choose_schedule(kernel, machine, variants) for variants in (True, False)]:
         lines.append(
@@ -40,6 +39,10 @@ def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
     lines += _blocks(kernel.space, schedule, machine)
     lines += _layouts(kernel, schedule, machine)
     return lines
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count > 1 else ''}"
 
 
 def _space(space: IterationSpace) -> str:
@@ -66,7 +69,7 @@ def _memory(kernel: KernelView) -> str:
 def _blocks(space: IterationSpace, schedule: Schedule, machine: VectorMachine) -> list[str]:
     parallel = schedule.cut("local").parallel
     if not parallel:
-        why = "there is one worker" if machine.workers == 1 else f"less than {MINIMUM_WORK} operations for each of two"
+        why = "there is one worker" if machine.workers == 1 else f"less than {MINIMUM_CYCLES} cycles for each of two"
         return [f"workgroups: 1, as {why}"]
     counts = {
         name: "?" if space.size(name) == DYNAMIC else str(-(-space.size(name) // schedule.block(name)))
@@ -77,7 +80,7 @@ def _blocks(space: IterationSpace, schedule: Schedule, machine: VectorMachine) -
     parts = ", ".join(f"{n} blocks of {schedule.block(name)} along {name}" for name, n in counts.items() if n != "1")
     return [
         f"workgroups: {total} ({parts or 'no dimension is cut'}); up to {WORKGROUPS_PER_WORKER} per worker are wanted,"
-        f" each of {MINIMUM_WORK} operations or more"
+        f" each of {MINIMUM_CYCLES} cycles or more"
     ]
 
 

@@ -18,7 +18,7 @@ from terrace.compiler.sources import ModelSource, context_of_text
 from terrace.compiler.tuning_trial import Measure, Trial, measure_on
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
-from terrace.lowering.kernels.choose_schedules import choose_schedule, work_of
+from terrace.lowering.kernels.choose_schedules import choose_schedule, cycles_of
 from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
 from terrace.lowering.kernels.tuning_records import Record, TunedKernel, read_records, write_records
 from terrace.lowering.kernels.view import KernelView, is_kernel
@@ -106,4 +106,4 @@ def _kernels(module: ir.Operation, machine: VectorMachine, variants: bool) -> li
             first, count = found.get(tuned, (kernel, 0))
             found[tuned] = first, count + calls[kernel.name]
     rows = [(tuned, kernel, count) for tuned, (kernel, count) in found.items()]
-    return sorted(rows, key=lambda row: -row[2] * work_of(row[1]))
+    return sorted(rows, key=lambda row: -row[2] * cycles_of(row[1], row[1].schedule, machine))
