@@ -70,7 +70,9 @@ class UpstreamPass(Pass):
     concerns: Callable[[ir.Operation], bool] | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def run(self, module: ir.Operation) -> None:
-        PassManager.parse(f"builtin.module({self.text})", module.context).run(module)
+        manager = PassManager.parse(f"builtin.module({self.text})", module.context)
+        manager.enable_verifier(False)  # Who runs passes verifies.
+        manager.run(module)
 
     def is_trusted_with(self, module: ir.Operation) -> bool:
         """Whether it runs without a rehearsal."""
@@ -266,21 +268,47 @@ class PassFailure:
     verify: bool
 
 
+def run_stage(passes: Sequence[Pass], module: ir.Operation, stage: str) -> None:
+    """`run_passes` for passes that are believed to leave valid IR, which is verified where C++ takes over from Python.
+
+    When a pass fails all run again on the module as it was, verifying after each: the one to blame may be an earlier
+    one. Raises `PassError` as `run_passes` does.
+    """
+    start = module.clone()
+    due = {number for number in range(len(passes)) if _hands_over(passes[number : number + 2])}
+    try:
+        _run(passes, module, (_Log(), _Shown(len(passes))), due.__contains__, stage)
+    except LimitError:
+        raise  # It would take as long again.
+    except PassError:
+        run_passes(passes, start)
+        raise
+
+
+def _hands_over(pair: Sequence[Pass]) -> bool:
+    """Whether the first is a pass of Python and the second of upstream, or there is no second."""
+    return len(pair) == 1 or (not isinstance(pair[0], UpstreamPass) and isinstance(pair[1], UpstreamPass))
+
+
 def run_passes(
-    passes: Sequence[Pass],
-    module: ir.Operation,
-    watchers: Sequence[Watcher] = (),
-    *,
-    verify: bool = True,
-    stage: str = "",
+    passes: Sequence[Pass], module: ir.Operation, watchers: Sequence[Watcher] = (), *, verify: bool = True
 ) -> None:
-    """Run `passes` over `module` one after another, verifying the IR after each; `stage` is their name in the log.
+    """Run `passes` over `module` one after another, verifying the IR after each.
 
     Raises `PassError` naming the pass that failed and the pipeline string that reproduces it; its `failure` holds the
     module as it was before the first pass.
     """
+    _run(passes, module, watchers, lambda number: verify, "")
+
+
+def _run(
+    passes: Sequence[Pass],
+    module: ir.Operation,
+    watchers: Sequence[Watcher],
+    verifies: Callable[[int], bool],
+    stage: str,
+) -> None:
     start = module.clone()
-    watchers = (*watchers, _Log(), _Shown(len(passes))) if stage else watchers
     with progress.stage(stage) as summary, faults_shown(), Watchdog(Limits.read()) as watchdog:
         rehearsals = _Rehearsals(passes)
         for number, pass_ in enumerate(passes):
@@ -289,7 +317,7 @@ def run_passes(
             started = time.perf_counter()
             try:
                 rehearsals.check(number, module)
-                _run_pass(pass_, module, verify, watchdog)
+                _run_pass(pass_, module, verifies(number), watchdog)
             # A pass may raise anything at all.
             except (Exception, LimitReached) as raised:
                 if isinstance(raised, LimitReached) and not watchdog.reason:
@@ -297,7 +325,7 @@ def run_passes(
                 error = _to_pass_error(pass_, module, raised, _note(pass_, passes), watchdog.reason)
                 # To look for the cause of what takes so long would take many times as long.
                 is_slow = isinstance(error, LimitError) and not error.crashed
-                error.failure = None if is_slow else PassFailure(tuple(passes), number, start, verify)
+                error.failure = None if is_slow else PassFailure(tuple(passes), number, start, verifies(number))
                 for watcher in watchers:
                     watcher.failed(pass_, module, error)
                 raise error from raised

@@ -8,7 +8,7 @@ import pytest
 from terrace.dialects.context import create_context
 from terrace.errors import PassError
 from terrace.mlir import ir, parse_module
-from terrace.passes import Pass, UpstreamPass, Watcher, describe_location, run_passes, source_position
+from terrace.passes import Pass, UpstreamPass, Watcher, describe_location, run_passes, run_stage, source_position
 
 MODULE = """
 func.func @f(%x: i32) -> i32 {
@@ -41,6 +41,27 @@ class Refuse(Pass):
         raise PassError("nothing will do")
 
 
+@dataclasses.dataclass(frozen=True)
+class Slip(Pass):
+    """Has a defect."""
+
+    name = "slip"
+
+    def run(self, module: ir.Operation) -> None:
+        """Look up what is not there."""
+        {}["lost"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ends(Pass):
+    """Does nothing."""
+
+    name = "ends"
+
+    def run(self, module: ir.Operation) -> None:
+        """Do nothing."""
+
+
 def test_invalid_ir_is_found_after_the_pass_that_made_it() -> None:
     module = parse_module(MODULE, create_context())
     with pytest.raises(PassError, match="type of return operand 0") as caught:
@@ -48,6 +69,15 @@ def test_invalid_ir_is_found_after_the_pass_that_made_it() -> None:
     assert "note: pass 'break-types' failed; --pass-pipeline='builtin.module(cse,break-types,canonicalize)'" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("later", [[], [UpstreamPass("canonicalize")], [Slip()], [Ends(), Slip()]])
+def test_a_stage_blames_the_pass_that_made_invalid_ir(later: list[Pass]) -> None:
+    """It is verified at the end, and before C++ sees it; another pass of Python may fail first."""
+    module = parse_module(MODULE, create_context())
+    with pytest.raises(PassError, match=r"type of return operand 0[^$]*note: pass 'break-types' failed") as caught:
+        run_stage([UpstreamPass("cse"), BreakTypes(), *later], module.operation, "test")
+    assert caught.value.failure.passes[caught.value.failure.number] == BreakTypes()
 
 
 def test_verification_can_be_left_out() -> None:
@@ -59,17 +89,6 @@ def test_an_error_without_a_place_still_names_the_pass() -> None:
     module = parse_module(MODULE, create_context())
     with pytest.raises(PassError, match=r"nothing will do\nnote: pass 'refuse' failed"):
         run_passes([Refuse()], module.operation)
-
-
-@dataclasses.dataclass(frozen=True)
-class Slip(Pass):
-    """Has a defect."""
-
-    name = "slip"
-
-    def run(self, module: ir.Operation) -> None:
-        """Look up what is not there."""
-        {}["lost"]
 
 
 class Seen(Watcher):

@@ -15,7 +15,7 @@ from terrace.lowering.quantization.observed import observed_values
 from terrace.lowering.quantization.ranges import describe, set_range
 from terrace.lowering.transforms.observe_ranges import ObserveRanges
 from terrace.mlir import func, ir, operation_of, parse_module
-from terrace.passes import describe_location, run_passes
+from terrace.passes import describe_location, run_stage
 from terrace.runtime.model import CompiledModel
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
@@ -39,7 +39,7 @@ def calibrate(
     if not values:
         return
     observed = parse_module(module.operation.get_asm(enable_debug_info=True), module.context)
-    run_passes([ObserveRanges()], observed.operation, stage="observe")
+    run_stage([ObserveRanges()], observed.operation, "observe")
     outputs = [Leaf("tensor", [], "float32") for _ in values]
     tree = Tree("tuple", [Tree("leaf") for _ in values])
     inputs = dataclasses.replace(signature, outputs=tree, output_leaves=outputs, written=[], checks=[])

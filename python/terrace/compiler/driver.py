@@ -31,7 +31,7 @@ from terrace.lowering.target.backend import Backend, backend_of
 from terrace.lowering.target.backend import Source as ParameterSource
 from terrace.lowering.target.description import describe_target
 from terrace.mlir import ir
-from terrace.passes import Pass, internal_error, run_passes
+from terrace.passes import Pass, internal_error, run_stage
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Signature
@@ -124,7 +124,7 @@ def _lower(reading: Reading, request: Request, until: str | None = None) -> Lowe
         if request.quantize:
             request = _calibrate(reading, request, first)
         for level in LEVELS[levels.index(first) : levels.index(until) + 1]:
-            run_passes(_pipeline(level, backend, request), operation, stage=level)
+            run_stage(_pipeline(level, backend, request), operation, level)
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(symbols_of_kind(operation, "graph.parameter"))
             if level == "kernel":
@@ -145,7 +145,7 @@ def _lower(reading: Reading, request: Request, until: str | None = None) -> Lowe
 def _program(module: ir.Operation, backend: Backend, request: Request) -> str:
     """The backend's text, made of a copy: the constant expressions in the module are still to be evaluated."""
     copy = module.clone().operation
-    run_passes(_pipeline(backend.level, backend, request), copy, stage=backend.level)
+    run_stage(_pipeline(backend.level, backend, request), copy, backend.level)
     return backend.text(copy)
 
 
@@ -154,7 +154,7 @@ def _calibrate(reading: Reading, request: Request, first: str) -> Request:
     if first != "graph":
         raise CompileError(f"option 'quantize' is for graphs; the text is at the level {first!r} already")
     module = reading.module
-    run_passes([*passes_at("after-import", request.passes), *preparation()], module.operation, stage="prepare")
+    run_stage([*passes_at("after-import", request.passes), *preparation()], module.operation, "prepare")
 
     def compile_observed(observed: ir.Module, signature: Signature) -> CompiledModel:
         main_of(observed.operation).attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))

@@ -28,7 +28,8 @@ def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
         f"iteration space: {_space(kernel.space)}",
         f"hardware: vectors of {machine.vector_bits} bits ({machine.lanes} floats),"
         f" {machine.vector_registers} registers; a cycle: {_counted(machine.fma_per_cycle, 'multiply-add')}"
-        f" of latency {machine.fma_latency} and {_counted(machine.loads_per_cycle, 'load')}; {_counted(machine.workers, 'worker')}",
+        f" of latency {machine.fma_latency} and {_counted(machine.loads_per_cycle, 'load')};"
+        f" {_counted(machine.workers, 'worker')}",
     ]
     if schedule not in [choose_schedule(kernel, machine, variants) for variants in (True, False)]:
         lines.append(
