@@ -161,7 +161,7 @@ def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], c
             continue
         with operation.location:
             if group.root is not None and operation == group.root:
-                new = root = _clone(operation, arguments[:own], family.collapsed_attributes(operation, collapse.kinds))
+                new = root = _clone(operation, arguments[:own], family.collapsed_attributes(operation, collapse))
             else:
                 new = _clone(operation, [values[v] if v in values else _constant(v) for v in operation.operands])
         values.update(zip(operation.results, new.results, strict=True))

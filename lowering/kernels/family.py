@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from terrace.dialects.graph_base import TensorOp
 from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
@@ -64,8 +65,8 @@ class KernelFamily:
         rules = self.types.get(type(root.opview), ())
         return all_in("f32", types) or next((rule for rule in rules if rule.takes(types)), None)
 
-    def collapsed_attributes(self, root: ir.Operation, kinds: Sequence[str]) -> dict[str, ir.Attribute]:
-        """The root's attributes that name axes, as they are in its kernel, whose dimensions are of these kinds."""
+    def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
+        """The root's attributes that name axes, as they are in its kernel, whose dimensions became one so."""
         return {}
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:

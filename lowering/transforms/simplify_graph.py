@@ -34,7 +34,7 @@ class MergeReshapes(Pattern):
 
 
 class MergePermutes(Pattern):
-    """permute(permute(x)) is one permute; the identity is its input."""
+    """permute(permute(x)) is one permute; the identity is its input, and one that moves no element a reshape."""
 
     op_name = "graph.permute"
 
@@ -47,8 +47,15 @@ class MergePermutes(Pattern):
         if permutation == sorted(permutation) and source.type == op.result.type:
             return replace(op, source)
         if source == op.input:
-            return False
+            return _moves_ones_only(op) and replace(op, ReshapeOp.build(source, result_type=op.result.type))
         return replace(op, PermuteOp.build(source, permutation=permutation, result_type=op.result.type))
+
+
+def _moves_ones_only(permute: ir.OpView) -> bool:
+    """Whether all dimensions that are moved past each other, of a static shape, have a size of 1, or all but one."""
+    shape, moved = shape_of(permute.input), attributes_of(permute).permutation
+    larger = [axis for axis in moved if shape[axis] != 1]
+    return DYNAMIC not in shape and larger == sorted(larger)
 
 
 class DropBroadcast(Pattern):

@@ -1,19 +1,5 @@
 // RUN: terrace-opt --convert-kernel-to-loop --canonicalize --cse --split-input-file %s | filecheck %s
 
-// A permute reads along the dimension that becomes the last.
-// CHECK-LABEL: func.func private @permute
-// CHECK:         scf.for %[[I:.*]] = %c0 to %c3
-// CHECK:           %[[TILE:.*]] = "loop.load_tile"(%{{.*}}, %c0, %[[I]]) {dims = array<i64: 1, 0>, {{.*}}} : {{.*}} -> vector<1x4xf32>
-// CHECK:           "loop.store_tile"(%[[TILE]], %{{.*}}, %[[I]], %c0) {dims = array<i64: 0, 1>
-func.func private @permute(%x: tensor<4x3xf32>) -> tensor<3x4xf32> {
-  "kernel.schedule"() {generator = "copy", iteration_space = {kinds = ["parallel", "parallel"], names = ["d0", "d1"], sizes = array<i64: 3, 4>}, schedule = {cuts = [
-      {memory = "register", order = ["d1"], sizes = array<i64: 4>}]}} : () -> ()
-  %0 = "graph.permute"(%x) {permutation = array<i64: 1, 0>} : (tensor<4x3xf32>) -> tensor<3x4xf32>
-  return %0 : tensor<3x4xf32>
-}
-
-// -----
-
 // A slice starts inside, and moves by its step.
 // CHECK-LABEL: func.func private @slice
 // CHECK:         "loop.load_tile"(%{{.*}}, %c1) {dims = array<i64: 0>, {{.*}}strides = array<i64: 2>} : {{.*}} -> vector<3xf32>

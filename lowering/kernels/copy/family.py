@@ -20,7 +20,7 @@ class Copy(KernelFamily):
     """Ops that move elements and compute nothing."""
 
     name = "copy"
-    roots = (graph.BroadcastOp, graph.ConcatOp, graph.PadOp, graph.PermuteOp, graph.SliceOp)
+    roots = (graph.BroadcastOp, graph.ConcatOp, graph.PadOp, graph.SliceOp)
     needs_static_shapes = True
     schedules = {CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space)}
 

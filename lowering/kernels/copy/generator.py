@@ -1,4 +1,4 @@
-"""The generator of ops that only move elements: `graph.permute`, `slice`, `concat`, `broadcast` and `pad`.
+"""The generator of ops that only move elements: `graph.slice`, `concat`, `broadcast` and `pad`.
 
 Each is one or more pieces: loops over the piece's shape read an operand at an affine place, or take a number, and write
 the result at another. The last dimension of the result runs along the tile.
@@ -32,12 +32,6 @@ class Piece:
     starts: tuple[int, ...]
     steps: tuple[int, ...]
     value: float = 0.0
-
-
-def _permute(root: ir.Operation) -> list[Piece]:
-    shape = tuple(shape_of(root.results[0]))
-    zeros, ones = (0,) * len(shape), (1,) * len(shape)
-    return [Piece(root.operands[0], shape, zeros, tuple(attributes_of(root).permutation), zeros, ones)]
 
 
 def _slice(root: ir.Operation) -> list[Piece]:
@@ -83,7 +77,6 @@ _ROOTS: dict[str, Callable[[ir.Operation], list[Piece]]] = {
     "graph.broadcast": _broadcast,
     "graph.concat": _concat,
     "graph.pad": _pad,
-    "graph.permute": _permute,
     "graph.slice": _slice,
 }
 

@@ -8,6 +8,7 @@ from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
 from terrace.lowering.kernels.reduce.generator import generate
@@ -48,8 +49,8 @@ class Reduce(KernelFamily):
         own = all_in(types[0], types) if types[0] in reduced else None
         return own or super().type_rule(root, reduced)
 
-    def collapsed_attributes(self, root: ir.Operation, kinds: Sequence[str]) -> dict[str, ir.Attribute]:
-        axes = ir.DenseI64ArrayAttr.get([axis for axis, kind in enumerate(kinds) if kind == "reduction"])
+    def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
+        axes = ir.DenseI64ArrayAttr.get([axis for axis, kind in enumerate(collapse.kinds) if kind == "reduction"])
         return {"axes": axes, "keepdims": to_attribute(True)}
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:

@@ -8,6 +8,7 @@ from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
 from terrace.lowering.kernels.row_reduction.generator import generate
@@ -50,7 +51,7 @@ class RowReduction(KernelFamily):
             return "softmax along another dimension than the last"
         return None
 
-    def collapsed_attributes(self, root: ir.Operation, kinds: Sequence[str]) -> dict[str, ir.Attribute]:
+    def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
         """The kernel has rows and columns, and reduces the columns."""
         if root.name in SOFTMAXES:
             return {"axis": to_attribute(1)}

@@ -12,16 +12,16 @@ from terrace.lowering.target.cpu.tile import TileType, narrowed, widened
 from terrace.lowering.target.tile_access import Access
 from terrace.mlir import ir, vector
 
-FEWEST = 4
+FEWEST = 3
 """Rows and columns below which elements are moved one by one."""
 
 
 def is_transposed(access: Access, type_: TileType) -> bool:
-    """Whether the columns of a matrix of 32-bit elements are runs of memory, and many enough."""
+    """Whether the columns of a matrix are runs of memory, and many enough."""
     if len(type_.shape) != 2 or type_.depth > 1 or min(*type_.shape, type_.lanes) < FEWEST or access.strides[0] != 1:
         return False
-    is_wide = type_.element_type in (ir.F32Type.get(), ir.IntegerType.get_signless(32))
-    return is_wide and access.dims[0] == len(access.indices) - 1 and access.dims[1] >= 0
+    is_bit = type_.element_type == ir.IntegerType.get_signless(1)
+    return not is_bit and access.dims[0] == len(access.indices) - 1 and access.dims[1] >= 0
 
 
 def load_columns(type_: TileType, load: Callable[[int, int, int], ir.Value]) -> list[ir.Value]:

@@ -1,0 +1,1 @@
+"""Kernels that reorder the dimensions of a tensor."""
