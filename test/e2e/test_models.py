@@ -86,4 +86,5 @@ def test_a_tied_weight_is_stored_once(tmp_path: Path) -> None:
     assert_close(compiled(tokens), eager(model, tokens))
     compiled.save(tmp_path / "m.terrace")
     (stored,) = read_artifact(tmp_path / "m.terrace").parameters.values()
-    assert 517 * 24 <= stored.size <= 1.1 * 517 * 24
+    blocks, depth, columns = stored.shape  # Whole blocks, of whatever width: less than one is padding.
+    assert depth == 24 and 0 <= blocks * columns - 517 < columns
