@@ -409,6 +409,8 @@ CREATION: dict[str, Row] = {
         torch.linspace(0, 1, 0),
         torch.linspace(0, 10, 4, dtype=torch.int64),
         torch.arange(1, 4.0),
+        torch.arange(-1.1, 3.3, 0.7),
+        torch.arange(0.1, 2, 0.3, dtype=torch.float64),
     ),
     "filled": lambda s: (
         torch.full((2, 3), NAN),

@@ -97,7 +97,6 @@ REASONS: dict[str, str] = {
     "it is refused: a window or the frequencies of signals": names(
         r"(?:bartlett|blackman|hamming|kaiser)_window", r"fft_r?fftfreq"
     ),
-    "test_frontend_integers.py has it": names("_int_mm"),
 }
 
 

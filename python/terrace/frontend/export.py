@@ -29,6 +29,7 @@ from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
+from terrace.frontend.script_numbers import script_numbers_in_python
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 from terrace.frontend.spectra import SPECTRA
 
@@ -106,7 +107,7 @@ def export_program(
     check_weights(model)
     check_arguments(model, args, kwargs)
     try:
-        with torch.no_grad(), whole_stack_traces():
+        with torch.no_grad(), whole_stack_traces(), script_numbers_in_python():
             exported = trace(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:
@@ -255,6 +256,8 @@ def composite_ops_kept() -> Iterator[dict[Any, Callable[..., Any]]]:
         yield others
 
 
+EXPLICIT = torch._C.DispatchKey.CompositeExplicitAutograd
+
 KEPT_BY_NAME = {"torchao::dequantize_affine"}
 """Ops of libraries that may not be there, which are kept whole, too."""
 
@@ -263,4 +266,16 @@ def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     known = get_decomposition_table().items()
     table = {op: rule for op, rule in known if op.overloadpacket not in KEPT_WHOLE and op.name() not in KEPT_BY_NAME}
-    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA
+    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | quantized_ops()
+
+
+def quantized_ops() -> dict[Any, Callable[..., Any]]:
+    """PyTorch's quantisations, each as its definition in other ops; none where nothing has imported them."""
+    names = (name for name in torch._C._dispatch_get_all_op_names() if name.startswith("quantized_decomposed::"))
+    found: dict[Any, Callable[..., Any]] = {}
+    for name in names:
+        packet, _, overload = name.partition("::")[2].partition(".")
+        op = getattr(getattr(torch.ops.quantized_decomposed, packet), overload or "default")
+        if not op._schema.is_mutable and op.has_kernel_for_dispatch_key(EXPLICIT):
+            found[op] = functools.partial(op._op_dk, EXPLICIT)
+    return found
