@@ -72,6 +72,8 @@ REDUCTIONS = [
     *(lambda z: z.sum(), lambda z: z.sum(0), lambda z: z.sum((0, -1), keepdim=True), lambda z: z.mean(1)),
     *(lambda z: z.prod(), lambda z: z.prod(0), lambda z: z.prod(1, keepdim=True), lambda z: z.cumsum(0)),
     *(lambda z: z.norm(), lambda z: torch.linalg.vector_norm(z, 3, dim=0), lambda z: z.std(0), lambda z: z.var()),
+    *(lambda z: torch.ops.aten.norm(z, 3), lambda z: torch.ops.aten.norm(z, None, [0, 1], True)),
+    *(lambda z: torch.ops.aten.linalg_norm(z, None, [0], True), torch.ops.aten.linalg_norm),
     *(lambda z: z.any(), lambda z: z.all(0), lambda z: torch.isclose(z, z + 1e-9)),
 ]
 PRODUCTS = [

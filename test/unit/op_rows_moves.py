@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 NAN, INF = float("nan"), float("inf")
 
 MOVES: dict[str, Row] = {
+    "primitive_views": lambda s: (
+        torch.ops.prims.squeeze(s.one, [0]),
+        torch.ops.prims.view_of(s.z) + 1,
+        torch.ops.prims.transpose(s.x, [1, 0]),
+        torch.ops.prims.view_of_dtype(s.m, torch.int32),
+    ),
     "roll": lambda s: (
         s.x.roll(3, 1),
         s.x.roll(-11, 0),

@@ -1,4 +1,4 @@
-"""Rows of the sweep on numbers of 8 bits: float8, which casts round, quantised tensors, and uint8 beside int8."""
+"""Rows of the sweep on numbers of 8 bits: float8, which casts round, quantised tensors and uint8 beside int8."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ NARROW: dict[str, Row] = {
         q.dequantize_per_tensor(s.u, 0.199, 65, 0, 255, torch.uint8),
         q.dequantize_per_tensor(s.n, 0.0215, 160, -128, 127, torch.int8),
         q.dequantize_per_channel(s.u, s.m[0].abs(), s.p[0], 1, 0, 255, torch.uint8),
+    ),
+    "quantised_tensors": lambda s: (
+        torch.quantize_per_tensor(s.x, 0.04, -110, torch.qint8).int_repr(),
+        torch.quantize_per_tensor(s.k * 0.02, 0.04, 3, torch.quint8).dequantize(),
+        torch.quantize_per_tensor(s.m, 0.037, 4, torch.qint32).int_repr(),
+        torch.quantize_per_channel(s.m, s.m[0].abs(), s.p[0], 1, torch.qint8).int_repr(),
+    ),
+    "integers_as_quantised_tensors": lambda s: (
+        torch.dequantize(torch._make_per_tensor_quantized_tensor(s.n, 0.0215, -25)),
+        torch._make_per_tensor_quantized_tensor(s.u, 0.0215, 255).dequantize(),
+        torch._make_per_channel_quantized_tensor(s.k, s.m[:, 0].abs(), s.p[:, 0], 0).dequantize(),
     ),
     "uint8_by_int8": lambda s: (torch._int_mm(s.u.repeat(4, 2)[:, :8], s.n.repeat(2, 2)[:8, :8]),),
 }

@@ -138,8 +138,16 @@ def variance(value: Pair, *args: Any, **kwargs: Any) -> torch.Tensor:
     return aten.var(value.re, *args, **kwargs) + aten.var(value.im, *args, **kwargs)
 
 
-def norm(value: Pair, *args: Any, **kwargs: Any) -> torch.Tensor:
-    return aten.linalg_vector_norm.default(f.absolute(value), *args, **kwargs)
+def norm(value: Pair, p: float | None = 2, *args: Any, **kwargs: Any) -> torch.Tensor:
+    return aten.linalg_vector_norm.default(f.absolute(value), 2 if p is None else p, *args, **kwargs)
+
+
+def vector_or_matrix_norm(
+    value: Pair, order: float | None = None, dim: Sequence[int] | None = None, *args: Any, **kwargs: Any
+) -> torch.Tensor:
+    """That of a matrix, of order 2, is no norm of its elements."""
+    is_matrix = order is not None and (value.re.ndim if dim is None else len(dim)) == 2
+    return NotImplemented if is_matrix else norm(value, order, dim, *args, **kwargs)
 
 
 def index_add(
@@ -209,6 +217,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.isfinite: lambda value: torch.isfinite(value.re) & torch.isfinite(value.im),
     aten.isinf: of_either(torch.isinf),
     aten.isnan: of_either(torch.isnan),
+    aten.linalg_norm.default: vector_or_matrix_norm,
     aten.linalg_vector_norm: norm,
     aten.linear: f.linear,
     aten.log: f.natural_logarithm,
@@ -222,6 +231,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.mul: multiply,
     aten.ne: unequal,
     aten.neg: f.negative,
+    aten.norm: norm,
     aten.polar: f.polar,
     aten.pow: f.power,
     aten.prod: product_of_elements,

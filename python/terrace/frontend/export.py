@@ -27,6 +27,8 @@ from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
+from terrace.frontend.prim_views import without_prim_views
+from terrace.frontend.quantized_tensors import QuantizedAsIntegers
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
 from terrace.frontend.script_numbers import script_numbers_in_python
@@ -130,7 +132,8 @@ def trace(
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
     try:
-        return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+        with QuantizedAsIntegers():
+            return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     except GuardOnDataDependentSymNode as error:
         try:
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=True)
@@ -231,7 +234,7 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
     with torch.no_grad(), warnings.catch_warnings():
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
-        table = decomposition_table() | RANDOM
+        program, table = without_prim_views(program), decomposition_table() | RANDOM
         while True:
             try:
                 decomposed = program.run_decompositions(dict(table))

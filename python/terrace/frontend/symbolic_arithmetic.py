@@ -90,23 +90,15 @@ def of_choice(insert: Inserter, node: torch.fx.Node) -> None:
         become(node, aten.Int.Tensor, number_tensor(insert, node))
 
 
-def swapped(target: Callable[..., Any]) -> Callable[[Inserter, torch.fx.Node], None]:
-    """By `target`, the other way round: torch-mlir knows of one number that is less only if both are integers."""
+def compared(op: OpOverload) -> Callable[[Inserter, torch.fx.Node], None]:
+    """By `op` on tensors, if a number is a float: torch-mlir takes NaN for less and for more than others."""
 
     def rewrite(insert: Inserter, node: torch.fx.Node) -> None:
         numbers = [number.meta["val"] if isinstance(number, torch.fx.Node) else number for number in node.args]
         if any(isinstance(number, (float, torch.SymFloat)) for number in numbers):
-            become(node, target, *(as_float(insert, number) for number in reversed(node.args)))
+            become(node, aten.Bool.Tensor, insert.call(op, *(float_tensor(insert, number) for number in node.args)))
 
     return rewrite
-
-
-def as_float(insert: Inserter, number: Argument) -> Argument:
-    if not isinstance(number, torch.fx.Node) or isinstance(number.meta["val"], torch.SymFloat):
-        return float(number) if isinstance(number, int) else number
-    node = insert.call(torch.sym_float, number)
-    node.target = aten.Float.Scalar
-    return node
 
 
 def of_sum(insert: Inserter, node: torch.fx.Node) -> None:
@@ -134,9 +126,13 @@ RULES: dict[Any, Callable[[Inserter, torch.fx.Node], None]] = {
     math.ceil: rounded(aten.ceil.default),
     math.floor: rounded(aten.floor.default),
     math.trunc: rounded(aten.trunc.default),
-    operator.le: swapped(operator.ge),
-    operator.lt: swapped(operator.gt),
+    operator.eq: compared(aten.eq.Tensor),
+    operator.ge: compared(aten.ge.Tensor),
+    operator.gt: compared(aten.gt.Tensor),
+    operator.le: compared(aten.le.Tensor),
+    operator.lt: compared(aten.lt.Tensor),
     operator.mod: of_modulo,
+    operator.ne: compared(aten.ne.Tensor),
     operator.pow: of_power,
     torch.sym_float: of_float,
     torch.sym_int: rounded(aten.trunc.default),
