@@ -85,6 +85,11 @@ PRODUCTS = [
     lambda a, b: F.conv1d(a, a[:, :, :2], a[0, :2, 0]),
 ]
 LAYOUTS = [
+    *(
+        lambda z, x: torch.cat([z, x.int()]),
+        lambda z, x: torch.stack([x > 0, z]),
+        lambda z, x: z.clone().copy_((9 * x).int()),
+    ),
     *(lambda z, x: torch.cat([z, x]), lambda z, x: torch.stack([z, z], 1), lambda z, x: torch.where(x > 0, z, x)),
     *(lambda z, x: z[1], lambda z, x: z[:, ::2], lambda z, x: z.T, lambda z, x: z.mH, lambda z, x: z.reshape(2, -1)),
     *(lambda z, x: z.expand(2, *z.shape), lambda z, x: z.flip(0), lambda z, x: z.roll(1, 1), lambda z, x: z.tril()),

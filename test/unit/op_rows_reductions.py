@@ -274,6 +274,10 @@ PRODUCTS: dict[str, Row] = {
         F.conv_transpose2d(s.smooth, s.smooth[0, :, None, :2, :2], stride=2, output_padding=1),
         F.conv_transpose1d(s.line, s.line[0, :, None, :3], padding=1),
         F.conv_transpose3d(s.volume, s.volume[:, :, :2, :2, :2]),
+        torch.ops.aten.convolution_backward(
+            *(s.smooth[:, :2, 1:, 1:], s.smooth, s.smooth[:, :, :2, :2]),
+            *(None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, True]),
+        ),
         torch.conv_tbc(s.line.permute(2, 0, 1), s.line[0, :, :6].reshape(3, 2, 2), s.m[0, :2]),
     ),
     "normalisations": lambda s: (

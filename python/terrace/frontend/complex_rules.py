@@ -67,8 +67,11 @@ def by_parts(op: OpOverloadPacket) -> Callable[..., Any]:
     return rule
 
 
-def by_all_parts(op: OpOverload | OpOverloadPacket) -> Callable[..., Any]:
-    """The rule of an op that moves elements of several operands: to the parts of each, zeros for what is real."""
+def by_all_parts(op: OpOverload | OpOverloadPacket, takes_indices: bool = True) -> Callable[..., Any]:
+    """The rule of an op that moves elements of several operands: to the parts of each, zeros for what is real.
+
+    Where it `takes_indices`, integers are these and truths are masks.
+    """
 
     def rule(*args: Any, **kwargs: Any) -> Any:
         flat = [item for arg in args for item in (arg if isinstance(arg, (list, tuple)) else [arg])]
@@ -78,7 +81,7 @@ def by_all_parts(op: OpOverload | OpOverloadPacket) -> Callable[..., Any]:
             if isinstance(value, (list, tuple)):
                 return [side(item, index) for item in value]
             is_value = isinstance(value, (Pair, complex)) or (
-                isinstance(value, torch.Tensor) and value.is_floating_point()
+                isinstance(value, torch.Tensor) and (value.is_floating_point() or not takes_indices)
             )
             return full_parts(value, example)[index] if is_value else value
 
@@ -174,15 +177,17 @@ BY_PARTS = (
 )
 """Ops that do the same to both parts."""
 
-BY_ALL_PARTS = (
-    *(aten.cat, aten.stack, aten.slice_scatter, aten.select_scatter, aten.diagonal_scatter, aten.scatter_add),
-    *(aten.index_put, aten._unsafe_index_put, aten.masked_scatter, aten.copy, aten.index_copy),
-)
-"""Ops that move elements of several operands."""
+BY_ALL_PARTS = {
+    **dict.fromkeys((aten.cat, aten.copy, aten.diagonal_scatter, aten.select_scatter, aten.slice_scatter), False),
+    **dict.fromkeys((aten._unsafe_index_put, aten.index_copy, aten.index_put, aten.masked_scatter), True),
+    aten.scatter_add: True,
+    aten.stack: False,
+}
+"""Ops that move elements of several operands, and whether they take indices."""
 
 RULES: dict[Any, Callable[..., Any]] = {
     **{op: by_parts(op) for op in BY_PARTS},
-    **{op: by_all_parts(op) for op in BY_ALL_PARTS},
+    **{op: by_all_parts(op, takes_indices) for op, takes_indices in BY_ALL_PARTS.items()},
     **{op: product(op) for op in (aten.bmm, aten.dot, aten.matmul, aten.mm, aten.mv)},
     **{
         op: like(op)

@@ -28,12 +28,12 @@ from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.prim_views import without_prim_views
-from terrace.frontend.quantized_tensors import QuantizedAsIntegers
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
 from terrace.frontend.script_numbers import script_numbers_in_python
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 from terrace.frontend.spectra import SPECTRA
+from terrace.frontend.stand_ins import StandIns
 
 aten = torch.ops.aten
 
@@ -132,7 +132,7 @@ def trace(
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
     try:
-        with QuantizedAsIntegers():
+        with StandIns():
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     except GuardOnDataDependentSymNode as error:
         try:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, OutputSpec
 
@@ -128,6 +129,11 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
                 f"the model holds {spec.target or spec.arg.name}, which is no tensor: move it out of the model"
             )
     for node in exported.graph.nodes:
+        if isinstance(node.target, HigherOrderOperator):
+            raise ModelImportError(
+                f"the model calls torch's {node.target.name()}{at_line(node)}, which is not supported: compute all"
+                " branches and choose by torch.where, or write a loop of Python whose length is fixed"
+            )
         if is_random(node):
             raise ModelImportError(
                 f"the model draws random numbers by {node.target}{at_line(node)}, which is not supported: draw them"

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode
 
 INTEGERS = {torch.qint8: torch.int8, torch.quint8: torch.uint8, torch.qint32: torch.int32}
 
@@ -86,12 +85,3 @@ MAKERS: dict[Any, Callable[..., Quantized]] = {
     torch.quantize_per_channel: quantize_per_channel,
     torch.quantize_per_tensor: quantize,
 }
-
-
-class QuantizedAsIntegers(TorchFunctionMode):
-    """Lets the functions that make quantised tensors make what stands for them."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
-    ) -> Any:
-        return MAKERS.get(func, func)(*args, **(kwargs or {}))
