@@ -72,6 +72,8 @@ REDUCTIONS = [
     *(lambda z: z.sum(), lambda z: z.sum(0), lambda z: z.sum((0, -1), keepdim=True), lambda z: z.mean(1)),
     *(lambda z: z.prod(), lambda z: z.prod(0), lambda z: z.prod(1, keepdim=True), lambda z: z.cumsum(0)),
     *(lambda z: z.norm(), lambda z: torch.linalg.vector_norm(z, 3, dim=0), lambda z: z.std(0), lambda z: z.var()),
+    *(lambda z: torch.ops.aten.norm(z, 3), lambda z: torch.ops.aten.norm(z, None, [0, 1], True)),
+    *(lambda z: torch.ops.aten.linalg_norm(z, None, [0], True), torch.ops.aten.linalg_norm),
     *(lambda z: z.any(), lambda z: z.all(0), lambda z: torch.isclose(z, z + 1e-9)),
 ]
 PRODUCTS = [
@@ -83,6 +85,11 @@ PRODUCTS = [
     lambda a, b: F.conv1d(a, a[:, :, :2], a[0, :2, 0]),
 ]
 LAYOUTS = [
+    *(
+        lambda z, x: torch.cat([z, x.int()]),
+        lambda z, x: torch.stack([x > 0, z]),
+        lambda z, x: z.clone().copy_((9 * x).int()),
+    ),
     *(lambda z, x: torch.cat([z, x]), lambda z, x: torch.stack([z, z], 1), lambda z, x: torch.where(x > 0, z, x)),
     *(lambda z, x: z[1], lambda z, x: z[:, ::2], lambda z, x: z.T, lambda z, x: z.mH, lambda z, x: z.reshape(2, -1)),
     *(lambda z, x: z.expand(2, *z.shape), lambda z, x: z.flip(0), lambda z, x: z.roll(1, 1), lambda z, x: z.tril()),

@@ -184,15 +184,30 @@ def test_numbers_made_of_sizes():
 
 
 def test_numbers_made_of_tensors_by_int_and_float():
-    def scaled(x, n, factor, truth):
-        return x * int(n) + float(factor), torch.ones(int(n)), x * truth.item(), x.roll(n.item())
+    def scaled(x, n, factor, truth, byte):
+        return x * int(n) + float(factor), torch.ones(int(n)), x * truth.item(), x.roll(n.item()), x * byte.item()
 
     x = torch.randn(3)
-    model = compiled(scaled, (x, torch.tensor(2), torch.tensor(0.5), torch.tensor(True)))
+    model = compiled(scaled, (x, torch.tensor(2), torch.tensor(0.5), torch.tensor(True), torch.tensor(3).byte()))
     for n, factor in ((4, -1.5), (0, 2.0)):
-        inputs = x, torch.tensor(n), torch.tensor(factor), torch.tensor(n == 0)
+        inputs = x, torch.tensor(n), torch.tensor(factor), torch.tensor(n == 0), torch.tensor(200 + n).byte()
         for found, expected in zip(model(*inputs), scaled(*inputs), strict=True):
             torch.testing.assert_close(found, expected)
+
+
+def test_truths_and_numbers_of_torchscript():
+    aten = torch.ops.aten
+
+    def numbers(n, factor, truth):
+        compared = int(n) == 4, float(factor) < int(n), int(n) <= float(factor), float(factor) > 3
+        return *compared, aten.Int(truth), aten.Float(aten.ScalarImplicit(n)), factor + 1
+
+    model = compiled(numbers, (torch.tensor(2), torch.tensor(0.5), torch.tensor(True)))
+    for n, factor in ((4, 3.5), (4, float("nan")), (0, 2.0)):
+        inputs = torch.tensor(n), torch.tensor(factor), torch.tensor(n == 4)
+        found, expected = model(*inputs), numbers(*inputs)
+        assert [*map(type, found)] == [*map(type, expected)]
+        assert found[:-1] == expected[:-1]
 
 
 @pytest.mark.parametrize("options", [{"stride": 2, "padding": 1, "output_padding": 1}, {"stride": 2, "dilation": 2}])

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from op_rows_functions import ACTIVATIONS, FUNCTIONS
 from op_rows_losses import LOSSES
 from op_rows_moves import CREATION, INDICES, LOOKUPS, MOVES, WRITES
+from op_rows_narrow import NARROW
 from op_rows_reductions import PRODUCTS, REDUCTIONS
 from op_rows_windows import POOLS, RESIZES
 
@@ -480,6 +481,7 @@ FAMILIES: dict[str, dict[str, Row]] = {
     "losses": LOSSES,
     "resizes": RESIZES,
     "pools": POOLS,
+    "narrow": NARROW,
 }
 
 ULPS = 8

@@ -71,6 +71,11 @@ ACTIVATIONS: dict[str, Row] = {
     "softplus": lambda s: (F.softplus(s.x), F.softplus(s.x, 0.5, 1), F.softplus(s.x, -1.0), F.softplus(s.m, 2, 0)),
     "shrinking": lambda s: (F.hardshrink(s.x, 0), F.softshrink(s.x, 0), F.hardshrink(s.x, 2.5), F.softshrink(s.x, 2.5)),
     "threshold": lambda s: (F.threshold(s.x, -0.0, NAN), F.threshold(s.i, 5, -1), F.threshold(s.x, 2.5, -INF)),
+    "threshold_backward": lambda s: (
+        torch.ops.aten.threshold_backward(s.i, s.x, 0.5),
+        torch.ops.aten.threshold_backward(s.k, s.n, -0.5),
+        torch.ops.aten.threshold_backward(s.x, s.y, 0),
+    ),
     "glu": lambda s: (F.glu(s.x[:, :6]), F.glu(s.x[:4], 0), F.glu(s.image[:, :, :6], -2)),
     "softmax": lambda s: (
         F.softmax(s.x, 1),

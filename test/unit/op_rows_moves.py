@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 NAN, INF = float("nan"), float("inf")
 
 MOVES: dict[str, Row] = {
+    "primitive_views": lambda s: (
+        torch.ops.prims.squeeze(s.one, [0]),
+        torch.ops.prims.view_of(s.z) + 1,
+        torch.ops.prims.transpose(s.x, [1, 0]),
+        torch.ops.prims.view_of_dtype(s.m, torch.int32),
+        torch.ops.prims.split_dim(s.x[:4], 0, 2),
+        torch.ops.prims.collapse_view(s.volume, 1, 3),
+    ),
     "roll": lambda s: (
         s.x.roll(3, 1),
         s.x.roll(-11, 0),
@@ -369,6 +377,11 @@ LOOKUPS: dict[str, Row] = {
         for m in ("sum", "mean", "max")
         for q in (None, 2)
     ],
+    "embedding_bag_sides": lambda s: [
+        result
+        for value, mode, q in ((s.m, 0, None), (s.d, 0, None), (s.m, 0, 1), (s.m, 1, None))
+        for result in torch.embedding_bag(value, s.p[0], s.p[:3, 0] * 0, False, mode, False, None, False, q)[1:]
+    ],
     "embedding_bag_nan": lambda s: [
         F.embedding_bag(s.p.reshape(-1), s.x[:, :5].t(), torch.tensor([0, 4, 20]), mode="max", padding_idx=q)
         for q in (None, 2)
@@ -409,6 +422,8 @@ CREATION: dict[str, Row] = {
         torch.linspace(0, 1, 0),
         torch.linspace(0, 10, 4, dtype=torch.int64),
         torch.arange(1, 4.0),
+        torch.arange(-1.1, 3.3, 0.7),
+        torch.arange(0.1, 2, 0.3, dtype=torch.float64),
     ),
     "filled": lambda s: (
         torch.full((2, 3), NAN),

@@ -262,6 +262,8 @@ PRODUCTS: dict[str, Row] = {
         F.linear(s.m[0], s.m),
         F.linear(s.m, s.m[0]),
         F.linear(s.m[0], s.m[1], s.z),
+        torch.ops.aten._trilinear(s.m, s.m.flip(0), s.m + 1, [0], [0], [0], [2], 0),
+        torch.ops.aten._trilinear(s.m, s.m.flip(0), s.m[0], [], [], [0], [1], 0),
     ),
     "convolutions": lambda s: (
         F.conv1d(s.line, s.line[:, :, :3]),
@@ -272,6 +274,10 @@ PRODUCTS: dict[str, Row] = {
         F.conv_transpose2d(s.smooth, s.smooth[0, :, None, :2, :2], stride=2, output_padding=1),
         F.conv_transpose1d(s.line, s.line[0, :, None, :3], padding=1),
         F.conv_transpose3d(s.volume, s.volume[:, :, :2, :2, :2]),
+        torch.ops.aten.convolution_backward(
+            *(s.smooth[:, :2, 1:, 1:], s.smooth, s.smooth[:, :, :2, :2]),
+            *(None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, True]),
+        ),
         torch.conv_tbc(s.line.permute(2, 0, 1), s.line[0, :, :6].reshape(3, 2, 2), s.m[0, :2]),
     ),
     "normalisations": lambda s: (
@@ -282,6 +288,7 @@ PRODUCTS: dict[str, Row] = {
         F.instance_norm(s.smooth),
         F.batch_norm(s.smooth, s.m[0, :3], s.m[1, :3].abs() + 1, s.m[2, :3], s.m[3, :3]),
         F.batch_norm(s.smooth, None, None, training=True),
+        torch.native_batch_norm(s.smooth, None, None, s.m[2, :3], s.m[3, :3].abs() + 1, False, 0.1, 1e-5),
         F.local_response_norm(s.smooth, 3),
         F.layer_norm(s.one, (1,)),
         F.layer_norm(s.none, (3,)),

@@ -16,7 +16,7 @@ def names(*patterns: str) -> str:
 
 
 REASONS: dict[str, str] = {
-    "gradients need it": names(r"\w*_backward\w*", r"\w+_jvp", r"\w+_grad", r"_make_dual\w*", r"_fw_primal\w*"),
+    "gradients need it": names(r"(?!convolution_backward\.)\w*_backward\w*", r"\w+_jvp", r"\w+_grad", r"_make_dual\w*", r"_fw_primal\w*"),
     "training needs it": names(
         r"_foreach_\w+",
         r"_fused_(?!dropout)\w+",
@@ -43,9 +43,10 @@ REASONS: dict[str, str] = {
         r"_nested_\w+", r"_jagged_\w+", r"_padded_dense_\w+", "to_padded_tensor", "_pack_padded_sequence"
     ),
     "it is of quantised types": names(
-        *(r"(?:de)?quantize\w*", r"q_per_\w+", "int_repr", r"_make_per_\w+", r"_empty_\w*affine\w*", "empty_quantized"),
+        *(r"quantize(?:d_\w+|_per_tensor_dynamic)", r"q_per_\w+", r"_empty_\w*affine\w*", "empty_quantized"),
         *(r"_?fake_quantize_\w+", r"_weight_int\dpack\w+", r"_convert_weight_\w+", r"_dyn_quant_\w+"),
-    ),
+    )
+    + r"|quantize_per_tensor\.tensor\w*|dequantize\.tensors",
     "another device or library has it": names(
         r"_?(?:cudnn|miopen|mkldnn|mps|nnpack|triton)_\w+", "_lstm_mps", "to_mkldnn", r"_scaled_(?:grouped_)?mm\w*"
     ),
@@ -97,7 +98,6 @@ REASONS: dict[str, str] = {
     "it is refused: a window or the frequencies of signals": names(
         r"(?:bartlett|blackman|hamming|kaiser)_window", r"fft_r?fftfreq"
     ),
-    "test_frontend_integers.py has it": names("_int_mm"),
 }
 
 

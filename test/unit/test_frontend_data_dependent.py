@@ -49,6 +49,7 @@ SELECTIONS = {
     "written": scale_some,
     "written_rows": add_to_some_rows,
     "written_one_row": lambda x: x.index_put((x[:, 0] > 0,), torch.arange(6.0)),
+    "repeated_places": lambda x: torch.repeat_interleave(x[1].abs().int()),
     "repeated": lambda x: torch.repeat_interleave(x[0], x[1].abs().long()),
     "joined": lambda x: torch.cat([x[x > 0], x[x <= 0]]),
 }
@@ -74,6 +75,14 @@ def test_selection_by_a_constant() -> None:
 def test_a_size_read_from_the_data() -> None:
     model = Calls(lambda n, x: x[: n.item()] * n.item())
     compare_with_eager(model, (torch.tensor(2), SOME), other=[(torch.tensor(0), SOME), (torch.tensor(4), SOME)])
+
+
+def test_a_mask_beside_other_indices() -> None:
+    """Writes to as many places as there are indices."""
+    model = Calls(lambda x, i, mask, v: (x.index_put((i, mask), v), x.index_put((mask[:4], i), v, accumulate=True)))
+    value, i = torch.arange(3.0), torch.tensor([0, 2, 3])
+    masks = torch.tensor([[True, False, True, True, False, False], [True, True, False, True, False, False]])
+    compare_with_eager(model, (SOME, i, masks[0], value), other=[(SOME * 2, i, masks[1], value)])
 
 
 def test_a_mask_that_is_not_supported() -> None:

@@ -66,6 +66,8 @@ VIEWS = {
     "int8_as_int64": (FLOATS.view(torch.int8), torch.int64),
     "int8_as_uint8": (FLOATS.view(torch.int8), torch.uint8),
     "bool_as_uint8": (FLOATS > 0, torch.uint8),
+    "number_as_int32": (FLOATS[0, 0], torch.int32),
+    "number_as_bfloat16": (FLOATS[1, 2].bfloat16().view(torch.int16), torch.bfloat16),
 }
 
 

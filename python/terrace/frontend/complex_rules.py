@@ -67,8 +67,11 @@ def by_parts(op: OpOverloadPacket) -> Callable[..., Any]:
     return rule
 
 
-def by_all_parts(op: OpOverload | OpOverloadPacket) -> Callable[..., Any]:
-    """The rule of an op that moves elements of several operands: to the parts of each, zeros for what is real."""
+def by_all_parts(op: OpOverload | OpOverloadPacket, takes_indices: bool = True) -> Callable[..., Any]:
+    """The rule of an op that moves elements of several operands: to the parts of each, zeros for what is real.
+
+    Where it `takes_indices`, integers are these and truths are masks.
+    """
 
     def rule(*args: Any, **kwargs: Any) -> Any:
         flat = [item for arg in args for item in (arg if isinstance(arg, (list, tuple)) else [arg])]
@@ -78,7 +81,7 @@ def by_all_parts(op: OpOverload | OpOverloadPacket) -> Callable[..., Any]:
             if isinstance(value, (list, tuple)):
                 return [side(item, index) for item in value]
             is_value = isinstance(value, (Pair, complex)) or (
-                isinstance(value, torch.Tensor) and value.is_floating_point()
+                isinstance(value, torch.Tensor) and (value.is_floating_point() or not takes_indices)
             )
             return full_parts(value, example)[index] if is_value else value
 
@@ -138,8 +141,16 @@ def variance(value: Pair, *args: Any, **kwargs: Any) -> torch.Tensor:
     return aten.var(value.re, *args, **kwargs) + aten.var(value.im, *args, **kwargs)
 
 
-def norm(value: Pair, *args: Any, **kwargs: Any) -> torch.Tensor:
-    return aten.linalg_vector_norm.default(f.absolute(value), *args, **kwargs)
+def norm(value: Pair, p: float | None = 2, *args: Any, **kwargs: Any) -> torch.Tensor:
+    return aten.linalg_vector_norm.default(f.absolute(value), 2 if p is None else p, *args, **kwargs)
+
+
+def vector_or_matrix_norm(
+    value: Pair, order: float | None = None, dim: Sequence[int] | None = None, *args: Any, **kwargs: Any
+) -> torch.Tensor:
+    """That of a matrix, of order 2, is no norm of its elements."""
+    is_matrix = order is not None and (value.re.ndim if dim is None else len(dim)) == 2
+    return NotImplemented if is_matrix else norm(value, order, dim, *args, **kwargs)
 
 
 def index_add(
@@ -166,15 +177,17 @@ BY_PARTS = (
 )
 """Ops that do the same to both parts."""
 
-BY_ALL_PARTS = (
-    *(aten.cat, aten.stack, aten.slice_scatter, aten.select_scatter, aten.diagonal_scatter, aten.scatter_add),
-    *(aten.index_put, aten._unsafe_index_put, aten.masked_scatter, aten.copy, aten.index_copy),
-)
-"""Ops that move elements of several operands."""
+BY_ALL_PARTS = {
+    **dict.fromkeys((aten.cat, aten.copy, aten.diagonal_scatter, aten.select_scatter, aten.slice_scatter), False),
+    **dict.fromkeys((aten._unsafe_index_put, aten.index_copy, aten.index_put, aten.masked_scatter), True),
+    aten.scatter_add: True,
+    aten.stack: False,
+}
+"""Ops that move elements of several operands, and whether they take indices."""
 
 RULES: dict[Any, Callable[..., Any]] = {
     **{op: by_parts(op) for op in BY_PARTS},
-    **{op: by_all_parts(op) for op in BY_ALL_PARTS},
+    **{op: by_all_parts(op, takes_indices) for op, takes_indices in BY_ALL_PARTS.items()},
     **{op: product(op) for op in (aten.bmm, aten.dot, aten.matmul, aten.mm, aten.mv)},
     **{
         op: like(op)
@@ -209,6 +222,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.isfinite: lambda value: torch.isfinite(value.re) & torch.isfinite(value.im),
     aten.isinf: of_either(torch.isinf),
     aten.isnan: of_either(torch.isnan),
+    aten.linalg_norm.default: vector_or_matrix_norm,
     aten.linalg_vector_norm: norm,
     aten.linear: f.linear,
     aten.log: f.natural_logarithm,
@@ -222,6 +236,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.mul: multiply,
     aten.ne: unequal,
     aten.neg: f.negative,
+    aten.norm: norm,
     aten.polar: f.polar,
     aten.pow: f.power,
     aten.prod: product_of_elements,

@@ -18,14 +18,18 @@ from terrace.frontend.source import at_line
 aten = torch.ops.aten
 
 
-def selected(mask: torch.Tensor) -> torch.Tensor:
-    """The places at which the vector `mask` holds, in order."""
+def selected(mask: torch.Tensor, expected: int | None = None) -> torch.Tensor:
+    """The places at which the vector `mask` holds, in order; so many of them, if that is known."""
     length = mask.shape[0]
     ends = torch.cumsum(mask.to(torch.int64), 0)
     # What is not selected goes to one place behind the last.
     slots = torch.where(mask, ends - 1, length)
     places = torch.arange(length, device=mask.device)
     front = torch.zeros(length + 1, dtype=torch.int64, device=mask.device).scatter(0, slots, places)
+    if expected is not None:
+        agrees = mask.to(torch.int64).sum() == expected
+        torch._assert_async(agrees, "the mask must select as many elements as there are indices beside it")
+        return front.narrow(0, 0, expected)
     count: Any = mask.to(torch.int64).sum().item()
     torch._check(count >= 0)
     torch._check(count <= length)
@@ -65,7 +69,9 @@ def index(value: torch.Tensor, indices: Sequence[torch.Tensor | None]) -> torch.
     return NotImplemented if plain is None else aten.index.Tensor(value, plain)
 
 
-def without_mask(indices: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None] | None:
+def without_mask(
+    indices: Sequence[torch.Tensor | None], expected: int | None = None
+) -> list[torch.Tensor | None] | None:
     """The indices with a vector for each dimension of the mask among them; None if there is no mask, or several."""
     masks = [i for i in indices if i is not None and i.dtype in (torch.bool, torch.uint8)]
     if len(masks) != 1 or masks[0].ndim == 0:
@@ -73,7 +79,7 @@ def without_mask(indices: Sequence[torch.Tensor | None]) -> list[torch.Tensor | 
     plain: list[torch.Tensor | None] = []
     for i in indices:
         is_mask = i is not None and i.dtype in (torch.bool, torch.uint8)
-        plain += coordinates(selected((i != 0).reshape(-1)), i.shape) if i is not None and is_mask else [i]
+        plain += coordinates(selected((i != 0).reshape(-1), expected), i.shape) if i is not None and is_mask else [i]
     return plain
 
 
@@ -82,8 +88,13 @@ def index_put(
 ) -> torch.Tensor:
     """Writes of several values where a mask holds: each element looks up the value that is its own.
 
-    That of one value is left: the importer makes a select of it.
+    That of one value is left: the importer makes a select of it. Beside other indices, a mask is the places where it
+    holds, of which there must be as many.
     """
+    vectors = [i for i in indices if i is not None and i.ndim == 1 and i.dtype == torch.int64]
+    if vectors and vectors[0].shape[0] != 1:
+        plain = without_mask(indices, vectors[0].shape[0])
+        return NotImplemented if plain is None else aten.index_put.default(value, plain, update, accumulate)
     mask = indices[0]
     if len(indices) != 1 or mask is None or mask.dtype != torch.bool or not mask.ndim > 0 or not update.ndim:
         return NotImplemented
@@ -152,7 +163,7 @@ def repeat_interleave(repeats: torch.Tensor, *, output_size: int | None = None) 
         length = output_size
         torch._assert_async(total == length, "output_size must be the sum of the repeats")
     places = torch.arange(length, device=repeats.device)
-    return (ends.unsqueeze(0) <= places.unsqueeze(1)).to(torch.int64).sum(1)
+    return (ends.unsqueeze(0) <= places.unsqueeze(1)).to(torch.int64).sum(1).to(repeats.dtype)
 
 
 def bincount(value: torch.Tensor, weights: torch.Tensor | None = None, minlength: int = 0) -> torch.Tensor:

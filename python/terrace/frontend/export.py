@@ -27,10 +27,13 @@ from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
+from terrace.frontend.prim_views import without_prim_views
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
+from terrace.frontend.script_numbers import script_numbers_in_python
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 from terrace.frontend.spectra import SPECTRA
+from terrace.frontend.stand_ins import StandIns
 
 aten = torch.ops.aten
 
@@ -106,7 +109,7 @@ def export_program(
     check_weights(model)
     check_arguments(model, args, kwargs)
     try:
-        with torch.no_grad(), whole_stack_traces():
+        with torch.no_grad(), whole_stack_traces(), script_numbers_in_python():
             exported = trace(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:
@@ -129,7 +132,8 @@ def trace(
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
     try:
-        return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+        with StandIns():
+            return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     except GuardOnDataDependentSymNode as error:
         try:
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=True)
@@ -230,7 +234,7 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
     with torch.no_grad(), warnings.catch_warnings():
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
-        table = decomposition_table() | RANDOM
+        program, table = without_prim_views(program), decomposition_table() | RANDOM
         while True:
             try:
                 decomposed = program.run_decompositions(dict(table))
@@ -255,6 +259,8 @@ def composite_ops_kept() -> Iterator[dict[Any, Callable[..., Any]]]:
         yield others
 
 
+EXPLICIT = torch._C.DispatchKey.CompositeExplicitAutograd
+
 KEPT_BY_NAME = {"torchao::dequantize_affine"}
 """Ops of libraries that may not be there, which are kept whole, too."""
 
@@ -263,4 +269,16 @@ def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     known = get_decomposition_table().items()
     table = {op: rule for op, rule in known if op.overloadpacket not in KEPT_WHOLE and op.name() not in KEPT_BY_NAME}
-    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA
+    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | quantized_ops()
+
+
+def quantized_ops() -> dict[Any, Callable[..., Any]]:
+    """PyTorch's quantisations, each as its definition in other ops; none where nothing has imported them."""
+    names = (name for name in torch._C._dispatch_get_all_op_names() if name.startswith("quantized_decomposed::"))
+    found: dict[Any, Callable[..., Any]] = {}
+    for name in names:
+        packet, _, overload = name.partition("::")[2].partition(".")
+        op = getattr(getattr(torch.ops.quantized_decomposed, packet), overload or "default")
+        if not op._schema.is_mutable and op.has_kernel_for_dispatch_key(EXPLICIT):
+            found[op] = functools.partial(op._op_dk, EXPLICIT)
+    return found

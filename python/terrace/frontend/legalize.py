@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from terrace.dialects.base import element_type_of, shape_of
 from terrace.errors import ModelImportError, PassError
 from terrace.frontend.export import KEPT_WHOLE
 from terrace.frontend.symbols import main_function, set_function_type
 from terrace.lowering.conversion.convert_torch_to_graph import ConvertTorchToGraph
-from terrace.mlir import ir, operation_of, tensor, walk
+from terrace.lowering.conversion.graph_to_linalg import builders as b
+from terrace.mlir import arith, ir, operation_of, tensor, walk
 from terrace.passes import LimitError, LocatedPassError, Pass, UpstreamPass, describe_location, run_passes
 
 LEGAL_DIALECTS = {"arith", "builtin", "func", "graph", "linalg", "math", "scf", "tensor", "tm_tensor"}
@@ -47,6 +50,8 @@ def legalize(module: ir.Module) -> None:
     with module.context, ir.Location.unknown():
         erase_assertions(module.operation)
         let_sizes_be_zero(module.operation)
+        round_constants(module.operation)
+        view_elements(module.operation)
         wrap_scalars(main_function(module))
         module.operation.verify()
     refuse(illegal_ops(module.operation))
@@ -122,6 +127,39 @@ def let_sizes_be_zero(module: ir.Operation) -> None:
                     operation.results[0].replace_all_uses_with(size)
 
 
+def round_constants(module: ir.Operation) -> None:
+    """Make constants of numbers that are rounded from others: MLIR folds `arith.truncf` of exact ones only.
+
+    IREE's virtual machine, where a number stays that is no element of a tensor, cannot round.
+    """
+    for operation in walk(module):
+        source = operation_of(operation.operands[0]) if operation.name == "arith.truncf" else None
+        if (
+            source is not None
+            and source.name == "arith.constant"
+            and isinstance(source.attributes["value"], ir.FloatAttr)
+        ):
+            value, type_ = ir.FloatAttr(source.attributes["value"]).value, operation.results[0].type
+            with operation.location, ir.InsertionPoint(operation):
+                operation.results[0].replace_all_uses_with(arith.constant(type_, value))
+            operation.erase()
+
+
+def view_elements(module: ir.Operation) -> None:
+    """Read the bits of elements one by one: `tensor.bitcast`, of a whole tensor, fails where IREE fuses it."""
+    for operation in walk(module):
+        if operation.name != "tensor.bitcast":
+            continue
+        value, element_type = operation.operands[0], element_type_of(operation.results[0])
+        with operation.location, ir.InsertionPoint(operation):
+            identity = b.dims(len(shape_of(value)))
+            viewed = b.elementwise(
+                [value], [identity], b.sizes_of(value), element_type, partial(arith.bitcast, element_type)
+            )
+        operation.results[0].replace_all_uses_with(b.cast_type(viewed, operation.results[0].type))
+        operation.erase()
+
+
 def is_size(value: ir.Value) -> bool:
     """Whether a number is a size of a tensor."""
     cast = operation_of(value)
@@ -150,5 +188,15 @@ def wrap_scalars(main: ir.Operation) -> None:
     for index, value in enumerate(end.operands):
         if not isinstance(value.type, ir.RankedTensorType):
             with end.location, ir.InsertionPoint(end):
-                end.operands[index] = tensor.from_elements(ir.RankedTensorType.get([], value.type), [value])
+                end.operands[index] = as_tensor(value)
     set_function_type(main)
+
+
+def as_tensor(number: ir.Value) -> ir.Value:
+    """A number as a tensor of rank 0. IREE cannot make one of a truth value; it makes one of integers, and casts it."""
+    truth = ir.IntegerType.get_signless(1)
+    if number.type != truth:
+        return tensor.from_elements(ir.RankedTensorType.get([], number.type), [number])
+    wide = ir.IntegerType.get_signless(8)
+    integer = tensor.from_elements(ir.RankedTensorType.get([], wide), [arith.extui(wide, number)])
+    return b.elementwise([integer], [[]], [], truth, partial(arith.trunci, truth))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, OutputSpec
 
@@ -24,6 +25,7 @@ from terrace.frontend.checks import Checks
 from terrace.frontend.complex_values import as_real, holds_complex, without_complex
 from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.division_checks import check_divisions
+from terrace.frontend.float8 import hold_as_float32
 from terrace.frontend.index_checks import IndexBounds
 from terrace.frontend.index_put import drop_empty_scatter, rewrite_along, rewrite_index_put
 from terrace.frontend.merged_index import rewrite_index
@@ -32,7 +34,7 @@ from terrace.frontend.rank_zero import give_dimensions
 from terrace.frontend.size_names import SizeNames
 from terrace.frontend.source import at_line
 from terrace.frontend.state_guard import guard_states
-from terrace.frontend.symbolic_arithmetic import count_truths, rewrite_arithmetic
+from terrace.frontend.symbolic_arithmetic import rewrite_arithmetic, take_for_int64
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.frontend.view_dtype import rewrite_view_dtype
 from terrace.signature import COMPLEX, DTYPES, dtype_name
@@ -90,6 +92,7 @@ def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: boo
         graph = without_complex(graph, exported)
     checks = insert_checks(graph, sizes, check_indices)
     simplify(graph)
+    hold_as_float32(graph)
     widen_unsigned(graph)
     states = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.BUFFER_MUTATION)}
     written = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.USER_INPUT_MUTATION)}
@@ -126,6 +129,11 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
                 f"the model holds {spec.target or spec.arg.name}, which is no tensor: move it out of the model"
             )
     for node in exported.graph.nodes:
+        if isinstance(node.target, HigherOrderOperator):
+            raise ModelImportError(
+                f"the model calls torch's {node.target.name()}{at_line(node)}, which is not supported: compute all"
+                " branches and choose by torch.where, or write a loop of Python whose length is fixed"
+            )
         if is_random(node):
             raise ModelImportError(
                 f"the model draws random numbers by {node.target}{at_line(node)}, which is not supported: draw them"
@@ -260,7 +268,7 @@ def simplify(graph: torch.fx.Graph) -> None:
 def insert_checks(graph: torch.fx.Graph, sizes: SizeNames, check_indices: bool) -> Checks:
     """Let `graph` find out whether ops fail whose failure PyTorch would raise, and return that as its last value."""
     checks = Checks(sizes)
-    count_truths(graph)
+    take_for_int64(graph)
     check_assertions(graph, checks)
     check_divisions(graph, checks)
     IndexBounds(graph, checks if check_indices else None).bound()
@@ -269,14 +277,15 @@ def insert_checks(graph: torch.fx.Graph, sizes: SizeNames, check_indices: bool) 
 
 
 def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
-    """`_native_batch_norm_legit_no_training` as `batch_norm`, which is what it came from."""
+    """`_native_batch_norm_legit_no_training` as `batch_norm`, which is what it came from; what it saves is empty."""
     value, weight, bias, mean, variance, momentum, epsilon = node.args
     for user in list(node.users):
-        if user.args[1] != 0:
-            continue
         with graph.inserting_before(user):
-            arguments = (value, weight, bias, mean, variance, False, momentum, epsilon, False)
-            whole = graph.call_function(aten.batch_norm.default, arguments)
+            if user.args[1] == 0:
+                arguments = (value, weight, bias, mean, variance, False, momentum, epsilon, False)
+                whole = graph.call_function(aten.batch_norm.default, arguments)
+            else:
+                whole = graph.call_function(aten.full.default, ([0], 0.0), {"dtype": user.meta["val"].dtype})
         whole.meta = {**user.meta, "stack_trace": node.meta.get("stack_trace")}
         user.replace_all_uses_with(whole)
         graph.erase_node(user)

@@ -21,7 +21,7 @@ def rewrite_arithmetic(graph: torch.fx.Graph) -> None:
     """Rewrite all nodes of `graph` that compute numbers from sizes."""
     for node in list(graph.nodes):
         rule = RULES.get(node.target)
-        if rule is not None and isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat)):
+        if rule is not None and isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat, torch.SymBool)):
             rule(Inserter(graph, node), node)
 
 
@@ -30,13 +30,13 @@ def become(node: torch.fx.Node, target: Callable[..., Any], *args: Any) -> None:
     node.target, node.args, node.kwargs = target, args, {}
 
 
-def count_truths(graph: torch.fx.Graph) -> None:
-    """Take the elements of boolean tensors for 0 or 1: torch-mlir has no others."""
+def take_for_int64(graph: torch.fx.Graph) -> None:
+    """Take the elements of boolean tensors for 0 or 1, and those of uint8 for int64: torch-mlir has no others."""
     for node in graph.find_nodes(op="call_function", target=aten._local_scalar_dense.default):
-        if node.args[0].meta["val"].dtype == torch.bool:
+        if node.args[0].meta["val"].dtype in (torch.bool, torch.uint8):
             insert = Inserter(graph, node)
-            counted = insert.call(aten._to_copy.default, node.args[0], dtype=torch.int64)
-            node.replace_all_uses_with(insert.number(counted))
+            number = insert.call(aten._to_copy.default, node.args[0], dtype=torch.int64)
+            node.replace_all_uses_with(insert.number(number))
             graph.erase_node(node)
 
 
@@ -90,6 +90,17 @@ def of_choice(insert: Inserter, node: torch.fx.Node) -> None:
         become(node, aten.Int.Tensor, number_tensor(insert, node))
 
 
+def compared(op: OpOverload) -> Callable[[Inserter, torch.fx.Node], None]:
+    """By `op` on tensors, if a number is a float: torch-mlir takes NaN for less and for more than others."""
+
+    def rewrite(insert: Inserter, node: torch.fx.Node) -> None:
+        numbers = [number.meta["val"] if isinstance(number, torch.fx.Node) else number for number in node.args]
+        if any(isinstance(number, (float, torch.SymFloat)) for number in numbers):
+            become(node, aten.Bool.Tensor, insert.call(op, *(float_tensor(insert, number) for number in node.args)))
+
+    return rewrite
+
+
 def of_sum(insert: Inserter, node: torch.fx.Node) -> None:
     (numbers,) = node.args
     assert isinstance(numbers, (list, tuple))
@@ -115,7 +126,13 @@ RULES: dict[Any, Callable[[Inserter, torch.fx.Node], None]] = {
     math.ceil: rounded(aten.ceil.default),
     math.floor: rounded(aten.floor.default),
     math.trunc: rounded(aten.trunc.default),
+    operator.eq: compared(aten.eq.Tensor),
+    operator.ge: compared(aten.ge.Tensor),
+    operator.gt: compared(aten.gt.Tensor),
+    operator.le: compared(aten.le.Tensor),
+    operator.lt: compared(aten.lt.Tensor),
     operator.mod: of_modulo,
+    operator.ne: compared(aten.ne.Tensor),
     operator.pow: of_power,
     torch.sym_float: of_float,
     torch.sym_int: rounded(aten.trunc.default),

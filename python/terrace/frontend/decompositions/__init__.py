@@ -13,6 +13,7 @@ import torch
 
 from terrace.frontend.decompositions import (
     elementwise,
+    float8,
     indexing,
     losses,
     ordering,
@@ -34,7 +35,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-ARITHMETIC = (elementwise, losses, ordering, products, reducing)
+ARITHMETIC = (elementwise, float8, losses, ordering, products, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
 MOVES = (indexing, pooling, resizing, shapes)

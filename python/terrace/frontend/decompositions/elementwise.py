@@ -139,6 +139,13 @@ def signbit(value: torch.Tensor) -> torch.Tensor:
     return aten.copysign.Tensor(torch.ones_like(value), value) < 0
 
 
+def threshold_backward(gradient: torch.Tensor, value: torch.Tensor, threshold: Number) -> torch.Tensor:
+    """In the common type of both tensors, the threshold too; PyTorch's own decomposition keeps the gradient's."""
+    dtype = torch.result_type(gradient, value)
+    bound = threshold if dtype.is_floating_point else int(threshold)
+    return torch.where(value.to(dtype) <= bound, 0, gradient.to(dtype))
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.__lshift__.Scalar: shift(aten.bitwise_left_shift.Tensor),
     aten.__lshift__.Tensor: shift(aten.bitwise_left_shift.Tensor),
@@ -161,5 +168,6 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.log10.default: log10,
     aten.remainder.Scalar_Tensor: of_number(aten.remainder.Tensor),
     aten.signbit.default: signbit,
+    aten.threshold_backward.default: threshold_backward,
     torch.ops.prims.scalar_tensor.default: scalar_tensor,
 }

@@ -46,11 +46,12 @@ def embedding_bag(
     per_sample_weights: torch.Tensor | None = None,
     include_last_offset: bool = False,
     padding_idx: int = -1,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Sums (0), means (1) or maxima (2) of the rows in each bag, the bag of each index, and the sizes of the bags.
 
     A bag goes from its offset to the next; rows of `padding_idx` do not count. The places of the maxima, which only
-    gradients need, are not found.
+    gradients need, are not found. Of sums, eager gives zeros for all sizes, twice, and no bags where it has no need
+    for them.
     """
     count, bags = indices.shape[0], offsets.shape[0]
     torch._assert_async((offsets[:1] == 0).all(), "the first of the offsets must be 0")
@@ -77,7 +78,10 @@ def embedding_bag(
         largest = aten.scatter_reduce.two(largest, 0, bag.unsqueeze(1).expand(rows.shape), rows, "amax")
         return torch.where(sizes.unsqueeze(1) == 0, 0, largest), bag, sizes, None
     total = aten.index_add.default(rows.new_zeros(shape), 0, bag, torch.where(is_padding, 0, rows))
-    return total / sizes.clamp(min=1).unsqueeze(1) if mode == 1 else total, bag, sizes, None
+    if mode == 1:
+        return total / sizes.clamp(min=1).unsqueeze(1), bag, sizes, sizes.clone()
+    has_no_bags = padding_idx < 0 and weight.dtype != torch.float64
+    return total, bag.new_zeros([0]) if has_no_bags else bag, torch.zeros_like(offsets), torch.zeros_like(offsets)
 
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from string import ascii_letters
 from typing import Any
 
 import torch
@@ -46,9 +47,50 @@ def conv_tbc(value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, pad:
     return result.permute(2, 0, 1)
 
 
+def int_mm(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Of int8, the graph dialect has it; with uint8, one of int32."""
+    if first.dtype == second.dtype == torch.int8:
+        return NotImplemented
+    return aten.mm.default(first.to(torch.int32), second.to(torch.int32))
+
+
+def trilinear(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    third: torch.Tensor,
+    expand1: Sequence[int],
+    expand2: Sequence[int],
+    expand3: Sequence[int],
+    sumdim: Sequence[int],
+    unroll_dim: int = 1,
+) -> torch.Tensor:
+    """Sums over `sumdim` of products of three tensors, each without the dimensions that it is expanded by.
+
+    A dimension that none of them has is one of size 0, as in eager.
+    """
+    rank = first.ndim + len(expand1)
+    tensors = first, second, third
+    sizes: dict[str, int] = {}
+    letters = [
+        [ascii_letters[axis] for axis in range(rank) if axis not in axes] for axes in (expand1, expand2, expand3)
+    ]
+    for names, tensor in zip(letters, tensors, strict=True):
+        if any(sizes.setdefault(name, size) != size for name, size in zip(names, tensor.shape, strict=True)):
+            return NotImplemented
+    kept = [ascii_letters[axis] for axis in range(rank) if axis not in sumdim]
+    result = "".join(name for name in kept if name in sizes)
+    total = torch.einsum(f"{','.join(map(''.join, letters))}->{result}", *tensors)
+    for place, name in enumerate(kept):
+        if name not in sizes:
+            total = total.unsqueeze(place).narrow(place, 0, 0)
+    return total
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten._cdist_forward.default: cdist,
+    aten._int_mm.default: int_mm,
     aten._pdist_forward.default: pdist,
+    aten._trilinear.default: trilinear,
     aten.addmv.default: addmv,
     aten.conv_tbc.default: conv_tbc,
     aten.dist.default: dist,
