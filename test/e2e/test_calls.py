@@ -113,3 +113,18 @@ def test_a_number_stands_for_a_tensor_of_rank_0() -> None:
     assert torch.equal(compiled(x, 3), x - 3)
     with pytest.raises(terrace.InputError, match=r"args\[1\]: expected float32\[\]"):
         compiled(x, True)
+
+
+def test_an_argument_whose_shape_the_model_changes() -> None:
+    """Also to one that would broadcast to what it was."""
+
+    def count(x: torch.Tensor) -> torch.Tensor:
+        return torch.arange(7, 8, out=x)
+
+    model = terrace.compile(Model(count), (torch.zeros(2, 3).long(),))
+    given, expected = torch.zeros(2, 3).long(), torch.zeros(2, 3).long()
+    assert torch.equal(model(given), count(expected))
+    assert given.shape == expected.shape
+    assert torch.equal(given, expected)
+    with pytest.raises(terrace.errors.InputError, match=r"the model makes its shape \(1,\); pass a torch tensor"):
+        model(np.zeros((2, 3), np.int64))

@@ -44,10 +44,14 @@ def share_memory(left: Array, right: Array) -> bool:
         return True
 
 
-def write_back(leaf: Array | torch.Tensor, value: Any) -> None:
-    """Give an argument its new value, an array or a torch tensor, in place."""
+def write_back(leaf: Array | torch.Tensor, value: Any, path: str) -> None:
+    """Give an argument its new value, an array or a torch tensor, in place; one of another shape, as PyTorch does."""
     if isinstance(leaf, np.ndarray):
+        if leaf.shape != tuple(value.shape):
+            raise InputError(f"{path}: the model makes its shape {tuple(value.shape)}; pass a torch tensor")
         np.copyto(leaf, np.asarray(value))
         return
     with sys.modules["torch"].no_grad():
+        if leaf.shape != tuple(value.shape):
+            leaf.resize_(value.shape)
         leaf.copy_(value)
