@@ -30,6 +30,7 @@ from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.prim_views import without_prim_views
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
+from terrace.frontend.script_numbers import script_numbers_in_python
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 from terrace.frontend.spectra import SPECTRA
 from terrace.frontend.stand_ins import StandIns
@@ -108,7 +109,7 @@ def export_program(
     check_weights(model)
     check_arguments(model, args, kwargs)
     try:
-        with torch.no_grad(), whole_stack_traces():
+        with torch.no_grad(), whole_stack_traces(), script_numbers_in_python():
             exported = trace(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:

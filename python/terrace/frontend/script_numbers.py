@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -25,11 +26,23 @@ def float_of(value: Any) -> Any:
     return torch.sym_float(number_of(value))
 
 
-IN_PYTHON: dict[Any, Callable[[Any], Any]] = {
-    aten.Float: float_of,
-    aten.FloatImplicit: float_of,
-    aten.Int: integer_of,
-    aten.IntImplicit: integer_of,
-    aten.ScalarImplicit: number_of,
+IN_PYTHON: dict[str, Callable[[Any], Any]] = {
+    "Float": float_of,
+    "FloatImplicit": float_of,
+    "Int": integer_of,
+    "IntImplicit": integer_of,
+    "ScalarImplicit": number_of,
 }
-"""Functions of Python for them, which PyTorch traces."""
+
+
+@contextlib.contextmanager
+def script_numbers_in_python() -> Iterator[None]:
+    """Let `torch.ops.aten.Int` and the like be functions of Python, which PyTorch traces."""
+    known = {name: getattr(aten, name) for name in IN_PYTHON}
+    try:
+        for name, function in IN_PYTHON.items():
+            setattr(aten, name, function)
+        yield
+    finally:
+        for name, op in known.items():
+            setattr(aten, name, op)

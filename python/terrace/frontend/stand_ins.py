@@ -9,7 +9,6 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from terrace.frontend.quantized_tensors import MAKERS
-from terrace.frontend.script_numbers import IN_PYTHON
 
 aten = torch.ops.aten
 
@@ -23,7 +22,6 @@ def convolution_backward(
 
 
 STAND_INS: dict[Any, Callable[..., Any]] = {
-    **IN_PYTHON,
     **MAKERS,
     aten.convolution_backward: convolution_backward,
     aten.convolution_backward.default: convolution_backward,
