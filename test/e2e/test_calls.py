@@ -113,3 +113,16 @@ def test_a_number_stands_for_a_tensor_of_rank_0() -> None:
     assert torch.equal(compiled(x, 3), x - 3)
     with pytest.raises(terrace.InputError, match=r"args\[1\]: expected float32\[\]"):
         compiled(x, True)
+
+
+def test_an_argument_whose_shape_the_model_changes() -> None:
+    """Also to one that would broadcast to what it was."""
+
+    def count(x: torch.Tensor) -> torch.Tensor:
+        return torch.arange(7, 8, out=x)
+
+    model = terrace.compile(Model(count), (torch.zeros(2, 3).long(),))
+    for given in (torch.zeros(2, 3).long(), np.zeros((2, 3), np.int64)):
+        with pytest.raises(terrace.errors.InputError, match=r"the model writes to it what has shape \(1,\), which it"):
+            model(given)
+        assert not given.any()

@@ -16,7 +16,9 @@ def names(*patterns: str) -> str:
 
 
 REASONS: dict[str, str] = {
-    "gradients need it": names(r"(?!convolution_backward\.)\w*_backward\w*", r"\w+_jvp", r"\w+_grad", r"_make_dual\w*", r"_fw_primal\w*"),
+    "gradients need it": names(
+        r"(?!convolution_backward\.)\w*_backward\w*", r"\w+_jvp", r"\w+_grad", r"_make_dual\w*", r"_fw_primal\w*"
+    ),
     "training needs it": names(
         r"_foreach_\w+",
         r"_fused_(?!dropout)\w+",

@@ -173,7 +173,7 @@ class CompiledModel:
         passed = [*map(_to_parts, arrays), *seed]
         values = self._program.in_turn(lambda: self._run(passed, wants_torch))
         for index, value in zip(self._written, values[len(self._returned) :], strict=True):
-            write_back(leaves[index], value)
+            write_back(leaves[index], value, self._input_paths[index])
         return self._outputs(values, leaves)
 
     def _outputs(self, values: list[Any], leaves: Sequence[Any]) -> Any:

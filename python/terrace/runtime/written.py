@@ -44,8 +44,14 @@ def share_memory(left: Array, right: Array) -> bool:
         return True
 
 
-def write_back(leaf: Array | torch.Tensor, value: Any) -> None:
+def write_back(leaf: Array | torch.Tensor, value: Any, path: str) -> None:
     """Give an argument its new value, an array or a torch tensor, in place."""
+    if tuple(leaf.shape) != tuple(value.shape):
+        # Whether eager resizes it depends on the op; export always does.
+        raise InputError(
+            f"{path}: the model writes to it what has shape {tuple(value.shape)}, which it has not; pass one of that"
+            " shape"
+        )
     if isinstance(leaf, np.ndarray):
         np.copyto(leaf, np.asarray(value))
         return
