@@ -5,74 +5,53 @@
     scripts/coverage_torch_mlir.py --checkout /tmp/torch-mlir --json build/torch_mlir.jsonl
 
 Each program runs eagerly with the inputs of its test, and is compiled at the same; results are held to the suite's own
-tolerances. Programs that eager cannot run, and those that draw random numbers, are counted apart. A worker runs one
-program after the other; another one takes its place after a crash, or once a program has used up its CPU seconds.
+tolerances, and no op of PyTorch's may run at the call. Programs that eager cannot run, and those that draw random
+numbers, are counted apart. With --dynamic, the sizes that the suite's annotations leave open are so when a program is
+exported; it runs at the sizes of its test and at others, by one larger, where eager does.
 
-Results are appended to the file of --json, a line each. Programs that it holds already are not run again: stop and
-start as you like, and delete the file, or the lines of those that failed, to run them anew.
+Results are kept as `program_workers.py` says.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
 import contextlib
 import copy
 import importlib
-import json
-import os
 import re
 import resource
-import select
-import signal
-import statistics
-import subprocess
 import sys
 import time
 import types
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import terrace
 import torch
+from program_workers import Result, Say, add_arguments, describe, run_suite
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.kernels.registry import families_by_root
+from torch.export import Dim
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_leaves
 
-SECONDS = 120
-"""The CPU seconds that a program may take, and what it starts."""
-HANG = 1200
-"""The seconds after which a program hangs that takes no CPU time; a process that is stopped for a while does not."""
-MOVES = {"alias", "as_strided", "clone", "copy_", "detach", "empty", "empty_strided", "lift_fresh", "view"}
+MOVES = {"alias", "as_strided", "clone", "copy_", "detach", "empty", "empty_strided", "lift_fresh", "resize_", "view"}
 SEED = {"randint", "_local_scalar_dense"}
 """What a call may do besides running compiled code: hand tensors over, and draw its seed from PyTorch's generator."""
-Result = dict[str, Any]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--checkout", metavar="DIR", required=True, help="a checkout of llvm/torch-mlir")
-    parser.add_argument("--only", metavar="PATTERN", default="", help="run the programs whose name has this in it")
-    parser.add_argument("--json", metavar="FILE", help="keep results in this file, and skip what it holds")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--dynamic", action="store_true", help="leave the annotated sizes open")
+    add_arguments(parser)
     arguments = parser.parse_args()
     suite = load_suite(arguments.checkout)
-    if arguments.worker:
-        work(suite)
-        return 0
-    names = [name for name in sorted(suite) if re.search(arguments.only, name)]
-    path = Path(arguments.json) if arguments.json else None
-    kept = path.read_text().splitlines() if path is not None and path.exists() else []
-    results = {result["name"]: result for result in map(json.loads, kept)}
-    for result in run_all([name for name in names if name not in results]):
-        results[result["name"]] = result
-        if path is not None:
-            with path.open("a") as file:
-                file.write(json.dumps(result) + "\n")
-        print(f"{result['outcome']:8} {result['name']} {result.get('why', '')}", file=sys.stderr, flush=True)
-    print(summary([results[name] for name in names if name in results]))
+
+    def run_one(name: str, answer: Result, say: Say) -> None:
+        Trial(suite[name], answer, say, arguments.dynamic).run()
+
+    run_suite(arguments, suite, run_one)
     return 0
 
 
@@ -92,100 +71,8 @@ def load_suite(checkout: str) -> dict[str, Any]:
     return {test.unique_name: test for test in registry}
 
 
-# -- the parent -------------------------------------------------------------------------------------------------------
-
-
-def run_all(names: Iterable[str]) -> Iterator[Result]:
-    """The result of each program, by a worker that is replaced when it dies."""
-    worker: subprocess.Popen[bytes] | None = None
-    for name in names:
-        if worker is None or worker.poll() is not None:
-            # Without a buffer, in which an answer would lie while `ask` waits for more.
-            command = [sys.executable, *sys.argv, "--worker"]
-            worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        yield ask(worker, name)
-    if worker is not None:
-        worker.kill()
-        worker.wait()
-
-
-def ask(worker: subprocess.Popen[bytes], name: str) -> Result:
-    """What the worker says of a program, or that it died of it, and in which stage."""
-    assert worker.stdin is not None and worker.stdout is not None
-    worker.stdin.write(f"{name}\n".encode())
-    stage = "start"
-    while True:
-        if not select.select([worker.stdout], [], [], HANG)[0]:
-            worker.kill()
-        line = worker.stdout.readline()
-        if not line:
-            code = worker.wait()
-            died = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            why = {"SIGXCPU": f"more than {SECONDS} s of CPU time", "SIGKILL": "hangs"}.get(died, f"crash, {died}")
-            return {"name": name, "outcome": "eager" if stage == "eager" else "failed", "why": f"{stage}: {why}"}
-        answer: Result = json.loads(line)
-        if "outcome" in answer:
-            return answer
-        stage = answer["stage"]
-
-
-def summary(results: list[Result]) -> str:
-    """The score, as text, and the failures by class."""
-    by_outcome = collections.Counter(result["outcome"] for result in results)
-    passed, ran = by_outcome["passed"], by_outcome["passed"] + by_outcome["failed"]
-    generated = [result for result in results if result["outcome"] == "passed" and result["generated"]]
-    ours = sum(result["ours"] for result in generated)
-    seconds = sorted(result["seconds"] for result in results if "seconds" in result) or [0.0]
-    lines = [
-        f"{len(results)} programs, {by_outcome['eager']} that eager does not run, {by_outcome['random']} random",
-        f"passed: {passed} of {ran} ({passed / max(ran, 1):.1%})",
-        f"with a kernel of ours: {ours} of {len(generated)} that pass and hold an op that we generate for"
-        f" ({ours / max(len(generated), 1):.1%})",
-        f"compile time: median {statistics.median(seconds):.2f} s, maximum {seconds[-1]:.1f} s",
-    ]
-    failures = collections.defaultdict(list)
-    for result in results:
-        if result["outcome"] == "failed":
-            failures[result["why"]].append(result["name"])
-    for why, names in sorted(failures.items(), key=lambda item: -len(item[1])):
-        lines.append(f"{len(names):4} {why}: {', '.join(names)}")
-    return "\n".join(lines)
-
-
-# -- the worker -------------------------------------------------------------------------------------------------------
-
-
-def work(suite: dict[str, Any]) -> None:
-    """Run the programs that are named on standard input; what they print themselves goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def say(answer: Result) -> None:
-        print(json.dumps(answer), file=answers, flush=True)
-
-    for line in sys.stdin:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        limit = int(used.ru_utime + used.ru_stime) + SECONDS
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-        answer: Result = {"name": line.strip()}
-        try:
-            Trial(suite[line.strip()], answer, lambda stage: say({"stage": stage})).run()
-        # A program may raise whatever it likes; all of it is a result.
-        except Exception as error:
-            answer["outcome"], answer["why"] = "failed", describe(error)
-            answer["message"] = str(error)[:4000]
-        say(answer)
-
-
-def describe(error: Exception) -> str:
-    """The class of an error: its type and its first lines, or the first that says "error:"."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line.partition("error: ")[2] for line in lines if "error: " in line]
-    return f"{type(error).__name__}: {' | '.join(told[:1] or lines[:2])[:300]}"
-
-
 class Recorder:
-    """Stands for the module that a test calls; keeps the arguments and results of each call.
+    """Stands for the module that a test calls; keeps the arguments of each call, the result, and what became of them.
 
     `seed` is what random numbers follow inside the module. Those of the test go on as if nothing had been drawn.
     """
@@ -209,13 +96,13 @@ class Recorder:
 class Trial:
     """A test of the suite: run eagerly, compiled, called and compared."""
 
-    def __init__(self, test: Any, answer: Result, enter: Any) -> None:
-        self.test, self.answer, self.enter = test, answer, enter
+    def __init__(self, test: Any, answer: Result, say: Say, dynamic: bool) -> None:
+        self.test, self.answer, self.say, self.dynamic = test, answer, say, dynamic
         self.framework = importlib.import_module("torch_mlir_e2e_test.framework")
         self.reporting = importlib.import_module("torch_mlir_e2e_test.reporting")
 
     def run(self) -> None:
-        self.enter("eager")
+        self.say({"stage": "eager"})
         try:
             torch.manual_seed(0)
             module = self.test.program_factory()
@@ -228,19 +115,44 @@ class Trial:
         if any(not is_same(one[1], other[1]) for one, other in zip(calls, again, strict=True)):
             self.answer["outcome"] = "random"
             return
-        self.enter("compile")
-        began = time.process_time() + children_seconds()
-        compiled = terrace.compile(copy.deepcopy(module), copy.deepcopy(calls[0][0]))
-        self.answer["seconds"] = round(time.process_time() + children_seconds() - began, 2)
-        self.note_kernels(compiled.report().rows)
-        self.enter("call")
-        for args, expected, after in calls:
-            self.check(compiled, copy.deepcopy(args), expected, after)
+        shapes = open_sizes(module, calls[0][0]) if self.dynamic else None
+        if self.dynamic and not any(shapes or ()):
+            self.answer["outcome"] = "static"
+            return
+        compiled = self.compile(copy.deepcopy(module), copy.deepcopy(calls[0][0]), shapes)
+        self.say({"stage": "call"})
+        for call in [*calls, *self.larger(compiled, module, calls[0][0])]:
+            self.check(compiled, *call)
         self.answer.setdefault("outcome", "passed")
 
     def record(self, module: torch.nn.Module, seed: int) -> list[tuple[Any, ...]]:
         recorder = Recorder(copy.deepcopy(module), seed)
         self.test.program_invoker(recorder, self.framework.TestUtils())
+        return recorder.calls
+
+    def compile(self, module: torch.nn.Module, args: tuple[Any, ...], shapes: Any) -> Any:
+        """The compiled program; notes its compile time and what its kernels are."""
+        self.say({"stage": "compile"})
+        began = cpu_seconds()
+        compiled = terrace.compile(module, args, dynamic_shapes=shapes)
+        self.answer["seconds"] = round(cpu_seconds() - began, 2)
+        rows, known = compiled.report().rows, {"graph.fusion", *families_by_root(), *ELEMENTWISE_OPS}
+        self.answer["ours"] = any(row["by"] == "terrace" for row in rows)
+        self.answer["generated"] = self.answer["ours"] or any(row["kernel"] in known for row in rows)
+        self.answer["left"] = sorted({f"{row['kernel']}: {row['why']}" for row in rows if row["by"] != "terrace"})
+        return compiled
+
+    def larger(self, compiled: Any, module: torch.nn.Module, args: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """A call with each size that is open larger by one, if there is one and eager takes it."""
+        leaves = compiled.signature.input_leaves
+        grown = tuple(grow(value, leaf.shape or ()) for value, leaf in zip(copy.deepcopy(args), leaves, strict=True))
+        changed = any(getattr(a, "shape", ()) != getattr(b, "shape", ()) for a, b in zip(args, grown, strict=True))
+        self.answer["open"] = changed
+        recorder = Recorder(copy.deepcopy(module), 1)
+        if changed:
+            # What eager refuses at other sizes, whatever it raises, no compiled program has to take.
+            with contextlib.suppress(Exception):
+                recorder.forward(*grown)
         return recorder.calls
 
     def differs(self, value: Any, expected: Any) -> list[str]:
@@ -249,10 +161,12 @@ class Trial:
         return list(report.failure_reasons)
 
     def check(self, compiled: Any, args: tuple[Any, ...], expected: Any, after: tuple[Any, ...]) -> None:
+        """Call the program, and note what is wrong."""
+        args = copy.deepcopy(args)
         with Operators() as operators:
             result = compiled(*args)
         wrong = self.differs(as_plain(result), expected)
-        leaves = zip(tree_flatten(args)[0], tree_flatten(after)[0], strict=True)
+        leaves = zip(tree_leaves(args), tree_leaves(after), strict=True)
         wrong_inputs = [reason for leaf, wanted in leaves for reason in self.differs(leaf, wanted)]
         if wrong or wrong_inputs:
             kind = "wrong result" if wrong else "wrong input after the call"
@@ -261,12 +175,6 @@ class Trial:
             self.answer.update(outcome="failed", why=why, message=said)
         elif operators.names:
             self.answer.update(outcome="failed", why=f"PyTorch ops at the call: {', '.join(sorted(operators.names))}")
-
-    def note_kernels(self, rows: list[dict[str, Any]]) -> None:
-        known = {"graph.fusion", *families_by_root(), *ELEMENTWISE_OPS}
-        self.answer["ours"] = any(row["by"] == "terrace" for row in rows)
-        self.answer["generated"] = self.answer["ours"] or any(row["kernel"] in known for row in rows)
-        self.answer["left"] = sorted({f"{row['kernel']}: {row['why']}" for row in rows if row["by"] != "terrace"})
 
 
 class Operators(TorchDispatchMode):
@@ -282,12 +190,26 @@ class Operators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def open_sizes(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[dict[int, Any] | None, ...]:
+    """For each argument, the dimensions that its annotation gives as -1."""
+    annotations = getattr(module.forward, "_torch_mlir_arg_annotations", [None] * (1 + len(args)))[1:]
+    sizes = [annotation[0] if annotation is not None else () for annotation in annotations]
+    return tuple({axis: Dim.AUTO for axis, size in enumerate(one) if size == -1} or None for one in sizes)
+
+
+def grow(value: Any, shape: tuple[int | str, ...]) -> Any:
+    """A tensor with its first slice once more along each axis whose size has a name."""
+    for axis, size in enumerate(shape):
+        if isinstance(size, str):
+            value = torch.cat([value, value.narrow(axis, 0, 1)], axis)
+    return value
+
+
 def is_same(value: Any, other: Any) -> bool:
     """Whether all numbers are the same; those of random programs may be near each other, as means are."""
-    pairs = zip(tree_flatten(value)[0], tree_flatten(other)[0], strict=True)
-    return all(
-        torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)) if torch.is_tensor(a) else a == b for a, b in pairs
-    )
+    pairs = zip(tree_leaves(value), tree_leaves(other), strict=True)
+    plain = [(torch.nan_to_num(a), torch.nan_to_num(b)) if torch.is_tensor(a) else (a, b) for a, b in pairs]
+    return all(torch.equal(a, b) if torch.is_tensor(a) else a == b for a, b in plain)
 
 
 def as_plain(value: Any) -> Any:
@@ -297,9 +219,10 @@ def as_plain(value: Any) -> Any:
     return value.detach() if isinstance(value, torch.Tensor) else value
 
 
-def children_seconds() -> float:
+def cpu_seconds() -> float:
+    """The CPU time of this process and of those that it waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return time.process_time() + used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

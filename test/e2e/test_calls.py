@@ -122,9 +122,7 @@ def test_an_argument_whose_shape_the_model_changes() -> None:
         return torch.arange(7, 8, out=x)
 
     model = terrace.compile(Model(count), (torch.zeros(2, 3).long(),))
-    given, expected = torch.zeros(2, 3).long(), torch.zeros(2, 3).long()
-    assert torch.equal(model(given), count(expected))
-    assert given.shape == expected.shape
-    assert torch.equal(given, expected)
-    with pytest.raises(terrace.errors.InputError, match=r"the model makes its shape \(1,\); pass a torch tensor"):
-        model(np.zeros((2, 3), np.int64))
+    for given in (torch.zeros(2, 3).long(), np.zeros((2, 3), np.int64)):
+        with pytest.raises(terrace.errors.InputError, match=r"the model writes to it what has shape \(1,\), which it"):
+            model(given)
+        assert not given.any()

@@ -45,13 +45,15 @@ def share_memory(left: Array, right: Array) -> bool:
 
 
 def write_back(leaf: Array | torch.Tensor, value: Any, path: str) -> None:
-    """Give an argument its new value, an array or a torch tensor, in place; one of another shape, as PyTorch does."""
+    """Give an argument its new value, an array or a torch tensor, in place."""
+    if tuple(leaf.shape) != tuple(value.shape):
+        # Whether eager resizes it depends on the op; export always does.
+        raise InputError(
+            f"{path}: the model writes to it what has shape {tuple(value.shape)}, which it has not; pass one of that"
+            " shape"
+        )
     if isinstance(leaf, np.ndarray):
-        if leaf.shape != tuple(value.shape):
-            raise InputError(f"{path}: the model makes its shape {tuple(value.shape)}; pass a torch tensor")
         np.copyto(leaf, np.asarray(value))
         return
     with sys.modules["torch"].no_grad():
-        if leaf.shape != tuple(value.shape):
-            leaf.resize_(value.shape)
         leaf.copy_(value)
