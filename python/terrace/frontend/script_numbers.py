@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,14 +36,18 @@ IN_PYTHON: dict[str, Callable[[Any], Any]] = {
 }
 
 
+_TURN = threading.RLock()
+
+
 @contextlib.contextmanager
 def script_numbers_in_python() -> Iterator[None]:
-    """Let `torch.ops.aten.Int` and the like be functions of Python, which PyTorch traces."""
-    known = {name: getattr(aten, name) for name in IN_PYTHON}
-    try:
-        for name, function in IN_PYTHON.items():
-            setattr(aten, name, function)
-        yield
-    finally:
-        for name, op in known.items():
-            setattr(aten, name, op)
+    """Let `torch.ops.aten.Int` and the like be functions of Python, which PyTorch traces; for one thread at a time."""
+    with _TURN:
+        known = {name: getattr(aten, name) for name in IN_PYTHON}
+        try:
+            for name, function in IN_PYTHON.items():
+                setattr(aten, name, function)
+            yield
+        finally:
+            for name, op in known.items():
+                setattr(aten, name, op)
