@@ -109,6 +109,7 @@ class Trial:
             calls, again = (self.record(module, seed) for seed in (1, 2))
             if any(self.differs(call[1], call[1]) for call in calls):
                 raise ValueError("the suite finds that the results differ from themselves")
+        # What eager does not run is no matter of ours, whatever it raises.
         except Exception as error:
             self.answer.update(outcome="eager", why=describe(error))
             return

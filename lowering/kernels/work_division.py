@@ -34,6 +34,11 @@ def wanted_workgroups(cycles: float, workers: int) -> int:
     return count if count < workers else count // workers * workers
 
 
+def round_up(size: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-size // multiple) * multiple
+
+
 def block_size(size: int, tile: int, parts: int) -> int:
     """The multiple of `tile` that cuts `size` into about `parts` blocks; 0, meaning all, for one part."""
     tiles = -(-size // tile)

@@ -252,7 +252,7 @@ class Watcher:
         """`pass_` is about to run on `module`."""
 
     def after(self, pass_: Pass, module: ir.Operation, seconds: float) -> None:
-        """`pass_` ran, and `module` was verified."""
+        """`pass_` ran, and `module` was verified where that was asked for."""
 
     def failed(self, pass_: Pass, module: ir.Operation, error: PassError) -> None:
         """`pass_` failed; `module` may not be valid."""

@@ -46,7 +46,7 @@ def test_every_permutation_keeps_bits(dtype: torch.dtype, features: tuple[str, .
             assert torch.equal(bits(found), bits(expected)), (shape, found.shape)
 
 
-def test_permutations_are_kernels_of_several_workers_and_unknown_sizes() -> None:
+def test_permutations_of_unknown_sizes_are_kernels() -> None:
     size = torch.export.Dim("size", min=2, max=4096)
     x = drawn((600, 36, 64), torch.float32)
     target = Target(threads=2)
@@ -56,6 +56,14 @@ def test_permutations_are_kernels_of_several_workers_and_unknown_sizes() -> None
         part = x[:count]
         for found, expected in zip(compiled(part), Permutations()(part), strict=True):
             assert torch.equal(bits(found), bits(expected)), count
+
+
+def test_permutations_are_shared_among_workers() -> None:
+    x = drawn((600, 36, 64), torch.float32)
+    compiled = terrace.compile(Permutations(), (x,), target=Target(threads=2))
+    assert all(row["workgroups"] > 1 for row in compiled.report().rows)
+    for found, expected in zip(compiled(x), Permutations()(x), strict=True):
+        assert torch.equal(bits(found), bits(expected))
 
 
 def test_nothing_is_permuted_to_nothing() -> None:

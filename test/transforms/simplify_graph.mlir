@@ -18,6 +18,21 @@ func.func @layout_chains(%x: tensor<?x6xf32>, %y: tensor<2x?x4xf32>, %n: index, 
 
 // -----
 
+// A permute that moves sizes of 1 only is a reshape; not one that moves a ?, or other sizes past each other.
+// CHECK-LABEL: func.func @moved_ones
+// CHECK-NEXT:    %[[A:.*]] = "graph.reshape"(%arg0) : (tensor<3x1x4xf32>) -> tensor<1x3x4xf32>
+// CHECK-NEXT:    %[[B:.*]] = "graph.permute"(%arg0) {permutation = array<i64: 2, 1, 0>}
+// CHECK-NEXT:    %[[C:.*]] = "graph.permute"(%arg1) {permutation = array<i64: 1, 0>}
+// CHECK-NEXT:    return %[[A]], %[[B]], %[[C]]
+func.func @moved_ones(%x: tensor<3x1x4xf32>, %y: tensor<?x1xf32>) -> (tensor<1x3x4xf32>, tensor<4x1x3xf32>, tensor<1x?xf32>) {
+  %0 = "graph.permute"(%x) {permutation = array<i64: 1, 0, 2>} : (tensor<3x1x4xf32>) -> tensor<1x3x4xf32>
+  %1 = "graph.permute"(%x) {permutation = array<i64: 2, 1, 0>} : (tensor<3x1x4xf32>) -> tensor<4x1x3xf32>
+  %2 = "graph.permute"(%y) {permutation = array<i64: 1, 0>} : (tensor<?x1xf32>) -> tensor<1x?xf32>
+  return %0, %1, %2 : tensor<1x3x4xf32>, tensor<4x1x3xf32>, tensor<1x?xf32>
+}
+
+// -----
+
 // Ops that do nothing go, and so does what nobody uses.
 // CHECK-LABEL: func.func @identities
 // CHECK-NEXT:    return %arg0, %arg1 : tensor<2x?xf32>, tensor<2x4xi32>

@@ -90,6 +90,18 @@ def test_products_are_shared_evenly_and_in_parts_worth_it() -> None:
     assert uneven <= 0.08 * len(matmuls())
 
 
+def test_work_is_counted_in_cycles_of_the_core() -> None:
+    """The same product has more workgroups on a core that multiplies more slowly, and one of a row for its bytes."""
+    space = IterationSpace(("m", "n", "k"), ("parallel", "parallel", "reduction"), (64, 512, 64))
+    fast, slow = (CpuDescription(workers=2, fma_per_cycle=n) for n in (2, 1))
+    found = [
+        workgroup_count(space, matmul.schedule_for_vectors(space, True, [False, True], FLOATS, m)) for m in (fast, slow)
+    ]
+    assert found == [1, 2]
+    row = IterationSpace(("m", "n", "k"), ("parallel", "parallel", "reduction"), (1, 1000, 1280))
+    assert workgroup_count(row, matmul.schedule_for_vectors(row, True, [False, True], FLOATS, fast)) == 2
+
+
 @pytest.mark.parametrize("types", [("i8", "i8", "i32"), ("bf16", "bf16", "f32")])
 def test_a_faster_step_has_more_of_them_in_a_workgroup(types: tuple[str, str, str]) -> None:
     """As long as those of float32, not as many products."""

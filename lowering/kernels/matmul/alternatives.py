@@ -13,13 +13,13 @@ from terrace.lowering.kernels.matmul.schedule import (
     is_packed,
     operand_bytes,
     packed_rhs,
-    round_up,
     schedule_for_vectors,
 )
 from terrace.lowering.kernels.packing import Copy, Packing
 from terrace.lowering.kernels.register_tile import RegisterTile, ranked_tiles
 from terrace.lowering.kernels.schedule import Cut, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
+from terrace.lowering.kernels.work_division import round_up
 from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
 

@@ -12,7 +12,13 @@ from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums,
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
-from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, multiply_add_cycles, wanted_workgroups
+from terrace.lowering.kernels.work_division import (
+    BYTES_PER_CYCLE,
+    block_size,
+    multiply_add_cycles,
+    round_up,
+    wanted_workgroups,
+)
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
 from terrace.machine import Atom, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
@@ -212,7 +218,3 @@ def _packed_bytes(atom: Atom, k: int) -> int:
     """What a column takes in the memory of a worker that packs it, with its sum."""
     operand, _, total = atom.types
     return ELEMENT_TYPES[operand].bytes * round_up(k, atom.depth) + ELEMENT_TYPES[total].bytes
-
-
-def round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

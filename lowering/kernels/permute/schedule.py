@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.elementwise.schedule import schedule_for_vectors as schedule_rows
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.work_division import round_up
 from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
 
@@ -28,5 +28,5 @@ def schedule_for_vectors(
         for name in (last, was_last)  # Few runs of the operand at a time, each read to its end.
     }
     local = rows.cut("local")
-    sizes = {name: -(-size // tiles.get(name, 1)) * tiles.get(name, 1) for name, size in local.sizes.items()}
-    return Schedule.of(tiles, dataclasses.replace(local, sizes=sizes).sizes, local.parallel)
+    blocks = {name: round_up(block, tiles.get(name, 1)) for name, block in local.sizes.items()}
+    return Schedule.of(tiles, blocks, local.parallel)

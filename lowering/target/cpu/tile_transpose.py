@@ -20,8 +20,7 @@ def is_transposed(access: Access, type_: TileType) -> bool:
     """Whether the columns of a matrix are runs of memory, and many enough."""
     if len(type_.shape) != 2 or type_.depth > 1 or min(*type_.shape, type_.lanes) < FEWEST or access.strides[0] != 1:
         return False
-    is_bit = type_.element_type == ir.IntegerType.get_signless(1)
-    return not is_bit and access.dims[0] == len(access.indices) - 1 and access.dims[1] >= 0
+    return access.dims[0] == len(access.indices) - 1 and access.dims[1] >= 0
 
 
 def load_columns(type_: TileType, load: Callable[[int, int, int], ir.Value]) -> list[ir.Value]:
