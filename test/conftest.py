@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+import random_numbers
 
 os.environ["TERRACE_CACHE_DIR"] = "off"
 os.environ["TERRACE_REPRODUCER_DIR"] = "off"
@@ -31,5 +32,6 @@ def _missing_vulkan() -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    random_numbers.seed()
     if item.get_closest_marker("vulkan") is not None and _missing_vulkan():
         pytest.skip(f"REQUIRES: vulkan ({_missing_vulkan()})")

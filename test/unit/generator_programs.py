@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from graph_program import Program
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.lowering.graph.builders import splat
 from terrace.mlir import ir
 
 Array = np.ndarray
-RNG = np.random.default_rng(0)
 
 
 def uniform(*shape: int, dtype: str = "float32") -> Array:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import terrace
 from graph_program import Program, edited, recut, schedules_of
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.dialects.encodings import Int4Groups, Int8Groups, IntegerGroups
 from terrace.lowering.kernels.packing import Sums
 from terrace.mlir import DYNAMIC, ir
 from test_cpu_atoms import HOST, needs_bf16_dot
 
-RNG = np.random.default_rng(0)
 F = np.float32
 AVX2 = tuple(name for name in HOST if not name.startswith("avx512"))
 PLAIN = tuple(name for name in AVX2 if not name.startswith("avx"))

@@ -8,12 +8,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 from graph_program import Program
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
 from terrace.dialects.encodings import Int4Groups, Int8Groups, IntegerGroups
 from terrace.mlir import DYNAMIC, arith, ir, tensor
 
-RNG = np.random.default_rng(0)
 F = np.float32
 TINY = np.float32(1e-45)
 

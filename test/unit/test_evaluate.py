@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from random_numbers import RNG
 from terrace.dialects.context import create_context
 from terrace.errors import CompileError
 from terrace.lowering.graph.evaluation import Constants
 from terrace.mlir import parse_module
 
-RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 2.0, (2, 3, 4))
 Y = RNG.uniform(-2.0, 2.0, (3, 1))
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import generator_programs as programs
 import numpy as np
 import pytest
-from generator_programs import BROADCASTS, RNG, uniform
+from generator_programs import BROADCASTS, uniform
 from graph_program import Program, foreign_rows
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.errors import TerraceError
 

@@ -10,13 +10,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 from graph_program import Program, foreign_rows
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
 from terrace.lowering.graph.builders import splat
 from terrace.mlir import ir
 
 HALVES = {"bf16": ml_dtypes.bfloat16, "f16": np.float16}
-RNG = np.random.default_rng(0)
 RTOL, ATOL = 2e-6, 1e-6
 """What float32 may be off by before it is rounded, as in `graph_program`."""
 

@@ -11,13 +11,13 @@ import quantized_reference as exact
 import terrace
 from generator_programs import CONVS, MATMULS, conv
 from graph_program import Program, foreign_rows
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.dialects.base import shape_of
 from terrace.errors import TerraceError
 from terrace.lowering.graph.builders import splat
 from terrace.mlir import ir
 
-RNG = np.random.default_rng(0)
 TARGETS = [
     "cpu",
     pytest.param("hls", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="simulation needs g++")),

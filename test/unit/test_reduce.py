@@ -93,7 +93,7 @@ def test_dynamic_sizes() -> None:
     compiled = program.compile()
     assert foreign_rows(compiled) == []
     for sizes in ((3, 4, 5), (1, 1, 1), (2, 17, 67), (40, 3, 16)):
-        program.check(compiled, [uniform(*sizes)])
+        program.check(compiled, [1 + uniform(*sizes)])  # sums do not cancel: the bound is relative to the result
 
 
 def _with_epilogue(build: Callable[[ir.Value], ir.Value], x: ir.Value) -> ir.Value:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import terrace
 from graph_program import Program, foreign_rows
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.errors import CompileError, TargetError
 from terrace.lowering.graph.fusion import fuse
 from terrace.mlir import ir, walk
 from terrace.runtime.gpu import describe_gpu
 
-RNG = np.random.default_rng(0)
 Build = Callable[[Program, tuple[int, ...]], list[ir.Value]]
 
 

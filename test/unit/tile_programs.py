@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from random_numbers import RNG
 from terrace.dialects import loop
 from terrace.dialects.base import element_type_of, shape_of
 from terrace.dialects.context import create_context
@@ -14,7 +15,6 @@ from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.mlir import arith, func, ir, memref, scf
 
 Array = np.ndarray
-RNG = np.random.default_rng(0)
 
 
 def integers(*shape: int, low: int = -9) -> Array:
