@@ -70,20 +70,20 @@ class LoopBuilder:
                 return other if one else 0
         return arith.muli(self.value(left), self.value(right))
 
-    def floordiv(self, left: Index, right: int) -> Index:
-        if isinstance(left, int):
-            return left // right
-        return left if right == 1 else arith.divui(left, self.value(right))
+    def floordiv(self, left: Index, right: Index) -> Index:
+        if isinstance(right, int) and (isinstance(left, int) or right == 1):
+            return left if right == 1 else left // right
+        return arith.divui(self.value(left), self.value(right))
 
-    def mod(self, left: Index, right: int) -> Index:
-        if isinstance(left, int):
-            return left % right
-        return 0 if right == 1 else arith.remui(left, self.value(right))
+    def mod(self, left: Index, right: Index) -> Index:
+        if isinstance(right, int) and (isinstance(left, int) or right == 1):
+            return 0 if right == 1 else left % right
+        return arith.remui(self.value(left), self.value(right))
 
-    def ceildiv(self, left: Index, right: int) -> Index:
-        if isinstance(left, int):
+    def ceildiv(self, left: Index, right: Index) -> Index:
+        if isinstance(left, int) and isinstance(right, int):
             return -(-left // right)
-        return self.floordiv(self.add(left, right - 1), right)
+        return self.floordiv(self.add(left, self.sub(right, 1)), right)
 
     def min(self, left: Index, right: Index) -> Index:
         if isinstance(left, int) and isinstance(right, int):

@@ -44,7 +44,7 @@ func.func private @blocks(%x: tensor<2x8x8x5xf32>, %w: tensor<10x5x3x3xf32>, %b:
       sizes = array<i64: 2, 1, 8, 8, 10, 3, 3, 5>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh", "ic"], sizes = array<i64: 1, 4, 4>, parallel = ["n", "oh"], enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n", "ow", "ic"], sizes = array<i64: 1, 8, 4>, parallel = ["n", "ow"], enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow", "ic"], sizes = array<i64: 8, 4, 8, 1>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<2x8x8x5xf32>, tensor<10x5x3x3xf32>) -> tensor<2x8x8x10xf32>
@@ -68,12 +68,12 @@ func.func @main(%x: tensor<2x8x8x5xf32>, %w: tensor<10x5x3x3xf32>, %b: tensor<10
 
 // -----
 
-// An odd image lower than a tile's input: its rows are always copied, what lies beyond is not stored, and blocks at the
-// edge have a count of tiles of their own.
+// An odd image lower than a tile's input: its rows are always copied, what lies beyond is not stored, and the
+// last block has a count of tiles of its own.
 // CHECK-LABEL: func.func private @odd
 // CHECK-NOT:     } else {
 // CHECK:         "loop.load_tile"(%{{.*}} -> vector<4xf32>
-// CHECK:         "loop.contract_tile"({{.*}} : (vector<2x1xf32>, vector<1x4xf32>, vector<2x4xf32>)
+// CHECK:         "loop.contract_tile"({{.*}} : (vector<5x1xf32>, vector<1x4xf32>, vector<5x4xf32>)
 // CHECK:         "loop.contract_tile"({{.*}} : (vector<1x1xf32>, vector<1x4xf32>, vector<1x4xf32>)
 // CHECK:         "loop.store_tile"({{.*}} : (vector<4xf32>, memref<1x3x5x4xf32>
 // CHECK:         scf.if
@@ -85,8 +85,8 @@ func.func private @odd(%x: tensor<1x3x5x4xf32>, %w: tensor<4x4x3x3xf32>) -> tens
       sizes = array<i64: 1, 1, 3, 5, 4, 3, 3, 4>},
     schedule = {variant = "winograd_2x2", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 2, 2>, inner_tiles = array<i64: 4>}}}},
-      {memory = "local", order = ["oh", "ow", "ic"], sizes = array<i64: 2, 4, 4>, enters = {input = {copy = {}}}},
-      {memory = "register", order = ["oc", "oh", "ow", "ic"], sizes = array<i64: 4, 2, 4, 1>}]}} : () -> ()
+      {memory = "local", order = ["ow", "ic"], sizes = array<i64: 10, 4>, enters = {input = {copy = {}}}},
+      {memory = "register", order = ["oc", "oh", "ow", "ic"], sizes = array<i64: 4, 2, 10, 1>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x3x5x4xf32>, tensor<4x4x3x3xf32>) -> tensor<1x3x5x4xf32>
   return %0 : tensor<1x3x5x4xf32>

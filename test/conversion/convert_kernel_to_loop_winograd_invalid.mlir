@@ -20,7 +20,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x2x3xf32>) -> t
       sizes = array<i64: 1, 1, 9, 8, 8, 2, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {pack = {outer_permutation = array<i64: 0, 2, 3, 1>, inner_dims = array<i64: 0>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x2x3xf32>) -> tensor<1x9x8x8xf32>
@@ -37,7 +37,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
       sizes = array<i64: 1, 1, 4, 4, 8, 3, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 4>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 2, 2>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x4x4x8xf32>
@@ -54,7 +54,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
       sizes = array<i64: 1, 1, 10, 8, 8, 3, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 3, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x10x8x8xf32>
@@ -63,15 +63,15 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
 
 // -----
 
-// Rows and columns known at run time only.
-// expected-error @+1 {{@kernel: winograd_4x4 is for images of static size}}
+// All of an image that has any size.
+// expected-error @+1 {{@kernel: winograd_4x4 needs 'ow' cut for 'local' where an image's size is known at run time only}}
 func.func private @kernel(%x: tensor<1x8x?x4xf32>, %w: tensor<8x4x3x3xf32>, %s: index) -> tensor<1x8x?x8xf32> {
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 1, 8, -9223372036854775808, 8, 3, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x?x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x8x?x8xf32>
@@ -81,15 +81,15 @@ func.func private @kernel(%x: tensor<1x8x?x4xf32>, %w: tensor<8x4x3x3xf32>, %s: 
 // -----
 
 // Blocks that cut tiles apart.
-// expected-error @+1 {{@kernel: winograd_4x4 needs 'oh' cut in tiles of 4 for 'local'}}
+// expected-error @+1 {{@kernel: winograd_4x4 needs 'ow' cut in tiles of 4 for 'local'}}
 func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32> {
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],
       sizes = array<i64: 1, 1, 8, 8, 8, 3, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 2>, enters = {input = {copy = {}}}},
-      {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 2, 8>}]}} : () -> ()
+      {memory = "local", order = ["n", "ow"], sizes = array<i64: 1, 2>, enters = {input = {copy = {}}}},
+      {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 2>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32>
   return %0 : tensor<1x8x8x8xf32>
@@ -105,7 +105,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
       sizes = array<i64: 1, 1, 8, 8, 8, 3, 3, 4>},
     schedule = {variant = "winograd_2x2", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32>
@@ -122,7 +122,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
       sizes = array<i64: 1, 1, 8, 8, 8, 3, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32>
@@ -139,7 +139,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
       sizes = array<i64: 1, 1, 8, 8, 8, 3, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 3, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32>
@@ -156,7 +156,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
       sizes = array<i64: 1, 1, 8, 8, 8, 3, 3, 4>},
     schedule = {variant = "winograd_4x4", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 3, 3>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32>
@@ -173,7 +173,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
       sizes = array<i64: 1, 1, 8, 8, 8, 3, 3, 4>},
     schedule = {variant = "winograd_6x6", cuts = [
       {memory = "device", enters = {weight = {transform = {outputs = array<i64: 4, 4>, inner_tiles = array<i64: 8>}}}},
-      {memory = "local", order = ["n", "oh"], sizes = array<i64: 1, 4>, enters = {input = {copy = {}}}},
+      {memory = "local", order = ["n"], sizes = array<i64: 1>, enters = {input = {copy = {}}}},
       {memory = "register", order = ["oc", "oh", "ow"], sizes = array<i64: 8, 4, 8>}]}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 1, 1, 1, 1>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NHWC"} : (tensor<1x8x8x4xf32>, tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32>

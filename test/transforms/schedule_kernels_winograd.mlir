@@ -15,12 +15,12 @@
 // CHECK-SAME:    variant = "winograd_2x2"
 // CHECK-LABEL: func.func private @conv2d_1x56x56x64
 // CHECK:         {enters = {weight = {transform = {inner_tiles = array<i64: 32>, outputs = array<i64: 4, 4>}}}, memory = "device"},
-// CHECK-SAME:    {enters = {input = {copy = {}}}, memory = "local", order = ["n", "oh", "ic"], parallel = ["n", "oh"], sizes = array<i64: 1, {{[0-9]+}}, 16>},
+// CHECK-SAME:    {enters = {input = {copy = {}}}, memory = "local", order = ["n", "ow", "ic"], parallel = ["n", "ow"], sizes = array<i64: 1, {{[0-9]+}}, 16>},
 // CHECK-SAME:    {memory = "register", order = ["oc", "oh", "ow", "ic"], sizes = array<i64: 32, 4, 56, 1>}], variant = "winograd_4x4"}
 
 // Half the lanes and half the registers.
 // AVX2-LABEL:  func.func private @conv2d_1x56x56x64
-// AVX2:          {weight = {transform = {inner_tiles = array<i64: 16>, outputs = array<i64: 4, 4>}}}
+// AVX2:          {weight = {transform = {inner_tiles = array<i64: 32>, outputs = array<i64: 4, 4>}}}
 // AVX2-SAME:     variant = "winograd_4x4"
 
 // OFF-NOT:     variant

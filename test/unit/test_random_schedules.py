@@ -104,9 +104,9 @@ def _random_winograd(rng: random.Random, schedule: Schedule) -> Schedule:
     """Likewise, of the same variant: another rounds in another way."""
     outputs = VARIANTS[schedule.variant]
     tile = {"oc": rng.choice([3, 8, 16]), "oh": outputs * rng.choice([1, 2]), "ow": outputs * rng.choice([1, 2, 3])}
-    blocks = {dim: size * rng.choice([1, 2, 3]) for dim, size in tile.items() if rng.random() < 0.5}
+    blocks = {dim: tile[dim] * rng.choice([1, 2, 3]) for dim in ("oc", "ow") if rng.random() < 0.5}
     blocks |= {"n": rng.choice([1, 2]), "ic": rng.choice([2, 16])}
-    parallel = [dim for dim in blocks if dim in ("n", "oh", "oc") and rng.random() < 0.5]
+    parallel = [dim for dim in blocks if dim in ("n", "ow", "oc") and rng.random() < 0.5]
     packed = {"weight": Transform((outputs, outputs), (rng.choice([8, 16, 48]),))}
     staged = ["input"] if rng.random() < 0.9 else []
     return recut(

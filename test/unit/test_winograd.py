@@ -70,9 +70,9 @@ def layers() -> tuple[Program, terrace.CompiledModel]:
 def _random(rng: random.Random, variant: str) -> Schedule:
     m = VARIANTS[variant]
     tile = {"oc": rng.choice([8, 16, 32, 48]), "oh": m * rng.choice([1, 1, 2, 3]), "ow": m * rng.choice([1, 2, 5, 7])}
-    blocks = {dim: tile[dim] * rng.choice([1, 1, 2, 3]) for dim in ("oh", "ow", "oc") if rng.random() < 0.7}
+    blocks = {dim: tile[dim] * rng.choice([1, 1, 2, 3]) for dim in ("ow", "oc") if rng.random() < 0.7}
     blocks |= {"n": rng.choice([1, 1, 2]), "ic": rng.choice([4, 16, 32])}
-    parallel = [dim for dim in ("n", "oh", "oc") if dim in blocks and rng.random() < 0.6]
+    parallel = [dim for dim in ("n", "ow", "oc") if dim in blocks and rng.random() < 0.6]
     packed = {"weight": Transform((m, m), (tile["oc"] * rng.choice([1, 2]),))}
     tile["ic"] = rng.choice([1, 2, 4])
     return Schedule.of(tile, blocks, parallel, packed, ("input",), variant=variant)
@@ -135,11 +135,38 @@ def test_what_is_left_to_the_direct_variant() -> None:
             ("padding", (64, 64, 3, 3), {"padding": (3, 0, 0, 0)}),
         ]:
             p.result(name, conv(p, image, p.parameter(uniform(*shape)), **attributes))
-        width = p.argument(uniform(1, 32, 32, 64), dynamic=(2,))
-        p.result("width", conv(p, width, p.parameter(uniform(64, 64, 3, 3)), padding=(1, 1, 1, 1)))
     compiled = program.compile()
     assert {schedule.variant for schedule in schedules_of(compiled).values()} == {DIRECT}
     program.check(compiled)
+
+
+def test_sizes_that_a_call_knows() -> None:
+    """One kernel for images of all sizes: none, less than a tile, blocks that begin and end within rows."""
+    program = Program()
+    with program as p:
+        image, bias = p.argument(uniform(2, 12, 15, 20), dynamic=(0, 1, 2)), p.parameter(uniform(40))
+        for padding in ((1, 1, 1, 1), (0, 2, 2, 0)):
+            y = conv(p, image, p.parameter(uniform(40, 20, 3, 3)), padding=padding)
+            p.result(str(padding), graph.ReluOp.build(graph.AddOp.build(y, bias)))
+    first = program.compile()
+    assert foreign_rows(first) == []
+    assert {schedule.variant for schedule in schedules_of(first).values()} == {"winograd_4x4"}
+    changes = dict.fromkeys(schedules_of(first), _runs("winograd_2x2", 8))
+    second = program.compile(terrace.Target(threads=2), text=edited(first.ir("kernel"), changes))
+    for compiled in (first, second):
+        for sizes in ((2, 12, 15), (0, 8, 8), (1, 1, 1), (1, 4, 4), (3, 7, 90), (1, 61, 5), (1, 33, 64)):
+            inputs = [uniform(*sizes, 20)]
+            found = program.results(compiled, inputs)
+            for (name, values), wanted in zip(found.items(), program.expected(inputs), strict=True):
+                largest = np.abs(wanted).max(initial=0)
+                np.testing.assert_allclose(values, wanted, 0, LAYER * largest, err_msg=f"{name} {sizes}")
+
+
+def _runs(variant: str, tiles: int) -> Schedule:
+    """Runs of so many tiles, side by side on workers, of which four are multiplied at a time."""
+    m = VARIANTS[variant]
+    tile, blocks = {"oc": 16, "oh": m, "ow": 4 * m, "ic": 1}, {"n": 1, "ow": tiles * m, "ic": 16}
+    return Schedule.of(tile, blocks, ("n", "ow"), {"weight": Transform((m, m), (16,))}, ("input",), variant=variant)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

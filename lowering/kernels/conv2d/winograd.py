@@ -1,10 +1,11 @@
 """The generator of `graph.conv2d` by Winograd's minimal filtering (Lavin and Gray, 2016), with its epilogue.
 
-The results are cut into tiles of 4x4 (or 2x2) pixels. A workgroup takes a block of tiles and transforms what they read,
-all input channels, into local memory: one row for each tile in each of 36 (16) planes. Then, for each panel of output
-channels, every plane is multiplied by its own weights, [channels / w][plane][in][w], and the sums of a tile in all
-planes are transformed into its pixels, which go through the epilogue and are stored. In the schedule, a register tile
-of oh x ow pixels by oc channels stands for a product of so many tiles, in any arrangement, by oc columns.
+The results are cut into tiles of 4x4 (or 2x2) pixels, numbered row by row. A workgroup takes a run of them and
+transforms what they read, all input channels, into local memory: one row for each tile in each of 36 (16) planes. Then,
+for each panel of output channels, every plane is multiplied by its own weights, [channels / w][plane][in][w], and the
+sums of a tile in all planes are transformed into its pixels, which go through the epilogue and are stored. In the
+schedule, `ow` counts pixels along the rows of tiles laid end to end: a block of 4 * 42 is a run of 42 tiles. A register
+tile of oh x ow pixels by oc channels stands for a product of so many tiles, in any arrangement, by oc columns.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import element_type_of
 from terrace.lowering.graph.payload_types import compute_type
-from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.lowering.kernels.builder import Index, LoopBuilder, TileBody
 from terrace.lowering.kernels.conv2d.winograd_input import Block, InputTransform
 from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, WinogradShape
 from terrace.lowering.kernels.conv2d.winograd_tiles import RESULT_FACTORS, RESULTS
@@ -42,7 +43,7 @@ class _Winograd:
         self.b, self.kernel, self.schedule, self.shape = b, kernel, kernel.schedule, shape
         self.weight = kernel.memory_of(kernel.root.operands[1])
         self.type_ = compute_type(element_type_of(kernel.root.operands[0]))
-        kernel.check_schedule(("oh", "ow", "oc", "ic"), ("n", "oh", "ow", "oc", "ic"), ("input",), ("weight",))
+        kernel.check_schedule(("oh", "ow", "oc", "ic"), ("n", "ow", "oc", "ic"), ("input",), ("weight",))
         if "input" not in self.schedule.staged:
             raise kernel.refuse(f"{shape.variant} needs 'input' staged in local memory")
         layout = kernel.packing_of(kernel.root.operands[1])
@@ -55,18 +56,19 @@ class _Winograd:
 
     def emit(self) -> None:
         b, shape = self.b, self.shape
-        sizes: dict[str, Index] = {"n": b.size(self.kernel.results_memory[0], 0), "oc": shape.out_channels}
-        sizes |= {"oh": shape.rows * shape.outputs, "ow": shape.columns * shape.outputs}
+        memory = self.kernel.results_memory[0]
+        rows, columns = (b.ceildiv(b.size(memory, axis), shape.outputs) for axis in (1, 2))
+        total = b.mul(rows, columns)
+        sizes: dict[str, Index] = {"n": b.size(memory, 0), "oc": shape.out_channels, "ow": b.mul(total, shape.outputs)}
         with workgroups(b, self.kernel, sizes) as start, contextlib.ExitStack() as stack:
             images = b.for_block(start.get("n", 0), self.schedule.block("n"), sizes["n"])
             image = stack.enter_context(images)
-            row, column = (b.floordiv(start.get(dim, 0), shape.outputs) for dim in ("oh", "ow"))
-            rows = _count(b, row, shape.block_rows, shape.rows)
-            columns = _count(b, column, shape.block_columns, shape.columns)
-            block = Block(image, row, column, rows, columns)
+            first = b.floordiv(start.get("ow", 0), shape.outputs)
+            block = Block(image, first, _count(b, first, shape.block, total), columns)
             # One row more than tiles, and rows that are longer than the channels: rows and planes that are a power of
             # two apart would share the sets of L1.
-            tiles = shape.block_rows * shape.block_columns + 1
+            height = self._height(shape.block)
+            tiles = (shape.block if shape.counts else -(-shape.block // height) * height) + 1
             self.inputs = b.alloc([shape.planes, tiles, shape.depth + SPARE], self.type_)
             self.products = b.alloc([shape.planes, tiles, self.panel], self.type_)
             self.half = b.alloc([shape.outputs, shape.points, shape.lanes], self.type_)
@@ -89,22 +91,41 @@ class _Winograd:
     # -- products -------------------------------------------------------------------------------------------------
 
     def _multiply(self, block: Block, channel: Index, size: int) -> None:
-        """The sums over all input channels of a panel of output channels, plane by plane."""
+        """The sums over all input channels of a panel of output channels, plane by plane.
+
+        Each count of tiles that a block may have has code of its own. Where only a call knows it, whole register tiles
+        cover a block, or a half of one at its end: what they compute beyond it, nobody reads.
+        """
         b, counts = self.b, self.shape.counts
-        count = b.mul(block.rows, block.columns)
         with b.for_each(0, self.shape.planes) as plane:
-            for tiles in counts:
+            if counts is None:
+                self._multiply_any(plane, block.count, channel, size)
+            for tiles in counts or ():
                 with contextlib.ExitStack() as stack:
-                    if len(counts) > 1:
-                        equal = arith.cmpi(arith.CmpIPredicate.eq, b.value(count), b.value(tiles))
+                    if len(counts or ()) > 1:
+                        equal = arith.cmpi(arith.CmpIPredicate.eq, b.value(block.count), b.value(tiles))
                         stack.enter_context(b.when(equal))
-                    self._multiply_plane(plane, tiles, channel, size)
+                    b.tiles(0, 0, tiles, self._height(tiles), self._product(plane, tiles, channel, size))
 
-    def _multiply_plane(self, plane: Index, tiles: int, channel: Index, size: int) -> None:
-        """A matrix of `tiles` rows, cut evenly."""
-        b = self.b
-        rows = -(-tiles // -(-tiles // self.shape.product_rows))
+    def _multiply_any(self, plane: Index, count: Index, channel: Index, size: int) -> None:
+        """The products of a plane where only a call knows how many tiles a block has."""
+        b, height = self.b, self._height(self.shape.block)
+        half = -(-height // 2)
+        product = self._product(plane, self.shape.block, channel, size)
+        with b.for_each(0, count, height) as row:
+            branch = b.if_else(b.less(half, b.sub(count, row)))
+            for block, rows in ((branch.then_block, height), (branch.else_block, half)):
+                with ir.InsertionPoint(block):
+                    product(row, rows, None)
+                    b.end_branch()
 
+    def _height(self, tiles: int) -> int:
+        """How many of a block's tiles are multiplied at a time: they are cut evenly."""
+        return -(-tiles // -(-tiles // self.shape.product_rows))
+
+    def _product(self, plane: Index, tiles: int, channel: Index, size: int) -> TileBody:
+        """What multiplies some of the rows of a plane, of which a block has so many `tiles`."""
+        b, rows = self.b, self._height(tiles)
         packing = self.kernel.packing_of(self.kernel.root.operands[1])
         ahead = WeightsAhead.of(self.weight, packing, (rows, size), -(-tiles // rows), leading=2)
         panel = b.add(b.mul(b.floordiv(channel, self.weight_block), self.shape.planes), plane)
@@ -123,7 +144,7 @@ class _Winograd:
             if self.shape.depth > CHUNK:
                 b.tiles(CHUNK, 0, self.shape.depth, CHUNK, add_chunk)
 
-        b.tiles(0, 0, tiles, rows, product)
+        return product
 
     def _sum(self, step: Step, first: Index, depth: int, shape: list[int]) -> ir.Value:
         """The sum over `depth` input channels from `first` on."""
@@ -154,9 +175,10 @@ class _Winograd:
         """The pixels of all tiles of a panel, vector by vector of channels."""
         b, shape = self.b, self.shape
         self._load_factors(size)
-        with b.for_each(0, block.rows) as row, b.for_each(0, block.columns) as column:
-            tile = b.add(b.mul(row, block.columns), column)
-            first = [b.mul(b.add(start, at), shape.outputs) for start, at in ((block.row, row), (block.column, column))]
+        with b.for_each(0, block.count) as tile:
+            number = b.add(block.first, tile)
+            row, column = b.floordiv(number, block.columns), b.mod(number, block.columns)
+            first = [b.mul(at, shape.outputs) for at in (row, column)]
 
             def vector(offset: Index, lanes: int, _: Index | None) -> None:
                 self._down(tile, offset, lanes)
@@ -187,21 +209,22 @@ class _Winograd:
     def _across(self, image: Index, first: Sequence[Index], channel: Index, lanes: int) -> None:
         """Transform along the rows, and store what lies in the image."""
         b, shape = self.b, self.shape
-        height, width = shape.height, shape.width
+        height, width = (b.size(self.kernel.results_memory[0], axis) for axis in (1, 2))
         with b.for_each(0, _count(b, first[0], shape.outputs, height)) as row:
             values = [b.load(self.half, [row, column, 0], [lanes], [2]) for column in range(shape.points)]
             for number, value in enumerate(RESULTS[shape.outputs](b, self.loaded[lanes], values)):
                 column = b.add(first[1], number)
                 place = TilePlace((image, b.add(first[0], row), column, channel), (3,), (lanes,), (None,))
                 with contextlib.ExitStack() as stack:
-                    if number and width % shape.outputs:
+                    if number and not (isinstance(width, int) and width % shape.outputs == 0):
                         stack.enter_context(b.when(b.less(column, width)))
                     store_results(b, self.kernel, {self.kernel.root.results[0]: value}, place)
 
 
-def _count(b: LoopBuilder, first: Index, block: int, total: int) -> Index:
+def _count(b: LoopBuilder, first: Index, block: int, total: Index) -> Index:
     """How many of a block's `block` elements, the first of which is there, lie below `total`."""
-    return block if total % block == 0 else b.min(block, b.sub(total, first))
+    whole = isinstance(total, int) and total % block == 0
+    return block if whole else b.min(block, b.sub(total, first))
 
 
 def generate(b: LoopBuilder, kernel: KernelView) -> None:

@@ -1,7 +1,7 @@
 """What Winograd's tiles read, transformed into local memory.
 
-A row of tiles is transformed down its columns first, one strip [points, columns, lanes] of a vector of channels at a
-time, as neighbouring tiles share columns; then along the rows of each tile. What lies outside the image is zero.
+A part of a row of tiles is transformed down its columns first, one strip [points, columns, lanes] of a vector of
+channels at a time, as neighbouring tiles share columns; then along the rows of each tile. Outside the image are zeros.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder
-from terrace.lowering.kernels.conv2d.winograd_shape import WinogradShape
+from terrace.lowering.kernels.conv2d.winograd_shape import STRIP, WinogradShape
 from terrace.lowering.kernels.conv2d.winograd_tiles import INPUT_FACTORS, INPUTS
 from terrace.lowering.kernels.view import KernelView
 from terrace.mlir import ir
@@ -18,25 +18,28 @@ from terrace.mlir import ir
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """The tiles of a workgroup: the image, the first tile's row and column, and how many there are of both."""
+    """The tiles of a workgroup: the image, the first one's number, how many there are, and how many a row has."""
 
     image: Index
-    row: Index
-    column: Index
-    rows: Index
+    first: Index
+    count: Index
     columns: Index
 
 
 @dataclasses.dataclass(frozen=True)
 class Strip:
-    """The rows of pixels under a row of tiles, of one vector of channels.
+    """The pixels under `tiles` neighbours in a row of tiles, of one vector of channels; `first` is the number of the
+    first in its block.
 
-    `row` and `column` are the first pixel's in padded coordinates, in which the image begins at (top, left). Columns
-    from `begin` to `end` are in the image.
+    `row` and `column` are the first pixel's in padded coordinates, in which the image begins at (top, left). It has so
+    many `columns`, of which those from `begin` to `end` are in the image.
     """
 
+    first: Index
+    tiles: Index
     row: Index
     column: Index
+    columns: Index
     begin: Index
     end: Index
     channel: Index
@@ -51,35 +54,46 @@ class InputTransform:
     ) -> None:
         self.b, self.shape, self.block, self.planes = b, shape, block, planes
         self.image = kernel.memory_of(kernel.root.operands[0])
+        self.height, self.width = b.size(self.image, 1), b.size(self.image, 2)
         self.type_ = element_type_of(planes)
         self.top, _, self.left, _ = attributes_of(kernel.root).padding
-        self.columns = b.add(b.mul(block.columns, shape.outputs), shape.points - shape.outputs)
-        widest = shape.block_columns * shape.outputs + shape.points - shape.outputs
-        self.strip = b.alloc([shape.points, widest, shape.lanes], self.type_)
+        self.strip = b.alloc([shape.points, shape.strip_columns, shape.lanes], self.type_)
 
     def emit(self) -> None:
-        b, shape, block = self.b, self.shape, self.block
-        column = b.mul(block.column, shape.outputs)
-        begin = b.max(b.sub(self.left, column), 0) if self.left else 0
-        end = b.min(self.columns, b.sub(shape.image_width + self.left, column))
-        with b.for_each(0, block.rows) as row:
-            first = b.mul(b.add(block.row, row), shape.outputs)
+        """Row by row of tiles, of which the first and the last may be in the block in part; strip by strip."""
+        b, block = self.b, self.block
+        end = b.add(block.first, block.count)
+        with b.for_each(b.floordiv(block.first, block.columns), b.ceildiv(end, block.columns)) as row:
+            start = b.mul(row, block.columns)
+            first, last = b.max(b.sub(block.first, start), 0), b.min(b.sub(end, start), block.columns)
+            with b.for_each(first, last, STRIP) as column:
+                self._strip(row, column, b.min(STRIP, b.sub(last, column)), b.sub(b.add(start, column), block.first))
 
-            def vector(channel: Index, lanes: int, _: Index | None) -> None:
-                self._down(Strip(first, column, begin, end, channel, lanes))
-                self._across(b.mul(row, block.columns), channel, lanes)
+    def _strip(self, row: Index, column: Index, tiles: Index, number: Index) -> None:
+        """So many `tiles` from a row and column of tiles on, the first of which has this number in the block."""
+        b, shape = self.b, self.shape
+        top, left = b.mul(row, shape.outputs), b.mul(column, shape.outputs)
+        columns = b.add(b.mul(tiles, shape.outputs), shape.points - shape.outputs)
+        begin = b.max(b.sub(self.left, left), 0) if self.left else 0
+        end = b.min(columns, b.sub(b.add(self.width, self.left), left))
 
-            b.tiles(0, 0, shape.depth, shape.lanes, vector)
+        def vector(channel: Index, lanes: int, _: Index | None) -> None:
+            strip = Strip(number, tiles, top, left, columns, begin, end, channel, lanes)
+            self._down(strip)
+            self._across(strip)
+
+        b.tiles(0, 0, shape.depth, shape.lanes, vector)
 
     def _down(self, strip: Strip) -> None:
         b, shape = self.b, self.shape
         with b.for_each(0, shape.points) as row:
             self._clear(row, 0, strip.begin, strip.lanes)
-            self._clear(row, strip.end, self.columns, strip.lanes)
-        if shape.image_height < shape.points:
+            self._clear(row, strip.end, strip.columns, strip.lanes)
+        if isinstance(self.height, int) and self.height < shape.points:
             self._transform_copy(strip)
             return
-        branch = b.if_else(b.inside(strip.row, self.top, shape.image_height + self.top - shape.points + 1))
+        last = b.max(b.sub(b.add(self.height, self.top + 1), shape.points), 0)
+        branch = b.if_else(b.inside(strip.row, self.top, last))
         with ir.InsertionPoint(branch.then_block):
             with b.for_each(strip.begin, strip.end) as column:
                 rows = range(shape.points)
@@ -100,7 +114,7 @@ class InputTransform:
         b, shape = self.b, self.shape
         with b.for_each(0, shape.points) as number:
             row = b.add(strip.row, number)
-            branch = b.if_else(b.inside(row, self.top, shape.image_height + self.top))
+            branch = b.if_else(b.inside(row, self.top, b.add(self.height, self.top)))
             with ir.InsertionPoint(branch.then_block):
                 with b.for_each(strip.begin, strip.end) as column:
                     b.store(self._load(strip, row, column), self.strip, [number, column, 0], [2])
@@ -128,11 +142,12 @@ class InputTransform:
         with b.for_each(first, last) as column:
             b.store(b.splat([lanes], self.type_, 0.0), self.strip, [row, column, 0], [2])
 
-    def _across(self, first_tile: Index, channel: Index, lanes: int) -> None:
+    def _across(self, strip: Strip) -> None:
         """Transform each tile of the strip along its rows, into the planes."""
         b, shape = self.b, self.shape
-        with b.for_each(0, self.block.columns) as tile, b.for_each(0, shape.points) as row:
+        with b.for_each(0, strip.tiles) as tile, b.for_each(0, shape.points) as row:
             left, plane = b.mul(tile, shape.outputs), b.mul(row, shape.points)
-            values = [b.load(self.strip, [row, b.add(left, i), 0], [lanes], [2]) for i in range(shape.points)]
+            values = [b.load(self.strip, [row, b.add(left, i), 0], [strip.lanes], [2]) for i in range(shape.points)]
             for number, value in enumerate(self._transformed(values)):
-                b.store(value, self.planes, [b.add(plane, number), b.add(first_tile, tile), channel], [2])
+                place = [b.add(plane, number), b.add(strip.first, tile), strip.channel]
+                b.store(value, self.planes, place, [2])

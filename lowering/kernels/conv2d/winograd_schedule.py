@@ -7,12 +7,11 @@ from beyond the second cache if these take longer, and the transforms.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.conv2d.schedule import ASSUMED_SIZE
-from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, VARIANTS, refusal
+from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, STRIP, VARIANTS, refusal
 from terrace.lowering.kernels.packing import Transform
 from terrace.lowering.kernels.register_tile import RegisterTile, cover_cycles, cuts, fits_registers, vectors
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
@@ -20,6 +19,7 @@ from terrace.lowering.kernels.toom_cook import TAPS
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import block_size
 from terrace.machine import VectorMachine
+from terrace.mlir import DYNAMIC
 
 FIRST_BYTES = 9.0
 """Bytes a cycle of weights that nobody read before in a call: from memory. 36 GB/s on a Zen 5 at 4 GHz, where they are
@@ -43,11 +43,11 @@ ALONE = 0.2
 MARGIN = 0.9
 """A variant is chosen where it takes less than this part of the direct one's cycles: it rounds more."""
 
-HEIGHTS = (1, 2, 3, 4, 8, 16)
-"""Rows of tiles that a block may have."""
+PRODUCTS = (1, 2, 3, 4, 6, 8, 12, 16)
+"""Products, each of as many tiles as registers hold sums of, that a block may have."""
 
-WIDTHS = (1, 2, 4, 8)
-"""Parts that a row of tiles may be cut into."""
+PARTS = 16
+"""Even parts that an image may be cut into, at most."""
 
 PRODUCT_ROWS = 14
 """Tiles that are multiplied at a time, at most."""
@@ -75,13 +75,12 @@ class Sizes:
 
 @dataclasses.dataclass(frozen=True)
 class Cutting:
-    """Tiles of `outputs` x `outputs` results: so many rows and columns of them a block, of which `product` are
-    multiplied at a time by a panel of channels; `channels` are those that a workgroup computes."""
+    """Tiles of `outputs` x `outputs` results: so many a block, of which `product` are multiplied at a time by a panel
+    of channels; `channels` are those that a workgroup computes."""
 
     outputs: int
-    rows: int
-    columns: int
-    product: tuple[int, int]
+    tiles: int
+    product: int
     panel: int
     channels: int
 
@@ -103,18 +102,17 @@ def direct_cycles(sizes: Sizes, schedule: Schedule, machine: VectorMachine) -> f
 
 def cycles(sizes: Sizes, cut: Cutting, machine: VectorMachine) -> float:
     """The cycles of a convolution cut so."""
-    heights, widths = (
-        cuts(-(-size // cut.outputs), block) for size, block in ((sizes.height, cut.rows), (sizes.width, cut.columns))
-    )
-    blocks = sizes.images * sum(n for n, _ in heights) * sum(n for n, _ in widths)
+    parts = cuts(_tiles(sizes, cut.outputs), cut.tiles)
+    blocks = sizes.images * sum(n for n, _ in parts)
     turns = -(-blocks * -(-sizes.channels // cut.channels) // machine.workers)
-    found = [
-        (n * m, _block_cycles(sizes, dataclasses.replace(cut, rows=height, columns=width), machine, blocks))
-        for n, height in heights
-        for m, width in widths
-    ]
-    whole = max(one for _, one in found)
+    found = [(n, _block_cycles(sizes, dataclasses.replace(cut, tiles=tiles), machine, blocks)) for n, tiles in parts]
+    whole = max((one for _, one in found), default=0.0)
     return sizes.images * sum(n * one for n, one in found) if machine.workers == 1 else turns * whole
+
+
+def _tiles(sizes: Sizes, outputs: int) -> int:
+    """The tiles of an image."""
+    return -(-sizes.height // outputs) * -(-sizes.width // outputs)
 
 
 def _block_cycles(sizes: Sizes, cut: Cutting, machine: VectorMachine, blocks: int) -> float:
@@ -124,7 +122,7 @@ def _block_cycles(sizes: Sizes, cut: Cutting, machine: VectorMachine, blocks: in
     not hide that.
     """
     plane = sizes.bytes * cut.planes * sizes.depth
-    weights, inputs = plane * cut.channels, plane * cut.rows * cut.columns
+    weights, inputs = plane * cut.channels, plane * cut.tiles
     again = AGAIN_BYTES if weights + inputs > machine.l2_bytes else NEAR_BYTES
     streamed = weights * (1 / FIRST_BYTES + (blocks - 1) / again) / blocks
     panels = -(-cut.channels // cut.panel) if inputs > machine.l2_bytes * 3 // 4 else 0
@@ -138,75 +136,61 @@ def _both(computing: float, moving: float) -> float:
 
 
 def _product_cycles(sizes: Sizes, cut: Cutting, machine: VectorMachine) -> float:
-    tiles = cut.rows * cut.columns
-    height = -(-tiles // -(-tiles // (cut.product[0] * cut.product[1])))
-    step = cover_cycles(tiles, cut.channels, RegisterTile(height, cut.panel), machine)
-    stored = tiles * vectors(cut.channels, machine) * STORE_CYCLES
+    height = -(-cut.tiles // -(-cut.tiles // cut.product))
+    step = cover_cycles(cut.tiles, cut.channels, RegisterTile(height, cut.panel), machine)
+    stored = cut.tiles * vectors(cut.channels, machine) * STORE_CYCLES
     return cut.planes * (sizes.depth * step + stored)
 
 
 def _transform_cycles(sizes: Sizes, cut: Cutting, machine: VectorMachine) -> float:
     points = cut.outputs + TAPS - 1
-    shared = cut.outputs * cut.columns + points - cut.outputs
-    read = cut.rows * (shared + points * cut.columns) * vectors(sizes.depth, machine)
-    written = cut.rows * cut.columns * (points + cut.outputs) * vectors(cut.channels, machine)
+    strips = -(-cut.tiles // min(-(-sizes.width // cut.outputs), STRIP))
+    shared = cut.outputs * cut.tiles + strips * (points - cut.outputs)
+    read = (shared + points * cut.tiles) * vectors(sizes.depth, machine)
+    written = cut.tiles * (points + cut.outputs) * vectors(cut.channels, machine)
     return TRANSFORM_CYCLES * points * (read + written)
 
 
 def local_bytes(sizes: Sizes, cut: Cutting, lanes: int) -> int:
     """The local memory that the loops of a kernel take."""
-    rows, columns = (
-        min(-(-size // cut.outputs), block) for size, block in ((sizes.height, cut.rows), (sizes.width, cut.columns))
-    )
-    tiles, points = rows * columns + 1, cut.outputs + TAPS - 1
+    tiles, points = -(-cut.tiles // cut.product) * cut.product + 1, cut.outputs + TAPS - 1
     planes = cut.planes * tiles * (sizes.depth + SPARE + cut.panel)
-    strip = points * (columns * cut.outputs + points) * lanes
+    strip = points * (min(cut.tiles, STRIP) * cut.outputs + points) * lanes
     return sizes.bytes * (planes + strip + 6 * lanes)
 
 
 def _cuttings(sizes: Sizes, outputs: int, machine: VectorMachine) -> Iterator[Cutting]:
-    rows, columns = (-(-size // outputs) for size in (sizes.height, sizes.width))
-    most = vectors(sizes.channels, machine)
-    panels = [n * machine.lanes for n in (2, 3, 4) if n <= most] or [machine.lanes]
-    heights = sorted({min(height, -(-rows // 2) * 2) for height in HEIGHTS})
-    for height, width in itertools.product(heights, sorted({-(-columns // parts) for parts in WIDTHS})):
-        for panel in panels:
-            product = _product((height, rows), (width, columns), panel, machine)
-            cut = Cutting(outputs, height, width, product, panel, sizes.channels)
+    tiles, most = _tiles(sizes, outputs), vectors(sizes.channels, machine)
+    for panel in [n * machine.lanes for n in (2, 3, 4) if n <= most] or [machine.lanes]:
+        heights = [n for n in range(1, PRODUCT_ROWS + 1) if fits_registers(RegisterTile(n, panel), machine)]
+        for block, product in _blocks(tiles, max(heights, default=1)):
+            cut = Cutting(outputs, block, product, panel, sizes.channels)
             if local_bytes(sizes, cut, machine.lanes) > machine.local_bytes:
                 continue
             yield cut
             # Where a few blocks are all, workers share their channels; each transforms the inputs for itself.
             parts, limit = 2, min(machine.workers, -(-sizes.channels // panel))
-            while parts <= limit and sizes.images * -(-rows // height) < machine.workers and width == columns:
+            while parts <= limit and sizes.images * -(-tiles // block) < machine.workers:
                 yield dataclasses.replace(cut, channels=block_size(sizes.channels, panel, parts))
                 parts *= 2
 
 
-def _product(height: tuple[int, int], width: tuple[int, int], panel: int, machine: VectorMachine) -> tuple[int, int]:
-    """The most tiles, as rows and columns, that registers hold sums of. Both are of a block and of all: a block that is
-    cut must be a multiple.
-    """
-    limit = max((n for n in range(1, PRODUCT_ROWS + 1) if fits_registers(RegisterTile(n, panel), machine)), default=1)
-    rows, columns = (
-        [n for n in range(1, min(block, limit) + 1) if block >= whole or block % n == 0]
-        for block, whole in (height, width)
-    )
-    return max(((r, c) for r in rows for c in columns if r * c <= limit), key=lambda tile: (tile[0] * tile[1], tile[1]))
+def _blocks(tiles: int, most: int) -> list[tuple[int, int]]:
+    """Blocks of an image's tiles, and of how many its products are; at most `most`. A block has whole products."""
+    wanted = {-(-tiles // parts) for parts in range(1, PARTS + 1)} | {min(most * n, tiles) for n in PRODUCTS}
+    products = {block: -(-block // most) for block in wanted}
+    return sorted({(-(-block // n) * n, -(-block // n)) for block, n in products.items()})
 
 
-def schedule_of(sizes: Sizes, cut: Cutting, machine: VectorMachine) -> Schedule:
-    """The schedule that cuts so."""
+def schedule_of(sizes: Sizes, cut: Cutting, whole: bool, machine: VectorMachine) -> Schedule:
+    """The schedule that cuts so; `whole` says that a block is never less than an image."""
     m = cut.outputs
-    rows, columns = (-(-size // m) for size in (sizes.height, sizes.width))
     blocks = {"n": 1}
-    if cut.rows < rows:
-        blocks["oh"] = cut.rows * m
-    if cut.columns < columns:
-        blocks["ow"] = cut.columns * m
+    if not whole:
+        blocks["ow"] = cut.tiles * m
     if cut.channels < sizes.channels:
         blocks["oc"] = cut.channels
-    tile = {"oc": cut.panel, "oh": cut.product[0] * m, "ow": cut.product[1] * m, "ic": 1}
+    tile = {"oc": cut.panel, "oh": m, "ow": cut.product * m, "ic": 1}
     packed = {"weight": Transform((m, m), (cut.panel,))}
     name = next(name for name, outputs in VARIANTS.items() if outputs == m)
     return Schedule.of(tile, {**blocks, "ic": machine.lanes}, tuple(blocks), packed, staged=("input",), variant=name)
@@ -217,12 +201,15 @@ def ranked_schedules(kernel: KernelView, machine: VectorMachine) -> dict[str, li
     sizes = Sizes.of(kernel)
     root = kernel.root
     reason = refusal(kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.operand_types[0])
-    found = {}
+    known, found = DYNAMIC not in (kernel.space.size("oh"), kernel.space.size("ow")), {}
     if reason is None and kernel.constant[1]:
         for name, outputs in VARIANTS.items():
             cuttings = list(_cuttings(sizes, outputs, machine))
             ranked = sorted(((cycles(sizes, cut, machine), cut) for cut in cuttings), key=lambda pair: pair[0])
-            found[name] = [(predicted, schedule_of(sizes, cut, machine)) for predicted, cut in ranked]
+            tiles = _tiles(sizes, outputs)
+            found[name] = [
+                (predicted, schedule_of(sizes, cut, known and cut.tiles >= tiles, machine)) for predicted, cut in ranked
+            ]
     return found
 
 

@@ -18,6 +18,9 @@ VARIANTS = {"winograd_2x2": 2, "winograd_4x4": 4}
 SPARE = 16
 """Elements between the rows of transformed inputs."""
 
+STRIP = 16
+"""Tiles side by side whose input is transformed together, at most: a vector of channels of it fits the first cache."""
+
 
 def refusal(space: IterationSpace, attrs: Attributes, image: Sequence[int], operand: ElementType) -> str | None:
     """Why no variant computes such a convolution, or None. `image` is the input's shape, NHWC."""
@@ -28,28 +31,27 @@ def refusal(space: IterationSpace, attrs: Attributes, image: Sequence[int], oper
         return "is for convolutions without strides, dilations and groups"
     if max(attrs.padding) >= TAPS:
         return f"is for padding below {TAPS}"
-    if DYNAMIC in image[1:]:
-        return "is for images of static size"
+    if image[3] == DYNAMIC:
+        return "is for a static number of channels"
     return None if operand.held == F32 else f"is for what is computed in f32, got {operand.name}"
 
 
 @dataclasses.dataclass(frozen=True)
 class WinogradShape:
-    """What the loops of a kernel are made of. Blocks count tiles.
+    """What the loops of a kernel are made of.
 
-    `product_rows` is how many tiles are multiplied at a time, at most. `lanes` is how many channels are transformed
-    together: what the schedule cuts `ic` into for local memory.
+    Tiles are numbered row by row over an image. A block is a run of at most `block` of them, which may begin and end
+    within rows: so blocks are as good for images of any width. At most `product_rows` tiles are multiplied at a time.
+    `lanes` is how many channels are transformed together: what the schedule cuts `ic` into for local memory. Rows and
+    columns of results are DYNAMIC where only a call knows them.
     """
 
     variant: str
-    image_height: int
-    image_width: int
     height: int
     width: int
     depth: int
     out_channels: int
-    block_rows: int
-    block_columns: int
+    block: int
     product_rows: int
     lanes: int
 
@@ -62,24 +64,23 @@ class WinogradShape:
         reason = refusal(kernel.space, attributes_of(root), image, kernel.operand_types[0])
         if reason is not None:
             raise kernel.refuse(f"{variant} {reason}")
-        size = kernel.space.known()
         for cut in (schedule.cut("local"), schedule.cut("register")):
             for dim in ("oh", "ow"):
                 if cut.sizes.get(dim, outputs) % outputs:
                     raise kernel.refuse(f"{variant} needs '{dim}' cut in tiles of {outputs} for '{cut.memory}'")
-        tiles = {dim: -(-size[dim] // outputs) for dim in ("oh", "ow")}
-        blocks = {dim: min(schedule.block(dim) // outputs or tiles[dim], tiles[dim]) for dim in tiles}
+        height, width = (kernel.space.size(dim) for dim in ("oh", "ow"))
+        tiles = None if DYNAMIC in (height, width) else -(-height // outputs) * -(-width // outputs)
+        block = schedule.block("ow") // outputs
+        if tiles is None and not block:
+            raise kernel.refuse(f"{variant} needs 'ow' cut for 'local' where an image's size is known at run time only")
         rows = max(schedule.tile("oh"), outputs) * max(schedule.tile("ow"), outputs) // outputs**2
         return WinogradShape(
             variant,
-            image_height=image[1],
-            image_width=image[2],
-            height=size["oh"],
-            width=size["ow"],
+            height=height,
+            width=width,
             depth=image[3],
             out_channels=weight[0],
-            block_rows=blocks["oh"],
-            block_columns=blocks["ow"],
+            block=block if tiles is None else max(1, min(block or tiles, tiles)),
             product_rows=rows,
             lanes=schedule.block("ic") or schedule.tile("oc"),
         )
@@ -99,19 +100,21 @@ class WinogradShape:
         return self.points**2
 
     @property
-    def rows(self) -> int:
-        """Rows of tiles of an image."""
-        return -(-self.height // self.outputs)
+    def tiles(self) -> int | None:
+        """Those of an image; None where only a call knows them."""
+        if DYNAMIC in (self.height, self.width):
+            return None
+        return -(-self.height // self.outputs) * -(-self.width // self.outputs)
 
     @property
-    def columns(self) -> int:
-        return -(-self.width // self.outputs)
+    def strip_columns(self) -> int:
+        """Columns of pixels that a strip of tiles reads, at most."""
+        row = STRIP if self.width == DYNAMIC else -(-self.width // self.outputs)
+        return min(row, self.block, STRIP) * self.outputs + self.points - self.outputs
 
     @property
-    def counts(self) -> list[int]:
-        """How many tiles a block may have: those at the edges may have fewer."""
-        heights, widths = (
-            {min(block, total), total % block or block}
-            for block, total in ((self.block_rows, self.rows), (self.block_columns, self.columns))
-        )
-        return sorted({height * width for height in heights for width in widths}, reverse=True)
+    def counts(self) -> list[int] | None:
+        """How many tiles a block may have: the last one of an image may have fewer. None where only a call knows it."""
+        if self.tiles is None:
+            return None
+        return sorted({self.block, self.tiles % self.block or self.block}, reverse=True)

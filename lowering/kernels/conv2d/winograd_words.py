@@ -29,9 +29,10 @@ def explain_variants(kernel: KernelView, direct: Schedule, machine: VectorMachin
 def explain_products(kernel: KernelView) -> list[str]:
     """How one of Winograd's variants is cut."""
     shape = WinogradShape.of(kernel)
+    tiles = "each tile" if shape.tiles is None else f"{shape.tiles} tiles of an image"
     return [
-        f"tiles: {shape.rows} x {shape.columns} of {shape.outputs} x {shape.outputs} results, each"
+        f"tiles: {tiles} of {shape.outputs} x {shape.outputs} results,"
         f" {shape.planes} products instead of {9 * shape.outputs**2} for an input and an output channel",
-        f"block: {shape.block_rows} x {shape.block_columns} tiles, whose transformed input stays in local memory",
+        f"block: a run of {shape.block} tiles, row by row, whose transformed input stays in local memory",
         f"tile: up to {shape.product_rows} tiles by {kernel.schedule.tile('oc')} channels in registers",
     ]
