@@ -1,4 +1,4 @@
-"""One compile, many sizes: an MLP of any batch, a BERT of any length, through our matrix products."""
+"""One compile, many sizes: an MLP of any batch, a BERT of any length, windows over images of any size."""
 
 from __future__ import annotations
 
@@ -55,3 +55,47 @@ def test_a_size_out_of_range_is_refused(bert: tuple[nn.Module, CompiledModel]) -
     for size in (1, 161):
         with pytest.raises(terrace.InputError, match=rf"2 <= \w+ <= 160, found {size}"):
             bert[1](torch.zeros(1, size, dtype=torch.int64))
+
+
+class Windows(nn.Module):
+    """Pools and depthwise convolutions whose windows hang over the edges of an image, step over it, or have gaps."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        convolutions = [
+            {"kernel_size": 3, "padding": 1},
+            {"kernel_size": 3, "padding": 1, "stride": 2},
+            {"kernel_size": 5, "padding": 2},
+            {"kernel_size": 3, "padding": 2, "dilation": 2},
+            {"kernel_size": (3, 5), "padding": (0, 4), "stride": (2, 3)},
+        ]
+        pools = [
+            nn.MaxPool2d(3, 2, 1),
+            nn.MaxPool2d(3, 2, 1, dilation=2),
+            nn.MaxPool2d(2),
+            nn.AvgPool2d(3, 2, 1),
+            nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+        ]
+        layers = [nn.Conv2d(channels, channels, groups=channels, **options) for options in convolutions]
+        self.layers = nn.ModuleList([*layers, *pools])
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.relu(layer(x)) for layer in self.layers)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_windows(threads: int) -> None:
+    """Narrower than a tile, wider, with values that spread."""
+    model, sides = Windows(20).eval(), {"min": 5, "max": 1024}
+    compiled = terrace.compile(
+        model,
+        (torch.randn(3, 20, 24, 26),),
+        target=terrace.Target(threads=threads),
+        dynamic_shapes={"x": {0: Dim("n", max=64), 2: Dim("h", **sides), 3: Dim("w", **sides)}},
+    )
+    assert all(row["by"] == "terrace" for row in compiled.report().rows)
+    for size in ((3, 24, 26), (1, 8, 9), (2, 100, 31), (1, 5, 5), (1, 7, 7), (1, 6, 64)):
+        x = torch.randn(size[0], 20, *size[1:])
+        x[0, 0, 3, 3], x[0, 1, 3, 3], x[0, 2] = torch.nan, torch.inf, -torch.inf
+        for found, wanted in zip(compiled(x), model(x), strict=True):
+            torch.testing.assert_close(torch.as_tensor(found), wanted, rtol=1e-5, atol=1e-5, equal_nan=True)

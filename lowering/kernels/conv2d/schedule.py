@@ -27,6 +27,10 @@ WIDEST_IN_PLACE = 8
 """Columns of a window that may hang over an edge in place: near it, each pixel has code of its own for each column."""
 
 
+ANY_WIDTH = 6
+"""Pixels of a tile where only a call knows the width: what the last tile of a row computes once more grows with it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ConvShape:
     """A space, its sizes by name (unknown ones assumed), the attributes, the operands' element type, and the step
@@ -111,8 +115,8 @@ def schedule_for_vectors(
     shape = ConvShape.of(space, attrs, operand)
     shape = shape.with_atom(machine) if constant[1] else shape
     static = DYNAMIC not in image[1:]
-    in_place = shape.depthwise and image[2] != DYNAMIC and shape.size["kw"] <= WIDEST_IN_PLACE
-    dots = _depthwise_atom(shape, machine) if in_place and constant[1] else None
+    in_place = shape.depthwise and shape.size["kw"] <= WIDEST_IN_PLACE
+    dots = _depthwise_atom(shape, machine) if in_place and image[2] != DYNAMIC and constant[1] else None
     if tiles is None:
         tiles = _depthwise_tiles(shape, machine, dots) if shape.depthwise else _tiles(shape, machine)
     copies = not in_place and (any(attrs.padding) or shape.missing > 0)
@@ -227,6 +231,8 @@ def _depthwise_tiles(shape: ConvShape, machine: VectorMachine, atom: Atom | None
         words = shape.size["kw"] * -(-shape.size["kh"] // atom.depth)
         limit = max(1, min(limit, (machine.vector_registers - 4) // vectors - words))
     columns = shape.size["ow"]
+    if shape.space.size("ow") == DYNAMIC:
+        limit = min(limit, ANY_WIDTH)
     width = min(range(1, limit + 1), key=lambda w: (-(-columns // w), w))
     return {"ow": width, "g": vectors * machine.lanes, "kw": shape.size["kw"]}
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of
+from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
 from terrace.lowering.kernels.pool2d.generator import generate
-from terrace.lowering.kernels.pool2d.schedule import schedule_for_circuit, schedule_for_vectors
+from terrace.lowering.kernels.pool2d.schedule import ASSUMED_SIZE, schedule_for_circuit, schedule_for_vectors
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine
-from terrace.mlir import ir
+from terrace.mlir import DYNAMIC, ir
 
 DIMS = ("n", "oh", "ow", "c", "kh", "kw")
 
@@ -27,7 +27,7 @@ class Pool2d(KernelFamily):
     roots = (graph.AvgPool2dOp, graph.MaxPool2dOp, graph.SumPool2dOp)
     fusing_roots = (graph.SumPool2dOp,)
     operands = ("input",)
-    needs_static_shapes = True
+    assumed_size = ASSUMED_SIZE
     types = {
         graph.MaxPool2dOp: (TypeRule(("i8",), "i8", ("i8",)),),
         graph.SumPool2dOp: (TypeRule(("i8",), "i32", ("i32",)),),
@@ -52,6 +52,8 @@ class Pool2d(KernelFamily):
             return "layout NCHW; choose-layout makes it NHWC"
         if root.name == "graph.avg_pool2d" and attrs.ceil_mode and attrs.count_include_pad:
             return "avg_pool2d with both ceil_mode and count_include_pad"
+        if attrs.ceil_mode and DYNAMIC in shape_of(root.operands[0])[1:3]:
+            return "ceil_mode over an image of dynamic size"
         return None
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:

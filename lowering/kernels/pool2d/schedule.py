@@ -11,6 +11,10 @@ from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, wanted_workgroups
 from terrace.machine import VectorMachine
+from terrace.mlir import DYNAMIC
+
+ASSUMED_SIZE = 32
+"""What an unknown (`?`) size is taken for; a batch of unknown size has a workgroup for each image."""
 
 UNROLL = 4
 """Vectors that are in flight together: of one pixel's channels, and of neighbouring pixels where there are fewer."""
@@ -19,13 +23,16 @@ UNROLL = 4
 def schedule_for_vectors(
     space: IterationSpace, attrs: Attributes, operand: ElementType, machine: VectorMachine, unroll: int = UNROLL
 ) -> Schedule:
-    """Vectors of channels; blocks of output rows for the workgroups. A pooling kernel has static sizes."""
-    size = space.known()
+    """Vectors of channels; blocks of output rows for the workgroups."""
+    size = space.known(ASSUMED_SIZE)
     channels = min(size["c"], unroll * machine.lanes)
     hangs_over = attrs.ceil_mode or any(attrs.padding)
     pixels = 1 if hangs_over else max(1, min(size["ow"], unroll * machine.lanes // channels))
-    wanted = wanted_workgroups(operand.bytes * math.prod(space.sizes) / BYTES_PER_CYCLE, machine.workers)
-    blocks = {"n": block_size(size["n"], 1, wanted), "oh": block_size(size["oh"], 1, -(-wanted // size["n"]))}
+    images = 1 if space.size("n") == DYNAMIC else size["n"]
+    points = math.prod(size.values()) // size["n"] * images
+    wanted = wanted_workgroups(operand.bytes * points / BYTES_PER_CYCLE, machine.workers)
+    of_images = 1 if space.size("n") == DYNAMIC else block_size(images, 1, wanted)
+    blocks = {"n": of_images, "oh": block_size(size["oh"], 1, -(-wanted // images))}
     blocks = {name: block for name, block in blocks.items() if block}
     return Schedule.of({"ow": pixels, "c": channels}, blocks, tuple(blocks))
 
