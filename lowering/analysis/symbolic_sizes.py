@@ -11,8 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from terrace.dialects.base import shape_of, to_python
 from terrace.mlir import DYNAMIC, ir, operation_of
 
+EXAMPLE_SHAPES = "terrace_example_shapes"
+"""The attribute of @main that says which shapes its arguments had when the model was exported, where some are dynamic.
+
+Schedules that are good for those sizes are chosen; every size gets right results."""
+
 Polynomial = dict[tuple[str, ...], int]
 """Coefficients by the symbols of their term, sorted; the constant term has none. {("n",): 64, (): 3} is 64·n + 3."""
+
+_DIVISIONS = ("arith.divui", "arith.divsi", "arith.floordivsi")
+"""Ops that divide sizes, which are not negative; they are followed where both operands are numbers."""
 
 _GIVEN = ("func.call", "graph.reshape", "graph.broadcast")
 """Ops whose index operands are the dynamic sizes of their result, in order."""
@@ -56,12 +64,17 @@ def multiply(polynomials: Iterable[Polynomial | None]) -> Polynomial | None:
 class SymbolicSizes:
     """The sizes of the tensors of one function. `names` are the symbols of its arguments' dynamic sizes.
 
-    `names` maps (number of the argument, axis) to a symbol; what it lacks is called s0_1, after argument and axis.
+    `names` maps (number of the argument, axis) to a symbol; what it lacks is called s0_1, after argument and axis. With
+    `examples`, shapes of the first arguments, their sizes are numbers.
     """
 
-    def __init__(self, arguments: Sequence[ir.Value], names: Mapping[tuple[int, int], str]) -> None:
-        self._arguments = list(arguments)
-        self._names = names
+    def __init__(
+        self,
+        arguments: Sequence[ir.Value],
+        names: Mapping[tuple[int, int], str],
+        examples: Sequence[Sequence[int]] = (),
+    ) -> None:
+        self._arguments, self._names, self._examples = list(arguments), names, examples
         self._known: dict[tuple[ir.Value, int], Polynomial | None] = {}
 
     def elements(self, value: ir.Value) -> Polynomial | None:
@@ -84,6 +97,8 @@ class SymbolicSizes:
             if value not in self._arguments:
                 return None
             number = self._arguments.index(value)
+            if number < len(self._examples):
+                return constant(self._examples[number][axis])
             return {(self._names.get((number, axis), f"s{number}_{axis}"),): 1}
         if operation.name in _GIVEN:
             given = [v for v in operation.operands if isinstance(v.type, ir.IndexType)]
@@ -100,6 +115,10 @@ class SymbolicSizes:
         if operation is None:
             return None
         operands = list(operation.operands)
+        if operation.name in _DIVISIONS:
+            numbers = [None if size is None else number(size) for size in map(self._index, operands)]
+            left, right = numbers
+            return None if left is None or not right else constant(left // right)
         if operation.name == "arith.constant":
             literal = to_python(operation.attributes["value"])
             return constant(literal) if isinstance(literal, int) else None

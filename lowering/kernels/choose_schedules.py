@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from terrace.dialects.base import attributes_of
 from terrace.dialects.graph_macs import macs_of
-from terrace.lowering.kernels.read_kernel import constant_arguments, family_of_kernel, read_kernel
+from terrace.lowering.kernels.read_kernel import calls_of, family_of_kernel, read_kernel
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, multiply_add_cycles
@@ -60,9 +60,9 @@ def cycles_of(kernel: KernelView, schedule: Schedule, machine: VectorMachine) ->
 
 def schedule_kernels(module: ir.Operation, machine: Machine, variants: bool = True) -> None:
     """Write a schedule for a machine into every kernel that has none; see `choose_schedule`."""
-    constant = constant_arguments(module)
+    calls = calls_of(module)
     for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
         op = schedule_op(function)
         if not attributes_of(op).schedule:
-            kernel = read_kernel(function, constant)
+            kernel = read_kernel(function, calls)
             op.operation.attributes["schedule"] = choose_schedule(kernel, machine, variants).to_attribute()

@@ -32,6 +32,9 @@ class KernelFamily:
     """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
     needs_static_shapes: ClassVar[bool] = False
     """Whether a root with a `?` is refused."""
+    follows_examples: ClassVar[bool] = False
+    """Whether a schedule is chosen for the sizes that the model was exported with, where only a call knows them. An
+    image's sides say what the model is for; an example's one or two rows say nothing of a batch."""
     any_rank: ClassVar[bool] = False
     """Whether a kernel may have any number of numbered dimensions, which then stay apart where an input of the epilogue
     is read along some of them. Else they become one, and such an input is made as large as the result."""

@@ -56,13 +56,15 @@ class IterationSpace:
     """What a kernel iterates over: for each dimension its name, kind ("parallel", "reduction") and size or DYNAMIC.
 
     `accesses` says where the root's operands are read and, last, where its result is written. It is empty where that is
-    no sum of dimensions, which stay apart then, and in a space that was read from text.
+    no sum of dimensions, which stay apart then, and in a space that was read from text. `examples` are the sizes that
+    the model was exported with, DYNAMIC where they are not known.
     """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     sizes: tuple[int, ...]
     accesses: tuple[Access, ...] = dataclasses.field(default=(), compare=False)
+    examples: tuple[int, ...] = dataclasses.field(default=(), compare=False)
 
     def size(self, name: str) -> int:
         return self.sizes[self.names.index(name)]
@@ -70,6 +72,14 @@ class IterationSpace:
     def known(self, assumed: int = DYNAMIC) -> dict[str, int]:
         """The sizes by name; `assumed` stands for those that are known at run time only."""
         return {n: assumed if s == DYNAMIC else s for n, s in zip(self.names, self.sizes, strict=True)}
+
+    def expected(self, assumed: int) -> dict[str, int]:
+        """The sizes by name; those that are known at run time only are as in the example, or `assumed`."""
+        sizes = self.known()
+        for name, size in zip(self.names, self.examples or self.sizes, strict=True):
+            if sizes[name] == DYNAMIC:
+                sizes[name] = assumed if size == DYNAMIC else size
+        return sizes
 
     def footprint(self, operand: int, sizes: Mapping[str, int]) -> int:
         """How many elements of an operand a box of these sizes reaches, what hangs over its edges included."""

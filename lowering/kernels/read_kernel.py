@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
 from terrace.dialects.base import shape_of, to_python
+from terrace.lowering.analysis.symbolic_sizes import EXAMPLE_SHAPES, SymbolicSizes, number
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.kernels.collapse import is_collapsed
 from terrace.lowering.kernels.families import family_of, refusal
@@ -11,21 +15,40 @@ from terrace.lowering.kernels.group import KERNEL_TYPES, Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.registry import families, find_family
 from terrace.lowering.kernels.view import KernelView, schedule_op
-from terrace.mlir import func, ir, walk
+from terrace.mlir import DYNAMIC, func, ir, walk
 from terrace.passes import fail
 
 
-def constant_arguments(module: ir.Operation) -> dict[str, tuple[bool, ...]]:
-    """For each kernel, which tensor arguments are weights wherever it is called."""
+@dataclasses.dataclass(frozen=True)
+class Calls:
+    """What a module says of a kernel's calls: which tensor arguments are weights in all of them, and the first result's
+    shape in the first, with the sizes that the model was exported with (DYNAMIC where they are not known)."""
+
+    constant: tuple[bool, ...]
+    shape: tuple[int, ...]
+
+
+def calls_of(module: ir.Operation) -> dict[str, Calls]:
+    """The calls of each kernel, by its name."""
     constants = constant_values(module)
-    found: dict[str, tuple[bool, ...]] = {}
-    for operation in walk(module):
-        if operation.name != "func.call":
-            continue
-        name = to_python(operation.attributes["callee"])
-        flags = tuple(v in constants for v in operation.operands if isinstance(v.type, ir.RankedTensorType))
-        found[name] = tuple(a and b for a, b in zip(found.get(name, flags), flags, strict=True))
+    found: dict[str, Calls] = {}
+    for function in [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]:
+        examples = to_python(function.attributes[EXAMPLE_SHAPES]) if EXAMPLE_SHAPES in function.attributes else []
+        sizes = SymbolicSizes(list(function.arguments), {}, examples)
+        for operation in walk(function.operation):
+            if operation.name == "func.call":
+                name = to_python(operation.attributes["callee"])
+                flags = tuple(v in constants for v in operation.operands if isinstance(v.type, ir.RankedTensorType))
+                known = found.get(name) or Calls(flags, _example_shape(operation.results[0], sizes))
+                constant = tuple(a and b for a, b in zip(known.constant, flags, strict=True))
+                found[name] = dataclasses.replace(known, constant=constant)
     return found
+
+
+def _example_shape(value: ir.Value, sizes: SymbolicSizes) -> tuple[int, ...]:
+    found = [sizes.size(value, axis) for axis in range(len(shape_of(value)))]
+    numbers = [None if size is None else number(size) for size in found]
+    return tuple(DYNAMIC if size is None else size for size in numbers)
 
 
 def family_of_kernel(function: func.FuncOp) -> KernelFamily:
@@ -38,8 +61,8 @@ def family_of_kernel(function: func.FuncOp) -> KernelFamily:
     return family
 
 
-def read_kernel(function: func.FuncOp, constant: dict[str, tuple[bool, ...]] | None = None) -> KernelView:
-    """A kernel; `constant` is what `constant_arguments` found.
+def read_kernel(function: func.FuncOp, calls: Mapping[str, Calls] | None = None) -> KernelView:
+    """A kernel; `calls` are those of its module.
 
     Refuses an iteration space or a generator that is not that of its ops: cost models and generators rely on both.
     """
@@ -65,6 +88,8 @@ def read_kernel(function: func.FuncOp, constant: dict[str, tuple[bool, ...]] | N
             op, f"has dimensions {names}; '{family.name}' needs those of one kind as one, an axis of each tensor"
         )
     tensors = sum(isinstance(a.type, ir.RankedTensorType) for a in function.entry_block.arguments)
-    flags = (constant or {}).get(function.name.value, (False,) * tensors)
+    own_calls = (calls or {}).get(function.name.value, Calls((False,) * tensors, ()))
+    if family.follows_examples and shape_of(values[0]) == list(group.shape) and own_calls.shape:
+        space = dataclasses.replace(space, examples=family.space(group.root, own_calls.shape).sizes)
     rule = family.type_rule(group.root, KERNEL_TYPES) if group.root is not None else None
-    return KernelView(function, family.name, space, family.operands, flags, rule)
+    return KernelView(function, family.name, space, family.operands, own_calls.constant, rule)

@@ -29,7 +29,7 @@ def explain_register_tile(
     """
     assert isinstance(machine, VectorMachine), "other machines compare no candidates"
     schedule = kernel.schedule
-    size = kernel.space.known(assumed)
+    size = kernel.space.expected(assumed)
     rows_name, columns_name = names
     stacked = schedule.tile(stacked_dim) if stacked_dim else 1
     rows, columns = size[rows_name], size[columns_name]

@@ -6,7 +6,9 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example, other_input, products
+from terrace.lowering.kernels.conv2d.winograd_shape import VARIANTS
 from terrace.runtime.model import CompiledModel
+from terrace.target import CpuDescription
 from torch import nn
 from torch.export import Dim
 
@@ -99,3 +101,40 @@ def test_windows(threads: int) -> None:
         x[0, 0, 3, 3], x[0, 1, 3, 3], x[0, 2] = torch.nan, torch.inf, -torch.inf
         for found, wanted in zip(compiled(x), model(x), strict=True):
             torch.testing.assert_close(torch.as_tensor(found), wanted, rtol=1e-5, atol=1e-5, equal_nan=True)
+
+
+def test_an_example_of_size_one() -> None:
+    """PyTorch takes a size of 1 for a constant; a batch of one image is the usual example."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)).eval()
+    x = torch.randn(1, 3, 8, 8)
+    compiled = terrace.compile(model, (x,), dynamic_shapes=({0: Dim("n", max=16)},))
+    for size in (1, 2, 16):
+        x = other_input(torch.empty(size, 3, 8, 8))
+        assert_close(compiled(x), eager(model, x))
+    assert "terrace_example_shapes = [array<i64: 1, 3, 8, 8>]" in compiled.ir("graph")
+
+
+@pytest.mark.parametrize("shapes", [({0: Dim("n")}, {0: Dim("n")}), ({0: Dim.DYNAMIC}, {0: Dim.DYNAMIC})])
+def test_one_tensor_given_twice(shapes: tuple[dict[int, Dim], ...]) -> None:
+    class Sum(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x + 2 * y
+
+    x = torch.randn(1, 4)
+    compiled = terrace.compile(Sum(), (x, x), dynamic_shapes=shapes)
+    y = torch.randn(3, 4)
+    assert_close(compiled(y, y + 1), y + 2 * (y + 1))
+
+
+def test_schedules_follow_the_example() -> None:
+    """Deep layers of small images have other variants than those of large ones, although both take any image."""
+    model, sides = nn.Conv2d(512, 512, 3, padding=1).eval(), {"min": 2, "max": 64}
+    shapes = ({2: Dim("h", **sides), 3: Dim("w", **sides)},)
+    target = terrace.Target(threads=1, cpu=CpuDescription())
+    variants = []
+    for side in (7, 56):
+        compiled = terrace.compile(model, (torch.randn(1, 512, side, side),), dynamic_shapes=shapes, target=target)
+        variants.append([name for name in VARIANTS if f'variant = "{name}"' in compiled.ir("kernel")])
+        x = torch.randn(1, 512, 9, 5)
+        assert_close(compiled(x), eager(model, x))
+    assert variants == [["winograd_2x2"], ["winograd_4x4"]]

@@ -14,7 +14,7 @@ from graph_program import Program, edited
 from terrace.dialects import graph
 from terrace.dialects.context import create_context
 from terrace.lowering.kernels.choose_schedules import alternatives, choose_schedule
-from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
+from terrace.lowering.kernels.read_kernel import calls_of, read_kernel
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel
 from terrace.lowering.target.candidate_schedules import MOST, candidate_schedules, why_not
@@ -70,8 +70,8 @@ def sample() -> tuple[Program, terrace.CompiledModel]:
 def kernels(sample: tuple[Program, terrace.CompiledModel]) -> Iterator[list[KernelView]]:
     with create_context() as context, ir.Location.unknown():
         module = parse_module(sample[1].ir("kernel"), context)
-        constant = constant_arguments(module.operation)
-        yield [read_kernel(function, constant) for function in module.body.operations if is_kernel(function)]
+        calls = calls_of(module.operation)
+        yield [read_kernel(function, calls) for function in module.body.operations if is_kernel(function)]
 
 
 @pytest.mark.parametrize("name", MACHINES)

@@ -39,7 +39,7 @@ def alternatives(kernel: KernelView, machine: VectorMachine, direct: Direct) -> 
 
 
 def _tiles(kernel: KernelView, best: Schedule, machine: VectorMachine) -> Iterator[dict[str, int]]:
-    size = kernel.space.known(ASSUMED_SIZE)
+    size = kernel.space.expected(ASSUMED_SIZE)
     for rows in (1, 2) if size["ow"] <= TALL and size["oh"] > 1 else (1,):
         ranked = ranked_tiles(size["ow"], size["oc"], range(1, 1 + 14 // rows), machine, stacked=rows)
         own = RegisterTile(best.tile("ow"), best.tile("oc"))
@@ -57,8 +57,8 @@ def _depthwise_tiles(best: Schedule) -> Iterator[dict[str, int]]:
 
 def _blocks(kernel: KernelView, best: Schedule) -> Iterator[Schedule]:
     """Half and twice as many rows in a block."""
-    rows, tile = best.block("oh") or kernel.space.known(ASSUMED_SIZE)["oh"], best.tile("oh")
+    rows, tile = best.block("oh") or kernel.space.expected(ASSUMED_SIZE)["oh"], best.tile("oh")
     for block in (rows // 2, 2 * rows, rows // 4):
         whole = block // tile * tile
-        if tile <= whole < kernel.space.known(ASSUMED_SIZE)["oh"]:
+        if tile <= whole < kernel.space.expected(ASSUMED_SIZE)["oh"]:
             yield with_block(best, "oh", whole)

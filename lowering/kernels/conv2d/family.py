@@ -46,6 +46,7 @@ class Conv2d(KernelFamily):
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
     }
     assumed_size = ASSUMED_SIZE
+    follows_examples = True
     alternatives = {
         VectorMachine: lambda kernel, chosen, machine: alternatives(
             kernel, machine, functools.partial(schedule_for_vectors, *_sizes_of(kernel), machine)

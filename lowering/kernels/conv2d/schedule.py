@@ -45,7 +45,7 @@ class ConvShape:
 
     @staticmethod
     def of(space: IterationSpace, attrs: Attributes, operand: ElementType) -> ConvShape:
-        return ConvShape(space, space.known(ASSUMED_SIZE), attrs, operand)
+        return ConvShape(space, space.expected(ASSUMED_SIZE), attrs, operand)
 
     def with_atom(self, machine: VectorMachine) -> ConvShape:
         """By the machine's best step for channels that are packed ahead."""

@@ -32,6 +32,9 @@ Step = Callable[[int], Callable[[Index, ir.Value], ir.Value]]
 Ask = Callable[[Index, int], None]
 """For products of so many input channels from an index on: asks for weights that are read later."""
 
+SHARES = (4, 6, 8, 11, 14)
+"""Heights of register tiles, in parts of the last, that are made where only a call knows how many tiles a block has."""
+
 CHUNK = 256
 """Input channels whose products are added up before their sum joins the others: rounding errors grow with it."""
 
@@ -67,8 +70,7 @@ class _Winograd:
             block = Block(image, first, _count(b, first, shape.block, total), columns)
             # One row more than tiles, and rows that are longer than the channels: rows and planes that are a power of
             # two apart would share the sets of L1.
-            height = self._height(shape.block)
-            tiles = (shape.block if shape.counts else -(-shape.block // height) * height) + 1
+            tiles = shape.block + (1 if shape.counts else shape.product_rows)
             self.inputs = b.alloc([shape.planes, tiles, shape.depth + SPARE], self.type_)
             self.products = b.alloc([shape.planes, tiles, self.panel], self.type_)
             self.half = b.alloc([shape.outputs, shape.points, shape.lanes], self.type_)
@@ -93,41 +95,48 @@ class _Winograd:
     def _multiply(self, block: Block, channel: Index, size: int) -> None:
         """The sums over all input channels of a panel of output channels, plane by plane.
 
-        Each count of tiles that a block may have has code of its own. Where only a call knows it, whole register tiles
-        cover a block, or a half of one at its end: what they compute beyond it, nobody reads.
+        Each count of tiles that a block may have has code of its own.
         """
         b, counts = self.b, self.shape.counts
+        if counts is None:
+            self._multiply_any(block.count, channel, size)
+            return
         with b.for_each(0, self.shape.planes) as plane:
-            if counts is None:
-                self._multiply_any(plane, block.count, channel, size)
-            for tiles in counts or ():
+            for tiles in counts:
                 with contextlib.ExitStack() as stack:
-                    if len(counts or ()) > 1:
+                    if len(counts) > 1:
                         equal = arith.cmpi(arith.CmpIPredicate.eq, b.value(block.count), b.value(tiles))
                         stack.enter_context(b.when(equal))
-                    b.tiles(0, 0, tiles, self._height(tiles), self._product(plane, tiles, channel, size))
+                    passes = -(-tiles // self.shape.product_rows)
+                    height = -(-tiles // passes)
+                    b.tiles(0, 0, tiles, height, self._product(plane, height, passes, channel, size))
 
-    def _multiply_any(self, plane: Index, count: Index, channel: Index, size: int) -> None:
-        """The products of a plane where only a call knows how many tiles a block has."""
-        b, height = self.b, self._height(self.shape.block)
-        half = -(-height // 2)
-        product = self._product(plane, self.shape.block, channel, size)
-        with b.for_each(0, count, height) as row:
-            branch = b.if_else(b.less(half, b.sub(count, row)))
-            for block, rows in ((branch.then_block, height), (branch.else_block, half)):
-                with ir.InsertionPoint(block):
-                    product(row, rows, None)
-                    b.end_branch()
+    def _multiply_any(self, count: Index, channel: Index, size: int) -> None:
+        """Likewise where only a call knows how many tiles a block has.
 
-    def _height(self, tiles: int) -> int:
-        """How many of a block's tiles are multiplied at a time: they are cut evenly."""
-        return -(-tiles // -(-tiles // self.shape.product_rows))
+        They are cut evenly, and multiplied by the lowest register tile that covers a part: what it computes beyond the
+        last tile, nobody reads.
+        """
+        b, most = self.b, self.shape.product_rows
+        part = b.ceildiv(count, b.ceildiv(count, most))
+        lower = 0
+        for height in self._heights():
+            with b.when(b.inside(part, lower + 1, height + 1)), b.for_each(0, self.shape.planes) as plane:
+                product = self._product(plane, height, 1, channel, size)  # Few tiles wait for weights the longest.
+                with b.for_each(0, count, height) as row:
+                    product(row, height, None)
+            lower = height
 
-    def _product(self, plane: Index, tiles: int, channel: Index, size: int) -> TileBody:
-        """What multiplies some of the rows of a plane, of which a block has so many `tiles`."""
-        b, rows = self.b, self._height(tiles)
+    def _heights(self) -> list[int]:
+        """The heights of register tiles where only a call knows how many tiles a block has."""
+        most = self.shape.product_rows
+        return sorted({-(-most * share // SHARES[-1]) for share in SHARES})
+
+    def _product(self, plane: Index, rows: int, passes: int, channel: Index, size: int) -> TileBody:
+        """What multiplies so many rows of a plane, which takes so many `passes`."""
+        b = self.b
         packing = self.kernel.packing_of(self.kernel.root.operands[1])
-        ahead = WeightsAhead.of(self.weight, packing, (rows, size), -(-tiles // rows), leading=2)
+        ahead = WeightsAhead.of(self.weight, packing, (rows, size), passes, leading=2)
         panel = b.add(b.mul(b.floordiv(channel, self.weight_block), self.shape.planes), plane)
 
         def product(row: Index, height: int, _: Index | None) -> None:

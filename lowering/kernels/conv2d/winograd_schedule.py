@@ -69,7 +69,7 @@ class Sizes:
 
     @staticmethod
     def of(kernel: KernelView) -> Sizes:
-        size, type_ = kernel.space.known(ASSUMED_SIZE), kernel.operand_types[0]
+        size, type_ = kernel.space.expected(ASSUMED_SIZE), kernel.operand_types[0]
         return Sizes(size["n"], size["oh"], size["ow"], size["oc"], size["ic"], type_.held.bytes, type_.bytes)
 
 
@@ -159,11 +159,11 @@ def local_bytes(sizes: Sizes, cut: Cutting, lanes: int) -> int:
     return sizes.bytes * (planes + strip + 6 * lanes)
 
 
-def _cuttings(sizes: Sizes, outputs: int, machine: VectorMachine) -> Iterator[Cutting]:
+def _cuttings(sizes: Sizes, outputs: int, known: bool, machine: VectorMachine) -> Iterator[Cutting]:
     tiles, most = _tiles(sizes, outputs), vectors(sizes.channels, machine)
     for panel in [n * machine.lanes for n in (2, 3, 4) if n <= most] or [machine.lanes]:
         heights = [n for n in range(1, PRODUCT_ROWS + 1) if fits_registers(RegisterTile(n, panel), machine)]
-        for block, product in _blocks(tiles, max(heights, default=1)):
+        for block, product in _blocks(tiles, max(heights, default=1), known):
             cut = Cutting(outputs, block, product, panel, sizes.channels)
             if local_bytes(sizes, cut, machine.lanes) > machine.local_bytes:
                 continue
@@ -175,8 +175,13 @@ def _cuttings(sizes: Sizes, outputs: int, machine: VectorMachine) -> Iterator[Cu
                 parts *= 2
 
 
-def _blocks(tiles: int, most: int) -> list[tuple[int, int]]:
-    """Blocks of an image's tiles, and of how many its products are; at most `most`. A block has whole products."""
+def _blocks(tiles: int, most: int, known: bool) -> list[tuple[int, int]]:
+    """Blocks of an image's tiles, and of how many its products are; at most `most`. A block has whole products.
+
+    Unless the size of an image is known, products are cut evenly at run time.
+    """
+    if not known:
+        return [(most * n, most) for n in PRODUCTS if most * (n - 1) < tiles]
     wanted = {-(-tiles // parts) for parts in range(1, PARTS + 1)} | {min(most * n, tiles) for n in PRODUCTS}
     products = {block: -(-block // most) for block in wanted}
     return sorted({(-(-block // n) * n, -(-block // n)) for block, n in products.items()})
@@ -204,7 +209,7 @@ def ranked_schedules(kernel: KernelView, machine: VectorMachine) -> dict[str, li
     known, found = DYNAMIC not in (kernel.space.size("oh"), kernel.space.size("ow")), {}
     if reason is None and kernel.constant[1]:
         for name, outputs in VARIANTS.items():
-            cuttings = list(_cuttings(sizes, outputs, machine))
+            cuttings = list(_cuttings(sizes, outputs, known, machine))
             ranked = sorted(((cycles(sizes, cut, machine), cut) for cut in cuttings), key=lambda pair: pair[0])
             tiles = _tiles(sizes, outputs)
             found[name] = [

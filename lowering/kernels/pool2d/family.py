@@ -28,6 +28,7 @@ class Pool2d(KernelFamily):
     fusing_roots = (graph.SumPool2dOp,)
     operands = ("input",)
     assumed_size = ASSUMED_SIZE
+    follows_examples = True
     types = {
         graph.MaxPool2dOp: (TypeRule(("i8",), "i8", ("i8",)),),
         graph.SumPool2dOp: (TypeRule(("i8",), "i32", ("i32",)),),

@@ -24,7 +24,7 @@ def schedule_for_vectors(
     space: IterationSpace, attrs: Attributes, operand: ElementType, machine: VectorMachine, unroll: int = UNROLL
 ) -> Schedule:
     """Vectors of channels; blocks of output rows for the workgroups."""
-    size = space.known(ASSUMED_SIZE)
+    size = space.expected(ASSUMED_SIZE)
     channels = min(size["c"], unroll * machine.lanes)
     hangs_over = attrs.ceil_mode or any(attrs.padding)
     pixels = 1 if hangs_over else max(1, min(size["ow"], unroll * machine.lanes // channels))

@@ -6,7 +6,7 @@ import dataclasses
 
 from terrace.caller_line import warn
 from terrace.dialects.base import attributes_of, to_attribute
-from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
+from terrace.lowering.kernels.read_kernel import calls_of, read_kernel
 from terrace.lowering.kernels.tuning_records import TunedKernel, read_records
 from terrace.lowering.kernels.view import is_kernel, schedule_op
 from terrace.lowering.target.candidate_schedules import stale
@@ -34,12 +34,12 @@ class UseTunedSchedules(Pass):
         records = read_records(self.records) if self.records else {}
         target = target_of(module) or Target(features=())
         machine = machine_of(dataclasses.replace(target, cpu=target.cpu or CpuDescription()))
-        constant = constant_arguments(module)
+        calls = calls_of(module)
         for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
             op = schedule_op(function)
             if attributes_of(op).schedule:
                 continue
-            kernel = read_kernel(function, constant)
+            kernel = read_kernel(function, calls)
             record = records.get(TunedKernel.of(kernel, machine, self.winograd))
             if record is None:
                 continue

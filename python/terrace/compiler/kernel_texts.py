@@ -12,7 +12,7 @@ from terrace.dialects.context import create_context
 from terrace.levels import LEVELS
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
-from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
+from terrace.lowering.kernels.read_kernel import calls_of, read_kernel
 from terrace.lowering.kernels.view import is_kernel
 from terrace.lowering.target.backend import backend_of
 from terrace.mlir import func, ir, walk
@@ -93,7 +93,7 @@ class KernelLevels:
         module = self._module("kernel")
         with module.context, ir.Location.unknown():
             function = next(f for f in _functions_of(module.operation) if f.name.value == name)
-            return reasons(read_kernel(function, constant_arguments(module.operation)), machine)
+            return reasons(read_kernel(function, calls_of(module.operation)), machine)
 
     # -- how --------------------------------------------------------------------------------------------------------
 

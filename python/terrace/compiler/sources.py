@@ -14,8 +14,10 @@ from terrace import progress
 from terrace.compiler.model_parameters import Lookup, ParameterMap, lookup_of, to_numpy
 from terrace.compiler.module_interface import SIGNATURE, check_signature, declared, main_of
 from terrace.compiler.request import Request
+from terrace.dialects.base import to_attribute
 from terrace.dialects.context import create_context
 from terrace.errors import CompileError
+from terrace.lowering.analysis.symbolic_sizes import EXAMPLE_SHAPES
 from terrace.lowering.debugging.reproducer import reproducing
 from terrace.lowering.pipeline.verify_text import verify_text
 from terrace.lowering.target.backend import Backend, backend_of, backends
@@ -153,7 +155,10 @@ class Imported:
         module = self.model.module
         with module.context, ir.Location.unknown():
             signature = ir.StringAttr.get(json.dumps(self.model.signature.to_json()))
-            main_of(module.operation).attributes[SIGNATURE] = signature
+            main = main_of(module.operation)
+            main.attributes[SIGNATURE] = signature
+            if self.model.example_shapes:
+                main.attributes[EXAMPLE_SHAPES] = to_attribute(self.model.example_shapes)
         return Reading(module, self._find, request.resolved())
 
 

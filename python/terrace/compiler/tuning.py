@@ -19,7 +19,7 @@ from terrace.compiler.tuning_trial import Measure, Trial, measure_on
 from terrace.dialects.base import to_python
 from terrace.errors import CompileError
 from terrace.lowering.kernels.choose_schedules import choose_schedule, cycles_of
-from terrace.lowering.kernels.read_kernel import constant_arguments, read_kernel
+from terrace.lowering.kernels.read_kernel import calls_of, read_kernel
 from terrace.lowering.kernels.tuning_records import Record, TunedKernel, read_records, write_records
 from terrace.lowering.kernels.view import KernelView, is_kernel
 from terrace.lowering.target.backend import backend_of
@@ -96,14 +96,14 @@ def tune_if_asked(source: ModelSource, request: Request) -> None:
 
 def _kernels(module: ir.Operation, machine: VectorMachine, variants: bool) -> list[tuple[TunedKernel, KernelView, int]]:
     """The distinct kernels whose schedule the cost model chose, and how often each is called; most work first."""
-    constant = constant_arguments(module)
-    calls = Counter(str(to_python(op.attributes["callee"])) for op in walk(module) if op.name == "func.call")
+    calls = calls_of(module)
+    counts = Counter(str(to_python(op.attributes["callee"])) for op in walk(module) if op.name == "func.call")
     found: dict[TunedKernel, tuple[KernelView, int]] = {}
     for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
-        kernel = read_kernel(function, constant)
+        kernel = read_kernel(function, calls)
         if kernel.schedule == choose_schedule(kernel, machine, variants):
             tuned = TunedKernel.of(kernel, machine, variants)
             first, count = found.get(tuned, (kernel, 0))
-            found[tuned] = first, count + calls[kernel.name]
+            found[tuned] = first, count + counts[kernel.name]
     rows = [(tuned, kernel, count) for tuned, (kernel, count) in found.items()]
     return sorted(rows, key=lambda row: -row[2] * cycles_of(row[1], row[1].schedule, machine))

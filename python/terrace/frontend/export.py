@@ -11,14 +11,12 @@ from typing import Any
 
 import torch
 from torch._dynamo.exc import TorchDynamoException
-from torch.export import AdditionalInputs, Dim, ExportedProgram, ShapesCollection
-from torch.export.dynamic_shapes import _combine_args, _DimHint, _tree_map_with_path
+from torch.export import ExportedProgram
 from torch.export.exported_program import (
     _override_composite_implicit_decomp,
     _split_decomp_table_to_cia_and_python_decomp,
 )
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
-from torch.utils._pytree import KeyPath, tree_leaves
 from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.caller_line import calling_line, warn
@@ -27,6 +25,7 @@ from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
+from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES, SINGLE, DynamicDimensions, DynamicShapes
 from terrace.frontend.prim_views import without_prim_views
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
@@ -37,17 +36,8 @@ from terrace.frontend.stand_ins import StandIns
 
 aten = torch.ops.aten
 
-Shapes = None | int | Dim | _DimHint | Sequence["Shapes"] | Mapping[str, "Shapes"] | Mapping[int, "Shapes"]
-"""What may be dynamic in an argument: of a tensor, its dimensions; of a container, what may be in its parts."""
-
-DynamicShapes = None | Sequence[Shapes] | Mapping[str, Shapes] | ShapesCollection | AdditionalInputs
-"""What `torch.export` takes as `dynamic_shapes`."""
-
 PARAMETER_NAMES = "terrace_parameter_names"
 """The entry of an exported graph's "meta" that holds the names of the model's positional parameters."""
-
-DIMENSION_NAMES = "terrace_dimension_names"
-"""The entry of "meta" with the names of dynamic dimensions: by the number of the input, then by the axis."""
 
 KEPT_WHOLE = {
     # The graph dialect has these; decomposed, nobody could tell what they were.
@@ -110,7 +100,8 @@ def export_program(
     check_arguments(model, args, kwargs)
     try:
         with torch.no_grad(), whole_stack_traces(), script_numbers_in_python():
-            exported = trace(model, tuple(args), dict(kwargs or {}), dynamic_shapes)
+            dimensions = DynamicDimensions.of(model, args, kwargs, dynamic_shapes)
+            exported = trace(model, *dimensions.doubled(args, kwargs), dynamic_shapes)
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:
         where = user_line_of_exception(error.__traceback__)
@@ -119,7 +110,8 @@ def export_program(
             "Make `torch.export.export(model, args, kwargs, strict=False)` work first."
         ) from error
     exported.graph_module.meta[PARAMETER_NAMES] = positional_names(model)
-    exported.graph_module.meta[DIMENSION_NAMES] = dimension_names(model, args, kwargs, dynamic_shapes)
+    exported.graph_module.meta[DIMENSION_NAMES] = dimensions.names
+    exported.graph_module.meta[SINGLE] = dimensions.single
     return exported
 
 
@@ -203,30 +195,6 @@ def parameter_names(exported: ExportedProgram) -> list[str]:
     names = (signature.forward_arg_names if signature is not None else None) or []
     assert exported.call_spec.in_spec is not None
     return list(names)[: exported.call_spec.in_spec.child(0).num_children]
-
-
-def dimension_names(
-    model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None, dynamic_shapes: DynamicShapes
-) -> dict[int, dict[int, str]]:
-    """The names of the `torch.export.Dim`s of a model's inputs, counted as leaves of (args, kwargs)."""
-    args, kwargs = tuple(args), dict(kwargs or {})
-    given: Any = dynamic_shapes
-    if isinstance(dynamic_shapes, (ShapesCollection, AdditionalInputs)):
-        given = dynamic_shapes.dynamic_shapes(model, args, kwargs)
-    names: dict[int, dict[int, str]] = {}
-    places = {id(leaf): index for index, leaf in reversed(list(enumerate(tree_leaves((args, kwargs)))))}
-
-    def note(path: KeyPath, leaf: Any, shape: Shapes = None) -> None:
-        axes = shape if isinstance(shape, dict) else dict(enumerate(shape)) if isinstance(shape, (list, tuple)) else {}
-        names.setdefault(places.get(id(leaf), -1), {}).update(
-            {axis: dim.__name__ for axis, dim in axes.items() if isinstance(dim, Dim)}
-        )
-
-    if given is not None:
-        inputs = _combine_args(model, args, kwargs)
-        shapes = given if isinstance(given, dict) else dict(zip(inputs, given, strict=True))
-        _tree_map_with_path(note, inputs, {name: shapes.get(name) for name in inputs}, tree_name="inputs")
-    return names
 
 
 def decompose(program: ExportedProgram) -> ExportedProgram:

@@ -14,10 +14,11 @@ from torch.fx.node import Argument
 from torch.utils._pytree import TreeSpec
 
 from terrace.errors import ModelImportError
+from terrace.frontend.dynamic_dimensions import SINGLE
 from terrace.frontend.export import parameter_names
 from terrace.frontend.guards import guards_of
 from terrace.frontend.program import Program, require_plain
-from terrace.frontend.size_names import SizeNames, number_or
+from terrace.frontend.size_names import SYMBOLIC, SizeNames, number_or, user_inputs
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
 
@@ -91,6 +92,23 @@ def ranges_of(exported: ExportedProgram, inputs: list[Leaf], names: SizeNames) -
         if names.text(symbol) in sizes:
             ranges[names.text(symbol)] = [low, int(bounds.upper) if bounds.upper.is_Integer else None]
     return ranges
+
+
+def example_shapes(exported: ExportedProgram) -> list[list[int]]:
+    """The shapes that the example inputs had, [] of a number, where sizes of some are dynamic; else nothing."""
+    inputs = [(i, v) for i, v in enumerate(user_inputs(exported)) if isinstance(v, (torch.Tensor, *SYMBOLIC))]
+    shapes = [(index, list(value.shape) if isinstance(value, torch.Tensor) else []) for index, value in inputs]
+    if all(isinstance(size, int) for _, shape in shapes for size in shape):
+        return []
+    single = exported.graph_module.meta.get(SINGLE, {})
+    return [
+        [1 if axis in single.get(index, ()) else _example(size) for axis, size in enumerate(shape)]
+        for index, shape in shapes
+    ]
+
+
+def _example(size: int | torch.SymInt) -> int:
+    return size if isinstance(size, int) else int(size.node.hint)
 
 
 def tree_of(spec: TreeSpec, leaves: Iterator[Leaf | None]) -> Tree:

@@ -15,7 +15,9 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx.node import Argument
 
-from terrace.frontend.export import DIMENSION_NAMES, parameter_names
+from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES
+from terrace.frontend.export import parameter_names
+from terrace.frontend.exported_signature import example_shapes
 from terrace.frontend.program import tensor_identity, tensors_of
 
 PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.layout, torch.device, torch.memory_format)
@@ -47,6 +49,7 @@ def _lines(exported: ExportedProgram) -> Iterator[str]:
     for output in exported.graph_signature.output_specs:
         yield _without_address(f"output {output!r}")
     yield f"dimensions {exported.graph_module.meta.get(DIMENSION_NAMES)} {exported._guards_code}"
+    yield f"examples {example_shapes(exported)}"
     for symbol, bounds in exported.range_constraints.items():
         yield f"range {symbol} {bounds}"
     first: dict[object, str] = {}

@@ -14,8 +14,9 @@ import torch
 from torch_mlir.extras.fx_importer import ContextCache, FxImporter
 
 from terrace.errors import ModelImportError
-from terrace.frontend.export import DynamicShapes, decompose, export_program
-from terrace.frontend.exported_signature import signature_of
+from terrace.frontend.dynamic_dimensions import DynamicShapes
+from terrace.frontend.export import decompose, export_program
+from terrace.frontend.exported_signature import example_shapes, signature_of
 from terrace.frontend.legalize import legalize
 from terrace.frontend.program import read_program
 from terrace.frontend.size_names import size_names
@@ -31,12 +32,14 @@ class ImportedModel:
 
     `module` has one function, @main, with one argument and one result for each tensor and scalar leaf of `signature`,
     in order, and one result more if the signature has checks; a scalar travels as a tensor of rank 0. `parameters`
-    holds a tensor for each `graph.parameter`, by its symbol name, sharing memory with the model.
+    holds a tensor for each `graph.parameter`, by its symbol name, sharing memory with the model. `example_shapes` are
+    those of the arguments that the model was exported with, where sizes are dynamic.
     """
 
     module: ir.Module
     parameters: dict[str, torch.Tensor]
     signature: Signature
+    example_shapes: list[list[int]] = dataclasses.field(default_factory=list)
 
 
 def import_model(
@@ -63,7 +66,7 @@ def import_model(
     module = import_graph(program.graph, context)
     lift_symbols(module, program)
     legalize(module)
-    return ImportedModel(module, program.parameters, signature)
+    return ImportedModel(module, program.parameters, signature, example_shapes(exported))
 
 
 class _LocatedNodes(ContextCache):

@@ -19,7 +19,8 @@ from torch.export.graph_signature import InputKind
 from torch.fx.node import Argument
 from torch.utils import _pytree as pytree
 
-from terrace.frontend.export import DIMENSION_NAMES, parameter_names
+from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES
+from terrace.frontend.export import parameter_names
 from terrace.guards import Expression
 
 Path = tuple[str, str]
