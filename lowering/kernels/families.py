@@ -9,7 +9,7 @@ from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
 from terrace.lowering.kernels.registry import families_by_root, find_family
-from terrace.mlir import DYNAMIC, ir
+from terrace.mlir import DYNAMIC
 
 
 def family_of(group: Group) -> KernelFamily | None:
@@ -32,7 +32,9 @@ def refusal(
         reason = f"no generator for {root.name if root is not None else 'elementwise ops'}"
     if reason is not None or root is None or family is None:
         return reason
-    values = [*root.operands, *root.results]
+    values = [*group.root_operands, *root.results]
+    if not family.takes_epilogue and len(group.operations) > 1:
+        return f"ops beside {root.name}"
     if family.needs_static_shapes and any(DYNAMIC in shape_of(value) for value in values):
         return f"{root.name} of dynamic shape"
     if family.type_rule(root, reduced_types) is None:
@@ -58,8 +60,6 @@ def _refusal_of_any(group: Group) -> str | None:
     if any(value in group.results for op in constants for value in op.results):
         return "a result that is a constant"
     for value in [*group.inputs, *group.results]:
-        if isinstance(value.type, ir.IndexType):
-            return "a size known at run time only"
         if str(element_type_of(value)) not in KERNEL_TYPES:
             return f"element type {element_type_of(value)}"
         if 0 in shape_of(value):

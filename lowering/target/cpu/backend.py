@@ -66,6 +66,7 @@ class CpuBackend(IreeBackend):
 
     def lower(self) -> list[Pass]:
         return [
+            # Truth values are bytes in memory.
             StoreTruthAsBytes(),
             LowerTilesToVector(lanes=self.cpu.lanes),
             # Thousands of constants and address computations of unrolled tiles repeat.
