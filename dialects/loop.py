@@ -64,9 +64,11 @@ def _check_access(operation: ir.Operation, tile: ir.Type, memory: ir.Type, indic
 
 
 def _check_same_type(op: ir.Operation) -> None:
+    """A tensor and its memory, which has the tensor's elements, or bytes that stand for truth values."""
     left, right = ir.ShapedType(op.operands[0].type), ir.ShapedType(op.results[0].type)
+    are_bytes = {str(type_.element_type) for type_ in (left, right)} == {"i1", "i8"}
     require(
-        list(left.shape) == list(right.shape) and left.element_type == right.element_type,
+        list(left.shape) == list(right.shape) and (left.element_type == right.element_type or are_bytes),
         f"must keep shape and element type: {op.operands[0].type} and {op.results[0].type}",
     )
 

@@ -19,6 +19,8 @@ from terrace.lowering.graph.builders import splat, splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.graph.fusion import replace_given
 from terrace.lowering.kernels.collapse import Collapse, Partition, collapse_shape, product
+from terrace.lowering.kernels.copy.family import Copy
+from terrace.lowering.kernels.copy.views import view_refusal
 from terrace.lowering.kernels.families import family_of
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import Group
@@ -50,7 +52,7 @@ class _Outliner:
         collapse = Collapse.of(space, [*map(shape_of, own), result_shape], agreeing)
         partition = collapse.result
         with ir.InsertionPoint(group.outer), group.outer.location:
-            sizes = group.sizes(group.results[0], space)
+            sizes = family.result_sizes(group, space)
             pairs = zip(own, collapse.operands, strict=True)
             operands = [_collapsed_by_root(group, value, runs, space) for value, runs in pairs]
             operands += [_collapsed(value, sizes, result_shape, partition) for value in others]
@@ -78,7 +80,7 @@ class _Outliner:
             function = func.FuncOp("kernel", (types, []), visibility="private")
         entry = function.add_entry_block()
         with ir.InsertionPoint(entry):
-            values = _clone_body(group, family, list(entry.arguments)[: len(operands)], collapse)
+            values = _clone_body(group, family, list(entry.arguments), collapse)
             func.ReturnOp(values)
         results = [value.type for value in values]
         function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(types, results))
@@ -145,7 +147,10 @@ def _collapsed(value: ir.Value, sizes: Sequence[ir.Value | int], result: list[in
 
 
 def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], collapse: Collapse) -> list[ir.Value]:
-    """The group's ops on the kernel's arguments, in the collapsed shape, behind an unfilled schedule."""
+    """The group's ops on the kernel's arguments, in the collapsed shape, behind an unfilled schedule.
+
+    The last arguments are the sizes of results.
+    """
     schedule = ir.Operation.create(
         "kernel.schedule",
         attributes={
@@ -155,13 +160,16 @@ def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], c
         },
     )
     root, own = None, len(group.root_operands)
-    values = dict(zip(group.inputs[own:], arguments[own:], strict=True))
+    sizes = arguments[len(group.inputs) :]
+    values = dict(zip(group.inputs[own:], arguments[own : len(group.inputs)], strict=True))
     for operation in group.operations:
         if operation.name == "arith.constant":
             continue
         with operation.location:
             if group.root is not None and operation == group.root:
-                new = root = _clone(operation, arguments[:own], family.collapsed_attributes(operation, collapse))
+                given = [*arguments[:own], *sizes[: len(operation.operands) - own]]
+                shape = [product([shape_of(operation.results[0])[axis] for axis in run]) for run in collapse.result]
+                new = root = _clone(operation, given, family.collapsed_attributes(operation, collapse), shape)
             else:
                 new = _clone(operation, [values[v] if v in values else _constant(v) for v in operation.operands])
         values.update(zip(operation.results, new.results, strict=True))
@@ -180,19 +188,23 @@ def _constant(value: ir.Value) -> ir.Value:
 
 
 def _clone(
-    operation: ir.Operation, operands: Sequence[ir.Value], changed: dict[str, ir.Attribute] | None = None
+    operation: ir.Operation,
+    operands: Sequence[ir.Value],
+    changed: dict[str, ir.Attribute] | None = None,
+    declared: list[int] | None = None,
 ) -> ir.Operation:
-    """The op on other operands; elementwise ops keep their element type, contractions infer theirs."""
+    """The op on other operands; its shape follows from theirs, or is the declared one, of an op that has no rule."""
     cls = type(operation.opview)
-    shapes = [shape_of(v) for v in operands]
+    shapes = [shape_of(v) for v in operands if not isinstance(v.type, ir.IndexType)]
     attributes = {name: value for name, value in operation.attributes.items() if name != WHY}
     attributes |= changed or {}
     if operation.name in ELEMENTWISE_OPS:
         shape: list[int] | None = broadcast_shapes(shapes)
     else:
         shape = cls.infer(shapes, Attributes({name: to_python(value) for name, value in attributes.items()}))
-    if shape is None:  # a broadcast: its type says it all
-        shape = shape_of(operation.results[0])
+    if shape is None:
+        assert declared is not None, f"{operation.name} has a rule for its shape"
+        shape = declared
     type_ = ir.RankedTensorType.get(shape, element_type_of(operation.results[0]))
     return ir.Operation.create(operation.name, [type_], list(operands), attributes)
 
@@ -223,6 +235,15 @@ class ConvertGraphToKernel(TargetKernels, Pass):
 
     name = "convert-graph-to-kernel"
 
+    views: bool = False
+    """Leave slices and the like where the target has them at no cost, or reads through them."""
+
+    def _reason(self, group: Group, family: KernelFamily | None) -> str | None:
+        reason = self.refusal(group)
+        if reason is None and self.views and isinstance(family, Copy):
+            return view_refusal(group.outer)
+        return reason
+
     def run(self, module: ir.Operation) -> None:
         outliner = _Outliner(module)
         for operation in _candidates(module):
@@ -231,7 +252,8 @@ class ConvertGraphToKernel(TargetKernels, Pass):
             if all(value in outliner.constants for value in operation.results):
                 continue
             group = Group.of(operation)
-            reason, family = self.refusal(group), family_of(group)
+            family = family_of(group)
+            reason = self._reason(group, family)
             if reason is None and family is not None:
                 outliner.outline(group, family)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from terrace.dialects.base import element_type_of, shape_of
+from terrace.dialects.base import shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.graph.builders import users_of
 from terrace.mlir import ir
@@ -15,12 +15,6 @@ _CAST = "builtin.unrealized_conversion_cast"
 def is_fusible(operation: ir.Operation, shape: list[int]) -> bool:
     """Whether `operation` is elementwise with a result of `shape`, where one `?` counts as equal to another."""
     return operation.name in ELEMENTWISE_OPS and shape_of(operation.results[0]) == shape
-
-
-def gives_booleans(operation: ir.Operation) -> bool:
-    """Whether the result is a tensor of i1, which lives inside kernels but is not what one is made for."""
-    type_ = element_type_of(operation.results[0])
-    return isinstance(type_, ir.IntegerType) and type_.width == 1
 
 
 def is_in(operation: ir.Operation, values: Container[ir.Value]) -> bool:

@@ -72,11 +72,12 @@ def cast(value: ir.Value, element: ir.Type) -> ir.Value:
 
 def _cast_integer(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:
     element = scalar_type(target)
+    if is_bool(source):
+        # One masked move of ones; conversions take three instructions.
+        return arith.select(value, constant(target, 1), constant(target, 0))
     if is_float(element):
-        return (arith.uitofp if is_bool(source) else arith.sitofp)(target, value)
-    if source.width > element.width:
-        return arith.trunci(target, value)
-    return (arith.extui if is_bool(source) else arith.extsi)(target, value)
+        return arith.sitofp(target, value)
+    return (arith.trunci if source.width > element.width else arith.extsi)(target, value)
 
 
 def _cast_float(value: ir.Value, source: ir.Type, target: ir.Type) -> ir.Value:

@@ -9,7 +9,7 @@ from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
 from terrace.lowering.kernels.registry import families_by_root, find_family
-from terrace.mlir import DYNAMIC, ir
+from terrace.mlir import DYNAMIC
 
 
 def family_of(group: Group) -> KernelFamily | None:
@@ -20,20 +20,21 @@ def family_of(group: Group) -> KernelFamily | None:
 def refusal(
     group: Group,
     generators: Sequence[str],
-    element_types: Sequence[str] = KERNEL_TYPES,
     reduced_types: Sequence[str] = (),
 ) -> str | None:
     """Why none of these families makes a kernel of the group, or None.
 
-    Kernels read and write `element_types`; `reduced_types` are those that reductions take beside f32.
+    `reduced_types` are those that reductions take beside f32.
     """
-    reason = _refusal_of_any(group, [*KERNEL_TYPES, *element_types])
+    reason = _refusal_of_any(group)
     root, family = group.root, family_of(group)
     if reason is None and (family is None or family.name not in generators):
         reason = f"no generator for {root.name if root is not None else 'elementwise ops'}"
     if reason is not None or root is None or family is None:
         return reason
-    values = [*root.operands, *root.results]
+    values = [*group.root_operands, *root.results]
+    if not family.takes_epilogue and len(group.operations) > 1:
+        return f"ops beside {root.name}"
     if family.needs_static_shapes and any(DYNAMIC in shape_of(value) for value in values):
         return f"{root.name} of dynamic shape"
     if family.type_rule(root, reduced_types) is None:
@@ -41,8 +42,8 @@ def refusal(
     return family.refusal(root)
 
 
-def _refusal_of_any(group: Group, memory_types: Sequence[str]) -> str | None:
-    """Why no family takes the group, or None; a kernel reads and writes `memory_types`."""
+def _refusal_of_any(group: Group) -> str | None:
+    """Why no family takes the group, or None."""
     roots = families_by_root()
     for op in group.operations:
         if op.name not in roots and op.name not in ELEMENTWISE_OPS and op.name != "arith.constant":
@@ -59,9 +60,7 @@ def _refusal_of_any(group: Group, memory_types: Sequence[str]) -> str | None:
     if any(value in group.results for op in constants for value in op.results):
         return "a result that is a constant"
     for value in [*group.inputs, *group.results]:
-        if isinstance(value.type, ir.IndexType):
-            return "a size known at run time only"
-        if str(element_type_of(value)) not in memory_types:
+        if str(element_type_of(value)) not in KERNEL_TYPES:
             return f"element type {element_type_of(value)}"
         if 0 in shape_of(value):
             return "it has no elements"

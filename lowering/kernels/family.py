@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from terrace.dialects.graph_base import TensorOp
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Collapse
+from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
@@ -28,6 +29,8 @@ class KernelFamily:
     """The ops that make a group one of the family's. No other family has them."""
     fusing_roots: ClassVar[tuple[type[TensorOp], ...]] = ()
     """The roots that `fuse-epilogue` fuses with the elementwise ops that follow."""
+    takes_epilogue: ClassVar[bool] = True
+    """Whether a kernel may have elementwise ops after its root."""
     operands: ClassVar[tuple[str, ...]] = ()
     """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
     needs_static_shapes: ClassVar[bool] = False
@@ -71,6 +74,10 @@ class KernelFamily:
     def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
         """The root's attributes that name axes, as they are in its kernel, whose dimensions became one so."""
         return {}
+
+    def result_sizes(self, group: Group, space: IterationSpace) -> list[ir.Value | int]:
+        """The sizes of a group's results, computed from those of its inputs, at the current insertion point."""
+        return group.sizes(group.results[0], space)
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         """The iteration space of a root, collapsed or not, whose group has a result of this shape."""

@@ -78,15 +78,20 @@ class Group:
 
     @property
     def root_operands(self) -> list[ir.Value]:
-        return list(self.root.operands) if self.root is not None else []
+        """Its tensors; sizes of its result it has from the kernel's."""
+        operands = self.root.operands if self.root is not None else []
+        return [value for value in operands if not isinstance(value.type, ir.IndexType)]
 
     def type_refusal(self, allowed: Sequence[str]) -> str | None:
-        """Why a target whose kernels compute with these element types takes no such group, or None."""
+        """Why a target whose kernels compute with these element types takes no such group, or None.
+
+        Inside a kernel there are truth values on every target; not every one has them in memory.
+        """
+        given = list(self.results)
         for value in [*self.inputs, *self.computed]:
-            if isinstance(value.type, ir.IndexType):
-                continue  # a size, which `refusal` names
             name = str(element_type_of(value))
-            if name in KERNEL_TYPES and name not in allowed:
+            is_inner = ELEMENT_TYPES[name].kind == "boolean" and value in self.computed and value not in given
+            if name in KERNEL_TYPES and name not in allowed and not is_inner:
                 return f"the target's kernels do not compute with {name}"
         return None
 

@@ -6,19 +6,14 @@ import dataclasses
 import heapq
 import itertools
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
-from terrace.dialects.base import element_type_of, shape_of
+from terrace.dialects.base import shape_of
 from terrace.lowering.graph.builders import splat_value, users_of
 from terrace.lowering.graph.fusion import in_block, is_fusible, is_in
-from terrace.lowering.kernels.group import KERNEL_TYPES, MOST_BINDINGS, Group
+from terrace.lowering.kernels.group import MOST_BINDINGS, Group
 from terrace.lowering.kernels.registry import fusing_roots
 from terrace.mlir import ir, operation_of
-
-
-def is_kernel_type(value: ir.Value) -> bool:
-    """Whether a kernel may read and write `value`."""
-    return str(element_type_of(value)) in KERNEL_TYPES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +34,7 @@ class OpenGroup:
     whatever joins it later.
 
     `position` numbers results in program order. Ops that compute one of `constant` stay out, and those after `last`.
+    `is_stored` says whether a kernel reads and writes a value.
     """
 
     def __init__(
@@ -46,9 +42,10 @@ class OpenGroup:
         operations: Sequence[ir.Operation],
         position: Mapping[ir.Value, int],
         constant: Container[ir.Value],
-        last: ir.Operation | None = None,
+        last: ir.Operation | None,
+        is_stored: Callable[[ir.Value], bool],
     ) -> None:
-        self._position, self._constant = position, constant
+        self._position, self._constant, self._is_stored = position, constant, is_stored
         self._end = math.inf if last is None else position[last.results[0]]
         self._block, self._shape = operations[0].block, shape_of(operations[0].results[0])
         self._users: dict[ir.Value, list[ir.Operation]] = {}
@@ -101,7 +98,7 @@ class OpenGroup:
             candidate = found[-heapq.heappop(pending)]
             value = candidate.results[0]
             is_given = not all(is_in(user, self._members) for user in self._users_of(value))
-            if is_given and not (several_results and is_kernel_type(value) and self._has_place(candidate)):
+            if is_given and not (several_results and self._is_stored(value) and self._has_place(candidate)):
                 continue
             if len(self._reads_with(candidate)) + len(self._given) + is_given <= MOST_BINDINGS:
                 self._join(candidate)
@@ -214,8 +211,8 @@ class OpenGroup:
         """Whether `candidate`, which uses a value of the group, can be computed there."""
         value, reads = candidate.results[0], self._reads_with(candidate)
         return (
-            (is_kernel_type(value) or self._stays_inside(value, skipped))
-            and all(is_kernel_type(read) for read in reads if read not in self._reads)
+            (self._is_stored(value) or self._stays_inside(value, skipped))
+            and all(self._is_stored(read) for read in reads if read not in self._reads)
             and len(reads) < MOST_BINDINGS
             and self._has_place(candidate)
         )
@@ -223,8 +220,8 @@ class OpenGroup:
     def _can_give(self, last: ir.Value, several_results: bool) -> bool:
         """Whether the group can end with the op that computes `last`."""
         if not several_results:
-            return self._given.keys() <= {last} and is_kernel_type(last)
-        return len(self._given) + len(self._reads) <= MOST_BINDINGS and all(map(is_kernel_type, self._given))
+            return self._given.keys() <= {last} and self._is_stored(last)
+        return len(self._given) + len(self._reads) <= MOST_BINDINGS and all(map(self._is_stored, self._given))
 
     def _costs_more(self, candidate: ir.Operation, skipped: Container[ir.Value], costly: Container[ir.Value]) -> bool:
         """Whether joining saves a second read of stored values only, and that costs more.

@@ -75,8 +75,8 @@ def read_kernel(function: func.FuncOp, calls: Mapping[str, Calls] | None = None)
     own = family_of(group)
     if own is not None and own is not family:
         raise fail(op, f"names generator '{family.name}', but its ops are those of '{own.name}'")
-    # Which types a kernel has is its target's matter; hardware alone keeps truth values in memory.
-    reason = refusal(group, [family.name], (*KERNEL_TYPES, "i1"), reduced_types=KERNEL_TYPES)
+    # Which types a kernel has is its target's matter.
+    reason = refusal(group, [family.name], reduced_types=KERNEL_TYPES)
     if reason is not None:
         raise fail(op, f"has ops that generator '{family.name}' does not take: {reason}")
     space = family.space(group.root, group.shape)

@@ -23,8 +23,9 @@ class TypeRule:
 
 
 def types_of(root: ir.Operation) -> tuple[str, ...]:
-    """The element types of a root's operands and, last, of its result."""
-    return tuple(str(element_type_of(value)) for value in [*root.operands, *root.results])
+    """The element types of a root's operands, sizes aside, and, last, of its result."""
+    tensors = (value for value in [*root.operands, *root.results] if not isinstance(value.type, ir.IndexType))
+    return tuple(str(element_type_of(value)) for value in tensors)
 
 
 def all_in(accumulator: str, types: tuple[str, ...]) -> TypeRule | None:

@@ -50,6 +50,7 @@ PASSES: dict[str, str] = {
     "share-packed-tables": "terrace.lowering.transforms.share_packed_tables:SharePackedTables",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",
     "split-contractions": "terrace.lowering.transforms.split_contractions:SplitContractions",
+    "store-truth-as-bytes": "terrace.lowering.target.cpu.store_truth_as_bytes:StoreTruthAsBytes",
     "stream-results": "terrace.lowering.target.cpu.stream_results:StreamResults",
     "use-tuned-schedules": "terrace.lowering.target.cpu.use_tuned_schedules:UseTunedSchedules",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",

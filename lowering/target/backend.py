@@ -39,6 +39,8 @@ class Backend:
     """The element types that its kernels compute with."""
     reduced_types: ClassVar[tuple[str, ...]] = ()
     """The element types that its reductions take beside f32."""
+    has_views: ClassVar[bool] = False
+    """Whether parts of a tensor that are runs of memory cost nothing in its programs."""
     checks_indices: ClassVar[bool] = True
     """Whether its programs can say that an index is out of range."""
     has_assembly: ClassVar[bool] = False

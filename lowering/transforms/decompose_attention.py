@@ -117,4 +117,4 @@ class DecomposeAttention(Pass):
     def _is_taken(self, operation: ir.Operation) -> bool:
         group = Group.of(operation)
         reason = group.type_refusal(self.element_types)
-        return not (reason or refusal(group, self.generators, self.element_types, self.reduced_types))
+        return not (reason or refusal(group, self.generators, self.reduced_types))

@@ -9,13 +9,12 @@ are computed once, ahead; single ops too, as they are kernels already.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 from terrace.dialects.base import shape_of
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.dialects.graph_base import product
 from terrace.lowering.graph.constant_expressions import constant_values
-from terrace.lowering.graph.fusion import fuse, gives_booleans
+from terrace.lowering.graph.fusion import fuse
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.families import family_of
 from terrace.lowering.kernels.group import Group
@@ -28,15 +27,12 @@ MOST_LANES, LONG_ROW = 16, 256
 """Elements: those of a vector, and of a row that is long enough for a vector that is not full not to matter."""
 
 
-def find_group(
-    last: ir.Operation, position: Mapping[ir.Value, int], constant: set[ir.Value], several_results: bool
-) -> OpenGroup:
-    """`last` and the elementwise ops that one kernel can compute with it.
+def grow(found: OpenGroup, last: ir.Operation, several_results: bool) -> OpenGroup:
+    """A group of `last`, with the elementwise ops that one kernel can compute with it.
 
     Those are what computes the operands, and with `several_results`, if a value of the group has other users, they and
     what they read.
     """
-    found = OpenGroup([last], position, constant, last)
     joined = [last]
     while joined:
         joined += found.take_producers(joined, several_results)
@@ -70,14 +66,14 @@ class FuseElementwise(TargetKernels, Pass):
         refused: set[ir.Value] = set()
         for last in reversed([op for op in operations if op.name in ELEMENTWISE_OPS]):
             # A group is found from its end; what it took lies in a fusion by then.
-            if last.parent.name == "graph.fusion" or last.results[0] in constant or gives_booleans(last):
+            if last.parent.name == "graph.fusion" or last.results[0] in constant or not self.has(last.results[0]):
                 continue
             may_have_several = self.several_results and last.results[0] not in refused
-            found = find_group(last, position, constant, may_have_several)
+            found = grow(self.open_group([last], position, constant, last), last, may_have_several)
             group = found.group
             refused |= found.left
             if len(group.results) > 1 and (self.refusal(group) or has_short_rows(group)):
                 refused.update(group.computed)
-                group = find_group(last, position, constant, several_results=False).group
+                group = grow(self.open_group([last], position, constant, last), last, several_results=False).group
             if len(group.operations) > 1:
                 fuse(group.operations)

@@ -17,7 +17,6 @@ from terrace.lowering.graph.builders import users_of
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.graph.fusion import fuse, is_fusible
 from terrace.lowering.graph.payload import LONG
-from terrace.lowering.kernels.open_group import OpenGroup
 from terrace.lowering.kernels.registry import fusing_roots
 from terrace.lowering.kernels.target_kernels import TargetKernels
 from terrace.mlir import ir, walk
@@ -54,10 +53,10 @@ class FuseEpilogue(TargetKernels, Pass):
         for root in [op for op in operations if op.name in fusing_roots() and len(op.results) == 1]:
             if root.results[0] in constant or root.parent.name == "graph.fusion":
                 continue
-            found = OpenGroup([root], position, constant)
+            found = self.open_group([root], position, constant)
             found.take_users([root], self.several_results, long)
             if len(found.group.results) > 1 and self.refusal(found.group):
-                found = OpenGroup([root], position, constant)
+                found = self.open_group([root], position, constant)
                 found.take_users([root], several_results=False)
             if len(found.operations) > 1:
                 fuse(found.operations)

@@ -58,10 +58,10 @@ _TABLE = (
     ElementType("bf16", 16, "float", "bfloat16", "f32", "f32", 7, True),
     ElementType("f8E4M3FN", 8, "float", "float8_e4m3fn", "f32", "f32", 3),
     ElementType("f8E5M2", 8, "float", "float8_e5m2", "f32", "f32", 2),
-    ElementType("i1", 1, "boolean", "bool", "i1", "i1"),
+    ElementType("i1", 1, "boolean", "bool", "i1", "i1", 0, True),
     ElementType("i8", 8, "integer", "int8", "i8", "i32", 0, True),
     ElementType("ui8", 8, "unsigned", "uint8", "ui8", "ui8"),
-    ElementType("i16", 16, "integer", "int16", "i16", "i16"),
+    ElementType("i16", 16, "integer", "int16", "i16", "i16", 0, True),
     ElementType("i32", 32, "integer", "int32", "i32", "i32", 0, True),
     ElementType("i64", 64, "integer", "int64", "i64", "i64", 0, True),
 )

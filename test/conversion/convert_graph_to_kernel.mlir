@@ -128,15 +128,15 @@ func.func @two(%x: tensor<?x5xf32>, %w: tensor<5x7xf32>, %r: tensor<?x7xf32>) ->
 
 // What no generator takes stays, and says why.
 // CHECK-LABEL: func.func @stays
-// CHECK-NEXT:    "graph.relu"(%arg0) {why = "element type i16"}
+// CHECK-NEXT:    "graph.relu"(%arg0) {why = "element type f8E5M2"}
 // CHECK-NEXT:    "graph.matmul"(%arg1, %arg1) {transpose_rhs = false, why = "element type f64 of graph.matmul"}
 // CHECK-NEXT:    "graph.conv2d"(%arg2, %arg3) {{.*}}why = "layout NCHW; choose-layout makes it NHWC"}
 // CHECK-NEXT:    "graph.relu"(%arg4) {why = "it has no elements"}
 // CHECK-NEXT:    "graph.softmax"(%arg2) {axis = 1 : i64, why = "softmax along another dimension than the last"}
 // CHECK-NEXT:    return
-func.func @stays(%h: tensor<4xi16>, %d: tensor<4x4xf64>, %i: tensor<1x2x4x4xf32>, %w: tensor<3x2x1x1xf32>,
+func.func @stays(%h: tensor<4xf8E5M2>, %d: tensor<4x4xf64>, %i: tensor<1x2x4x4xf32>, %w: tensor<3x2x1x1xf32>,
                  %e: tensor<0x4xf32>) {
-  %0 = "graph.relu"(%h) : (tensor<4xi16>) -> tensor<4xi16>
+  %0 = "graph.relu"(%h) : (tensor<4xf8E5M2>) -> tensor<4xf8E5M2>
   %1 = "graph.matmul"(%d, %d) {transpose_rhs = false} : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xf64>
   %2 = "graph.conv2d"(%i, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NCHW"} : (tensor<1x2x4x4xf32>, tensor<3x2x1x1xf32>) -> tensor<1x3x4x4xf32>

@@ -62,19 +62,19 @@ func.func @escapes(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>) -> (tensor<?x4xf32>
 
 // -----
 
-// Refused: the product would have to be stretched, a comparison that leaves the kernel, a reduction.
+// Refused: the product would have to be stretched, a float8 that leaves the kernel, a reduction.
 // CHECK-LABEL: func.func @refused
 // CHECK-NOT:     graph.fusion
 // CHECK:         return
 func.func @refused(%x: tensor<2x4xf32>, %w: tensor<4x4xf32>, %big: tensor<3x2x4xf32>)
-    -> (tensor<3x2x4xf32>, tensor<2x4xi1>, tensor<2x1xf32>) {
+    -> (tensor<3x2x4xf32>, tensor<2x4xf8E5M2>, tensor<2x1xf32>) {
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<2x4xf32>, tensor<4x4xf32>) -> tensor<2x4xf32>
   %1 = "graph.add"(%0, %big) : (tensor<2x4xf32>, tensor<3x2x4xf32>) -> tensor<3x2x4xf32>
   %2 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<2x4xf32>, tensor<4x4xf32>) -> tensor<2x4xf32>
-  %3 = "graph.compare"(%2, %x) {predicate = "lt"} : (tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<2x4xi1>
+  %3 = "graph.cast"(%2) : (tensor<2x4xf32>) -> tensor<2x4xf8E5M2>
   %4 = "graph.matmul"(%2, %w) {transpose_rhs = true} : (tensor<2x4xf32>, tensor<4x4xf32>) -> tensor<2x4xf32>
   %5 = "graph.reduce"(%4) {kind = "max", axes = array<i64: 1>, keepdims = true} : (tensor<2x4xf32>) -> tensor<2x1xf32>
-  return %1, %3, %5 : tensor<3x2x4xf32>, tensor<2x4xi1>, tensor<2x1xf32>
+  return %1, %3, %5 : tensor<3x2x4xf32>, tensor<2x4xf8E5M2>, tensor<2x1xf32>
 }
 
 // -----
@@ -92,14 +92,14 @@ func.func @constant() -> tensor<4x4xf32> {
 
 // -----
 
-// No kernel reads booleans: the select stays outside, and what is before it is fused nevertheless.
+// A mask is read like other operands.
 // CHECK-LABEL: func.func @reads_booleans
 // CHECK:         %[[FUSED:.*]] = "graph.fusion"() ({
 // CHECK-NEXT:      graph.matmul
-// CHECK-NEXT:      graph.relu
+// CHECK-NEXT:      %[[RELU:.*]] = "graph.relu"
+// CHECK-NEXT:      "graph.select"(%arg2, %[[RELU]], %arg3)
 // CHECK-NEXT:      graph.yield
-// CHECK:         %[[MASKED:.*]] = "graph.select"(%arg2, %[[FUSED]], %arg3)
-// CHECK-NEXT:    return %[[MASKED]]
+// CHECK:         return %[[FUSED]]
 func.func @reads_booleans(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>, %mask: tensor<?x4xi1>, %other: tensor<f32>)
     -> tensor<?x4xf32> {
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<?x4xf32>, tensor<4x4xf32>) -> tensor<?x4xf32>
@@ -130,7 +130,7 @@ func.func @two_results(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>, %b: tensor<4xf3
 // -----
 
 // Results of two types are one tuple. An op outside that reads one of them comes after all, the sum that needs what that
-// op computes stays outside, and so does a comparison, which no kernel stores.
+// op computes stays outside, and so does a cast to float8, which no kernel stores.
 // CHECK-LABEL: func.func @read_by_others
 // CHECK-NEXT:    %[[TUPLE:.*]] = "graph.fusion"() ({
 // CHECK-NEXT:      %[[Y:.*]] = "graph.matmul"
@@ -141,17 +141,18 @@ func.func @two_results(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>, %b: tensor<4xf3
 // CHECK-NEXT:    }) : () -> tuple<tensor<?x4xf32>, tensor<?x4xi32>>
 // CHECK-NEXT:    %[[R:.*]]:2 = builtin.unrealized_conversion_cast %[[TUPLE]]
 // CHECK-NEXT:    %[[SOFTMAX:.*]] = "graph.softmax"(%[[R]]#0)
-// CHECK-NEXT:    %[[LESS:.*]] = "graph.compare"(%[[R]]#0, %arg0)
+// CHECK-NEXT:    %[[NARROW:.*]] = "graph.cast"(%[[R]]#0)
 // CHECK-NEXT:    %[[SUM:.*]] = "graph.add"(%[[SOFTMAX]], %[[R]]#0)
-// CHECK-NEXT:    return %[[SUM]], %[[R]]#1, %[[LESS]]
-func.func @read_by_others(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>) -> (tensor<?x4xf32>, tensor<?x4xi32>, tensor<?x4xi1>) {
+// CHECK-NEXT:    return %[[SUM]], %[[R]]#1, %[[NARROW]]
+func.func @read_by_others(%x: tensor<?x4xf32>, %w: tensor<4x4xf32>)
+    -> (tensor<?x4xf32>, tensor<?x4xi32>, tensor<?x4xf8E5M2>) {
   %0 = "graph.matmul"(%x, %w) {transpose_rhs = false} : (tensor<?x4xf32>, tensor<4x4xf32>) -> tensor<?x4xf32>
   %1 = "graph.relu"(%0) : (tensor<?x4xf32>) -> tensor<?x4xf32>
   %2 = "graph.softmax"(%1) {axis = 1 : i64} : (tensor<?x4xf32>) -> tensor<?x4xf32>
-  %3 = "graph.compare"(%1, %x) {predicate = "lt"} : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xi1>
+  %3 = "graph.cast"(%1) : (tensor<?x4xf32>) -> tensor<?x4xf8E5M2>
   %4 = "graph.cast"(%1) : (tensor<?x4xf32>) -> tensor<?x4xi32>
   %5 = "graph.add"(%2, %1) : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
-  return %5, %4, %3 : tensor<?x4xf32>, tensor<?x4xi32>, tensor<?x4xi1>
+  return %5, %4, %3 : tensor<?x4xf32>, tensor<?x4xi32>, tensor<?x4xf8E5M2>
 }
 
 // -----

@@ -179,7 +179,7 @@ def elementwise() -> Program:
         for left, right in BROADCASTS:
             x, y = p.argument(uniform(*left)), p.argument(uniform(*right))
             p.result(f"{left} + {right}", graph.AddOp.build(graph.ReluOp.build(x), y))
-        for dtype in ("int32", "int64"):
+        for dtype in ("int16", "int32", "int64"):
             x, y = (p.argument(RNG.integers(-99, 99, (3, 19)).astype(dtype)) for _ in range(2))
             z = graph.SubOp.build(graph.MulOp.build(x, y), graph.MaximumOp.build(x, y))
             p.result(dtype, graph.SelectOp.build(graph.CompareOp.build(x, y, predicate="lt"), z, x))
@@ -191,6 +191,25 @@ def elementwise() -> Program:
         i64 = ir.RankedTensorType.get([6, 21], ir.IntegerType.get_signless(64))
         ten = graph.MulOp.build(x, splat(10.0, f32()))
         p.result("cast", graph.CastOp.build(ten, result_type=i64))
+    return program
+
+
+def truth_values() -> Program:
+    """Comparisons that are results, masks that are operands, and what is computed of both; one of each shape."""
+    program = Program()
+    with program as p:
+        for left, right in [*BROADCASTS, ((65, 67), (65, 67))]:
+            x = p.argument(np.asarray(SPECIAL[RNG.integers(0, len(SPECIAL), left)]))
+            y = p.argument(np.asarray(uniform(*right)))
+            mask, other = (p.argument(np.asarray(RNG.uniform(size=shape) < 0.5)) for shape in (left, right))
+            compared = p.result(f"{left} < {right}", graph.CompareOp.build(x, y, predicate="lt"))
+            either = p.result(f"{left} or {right}", graph.AddOp.build(mask, other))
+            both = graph.MulOp.build(graph.CompareOp.build(compared, other, predicate="ge"), either)
+            p.result(f"{left}, {right} by masks", graph.SelectOp.build(both, x, y))
+            i64 = ir.RankedTensorType.get(left, ir.IntegerType.get_signless(64))
+            p.result(f"{left}, {right} as numbers", graph.CastOp.build(mask, result_type=i64))
+            p.result(f"{left}, {right} as masks", graph.CastOp.build(x, result_type=mask.type))
+            p.result(f"{left}, {right} twice", graph.SelectOp.build(mask, graph.MaximumOp.build(mask, mask), mask))
     return program
 
 

@@ -31,6 +31,7 @@ FAMILIES = {
     "conv2d, constant weights": lambda: programs.convs(constant=True),
     "conv2d, weights given": lambda: programs.convs(constant=False),
     "elementwise": programs.elementwise,
+    "truth values": programs.truth_values,
     "rows": programs.rows,
 }
 

@@ -42,7 +42,7 @@ def test_roots_fuse_in_their_own_family_only() -> None:
 
 
 def test_machines_have_families() -> None:
-    assert families_for(VectorMachine) == tuple(name for name in FAMILIES if name != "copy")
+    assert families_for(VectorMachine) == tuple(FAMILIES)
     assert families_for(WorkgroupMachine) == ("attention", "conv2d", "elementwise", "matmul", "row_reduction")
     # Circuits keep decoded weights.
     assert families_for(CircuitMachine) == tuple(name for name in FAMILIES if name != "encoded_matmul")

@@ -11,6 +11,7 @@ import pytest
 import terrace
 from generator_programs import uniform
 from graph_program import Program, edited, foreign_rows, schedules_of
+from random_numbers import RNG
 from terrace.dialects import graph
 from terrace.errors import PassError
 from terrace.lowering.kernels.schedule import Schedule
@@ -51,11 +52,27 @@ def copies() -> Program:
     return program
 
 
+def integers() -> Program:
+    """Sums and products of integers wrap; the extremes of a type are among the elements."""
+    program = Program()
+    with program as p:
+        for dtype, (shape, axes) in itertools.product(("int8", "int16", "int32", "int64"), CASES):
+            limits = np.iinfo(dtype)
+            array = RNG.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+            array.flat[0] = limits.min
+            x = p.argument(np.asarray(array))
+            for kind in ("max", "min", *(("sum", "prod") if dtype != "int8" else ())):
+                y = graph.ReduceOp.build(x, kind=kind, axes=list(axes), keepdims=True)
+                p.result(f"{kind} of {dtype} {shape} over {axes}", y)
+    return program
+
+
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating a design needs g++")
 PROGRAMS = {"reductions": reductions, "copies": copies}
 
 
-def test_reductions_on_the_cpu() -> None:
+@pytest.mark.parametrize("reductions", [reductions, integers])
+def test_reductions_on_the_cpu(reductions: Callable[[], Program]) -> None:
     program = reductions()
     for cpu in (CpuDescription(256, 16), CpuDescription(256, 16, workers=4)):
         compiled = program.compile(terrace.Target(cpu=cpu))

@@ -25,6 +25,7 @@ class Permute(KernelFamily):
     name = "permute"
     roots = (graph.PermuteOp,)
     any_rank = True
+    takes_epilogue = False
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(
             kernel.space, attributes_of(kernel.root).permutation, kernel.types, machine

@@ -9,6 +9,7 @@ from terrace.lowering.target.cpu.atoms import machine_of
 from terrace.lowering.target.cpu.keep_denormals import KeepDenormals, computes_beside_kernels, keep_denormals
 from terrace.lowering.target.cpu.lower_tiles_to_vector import LowerTilesToVector
 from terrace.lowering.target.cpu.schedule_kernels import ScheduleKernels
+from terrace.lowering.target.cpu.store_truth_as_bytes import StoreTruthAsBytes
 from terrace.lowering.target.cpu.stream_results import StreamResults
 from terrace.lowering.target.cpu.use_tuned_schedules import UseTunedSchedules
 from terrace.lowering.target.cpu.widen_sums import WidenSums
@@ -37,7 +38,7 @@ class CpuBackend(IreeBackend):
     """
 
     families = families_for(VectorMachine)
-    reduced_types = ("f64",)
+    reduced_types = ("f64", "i8", "i16", "i32", "i64")
     has_assembly = True
 
     @property
@@ -65,6 +66,8 @@ class CpuBackend(IreeBackend):
 
     def lower(self) -> list[Pass]:
         return [
+            # Truth values are bytes in memory.
+            StoreTruthAsBytes(),
             LowerTilesToVector(lanes=self.cpu.lanes),
             # Thousands of constants and address computations of unrolled tiles repeat.
             UpstreamPass("canonicalize"),

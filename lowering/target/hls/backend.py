@@ -43,7 +43,7 @@ class HlsBackend(Backend):
     level = "hls"
     legal = ("arith.", "builtin.", "func.", "math.", "memref.", "scf.")
     families = families_for(CircuitMachine)
-    element_types = (*(name for name in KERNEL_TYPES if ELEMENT_TYPES[name].held.name == name), "i1")
+    element_types = tuple(name for name in KERNEL_TYPES if ELEMENT_TYPES[name].held.name == name)
     reduced_types = ("f64", "i32", "i64")
     checks_indices = False
 

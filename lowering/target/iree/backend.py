@@ -27,6 +27,7 @@ class IreeBackend(Backend):
     """From the level "iree" to a .vmfb. Without families, IREE's code generation makes the whole program."""
 
     level = "iree"
+    has_views = True
     legal = (*UPSTREAM, "flow.", "gpu.", "iree_tensor_ext.", "llvm.", "memref.", "stream.", "util.", "vector.")
 
     @classmethod

@@ -180,7 +180,7 @@ def _pipeline(level: str, backend: Backend, request: Request) -> list[Pass]:
         passes = [*passes_at("after-import", users), *own]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule(request)]
-        passes = kernel_pipeline(schedule, *takes)
+        passes = kernel_pipeline(schedule, *takes, views=backend.has_views)
     else:
         passes = loop_pipeline(backend.rest()) if level == "loop" else backend.lower()
     return [*passes, VerifyLevel(level=level), *passes_at(f"after-{level}", users)]

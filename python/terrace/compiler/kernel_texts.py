@@ -126,7 +126,7 @@ class KernelLevels:
                         operation.location = ir.Location.name(f"group {len(groups) - 1}")
             copy = module.operation.clone()
             own = self._backend
-            run_passes([ConvertGraphToKernel(own.families, own.element_types, own.reduced_types)], copy)
+            run_passes([ConvertGraphToKernel(own.families, own.element_types, own.reduced_types, own.has_views)], copy)
             for operation in walk(copy):
                 location = operation.location
                 if operation.name == "func.call" and isinstance(location, ir.NameLoc):

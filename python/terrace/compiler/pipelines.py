@@ -94,10 +94,13 @@ def kernel_pipeline(
     generators: Sequence[str] = common_families(),
     element_types: tuple[str, ...] = KERNEL_TYPES,
     reduced_types: tuple[str, ...] = (),
+    *,
+    views: bool = False,
 ) -> list[Pass]:
-    """From fused groups to scheduled kernels; `schedule`, and what its kernels may compute with, are the target's."""
+    """From fused groups to scheduled kernels; `schedule`, what its kernels may compute with, and whether a part of a
+    tensor costs nothing are the target's."""
     return [
-        ConvertGraphToKernel(generators=tuple(generators), element_types=element_types, reduced_types=reduced_types),
+        ConvertGraphToKernel(tuple(generators), element_types, reduced_types, views),
         # Reshapes of neighbouring kernels meet now, and most cancel.
         SimplifyGraph(),
         UpstreamPass("canonicalize"),
