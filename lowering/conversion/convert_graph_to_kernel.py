@@ -19,8 +19,6 @@ from terrace.lowering.graph.builders import splat, splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.graph.fusion import replace_given
 from terrace.lowering.kernels.collapse import Collapse, Partition, collapse_shape, product
-from terrace.lowering.kernels.copy.family import Copy
-from terrace.lowering.kernels.copy.views import view_refusal
 from terrace.lowering.kernels.families import family_of
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import Group
@@ -240,8 +238,8 @@ class ConvertGraphToKernel(TargetKernels, Pass):
 
     def _reason(self, group: Group, family: KernelFamily | None) -> str | None:
         reason = self.refusal(group)
-        if reason is None and self.views and isinstance(family, Copy):
-            return view_refusal(group.outer)
+        if reason is None and self.views and family is not None:
+            return family.view_refusal(group.outer)
         return reason
 
     def run(self, module: ir.Operation) -> None:

@@ -9,7 +9,6 @@ from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
 from terrace.lowering.kernels.registry import families_by_root, find_family
-from terrace.mlir import DYNAMIC
 
 
 def family_of(group: Group) -> KernelFamily | None:
@@ -32,11 +31,8 @@ def refusal(
         reason = f"no generator for {root.name if root is not None else 'elementwise ops'}"
     if reason is not None or root is None or family is None:
         return reason
-    values = [*group.root_operands, *root.results]
     if not family.takes_epilogue and len(group.operations) > 1:
         return f"ops beside {root.name}"
-    if family.needs_static_shapes and any(DYNAMIC in shape_of(value) for value in values):
-        return f"{root.name} of dynamic shape"
     if family.type_rule(root, reduced_types) is None:
         return f"element type {element_type_of(root.results[0])} of {root.name}"
     return family.refusal(root)

@@ -33,8 +33,6 @@ class KernelFamily:
     """Whether a kernel may have elementwise ops after its root."""
     operands: ClassVar[tuple[str, ...]] = ()
     """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
-    needs_static_shapes: ClassVar[bool] = False
-    """Whether a root with a `?` is refused."""
     follows_examples: ClassVar[bool] = False
     """Whether a schedule is chosen for the sizes that the model was exported with, where only a call knows them. An
     image's sides say what the model is for; an example's one or two rows say nothing of a batch."""
@@ -74,6 +72,10 @@ class KernelFamily:
     def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
         """The root's attributes that name axes, as they are in its kernel, whose dimensions became one so."""
         return {}
+
+    def view_refusal(self, root: ir.Operation) -> str | None:
+        """Why a root is no kernel on a target that has a part of a tensor at no cost, or None."""
+        return None
 
     def result_sizes(self, group: Group, space: IterationSpace) -> list[ir.Value | int]:
         """The sizes of a group's results, computed from those of its inputs, at the current insertion point."""

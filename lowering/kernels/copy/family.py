@@ -12,6 +12,7 @@ from terrace.lowering.kernels.copy.axes import accesses, collapsed, dimensions, 
 from terrace.lowering.kernels.copy.generator import generate
 from terrace.lowering.kernels.copy.schedule import schedule_for_vectors
 from terrace.lowering.kernels.copy.sizes import result_sizes
+from terrace.lowering.kernels.copy.views import view_refusal
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
@@ -47,6 +48,9 @@ class Copy(KernelFamily):
 
     def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
         return collapsed(root, collapse)
+
+    def view_refusal(self, root: ir.Operation) -> str | None:
+        return view_refusal(root)
 
     def result_sizes(self, group: Group, space: IterationSpace) -> list[ir.Value | int]:
         return result_sizes(group.outer)
