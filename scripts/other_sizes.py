@@ -1,0 +1,96 @@
+"""At which sizes a program with dynamic dimensions is exported, and at which it is called.
+
+It is exported at other sizes than those of its test, so that no size counts because it is that of the example, and
+called at the test's and at further ones. Which sizes can do this is told by PyTorch alone: eager has to run them, and
+what `torch.export` makes of the program has to take them.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.export import Dim
+
+Args = tuple[Any, ...]
+Axes = tuple[tuple[int, ...], ...]
+"""For each argument, the axes that are dynamic."""
+Runs = Callable[[Args], bool]
+"""Whether eager runs at these arguments."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The arguments to export with, and those to call with besides the test's; `word` is how it is counted.
+
+    With `apart`, what `torch.export` makes does not take the test's sizes: a second program is compiled at these.
+    """
+
+    example: Args
+    others: list[Args]
+    word: str
+    apart: bool = False
+
+
+def shapes_of(axes: Axes) -> tuple[dict[int, Any] | None, ...]:
+    """The `dynamic_shapes` that leave it to PyTorch which relations the sizes have."""
+    return tuple(dict.fromkeys(one, Dim.AUTO) or None for one in axes)
+
+
+def plan(module: torch.nn.Module, args: Args, axes: Axes, runs: Runs) -> Plan:
+    """How to compile and call a program whose test has the arguments `args`."""
+    found = list(itertools.islice(filter(runs, candidates(args, axes)), 3))
+    if not found:
+        return Plan(args, [], "eager runs at the test's sizes only")
+    for example in found:
+        takes = exported_takes(module, example, axes)
+        others = [other for other in found if other is not example and takes(other)]
+        if takes(args):
+            return Plan(example, others, "open")
+        if others:
+            return Plan(example, others, "open but for the test's sizes, which torch.export sets apart", apart=True)
+    takes = exported_takes(module, args, axes)
+    others = [other for other in found if takes(other)]
+    return Plan(args, others, "open, exported at the test's sizes" if others else "torch.export keeps the sizes fixed")
+
+
+def candidates(args: Args, axes: Axes) -> Iterator[Args]:
+    """Arguments at other sizes: all dynamic ones by one and by two larger, or twice; then those of equal size alone."""
+    sizes = sorted({args[at].shape[axis] for at, one in enumerate(axes) for axis in one} - {0})
+    for wanted in (sizes, *([size] for size in sizes if len(sizes) > 1)):
+        for factor, step in ((1, 1), (1, 2), (2, 0), (3, 0)):
+            grown = {size: factor * size + step for size in wanted}
+            yield tuple(resized(value, one, grown) for value, one in zip(copy.deepcopy(args), axes, strict=True))
+
+
+def resized(value: Any, axes: tuple[int, ...], sizes: dict[int, int]) -> Any:
+    """A tensor whose dynamic axes have the size that `sizes` has for theirs; it begins anew where it ends."""
+    for axis in axes:
+        size = value.shape[axis]
+        if size in sizes:
+            value = value.index_select(axis, torch.arange(sizes[size]) % size)
+    return value
+
+
+def exported_takes(module: torch.nn.Module, example: Args, axes: Axes) -> Runs:
+    """Whether the program that `torch.export` makes at `example` takes other arguments; none if it makes no program."""
+    try:
+        exported = torch.export.export(
+            copy.deepcopy(module), copy.deepcopy(example), dynamic_shapes=shapes_of(axes), strict=False
+        ).module()
+    # The program is the suite's, and may raise anything.
+    except Exception:
+        return lambda args: False
+
+    def takes(args: Args) -> bool:
+        try:
+            copy.deepcopy(exported)(*copy.deepcopy(args))
+        except Exception:
+            return False
+        return True
+
+    return takes
