@@ -7,7 +7,7 @@
 Each program runs eagerly with the inputs of its test, and is compiled at the same; results are held to the suite's own
 tolerances, and no op of PyTorch's may run at the call. Programs that eager cannot run, and those that draw random
 numbers, are counted apart. With --dynamic, the sizes that the suite's annotations leave open are so when a program is
-exported; it runs at the sizes of its test and at others, by one larger, where eager does.
+exported; `other_sizes.py` says at which sizes that is, and at which it is called.
 
 Results are kept as `program_workers.py` says.
 """
@@ -27,8 +27,9 @@ from typing import Any
 
 import torch
 from compiled_calls import Operators, compile_noted
-from other_sizes import Args, Axes, plan, shapes_of
+from other_sizes import REFUSED, Args, Axes, plan, shapes_of
 from program_workers import Result, Say, add_arguments, describe, run_suite
+from terrace.errors import ModelImportError
 from torch.utils._pytree import tree_leaves
 
 Call = tuple[Args, Any, Args]
@@ -101,10 +102,6 @@ class Trial:
         try:
             torch.manual_seed(0)
             module = self.test.program_factory()
-            axes = open_axes(module)
-            if self.dynamic and not any(axes):
-                self.answer["outcome"] = "static"
-                return
             calls, again = (self.record(module, seed) for seed in (1, 2))
             if any(self.differs(call[1], call[1]) for call in calls):
                 raise ValueError("the suite finds that the results differ from themselves")
@@ -114,6 +111,10 @@ class Trial:
             return
         if any(not is_same(one[1], other[1]) for one, other in zip(calls, again, strict=True)):
             self.answer["outcome"] = "random"
+            return
+        axes = open_axes(module, calls[0][0])
+        if self.dynamic and not any(axes):
+            self.answer["outcome"] = "static"
             return
         if self.dynamic:
             self.run_dynamic(module, axes, calls)
@@ -128,7 +129,13 @@ class Trial:
         self.answer["sizes"] = found.word
         if found.apart:
             self.run_calls(self.compile(module, args, shapes_of(axes)), calls)
-        compiled = self.compile(module, found.example, shapes_of(axes))
+        try:
+            compiled = self.compile(module, found.example, shapes_of(axes))
+        except ModelImportError:
+            if found.word != REFUSED:
+                raise
+            self.answer["outcome"] = "refused"
+            return
         if not found.apart:
             self.run_calls(compiled, calls)
         self.run_calls(compiled, self.record(module, 1, [*found.others, found.example])[len(calls) :])
@@ -180,11 +187,15 @@ class Trial:
             self.answer.update(outcome="failed", why=f"PyTorch ops at the call: {', '.join(sorted(operators.names))}")
 
 
-def open_axes(module: torch.nn.Module) -> Axes:
-    """For each argument, the dimensions that its annotation gives as -1."""
-    annotations = getattr(module.forward, "_torch_mlir_arg_annotations", [None])[1:]
-    sizes = [annotation[0] if annotation is not None else () for annotation in annotations]
-    return tuple(tuple(axis for axis, size in enumerate(one) if size == -1) for one in sizes)
+def open_axes(module: torch.nn.Module, args: Args) -> Axes:
+    """For each argument, the dimensions that its annotation gives as -1; none where it has another rank."""
+    annotations = getattr(module.forward, "_torch_mlir_arg_annotations", [])[1:]
+    sizes = [annotation[0] if annotation is not None else [] for annotation in annotations]
+    sizes += [[]] * (len(args) - len(sizes))
+    return tuple(
+        tuple(axis for axis, size in enumerate(one) if size == -1 and len(one) == getattr(value, "ndim", -1))
+        for value, one in zip(args, sizes, strict=False)
+    )
 
 
 def is_same(value: Any, other: Any) -> bool:
