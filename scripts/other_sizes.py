@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch.export import Dim
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 Args = tuple[Any, ...]
 Axes = tuple[tuple[int, ...], ...]
@@ -93,9 +94,7 @@ def resized(value: Any, axes: tuple[int, ...], sizes: dict[int, int]) -> Any:
 def exported_takes(module: torch.nn.Module, example: Args, axes: Axes) -> Runs:
     """Whether the program that `torch.export` makes at `example` takes other arguments; none if it makes no program."""
     try:
-        exported = torch.export.export(
-            copy.deepcopy(module), copy.deepcopy(example), dynamic_shapes=shapes_of(axes), strict=False
-        ).module()
+        exported = export(module, example, axes)
     # The program is the suite's, and may raise anything.
     except Exception:
         return lambda args: False
@@ -108,3 +107,16 @@ def exported_takes(module: torch.nn.Module, example: Args, axes: Axes) -> Runs:
         return True
 
     return takes
+
+
+def export(module: torch.nn.Module, args: Args, axes: Axes) -> Any:
+    """The program as it runs in Python; as TorchDynamo reads it, if it makes a number of a tensor."""
+    try:
+        exported = torch.export.export(
+            copy.deepcopy(module), copy.deepcopy(args), dynamic_shapes=shapes_of(axes), strict=False
+        )
+    except GuardOnDataDependentSymNode:
+        exported = torch.export.export(
+            copy.deepcopy(module), copy.deepcopy(args), dynamic_shapes=shapes_of(axes), strict=True
+        )
+    return exported.module()
