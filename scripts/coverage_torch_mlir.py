@@ -7,7 +7,7 @@
 Each program runs eagerly with the inputs of its test, and is compiled at the same; results are held to the suite's own
 tolerances, and no op of PyTorch's may run at the call. Programs that eager cannot run, and those that draw random
 numbers, are counted apart. With --dynamic, the sizes that the suite's annotations leave open are so when a program is
-exported; it runs at the sizes of its test and at others, by one larger, where eager does.
+exported; `other_sizes.py` says at which sizes that is, and at which it is called.
 
 Results are kept as `program_workers.py` says.
 """
@@ -19,25 +19,21 @@ import contextlib
 import copy
 import importlib
 import re
-import resource
 import sys
-import time
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import terrace
 import torch
+from compiled_calls import Operators, compile_noted
+from other_sizes import REFUSED, Args, Axes, plan, shapes_of
 from program_workers import Result, Say, add_arguments, describe, run_suite
-from terrace.dialects.graph import ELEMENTWISE_OPS
-from terrace.lowering.kernels.registry import families_by_root
-from torch.export import Dim
-from torch.utils._python_dispatch import TorchDispatchMode
+from terrace.errors import ModelImportError
 from torch.utils._pytree import tree_leaves
 
-MOVES = {"alias", "as_strided", "clone", "copy_", "detach", "empty", "empty_strided", "lift_fresh", "resize_", "view"}
-SEED = {"randint", "_local_scalar_dense"}
-"""What a call may do besides running compiled code: hand tensors over, and draw its seed from PyTorch's generator."""
+Call = tuple[Args, Any, Args]
+"""The arguments of a call, the result, and the arguments after it."""
 
 
 def main() -> int:
@@ -80,7 +76,7 @@ class Recorder:
     def __init__(self, module: torch.nn.Module, seed: int) -> None:
         self.module = module
         self.seed = seed
-        self.calls: list[tuple[tuple[Any, ...], Any, tuple[Any, ...]]] = []
+        self.calls: list[Call] = []
 
     def forward(self, *args: Any) -> Any:
         before = copy.deepcopy(args)
@@ -116,52 +112,65 @@ class Trial:
         if any(not is_same(one[1], other[1]) for one, other in zip(calls, again, strict=True)):
             self.answer["outcome"] = "random"
             return
-        shapes = open_sizes(module, calls[0][0]) if self.dynamic else None
-        if self.dynamic and not any(shapes or ()):
+        axes = open_axes(module, calls[0][0])
+        if self.dynamic and not any(axes):
             self.answer["outcome"] = "static"
             return
-        compiled = self.compile(copy.deepcopy(module), copy.deepcopy(calls[0][0]), shapes)
-        self.say({"stage": "call"})
-        for call in [*calls, *self.larger(compiled, module, calls[0][0])]:
-            self.check(compiled, *call)
+        if self.dynamic:
+            self.run_dynamic(module, axes, calls)
+        else:
+            self.run_calls(self.compile(module, calls[0][0], None), calls)
         self.answer.setdefault("outcome", "passed")
 
-    def record(self, module: torch.nn.Module, seed: int) -> list[tuple[Any, ...]]:
+    def run_dynamic(self, module: torch.nn.Module, axes: Axes, calls: list[Call]) -> None:
+        """Compile at other sizes than the test's where that is possible, and call at the test's and at more."""
+        args = calls[0][0]
+        found = plan(module, args, axes, lambda other: self.record_other(module, other) is not None)
+        self.answer["sizes"] = found.word
+        if found.apart:
+            self.run_calls(self.compile(module, args, shapes_of(axes)), calls)
+        try:
+            compiled = self.compile(module, found.example, shapes_of(axes))
+        except ModelImportError:
+            if found.word != REFUSED:
+                raise
+            self.answer["outcome"] = "refused"
+            return
+        if not found.apart:
+            self.run_calls(compiled, calls)
+        self.run_calls(compiled, self.record(module, 1, [*found.others, found.example])[len(calls) :])
+
+    def record(self, module: torch.nn.Module, seed: int, others: Sequence[Args] = ()) -> list[Call]:
+        """The calls that the test makes of a copy of `module`, then those with the arguments `others`."""
         recorder = Recorder(copy.deepcopy(module), seed)
         self.test.program_invoker(recorder, self.framework.TestUtils())
+        for other in others:
+            recorder.forward(*other)
         return recorder.calls
 
-    def compile(self, module: torch.nn.Module, args: tuple[Any, ...], shapes: Any) -> Any:
+    def record_other(self, module: torch.nn.Module, args: Args) -> list[Call] | None:
+        """The calls with these arguments after the test's; None if eager refuses them, whatever it raises."""
+        try:
+            return self.record(module, 1, [args])
+        except Exception:
+            return None
+
+    def compile(self, module: torch.nn.Module, args: Args, shapes: Any) -> Any:
         """The compiled program; notes its compile time and what its kernels are."""
         self.say({"stage": "compile"})
-        began = cpu_seconds()
-        compiled = terrace.compile(module, args, dynamic_shapes=shapes)
-        self.answer["seconds"] = round(cpu_seconds() - began, 2)
-        rows, known = compiled.report().rows, {"graph.fusion", *families_by_root(), *ELEMENTWISE_OPS}
-        self.answer["ours"] = any(row["by"] == "terrace" for row in rows)
-        self.answer["generated"] = self.answer["ours"] or any(row["kernel"] in known for row in rows)
-        self.answer["left"] = sorted({f"{row['kernel']}: {row['why']}" for row in rows if row["by"] != "terrace"})
-        return compiled
+        return compile_noted(module, args, shapes, self.answer)
 
-    def larger(self, compiled: Any, module: torch.nn.Module, args: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """A call with each size that is open larger by one, if there is one and eager takes it."""
-        leaves = compiled.signature.input_leaves
-        grown = tuple(grow(value, leaf.shape or ()) for value, leaf in zip(copy.deepcopy(args), leaves, strict=True))
-        changed = any(getattr(a, "shape", ()) != getattr(b, "shape", ()) for a, b in zip(args, grown, strict=True))
-        self.answer["open"] = changed
-        recorder = Recorder(copy.deepcopy(module), 1)
-        if changed:
-            # What eager refuses at other sizes, whatever it raises, no compiled program has to take.
-            with contextlib.suppress(Exception):
-                recorder.forward(*grown)
-        return recorder.calls
+    def run_calls(self, compiled: Any, calls: Sequence[Call]) -> None:
+        self.say({"stage": "call"})
+        for call in calls:
+            self.check(compiled, *call)
 
     def differs(self, value: Any, expected: Any) -> list[str]:
         """Why the suite takes `value` for another one than `expected`; nothing if it does not."""
         report = self.reporting.ValueReport(value, expected, self.reporting.ErrorContext.empty())
         return list(report.failure_reasons)
 
-    def check(self, compiled: Any, args: tuple[Any, ...], expected: Any, after: tuple[Any, ...]) -> None:
+    def check(self, compiled: Any, args: Args, expected: Any, after: Args) -> None:
         """Call the program, and note what is wrong."""
         args = copy.deepcopy(args)
         with Operators() as operators:
@@ -178,32 +187,15 @@ class Trial:
             self.answer.update(outcome="failed", why=f"PyTorch ops at the call: {', '.join(sorted(operators.names))}")
 
 
-class Operators(TorchDispatchMode):
-    """Notes the ops that PyTorch runs, but for those that a call may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.overloadpacket.__name__ not in MOVES | SEED:
-            self.names.add(str(func))
-        return func(*args, **(kwargs or {}))
-
-
-def open_sizes(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[dict[int, Any] | None, ...]:
-    """For each argument, the dimensions that its annotation gives as -1."""
-    annotations = getattr(module.forward, "_torch_mlir_arg_annotations", [None] * (1 + len(args)))[1:]
-    sizes = [annotation[0] if annotation is not None else () for annotation in annotations]
-    return tuple({axis: Dim.AUTO for axis, size in enumerate(one) if size == -1} or None for one in sizes)
-
-
-def grow(value: Any, shape: tuple[int | str, ...]) -> Any:
-    """A tensor with its first slice once more along each axis whose size has a name."""
-    for axis, size in enumerate(shape):
-        if isinstance(size, str):
-            value = torch.cat([value, value.narrow(axis, 0, 1)], axis)
-    return value
+def open_axes(module: torch.nn.Module, args: Args) -> Axes:
+    """For each argument, the dimensions that its annotation gives as -1; none where it has another rank."""
+    annotations = getattr(module.forward, "_torch_mlir_arg_annotations", [])[1:]
+    sizes = [annotation[0] if annotation is not None else [] for annotation in annotations]
+    sizes += [[]] * (len(args) - len(sizes))
+    return tuple(
+        tuple(axis for axis, size in enumerate(one) if size == -1 and len(one) == getattr(value, "ndim", -1))
+        for value, one in zip(args, sizes, strict=False)
+    )
 
 
 def is_same(value: Any, other: Any) -> bool:
@@ -218,12 +210,6 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return (list if type(value) is list else tuple)(map(as_plain, value))
     return value.detach() if isinstance(value, torch.Tensor) else value
-
-
-def cpu_seconds() -> float:
-    """The CPU time of this process and of those that it waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

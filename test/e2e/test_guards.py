@@ -115,6 +115,31 @@ def test_guards(case: int, form: str) -> None:
         assert " s7" not in str(error.value)
 
 
+def test_sizes_of_a_model_that_dynamo_reads() -> None:
+    class Model(nn.Module):
+        def forward(self, x: Tensor, values: list[Tensor]) -> Tensor:
+            return x.scatter(1, values[0], float(values[1]))
+
+    dynamic = ({0: AUTO}, [{0: AUTO}, None])
+    x, places, value = torch.rand(6, 4), torch.tensor([[3], [1]]), torch.tensor(2.0)
+    model = terrace.compile(Model(), (x, [places, value]), dynamic_shapes=dynamic)
+    for size in (6, 2):
+        torch.testing.assert_close(model(x[-size:], [places, value]), x[-size:].scatter(1, places, 2.0))
+    with pytest.raises(terrace.InputError, match=r"values\[0\]\.shape\[0\] <= x\.shape\[0\]"):
+        model(x[:1], [places, value])
+
+
+def test_a_size_without_a_dim_may_be_one_and_none() -> None:
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x + 1).softmax(1)
+
+    model = terrace.compile(Model(), (torch.rand(4, 8),), dynamic_shapes=({0: AUTO},))
+    for size in (4, 1, 0):
+        x = torch.rand(size, 8)
+        torch.testing.assert_close(model(x), (x + 1).softmax(1))
+
+
 def test_names_of_dimensions_stand_in_the_signature() -> None:
     class Model(nn.Module):
         def forward(self, x: Tensor, y: Tensor) -> Tensor:

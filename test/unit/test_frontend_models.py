@@ -56,6 +56,22 @@ def test_strided_reads_of_dynamic_sizes() -> None:
     compare_with_eager(rows, (randn(4, 6),), dynamic, [(randn(9, 6),)])
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.adaptive_avg_pool2d(x, (3, 2)),
+        lambda x: F.adaptive_avg_pool1d(x[0], 4),
+        lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True, return_indices=True),
+        lambda x: torch.ops.prims.prod(x, (0, 1)),
+    ],
+)
+def test_pools_and_products_of_any_size(function: Callable[..., Any]) -> None:
+    # Exported where windows are uneven; called where they are even, and where a size is 1.
+    dynamic = (({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},),)
+    others = [(randn(*shape),) for shape in ((3, 2, 6, 8), (1, 1, 10, 5), (2, 1, 2, 3))]
+    compare_with_eager(Calls(function), (randn(2, 3, 7, 9),), dynamic, others)
+
+
 STRIDES_OF_SIZES = {
     "offset": lambda x: x.as_strided((2, 2), (1, 2), x.shape[1]) * 1,
     "scatter_at_offset": lambda x: x.as_strided_scatter(x[:2, :2] * 2, (2, 2), (1, 2), x.shape[1]),

@@ -199,7 +199,9 @@ def parameter_names(exported: ExportedProgram) -> list[str]:
 
 def decompose(program: ExportedProgram) -> ExportedProgram:
     """`program` in functional form, in the ops that the importer takes."""
-    with torch.no_grad(), warnings.catch_warnings():
+    # Otherwise fake tensors guard on sizes of 1 to order their strides, which a program of ours has not.
+    without_layouts = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+    with torch.no_grad(), without_layouts, warnings.catch_warnings():
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
         program, table = without_prim_views(program), decomposition_table() | RANDOM

@@ -16,7 +16,7 @@ from torch.utils._pytree import TreeSpec
 from terrace.errors import ModelImportError
 from terrace.frontend.dynamic_dimensions import SINGLE
 from terrace.frontend.export import parameter_names
-from terrace.frontend.guards import guards_of
+from terrace.frontend.guards import PRESUMED, guards_of
 from terrace.frontend.program import Program, require_plain
 from terrace.frontend.size_names import SYMBOLIC, SizeNames, number_or, user_inputs
 from terrace.signature import Leaf, Signature
@@ -84,13 +84,20 @@ def leaf_of_value(name: str, value: Argument, names: SizeNames | None = None) ->
 
 
 def ranges_of(exported: ExportedProgram, inputs: list[Leaf], names: SizeNames) -> dict[str, list[int | None]]:
-    """The bounds of each dynamic size of `inputs`, None for no upper one."""
+    """The bounds of each dynamic size of `inputs`, None for no upper one.
+
+    A size without a `torch.export.Dim` may be 0 and 1, too, as in what PyTorch makes of the program: it only reasons as
+    if there were two at least.
+    """
     sizes = {size for leaf in inputs for size in leaf.shape}
     ranges: dict[str, list[int | None]] = {}
     for symbol, bounds in exported.range_constraints.items():
+        name = names.text(symbol)
         low = int(bounds.lower) if bounds.lower.is_Integer else 0
-        if names.text(symbol) in sizes:
-            ranges[names.text(symbol)] = [low, int(bounds.upper) if bounds.upper.is_Integer else None]
+        if name in sizes:
+            # The name of a Dim, whose bounds are the user's, is an identifier; other sizes are called x.shape[0].
+            low = 0 if low == PRESUMED and not name.isidentifier() else low
+            ranges[name] = [low, int(bounds.upper) if bounds.upper.is_Integer else None]
     return ranges
 
 

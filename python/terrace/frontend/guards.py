@@ -23,6 +23,9 @@ from terrace.guards import Expression
 Indexed = Sequence[tuple[Any, torch.Size]]
 """The sizes that indices count in, and the indices' shapes."""
 
+PRESUMED = 2
+"""The least size that PyTorch takes every dynamic one to have while it traces; at calls there may be less."""
+
 BINARY = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
 }  # fmt: skip
@@ -98,7 +101,9 @@ def in_names(size: torch.SymInt | sympy.Expr | int, names: SizeNames, known: Col
 def least(size: int | torch.SymInt, exported: ExportedProgram) -> int:
     """The least that a size can be; 0 if only PyTorch's reasoning tells, which takes every size for 2 or more."""
     bounds = None if isinstance(size, int) else exported.range_constraints.get(size.node.expr)
-    return size if isinstance(size, int) else int(bounds.lower) if bounds and bounds.lower.is_Integer else 0
+    if isinstance(size, int):
+        return size
+    return int(bounds.lower) if bounds and bounds.lower.is_Integer and bounds.lower != PRESUMED else 0
 
 
 def expression_of(text: str, names: SizeNames) -> Expression:

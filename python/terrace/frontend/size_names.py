@@ -134,7 +134,8 @@ def guard_texts(exported: ExportedProgram, decomposed: ExportedProgram) -> list[
 def variadic_aliases(exported: ExportedProgram, guards: list[str]) -> Callable[[Path], list[str]]:
     """A function that gives what `guards` call an input: `L['x'][0]`, for a path.
 
-    PyTorch names the arguments that `*rest` takes both `rest_0` and `L['rest'][0]`, and those of `**more` as keys.
+    PyTorch names the arguments that `*rest` takes both `rest_0` and `L['rest'][0]`, and those of `**more` as keys;
+    where TorchDynamo read the model, all inputs by number, as `L['flat_args'][0]`.
     """
     paths = input_paths(exported)
     known = list(dict.fromkeys(name for name, _ in paths))
@@ -144,6 +145,8 @@ def variadic_aliases(exported: ExportedProgram, guards: list[str]) -> Callable[[
     def aliases(path: Path) -> list[str]:
         name, rest = path
         found = [f"L[{name!r}]{rest}"]
+        if "flat_args" not in known:
+            found.append(f"L['flat_args'][{paths.index(path)}]")
         for other in unknown:
             variadic = [n for n in known if n.startswith((f"{other}_", "args["))]
             if name in variadic:

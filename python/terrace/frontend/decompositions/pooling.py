@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch._decomp import decomposition_table
 
 aten = torch.ops.aten
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -169,6 +170,13 @@ def adaptive_avg_pool(value: torch.Tensor, counts: Sequence[int]) -> torch.Tenso
     return value
 
 
+def adaptive_avg_pool2d(value: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """PyTorch's own, an ordinary pool where it can be; ours for sizes that are not known, which that tells apart."""
+    if all(isinstance(size, int) for size in value.shape[-2:]):
+        return decomposition_table[aten._adaptive_avg_pool2d.default](value, counts)
+    return adaptive_avg_pool(value, counts)
+
+
 def max_unpool(spatial: int) -> Callable[..., torch.Tensor]:
     """The inverse of a max pool: each element at its index in its own plane, which no index may leave."""
 
@@ -183,6 +191,7 @@ def max_unpool(spatial: int) -> Callable[..., torch.Tensor]:
 
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
+    aten._adaptive_avg_pool2d.default: adaptive_avg_pool2d,
     aten._adaptive_avg_pool3d.default: adaptive_avg_pool,
     aten.adaptive_max_pool2d.default: adaptive_max_pool,
     aten.adaptive_max_pool3d.default: adaptive_max_pool,

@@ -72,6 +72,15 @@ def logcumsumexp(value: torch.Tensor, dim: int) -> torch.Tensor:
     return scan(value.to(torch.float64), dim, torch.logaddexp).to(value.dtype)
 
 
+def product(
+    value: torch.Tensor, dims: Sequence[int] | None, *, output_dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """The primitive, which takes several dimensions at once, as a product along each."""
+    for dim in sorted(range(value.ndim) if dims is None else dims, reverse=True):
+        value = aten.prod.dim_int(value, dim, dtype=output_dtype)
+    return value.clone() if output_dtype is None else value.to(output_dtype)
+
+
 def norm(
     value: torch.Tensor,
     ord: Number | None = None,
@@ -92,4 +101,5 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.logcumsumexp.default: logcumsumexp,
     aten.var.correction: variance,
     aten.var_mean.correction: moments,
+    torch.ops.prims.prod.default: product,
 }
