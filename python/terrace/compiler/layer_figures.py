@@ -69,6 +69,16 @@ def distinct(values: Iterable[ir.Value]) -> list[ir.Value]:
     return found
 
 
+def made_of(value: ir.Value) -> list[ir.Value]:
+    """What a value comes from: the operands of what gives it, and what the bodies of control flow yield."""
+    owner = operation_of(value)
+    if owner is None:
+        around = value.owner.owner.operation
+        return [] if around.name == func.FuncOp.OPERATION_NAME else list(around.operands)
+    ends = [block.operations[len(block.operations) - 1] for region in owner.regions for block in region.blocks]
+    return [*owner.operands, *(v for end in ends for v in end.operation.operands)]
+
+
 class Flow:
     """Who computes and who reads the tensors of one function, its kernels' bodies apart, and how large they are."""
 
@@ -132,8 +142,8 @@ class Flow:
             name = str(self.layers[value]) if value in self.layers else None
             if owner is None and value in self.arguments:
                 name = f"input {self.arguments.index(value)}"
-            if name is None and owner is not None:
-                pending[:0] = [v for v in owner.operands if is_tensor(v)]
+            if name is None:
+                pending[:0] = [v for v in made_of(value) if is_tensor(v)]
             if name is not None and name not in found:
                 found.append(name)
         return found
