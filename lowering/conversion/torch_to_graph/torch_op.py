@@ -128,6 +128,13 @@ class TorchOp:
         numbers = [constant_number(element) for element in elements]
         return [int(n) for n in numbers if n is not None] if None not in numbers else None
 
+    def numbers(self, index: int) -> list[Number] | None:
+        """The constant numbers of the operand, a list, or None when one of them is not constant."""
+        elements = self.elements(index)
+        numbers = [constant_number(element) for element in elements or ()]
+        found = [number for number in numbers if number is not None]
+        return found if elements is not None and len(found) == len(numbers) else None
+
     def axis(self, index: int, rank: int) -> int | None:
         """The operand, a constant dimension, counted from the front."""
         value = self.integer(index)
