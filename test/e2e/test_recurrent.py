@@ -38,6 +38,8 @@ def test_a_long_layer_is_a_loop_over_one_product() -> None:
     text = compiled.ir("kernel")
     assert text.count("scf.for") == 2
     # Products: of the input, for all steps, and of the state with each gate.
+    macs = sum(row["macs"] or 0 for row in compiled.report().rows)
+    assert macs == 2 * 75 * 3 * (8 + 16) * 64
     products = [row["shape"] for row in compiled.report().rows if row["op"].startswith("matmul")]
     assert all(shape in ([225, 64], [3, 16]) for shape in products) and [225, 64] in products
 
