@@ -14,8 +14,8 @@ from terrace.dialects.base import to_python
 from terrace.mlir import arith, ir, operation_of, scf, walk
 from terrace.passes import Pass
 
-MOST_STEPS = 32
-MOST_WORK = 128
+MOST_STEPS = 16
+MOST_WORK = 80
 """Launches, and ops that IREE makes kernels of, in a turn."""
 
 WORK = ("func.call", "linalg.", "tm_tensor.")

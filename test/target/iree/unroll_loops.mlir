@@ -2,12 +2,12 @@
 
 func.func private @step(tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
 
-// 32 steps a turn where they are few enough; what is left of 67 follows, one after the other.
+// 16 steps a turn where they are few enough; what is left of 67 follows, one after the other.
 // CHECK-LABEL: func.func @known
-// CHECK:         %[[TURNS:.*]] = scf.for %[[I:.*]] = %c0 to %c64 step %c32 iter_args(%[[S:.*]] = %arg0) -> (tensor<4xf32>) {
+// CHECK:         %[[TURNS:.*]] = scf.for %[[I:.*]] = %c0 to %c64 step %c16 iter_args(%[[S:.*]] = %arg0) -> (tensor<4xf32>) {
 // CHECK:           tensor.extract_slice %arg1[%[[I]], 0]
 // CHECK:           func.call @step(%[[S]],
-// CHECK-COUNT-31:  func.call @step
+// CHECK-COUNT-15:  func.call @step
 // CHECK-NOT:       call @step
 // CHECK:         }
 // CHECK:         tensor.extract_slice %arg1[64, 0]
@@ -28,10 +28,10 @@ func.func @known(%state: tensor<4xf32>, %rows: tensor<67x4xf32>) -> tensor<4xf32
 
 // Nobody knows how many are left: a second loop.
 // CHECK-LABEL: func.func @unknown
-// CHECK:         %[[REST:.*]] = arith.remui %arg2, %c32
+// CHECK:         %[[REST:.*]] = arith.remui %arg2, %c16
 // CHECK:         %[[WHOLE:.*]] = arith.subi %arg2, %[[REST]]
-// CHECK:         %[[TURNS:.*]] = scf.for %{{.*}} = %c0 to %[[WHOLE]] step %c32
-// CHECK-COUNT-32:  func.call @step
+// CHECK:         %[[TURNS:.*]] = scf.for %{{.*}} = %c0 to %[[WHOLE]] step %c16
+// CHECK-COUNT-16:  func.call @step
 // CHECK:         scf.for %{{.*}} = %[[WHOLE]] to %arg2 step %c1 iter_args(%{{.*}} = %[[TURNS]])
 // CHECK:           func.call @step
 // CHECK-NOT:       call @step
