@@ -10,7 +10,7 @@ SMALL = {"width": 24, "vocabulary": 100, "length": 5}
 
 
 class LanguageModel(nn.Module):
-    """Token embedding, the LSTM, and logits. PyTorch's export unrolls the LSTM over the positions."""
+    """Token embedding, the LSTM, and logits. The LSTM is a loop over the positions."""
 
     def __init__(self, *, width: int, vocabulary: int) -> None:
         super().__init__()

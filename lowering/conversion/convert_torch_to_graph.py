@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from terrace.lowering.conversion.torch_to_graph import BUILDERS, TorchOp, TypeTable
+from terrace.lowering.conversion.torch_to_graph.registered import rewrite_registered
 from terrace.lowering.conversion.torch_to_graph.torch_op import Builder, to_torch
 from terrace.mlir import ir, tensor
 from terrace.passes import Pass
@@ -44,6 +45,9 @@ class ConvertForeignOp(ConvertTorchOp):
 
     def __init__(self, types: TypeTable) -> None:
         super().__init__(lambda op: BUILDERS[op.name](op) if op.name in BUILDERS else None, types)
+
+    def rewrite(self, op: ir.OpView) -> bool:
+        return rewrite_registered(op.operation, self._types) or super().rewrite(op)
 
 
 def is_unsigned(type_: ir.Type) -> bool:

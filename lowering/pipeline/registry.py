@@ -52,6 +52,7 @@ PASSES: dict[str, str] = {
     "split-contractions": "terrace.lowering.transforms.split_contractions:SplitContractions",
     "store-truth-as-bytes": "terrace.lowering.target.cpu.store_truth_as_bytes:StoreTruthAsBytes",
     "stream-results": "terrace.lowering.target.cpu.stream_results:StreamResults",
+    "unroll-loops": "terrace.lowering.target.iree.unroll_loops:UnrollLoops",
     "use-tuned-schedules": "terrace.lowering.target.cpu.use_tuned_schedules:UseTunedSchedules",
     "verify-hardware-attributes": "terrace.lowering.target.hls.verify_hardware_attributes:VerifyHardwareAttributes",
     "verify-level": "terrace.lowering.pipeline.verify_level:VerifyLevel",

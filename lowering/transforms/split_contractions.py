@@ -36,7 +36,8 @@ class SplitContractions(Pass):
     name = "split-contractions"
 
     def run(self, module: ir.Operation) -> None:
-        constant, made = constant_values(module), dict[tuple[ir.Value, int, bool], ir.Value]()
+        # By the block, too: what is made in one body of control flow is not known in another.
+        constant, made = constant_values(module), dict[tuple[ir.Value, int, bool, ir.Block], ir.Value]()
         for operation in [op for op in walk(module) if op.name == "graph.matmul"]:
             values = [*operation.operands, *operation.results]
             if not all(isinstance(element_type_of(v), ir.F32Type) for v in values) or values[1] not in constant:
@@ -45,10 +46,10 @@ class SplitContractions(Pass):
             if DYNAMIC not in rows and math.prod(rows) < FEWEST_ROWS:
                 continue
             for number, axis in enumerate((len(rows), int(attributes_of(operation).transpose_rhs))):
-                key = values[number], axis, number == 1
+                key = values[number], axis, number == 1, operation.block
                 if key not in made:
                     with ir.InsertionPoint(operation), operation.location:
-                        made[key] = _parts(*key)
+                        made[key] = _parts(*key[:3])
                 operation.operands[number] = made[key]
         erase_dead_ops(module)
 

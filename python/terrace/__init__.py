@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from terrace.errors import PipelineError as PipelineError
     from terrace.errors import TargetError as TargetError
     from terrace.errors import TerraceError as TerraceError
+    from terrace.frontend.register_lowering import register_lowering as register_lowering
     from terrace.runtime.model import CompiledModel as CompiledModel
     from terrace.runtime.model import load as load
     from terrace.storage import cache
@@ -49,6 +50,7 @@ _HOME = {
     "compile": "terrace.compiler",
     "compile_mlir": "terrace.compiler",
     "load": "terrace.runtime.model",
+    "register_lowering": "terrace.frontend.register_lowering",
 }
 """The module that defines each name of the API."""
 
@@ -69,6 +71,7 @@ __all__ = [
     "compile_mlir",
     "load",
     "logging",
+    "register_lowering",
     "__version__",
 ]
 

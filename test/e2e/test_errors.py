@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import terrace
 import torch
-from terrace.errors import ModelImportError
 from terrace.lowering.target.iree import compiler as iree_compiler
 from terrace.runtime.model import CompiledModel
 from terrace.tools.compile import main
@@ -43,15 +42,6 @@ def test_an_unsupported_op_is_named_with_the_users_line() -> None:
     with pytest.raises(terrace.ModelImportError, match=rf"(?s)test_errors\.py:{line}.*eigh") as raised:
         terrace.compile(Unsupported(), (torch.eye(3),))
     assert "Write" in str(raised.value)
-
-
-def test_control_flow_is_named_with_the_users_line() -> None:
-    class Branches(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))
-
-    with pytest.raises(ModelImportError, match=r"torch's cond at .*test_errors\.py:\d+, which is not supported"):
-        terrace.compile(Branches(), (torch.ones(3),))
 
 
 def test_an_unsupported_op_leaves_a_reproducer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,3 +47,24 @@ func.func @others(%x: tensor<15x24xf32>, %y: tensor<24x24xf32>, %z: tensor<24x24
   %2 = "graph.matmul"(%z, %z) {transpose_rhs = true} : (tensor<24x24xf64>, tensor<24x24xf64>) -> tensor<24x24xf64>
   return %0, %1, %2 : tensor<15x8xf32>, tensor<24x24xf32>, tensor<24x24xf64>
 }
+
+// What one branch makes is not there in the other.
+// CHECK-LABEL: func.func @branches
+// CHECK:         scf.if
+// CHECK:           %[[X:.*]] = "graph.concat"({{.*}}) {axis = 1 : i64} {{.*}} -> tensor<16x72xbf16>
+// CHECK:           "graph.matmul"(%[[X]], %{{.*}})
+// CHECK:         } else {
+// CHECK:           %[[Y:.*]] = "graph.concat"({{.*}}) {axis = 1 : i64} {{.*}} -> tensor<16x72xbf16>
+// CHECK:           "graph.matmul"(%[[Y]], %{{.*}})
+func.func @branches(%x: tensor<16x24xf32>, %p: i1) -> tensor<16x8xf32> {
+  %w = "graph.load"() {symbol = @w} : () -> tensor<8x24xf32>
+  %0 = scf.if %p -> (tensor<16x8xf32>) {
+    %1 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<16x24xf32>, tensor<8x24xf32>) -> tensor<16x8xf32>
+    scf.yield %1 : tensor<16x8xf32>
+  } else {
+    %1 = "graph.matmul"(%x, %w) {transpose_rhs = true} : (tensor<16x24xf32>, tensor<8x24xf32>) -> tensor<16x8xf32>
+    %2 = "graph.relu"(%1) : (tensor<16x8xf32>) -> tensor<16x8xf32>
+    scf.yield %2 : tensor<16x8xf32>
+  }
+  return %0 : tensor<16x8xf32>
+}

@@ -21,7 +21,7 @@ class TypeTable:
 
     def __init__(self, module: ir.Operation) -> None:
         torch_types = list(dict.fromkeys(_tensor_types(module)))
-        self._builtin = dict(zip(torch_types, _convert_types(torch_types, module.context), strict=True))
+        self._builtin = dict(zip(torch_types, convert_types(torch_types, module.context), strict=True))
 
     def builtin(self, type_: ir.Type) -> ir.RankedTensorType | None:
         """The builtin tensor type for a torch tensor type; None for any other type."""
@@ -35,7 +35,7 @@ def _tensor_types(module: ir.Operation) -> Iterator[ir.Type]:
         yield from (value.type for value in values if str(value.type).startswith("!torch.vtensor<["))
 
 
-def _convert_types(types: Sequence[ir.Type], context: ir.Context) -> list[ir.Type]:
+def convert_types(types: Sequence[ir.Type], context: ir.Context) -> list[ir.Type]:
     """`types` after torch-mlir's type conversion, read off a function declaration that takes them.
 
     The bindings have no class for torch types. Running this pass also loads the `torch_c` dialect.
@@ -127,6 +127,13 @@ class TorchOp:
             return None
         numbers = [constant_number(element) for element in elements]
         return [int(n) for n in numbers if n is not None] if None not in numbers else None
+
+    def numbers(self, index: int) -> list[Number] | None:
+        """The constant numbers of the operand, a list, or None when one of them is not constant."""
+        elements = self.elements(index)
+        numbers = [constant_number(element) for element in elements or ()]
+        found = [number for number in numbers if number is not None]
+        return found if elements is not None and len(found) == len(numbers) else None
 
     def axis(self, index: int, rank: int) -> int | None:
         """The operand, a constant dimension, counted from the front."""

@@ -17,6 +17,7 @@ from terrace.lowering.target.iree.backend import IreeBackend
 from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
 from terrace.lowering.target.iree.fold_slices_into_extracts import FoldSlicesIntoExtracts
+from terrace.lowering.target.iree.unroll_loops import UnrollLoops
 from terrace.lowering.transforms.split_contractions import PARTS, PRODUCTS
 from terrace.machine import VectorMachine
 from terrace.mlir import ir
@@ -76,6 +77,8 @@ class CpuBackend(IreeBackend):
             WidenSums(),
             ExpandMath(),
             FoldSlicesIntoExtracts(),
+            # Last, so that all above see a step once.
+            UnrollLoops(),
             StreamResults(),
             KeepDenormals(),
             ConvertLoopToIree(),

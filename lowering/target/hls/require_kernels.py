@@ -38,6 +38,9 @@ class RequireKernels(Pass):
             if not isinstance(view, func.FuncOp) or LOOP_KERNEL in view.attributes:
                 continue
             require_body(view)
+            for child in view.entry_block.operations:
+                if child.operation.name.startswith("scf."):
+                    raise fail(child, "is control flow, which this target does not run; choose by torch.where instead")
             others = [child.operation for child in view.entry_block.operations if child.operation.name not in LEFT]
             if others:
                 computing = [operation for operation in others if operation.name not in PREPARING]

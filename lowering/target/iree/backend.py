@@ -14,6 +14,7 @@ from terrace.lowering.target.iree.convert_loop_to_iree import ConvertLoopToIree
 from terrace.lowering.target.iree.expand_math import ExpandMath
 from terrace.lowering.target.iree.fold_slices_into_extracts import FoldSlicesIntoExtracts
 from terrace.lowering.target.iree.interface import interface_text
+from terrace.lowering.target.iree.unroll_loops import UnrollLoops
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
 
@@ -61,7 +62,7 @@ class IreeBackend(Backend):
 
     def lower(self) -> list[Pass]:
         # IREE has no good sin, log1p and the like, and cannot look up in some slices.
-        return [*self.lower_kernels(), ExpandMath(), FoldSlicesIntoExtracts(), ConvertLoopToIree()]
+        return [*self.lower_kernels(), ExpandMath(), FoldSlicesIntoExtracts(), UnrollLoops(), ConvertLoopToIree()]
 
     def lower_kernels(self) -> list[Pass]:
         """The part that is about kernels alone."""

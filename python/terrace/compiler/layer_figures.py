@@ -69,6 +69,28 @@ def distinct(values: Iterable[ir.Value]) -> list[ir.Value]:
     return found
 
 
+def made_of(value: ir.Value) -> list[ir.Value]:
+    """What a value comes from: the operands of what gives it, and what the bodies of control flow yield."""
+    owner = operation_of(value)
+    if owner is None:
+        around = value.owner.owner.operation
+        return [] if around.name == func.FuncOp.OPERATION_NAME else list(around.operands)
+    ends = [block.operations[len(block.operations) - 1] for region in owner.regions for block in region.blocks]
+    return [*owner.operands, *(v for end in ends for v in end.operation.operands)]
+
+
+def turns_of(operation: ir.Operation) -> int:
+    """How often an op runs: as often as the loops around it turn, where that is known; once in any other."""
+    turns, around = 1, operation.parent
+    while around is not None and around.name != func.FuncOp.OPERATION_NAME:
+        bounds = [operation_of(bound) for bound in list(around.operands)[:3]] if around.name == "scf.for" else []
+        if bounds and all(bound is not None and bound.name == "arith.constant" for bound in bounds):
+            first, end, step = (to_python(bound.attributes["value"]) for bound in bounds if bound is not None)
+            turns *= max(0, -(-(end - first) // step))
+        around = around.operation.parent
+    return turns
+
+
 class Flow:
     """Who computes and who reads the tensors of one function, its kernels' bodies apart, and how large they are."""
 
@@ -132,8 +154,8 @@ class Flow:
             name = str(self.layers[value]) if value in self.layers else None
             if owner is None and value in self.arguments:
                 name = f"input {self.arguments.index(value)}"
-            if name is None and owner is not None:
-                pending[:0] = [v for v in owner.operands if is_tensor(v)]
+            if name is None:
+                pending[:0] = [v for v in made_of(value) if is_tensor(v)]
             if name is not None and name not in found:
                 found.append(name)
         return found
@@ -192,11 +214,12 @@ def add_figures(layer: Layer, flow: Flow, step: int, operation: ir.Operation) ->
     result and each step of the reduction, `steps` of the layer times the size of the left operand's last axis.
     """
     weights = flow.weights(operation)
-    read, written = flow.traffic(operation)
+    turns = turns_of(operation)
+    read, written = (multiply([constant(turns), size]) for size in flow.traffic(operation))
     picks_weight = operation.name in _PICKING and memory_of(operation.operands[0]) in weights
     parts = [flow.bytes(v) for v in weights[picks_weight:]]
     figures = {
-        "macs": _macs(layer, flow, operation),
+        "macs": multiply([constant(turns), _macs(layer, flow, operation)]),
         "read": read,
         "written": written,
         "bytes": add([read, written]),
@@ -212,6 +235,7 @@ def add_figures(layer: Layer, flow: Flow, step: int, operation: ir.Operation) ->
         **{key: value for key, value in layer.items() if key != "steps"},
         **{key: None if polynomial is None else number(polynomial) for key, polynomial in figures.items()},
         **({"symbolic": symbolic} if symbolic else {}),
+        "calls": layer["calls"] * turns,
         "module": module_path(weights),
         "source": source_line(operation),
         "inputs": flow.sources(operation),

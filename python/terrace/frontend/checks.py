@@ -8,11 +8,14 @@ from typing import Any
 import torch
 
 from terrace.checks import CODE_DTYPE, Check, CheckKind
+from terrace.frontend.bodies import results_of
 from terrace.frontend.inserter import Inserter
 from terrace.frontend.size_names import SizeNames
 from terrace.frontend.source import describe_frame, innermost_user_frame
 
 aten = torch.ops.aten
+
+CODE: torch.dtype = getattr(torch, CODE_DTYPE)
 
 OP_NAMES: dict[Any, str] = {
     aten._assert_async.msg: "assert",
@@ -32,9 +35,7 @@ def first_of(insert: Inserter, numbered: list[tuple[int, torch.fx.Node]]) -> tor
     """The number of the first flag that is true, or 0."""
     code: torch.fx.Node | None = None
     for number, flag in reversed(numbered):
-        own = insert.call(
-            aten.mul.Tensor, insert.call(aten._to_copy.default, flag, dtype=getattr(torch, CODE_DTYPE)), number
-        )
+        own = insert.call(aten.mul.Tensor, insert.call(aten._to_copy.default, flag, dtype=CODE), number)
         code = own if code is None else insert.call(aten.where.self, flag, own, code)
     assert code is not None
     return code
@@ -73,7 +74,7 @@ class Checks:
             none = insert.call(aten.scalar_tensor.default, len(numbered) + 1, dtype=code.meta["val"].dtype)
             least = insert.call(aten.amin.default, insert.call(aten.where.self, failed, together, none))
             code = insert.call(aten.remainder.Scalar, least, len(numbered) + 1)
-        output.args = ((*output.args[0], code),)  # type: ignore[misc]
+        output.args = ((*results_of(graph), code),)
 
     def place(self, node: torch.fx.Node) -> str:
         """`op at path:line` of a node, as the user knows it."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 import torch
 from torch._dynamo.exc import TorchDynamoException
-from torch.export import ExportedProgram
+from torch.export import ExportedProgram, _trace
 from torch.export.exported_program import (
     _override_composite_implicit_decomp,
     _split_decomp_table_to_cia_and_python_decomp,
@@ -21,6 +23,7 @@ from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.caller_line import calling_line, warn
 from terrace.errors import ModelImportError
+from terrace.frontend.body_operands import with_distinct_operands
 from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
@@ -124,7 +127,7 @@ def trace(
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
     try:
-        with StandIns():
+        with StandIns(), bodies_read_anew(dynamic_shapes):
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     except GuardOnDataDependentSymNode as error:
         try:
@@ -132,6 +135,22 @@ def trace(
         # What the user meets without Dynamo says more.
         except (TorchDynamoException, GuardOnDataDependentSymNode):
             raise error from None
+
+
+@contextlib.contextmanager
+def bodies_read_anew(dynamic_shapes: DynamicShapes) -> Iterator[None]:
+    """Let TorchDynamo, which reads the bodies of control flow, know nothing of those that it has read before.
+
+    Of a model without dynamic sizes it keeps all. It would take them for dynamic, and then not know that two branches
+    give tensors of one layout. Models are exported one at a time (`script_numbers_in_python`).
+    """
+    config = _trace.DEFAULT_EXPORT_DYNAMO_CONFIG
+    known = dataclasses.replace(config, assume_static_by_default=dynamic_shapes is None)
+    with (
+        mock.patch.object(_trace, "DEFAULT_EXPORT_DYNAMO_CONFIG", known),
+        mock.patch.object(torch, "compile", functools.partial(torch.compile, isolate_recompiles=True)),
+    ):
+        yield
 
 
 def check_weights(model: torch.nn.Module) -> None:
@@ -204,7 +223,8 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
     with torch.no_grad(), without_layouts, warnings.catch_warnings():
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
-        program, table = without_prim_views(program), decomposition_table() | RANDOM
+        program = with_distinct_operands(without_prim_views(program))
+        table = decomposition_table() | RANDOM
         while True:
             try:
                 decomposed = program.run_decompositions(dict(table))

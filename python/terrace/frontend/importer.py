@@ -14,6 +14,8 @@ import torch
 from torch_mlir.extras.fx_importer import ContextCache, FxImporter
 
 from terrace.errors import ModelImportError
+from terrace.frontend.bodies import all_graphs
+from terrace.frontend.body_importer import BodyImporter
 from terrace.frontend.dynamic_dimensions import DynamicShapes
 from terrace.frontend.export import decompose, export_program
 from terrace.frontend.exported_signature import example_shapes, signature_of
@@ -79,9 +81,10 @@ class _LocatedNodes(ContextCache):
 
 def import_graph(graph: torch.fx.Graph, context: ir.Context) -> ir.Module:
     """The function @main in the torch dialect, one argument for each placeholder of `graph`."""
-    importer = FxImporter(context=context)
+    importer = FxImporter(context=context, graph_node_importer_cls=BodyImporter)
     importer._cc = _LocatedNodes(context, py_attr_tracker=importer._py_attr_tracker)
-    keep_user_lines(graph)
+    for one in all_graphs(graph):
+        keep_user_lines(one)
     try:
         importer.import_stateless_graph(graph, func_name="main")
     except (NotImplementedError, TypeError, ValueError, KeyError, AssertionError) as error:

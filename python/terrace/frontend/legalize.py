@@ -14,6 +14,8 @@ from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.mlir import arith, ir, operation_of, tensor, walk
 from terrace.passes import LimitError, LocatedPassError, Pass, UpstreamPass, describe_location, run_passes
 
+OF_PYTORCH = ("torch.aten.", "torch.prim.", "torch.prims.")
+
 LEGAL_DIALECTS = {"arith", "builtin", "func", "graph", "linalg", "math", "scf", "tensor", "tm_tensor"}
 """The dialects of an imported module."""
 
@@ -65,6 +67,8 @@ def refuse(operations: Sequence[ir.Operation]) -> None:
     lines = [f"  {describe_location(op.location)}: {described_name(op)}" for op in operations]
     text = "\n".join(dict.fromkeys(lines))
     message = f"the model uses ops that are not supported:\n{text}\nWrite them with other PyTorch ops."
+    if any(not name.startswith(OF_PYTORCH) for name in names):
+        message += " For a custom op, terrace.register_lowering says how it becomes graph ops."
     kept = [name for name in names if is_kept_whole(name)]
     if kept:
         message += (

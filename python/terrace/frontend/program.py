@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, OutputSpec
 
@@ -21,11 +20,13 @@ from terrace.checks import Check
 from terrace.errors import ModelImportError
 from terrace.frontend.as_strided import rewrite_all_strided
 from terrace.frontend.assertions import check_assertions
+from terrace.frontend.bodies import all_graphs, attach_bodies, bodies_of, nodes_with_bodies
+from terrace.frontend.body_checks import check_bodies
 from terrace.frontend.checks import Checks
 from terrace.frontend.complex_values import as_real, holds_complex, without_complex
 from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.division_checks import check_divisions
-from terrace.frontend.float8 import hold_as_float32
+from terrace.frontend.float8 import hold_as_float32, is_held
 from terrace.frontend.index_checks import IndexBounds
 from terrace.frontend.index_put import drop_empty_scatter, rewrite_along, rewrite_index_put
 from terrace.frontend.merged_index import rewrite_index
@@ -87,6 +88,8 @@ def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: boo
     """What `exported`, in functional form, consists of; raises `ModelImportError` for what we cannot run."""
     refuse_unsupported(exported)
     graph = copy.deepcopy(exported.graph)
+    attach_bodies(graph, exported.graph_module)
+    refuse_in_bodies(graph)
     if holds_complex(graph):
         simplify(graph)
         graph = without_complex(graph, exported)
@@ -129,11 +132,6 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
                 f"the model holds {spec.target or spec.arg.name}, which is no tensor: move it out of the model"
             )
     for node in exported.graph.nodes:
-        if isinstance(node.target, HigherOrderOperator):
-            raise ModelImportError(
-                f"the model calls torch's {node.target.name()}{at_line(node)}, which is not supported: compute all"
-                " branches and choose by torch.where, or write a loop of Python whose length is fixed"
-            )
         if is_random(node):
             raise ModelImportError(
                 f"the model draws random numbers by {node.target}{at_line(node)}, which is not supported: draw them"
@@ -145,6 +143,27 @@ def refuse_unsupported(exported: ExportedProgram) -> None:
             f"the model writes to its parameter '{spec.target}'{at_line(made)}: a compiled program never changes "
             "parameters. Write to a clone, or keep the value in a buffer."
         )
+
+
+def refuse_in_bodies(graph: torch.fx.Graph) -> None:
+    """Raise for what a model may do, but not in or beside the bodies of control flow."""
+    control_flow = next(nodes_with_bodies(graph), None)
+    if control_flow is None:
+        return
+    name = f"{control_flow.target}{at_line(control_flow)}"
+    graphs = list(all_graphs(graph))
+    if any(map(holds_complex, graphs)):
+        raise ModelImportError(
+            f"the model holds complex tensors beside {name}, which is not supported: use pairs of reals"
+        )
+    for node in (node for body in graphs for node in body.nodes):
+        if is_held(node):
+            raise ModelImportError(f"the model holds float8{at_line(node)} beside {name}, which is not supported")
+        if node.graph is not graph and (node.target is RANDOM_BITS or is_random(node)):
+            raise ModelImportError(
+                f"the model draws random numbers{at_line(node)} in the body of {name}, which is not supported: draw all"
+                " before it, and pass them in"
+            )
 
 
 def refuse_effects(graph: torch.fx.Graph) -> None:
@@ -252,7 +271,10 @@ def symbols_of(exported: ExportedProgram, states: Iterable[str]) -> dict[str, to
 
 
 def simplify(graph: torch.fx.Graph) -> None:
-    """Rewrite to ops of one result what torch-mlir would import as opaque, and drop assertions."""
+    """Rewrite to ops of one result what torch-mlir would import as opaque, and drop assertions; in bodies, too."""
+    for node in nodes_with_bodies(graph):
+        for body in bodies_of(node):
+            simplify(body)
     rewrite_all_strided(graph)
     give_dimensions(graph)
     rewrite_arithmetic(graph)
@@ -268,12 +290,18 @@ def simplify(graph: torch.fx.Graph) -> None:
 def insert_checks(graph: torch.fx.Graph, sizes: SizeNames, check_indices: bool) -> Checks:
     """Let `graph` find out whether ops fail whose failure PyTorch would raise, and return that as its last value."""
     checks = Checks(sizes)
+    insert_own_checks(graph, checks, check_indices)
+    return checks
+
+
+def insert_own_checks(graph: torch.fx.Graph, checks: Checks, check_indices: bool) -> None:
+    """The same, into `checks`, which are empty."""
+    check_bodies(graph, checks, lambda body, own: insert_own_checks(body, own, check_indices))
     take_for_int64(graph)
     check_assertions(graph, checks)
     check_divisions(graph, checks)
     IndexBounds(graph, checks if check_indices else None).bound()
     checks.return_code(graph)
-    return checks
 
 
 def to_batch_norm(graph: torch.fx.Graph, node: torch.fx.Node) -> None:

@@ -11,13 +11,17 @@ import operator
 import torch
 from torch._guards import detect_fake_mode
 
+from terrace.frontend.bodies import bodies_of
+
 CASTS = {torch.ops.aten._to_copy.default, torch.ops.prims.convert_element_type.default}
 
 
 def widen_unsigned(graph: torch.fx.Graph) -> None:
-    """Let every op of `graph` that takes or gives uint8 tensors, casts excepted, take and give int64."""
+    """Let all ops of `graph` that take or give uint8 tensors, but casts and control flow, take and give int64."""
     for node in list(graph.nodes):
-        if node.op != "call_function" or node.target in CASTS or node.target is operator.getitem:
+        for body in bodies_of(node):
+            widen_unsigned(body)
+        if node.op != "call_function" or node.target in CASTS or node.target is operator.getitem or bodies_of(node):
             continue
         if any(is_unsigned(value) for value in node.all_input_nodes):
             widen_inputs(graph, node)

@@ -19,6 +19,7 @@ from terrace.frontend.decompositions import (
     ordering,
     pooling,
     products,
+    recurrent,
     reducing,
     resizing,
     shapes,
@@ -35,7 +36,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-ARITHMETIC = (elementwise, float8, losses, ordering, products, reducing)
+ARITHMETIC = (elementwise, float8, losses, ordering, products, recurrent, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
 MOVES = (indexing, pooling, resizing, shapes)
