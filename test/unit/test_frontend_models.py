@@ -56,6 +56,14 @@ def test_strided_reads_of_dynamic_sizes() -> None:
     compare_with_eager(rows, (randn(4, 6),), dynamic, [(randn(9, 6),)])
 
 
+def test_an_argument_called_like_a_builtin() -> None:
+    class Resize(nn.Module):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return torch.ops.aten.upsample_nearest2d(input, [18, 48], 3.0, 4.0)
+
+    compare_with_eager(Resize(), (randn(1, 2, 6, 12),))
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -63,9 +71,16 @@ def test_strided_reads_of_dynamic_sizes() -> None:
         lambda x: F.adaptive_avg_pool1d(x[0], 4),
         lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True, return_indices=True),
         lambda x: torch.ops.prims.prod(x, (0, 1)),
+        lambda x: F.interpolate(x, scale_factor=2),
+        lambda x: F.interpolate(x, scale_factor=(2.5, 0.75), mode="nearest-exact"),
+        # Sizes that are not those of the scales.
+        lambda x: torch.ops.aten.upsample_nearest2d(x, [18, 48], 3.0, 4.0),
+        lambda x: torch.ops.aten.upsample_nearest2d(x, [18, 48], None, scales_w=4.0),
+        lambda x: torch.ops.aten._upsample_nearest_exact1d(x[0], [48], 4.0),
+        lambda x: torch.ops.aten.upsample_nearest3d(x[None], [7, 18, 48], 2.0, 3.0, 4.0),
     ],
 )
-def test_pools_and_products_of_any_size(function: Callable[..., Any]) -> None:
+def test_pools_products_and_resizes_of_any_size(function: Callable[..., Any]) -> None:
     # Exported where windows are uneven; called where they are even, and where a size is 1.
     dynamic = (({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},),)
     others = [(randn(*shape),) for shape in ((3, 2, 6, 8), (1, 1, 10, 5), (2, 1, 2, 3))]

@@ -23,13 +23,13 @@ from torch_mlir.extras.fx_decomp_util import get_decomposition_table
 
 from terrace.caller_line import calling_line, warn
 from terrace.errors import ModelImportError
+from terrace.frontend.before_decomposition import with_ops_replaced
 from terrace.frontend.body_operands import with_distinct_operands
 from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES, SINGLE, DynamicDimensions, DynamicShapes
-from terrace.frontend.prim_views import without_prim_views
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
 from terrace.frontend.script_numbers import script_numbers_in_python
@@ -223,7 +223,7 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
     with torch.no_grad(), without_layouts, warnings.catch_warnings():
         # PyTorch 2.13 warns of its own copying of its own trees.
         warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
-        program = with_distinct_operands(without_prim_views(program))
+        program = with_distinct_operands(with_ops_replaced(program))
         table = decomposition_table() | RANDOM
         while True:
             try:

@@ -1,6 +1,7 @@
-"""Ops that PyTorch lacks and our decompositions are made of; graph ops follow from them.
+"""Ops that PyTorch lacks.
 
-They have one result, where PyTorch's have two, and live only between decomposition and import.
+Our decompositions are made of those that graph ops follow from; they have one result, where PyTorch's have two.
+`resize_nearest` stands for PyTorch's ops until it is decomposed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,16 @@ import torch
 _LIBRARY = torch.library.Library("terrace", "DEF")
 _LIBRARY.define("argsort(Tensor self, int dim, bool descending) -> Tensor")
 _LIBRARY.define("arg_scan(Tensor self, int dim, str kind) -> Tensor")
+
+
+_LIBRARY.define("resize_nearest(Tensor self, SymInt[] sizes, float[] scales, float offset) -> Tensor")
+
+
+def _resized(value: torch.Tensor, sizes: list[int], scales: object, offset: object) -> torch.Tensor:
+    return value.new_empty([*value.shape[:2], *sizes])
+
+
+_LIBRARY.impl("resize_nearest", _resized, "Meta")
 
 
 def _places(value: torch.Tensor, dim: int, how: object) -> torch.Tensor:
@@ -24,3 +35,6 @@ argsort = torch.ops.terrace.argsort.default
 
 arg_scan = torch.ops.terrace.arg_scan.default
 """`graph.arg_scan`."""
+
+resize_nearest = torch.ops.terrace.resize_nearest.default
+"""A resize by nearest neighbours; scales of 0 follow from the sizes."""

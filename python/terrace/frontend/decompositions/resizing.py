@@ -8,8 +8,13 @@ from typing import Any
 
 import torch
 
+from terrace.frontend.own_operators import resize_nearest
+
 aten = torch.ops.aten
 Scale = float | None
+
+FINEST = 1024
+"""The largest denominator of a factor by which sizes are multiplied in whole numbers."""
 
 
 def position_type(value: torch.Tensor) -> torch.dtype:
@@ -62,6 +67,12 @@ def nearest(offset: float) -> Callable[..., torch.Tensor]:
     return decompose
 
 
+def times(size: int, factor: float) -> int:
+    """int(size * factor); in whole numbers, which sizes not known need, where the factor is in quarters or the like."""
+    numerator, denominator = factor.as_integer_ratio()
+    return size * numerator // denominator if denominator <= FINEST else int(size * factor)
+
+
 def with_factors(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """`function(value, sizes, *scales)` as the overload that takes sizes or factors."""
 
@@ -69,7 +80,7 @@ def with_factors(function: Callable[..., torch.Tensor]) -> Callable[..., torch.T
         if sizes is not None:
             return function(value, sizes)
         assert factors is not None
-        return function(value, [int(n * f) for n, f in zip(value.shape[2:], factors, strict=True)], *factors)
+        return function(value, [times(n, f) for n, f in zip(value.shape[2:], factors, strict=True)], *factors)
 
     return decompose
 
@@ -146,7 +157,7 @@ NEAREST = {
 }
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
-    **{op.default: nearest(offset) for offset, ops in NEAREST.items() for op in ops},
+    resize_nearest: lambda value, sizes, scales, offset: nearest(offset)(value, sizes, *scales),
     **{op.vec: with_factors(nearest(offset)) for offset, ops in NEAREST.items() for op in ops},
     aten._upsample_bicubic2d_aa.default: antialiased(cubic, 2),
     aten._upsample_bilinear2d_aa.default: antialiased(triangle, 1),
