@@ -76,6 +76,8 @@ def test_an_argument_called_like_a_builtin() -> None:
         # Sizes that are not those of the scales.
         lambda x: torch.ops.aten.upsample_nearest2d(x, [18, 48], 3.0, 4.0),
         lambda x: torch.ops.aten.upsample_nearest2d(x, [18, 48], None, scales_w=4.0),
+        lambda x: torch.ops.aten.upsample_nearest2d(x, [12, 16], 3.0, 4.0),  # at one size twice the image's
+        lambda x: torch.ops.aten.upsample_nearest2d(x, [12, 160], 3.0, 4.0),
         lambda x: torch.ops.aten._upsample_nearest_exact1d(x[0], [48], 4.0),
         lambda x: torch.ops.aten.upsample_nearest3d(x[None], [7, 18, 48], 2.0, 3.0, 4.0),
     ],

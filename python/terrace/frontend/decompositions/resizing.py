@@ -13,6 +13,9 @@ from terrace.frontend.own_operators import resize_nearest
 aten = torch.ops.aten
 Scale = float | None
 
+SMALL = 128
+"""The sum of a result's sides up to which an image is small to PyTorch."""
+
 FINEST = 1024
 """The largest denominator of a factor by which sizes are multiplied in whole numbers."""
 
@@ -32,13 +35,15 @@ def scale_of(size: int, result: int, scale: Scale) -> float:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def nearest_places(value: torch.Tensor, axis: int, result: int, scale: Scale, offset: float) -> torch.Tensor:
+def nearest_places(
+    value: torch.Tensor, axis: int, result: int, scale: float | torch.Tensor, offset: float
+) -> torch.Tensor:
     """floor((i + offset) * scale), none beyond the last."""
     size = value.shape[axis]
     steps = torch.arange(result, dtype=position_type(value), device=value.device)
     if offset:
         steps = steps + offset
-    places = torch.floor(steps * scale_of(size, result, scale)).to(torch.int64)
+    places = torch.floor(steps * scale).to(torch.int64)
     return torch.minimum(places, torch.full((), size - 1, dtype=torch.int64))
 
 
@@ -47,20 +52,34 @@ def takes_whole_factors(value: torch.Tensor, sizes: Sequence[int]) -> bool:
 
     One of its two kernels for images does: that for small ones, and for channels last.
     """
-    if value.ndim != 4 or not all(isinstance(size, int) for size in (*value.shape, *sizes)):
+    if value.ndim != 4:
         return False
-    return sum(sizes) <= 128 or (value.shape[1] > 3 and value.is_contiguous(memory_format=torch.channels_last))
+    return sum(sizes) <= SMALL or (value.shape[1] > 3 and value.is_contiguous(memory_format=torch.channels_last))
+
+
+def scale_at_call(value: torch.Tensor, axis: int, sizes: Sequence[int], scale: float) -> torch.Tensor:
+    """The scale along an axis of an image of any size, as the kernel that PyTorch takes for that size has it."""
+    size, result, total = (
+        torch.full((), number, dtype=torch.int64) for number in (value.shape[axis], sizes[axis - 2], sum(sizes))
+    )
+    is_whole = (total <= SMALL) & ((result == size) | (result == 2 * size))
+    return torch.where(is_whole, size.to(position_type(value)) / result, 1 / scale)
 
 
 def nearest(offset: float) -> Callable[..., torch.Tensor]:
     """The decomposition of `upsample_nearest` (offset 0) or `_upsample_nearest_exact` (0.5)."""
 
     def decompose(value: torch.Tensor, sizes: Sequence[int], *scales: Scale) -> torch.Tensor:
-        is_direct = offset == 0 and takes_whole_factors(value, sizes)
+        image = value
+        is_known = all(isinstance(size, int) for size in (*value.shape, *sizes))
+        is_direct = offset == 0 and is_known and takes_whole_factors(value, sizes)
         for axis, size in enumerate(sizes, start=2):
-            scale = scales[axis - 2] if scales else None
+            given = (scales[axis - 2] if scales else None) or 0.0
             if is_direct and size in (value.shape[axis], 2 * value.shape[axis]):
-                scale = None
+                given = 0.0
+            scale: float | torch.Tensor = scale_of(value.shape[axis], size, given)
+            if offset == 0 and not is_known and given > 0 and value.ndim == 4:
+                scale = scale_at_call(image, axis, sizes, given)
             value = aten.index_select.default(value, axis, nearest_places(value, axis, size, scale, offset))
         return value
 
