@@ -71,6 +71,7 @@ def test_an_argument_called_like_a_builtin() -> None:
         lambda x: F.adaptive_avg_pool1d(x[0], 4),
         lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True, return_indices=True),
         lambda x: torch.ops.prims.prod(x, (0, 1)),
+        lambda x: x[0, 0, 0] + torch.arange(x.shape[3], dtype=torch.float64),
         lambda x: F.interpolate(x, scale_factor=2),
         lambda x: F.interpolate(x, scale_factor=(2.5, 0.75), mode="nearest-exact"),
         # Sizes that are not those of the scales.
@@ -82,7 +83,7 @@ def test_an_argument_called_like_a_builtin() -> None:
         lambda x: torch.ops.aten.upsample_nearest3d(x[None], [7, 18, 48], 2.0, 3.0, 4.0),
     ],
 )
-def test_pools_products_and_resizes_of_any_size(function: Callable[..., Any]) -> None:
+def test_programs_of_any_size(function: Callable[..., Any]) -> None:
     # Exported where windows are uneven; called where they are even, and where a size is 1.
     dynamic = (({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},),)
     others = [(randn(*shape),) for shape in ((3, 2, 6, 8), (1, 1, 10, 5), (2, 1, 2, 3))]

@@ -16,6 +16,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     is_float,
     reshape,
     scalar,
+    to_index,
 )
 from terrace.mlir import DYNAMIC, arith, ir, linalg
 
@@ -81,6 +82,12 @@ def numbers(counted: range) -> ir.Value:
 def build_arange(op: TorchOp) -> ir.Value | None:
     """Whole numbers from operand 0 to before operand 1, by steps of operand 2."""
     given = [op.number(index) for index in range(3)]
+    if given == [0, None, 1] and str(op.result_element_type) == "f64" and str(op.value(1).type) == "!torch.int":
+        # torch-mlir counts these by numbers of f64, which IREE cannot make a size of.
+        i64 = ir.IntegerType.get_signless(I64_WIDTH)
+        size = to_index(op.value(1))
+        counted = b.elementwise([], [], [size], i64, lambda: arith.index_cast(i64, linalg.IndexOp(0).result))
+        return cast(counted, op.result_element_type)
     whole = [int(number) for number in given if number is not None and number == int(number)]
     if len(whole) < len(given) or whole[2] == 0 or not 0 < len(range(*whole)) <= MAX_COUNT:
         return None
