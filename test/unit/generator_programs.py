@@ -225,6 +225,8 @@ def special_values() -> Program:
             p.result(op.OPERATION_NAME, op.build(x))
         p.result("gelu", graph.GeluOp.build(x, approximate="none"))
         p.result("exp", graph.ExpOp.build(x))
+        for op in (graph.ExpOp, graph.SigmoidOp, graph.SiluOp):  # of a number that the compiler knows to be NaN
+            p.result(f"{op.OPERATION_NAME} of NaN", op.build(graph.MulOp.build(x, splat(float("nan"), f32()))))
         p.result("maximum", graph.MaximumOp.build(x, y))
         p.result("minimum", graph.MinimumOp.build(x, y))
         compared = graph.CompareOp.build(x, y, predicate="ne")

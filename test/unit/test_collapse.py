@@ -58,11 +58,11 @@ class Groups:
         kept = dims[max(0, self.random.integers(-len(dims), len(dims) + 1)) :]
         return self.tensor([Dim(1) if self.random.random() < 0.4 else dim for dim in kept])
 
-    def add(self, value: Any, dims: Dims) -> None:
-        """The group of `value` and of a few ops after it, which may read what it reads, or give several results."""
+    def add(self, value: Any, dims: Dims, most: int = 2) -> None:
+        """The group of `value` and of at most so many ops after it, which may read what it reads, or give results."""
         ops = [operation_of(value)]
         again = [x for x in ops[0].operands if x.type == value.type and x.type.has_static_shape]
-        for _ in range(self.random.integers(0, 3)):
+        for _ in range(self.random.integers(0, most + 1)):
             if self.random.random() < 0.2:
                 self.result(ops, value, dims)
             build = graph.AddOp.build if self.random.random() < 0.5 else graph.MulOp.build
@@ -161,7 +161,7 @@ class Groups:
         else:
             shape = [2, *(dim.size if dim.size > 1 else 4 for dim in dims)]
             value = graph.BroadcastOp.build(x, result_type=ir.RankedTensorType.get(shape, ir.F32Type.get()))
-        self.add(value, [Dim(size) for size in value.type.shape])
+        self.add(value, [Dim(size) for size in value.type.shape], most=0)  # A copy is a kernel by itself.
 
 
 KINDS: list[Callable[[Groups], None]] = [

@@ -2,18 +2,20 @@
 
 IREE's sin and cos reduce no range, its atan loses digits, its float64 has no sin, its erf is slow, and expm1 is exp
 less 1. The pass runs where math ops are on scalars (in linalg) and on vectors of the machine: in our kernels and in
-what IREE compiles. exp and tanh are IREE's own: good to a few units in the last place, and fast.
+what IREE compiles. exp and tanh are IREE's own: good to a few units in the last place, and fast. Of a number that the
+compiler knows to be NaN, as a constant tells it, IREE's exp is anything: there NaN is chosen beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from math import isnan
 
 from terrace.lowering.conversion.functions import error, exponential, inverse, logarithmic, power, trigonometric
-from terrace.lowering.conversion.functions.number import Number
+from terrace.lowering.conversion.functions.number import Number, number_or_nan
 from terrace.lowering.graph.payload_types import cast, compute_type, is_float, scalar_type
-from terrace.mlir import ir, walk
+from terrace.mlir import ir, math, walk
 from terrace.passes import Pass
 
 FUNCTIONS: dict[str, Callable[..., Number]] = {
@@ -39,6 +41,21 @@ FUNCTIONS: dict[str, Callable[..., Number]] = {
 }
 
 
+def exp(x: Number) -> Number:
+    """IREE's, or NaN."""
+    return number_or_nan(x, Number(math.exp(x.value)))
+
+
+def is_nan(operation: ir.Operation) -> bool:
+    """Whether an op is a constant NaN."""
+    if operation.name != "arith.constant":
+        return False
+    value = operation.attributes["value"]
+    if isinstance(value, ir.DenseElementsAttr) and value.is_splat:
+        value = value.get_splat_value()
+    return isinstance(value, ir.FloatAttr) and isnan(value.value)
+
+
 @dataclasses.dataclass(frozen=True)
 class ExpandMath(Pass):
     """Compute sin, atan2, log1p and the like by arithmetic on floats and their bits; f16 and bf16 in f32."""
@@ -46,16 +63,21 @@ class ExpandMath(Pass):
     name = "expand-math"
 
     def run(self, module: ir.Operation) -> None:
-        for operation in walk(module):
-            if operation.name in FUNCTIONS and is_float(scalar_type(operation.results[0].type)):
-                self._expand(operation)
+        for function in module.regions[0].blocks[0].operations:
+            operations = list(walk(function.operation))
+            # Elsewhere no compiler knows a NaN.
+            guarded = {"math.exp": exp} if any(map(is_nan, operations)) else {}
+            functions = FUNCTIONS | guarded
+            for operation in operations:
+                if operation.name in functions and is_float(scalar_type(operation.results[0].type)):
+                    self._expand(operation, functions[operation.name])
 
     @staticmethod
-    def _expand(operation: ir.Operation) -> None:
+    def _expand(operation: ir.Operation, function: Callable[..., Number]) -> None:
         element = scalar_type(operation.results[0].type)
         wide = compute_type(element)
         with ir.InsertionPoint(operation), operation.location:
             operands = [Number(cast(operand, wide)) for operand in operation.operands]
-            result = cast(FUNCTIONS[operation.name](*operands).value, element)
+            result = cast(function(*operands).value, element)
         operation.results[0].replace_all_uses_with(result)
         operation.erase()

@@ -47,3 +47,25 @@ func.func @others(%x: f32) -> f32 {
   %1 = math.tanh %0 : f32
   return %1 : f32
 }
+
+// IREE's exp of a constant NaN is anything; beside other constants it is left alone.
+// CHECK-LABEL: func.func @exp_of_nan
+// CHECK:         %[[X:.*]] = arith.mulf
+// CHECK-DAG:     %[[EXP:.*]] = math.exp %[[X]]
+// CHECK-DAG:     %[[NAN:.*]] = arith.cmpf une, %[[X]], %[[X]]
+// CHECK:         arith.select %[[NAN]], %[[X]], %[[EXP]]
+func.func @exp_of_nan(%x: vector<4xf32>) -> vector<4xf32> {
+  %nan = arith.constant dense<0x7FC00000> : vector<4xf32>
+  %0 = arith.mulf %x, %nan : vector<4xf32>
+  %1 = math.exp %0 : vector<4xf32>
+  return %1 : vector<4xf32>
+}
+
+// CHECK-LABEL: func.func @exp
+// CHECK-NOT:     arith.select
+func.func @exp(%x: vector<4xf32>) -> vector<4xf32> {
+  %minus_infinity = arith.constant dense<0xFF800000> : vector<4xf32>
+  %0 = arith.addf %x, %minus_infinity : vector<4xf32>
+  %1 = math.exp %0 : vector<4xf32>
+  return %1 : vector<4xf32>
+}
