@@ -14,7 +14,7 @@ from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.group import KERNEL_TYPES, Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.registry import families, find_family
-from terrace.lowering.kernels.view import KernelView, schedule_op
+from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.mlir import DYNAMIC, func, ir, walk
 from terrace.passes import fail
 
@@ -31,13 +31,15 @@ class Calls:
 def calls_of(module: ir.Operation) -> dict[str, Calls]:
     """The calls of each kernel, by its name."""
     constants = constant_values(module)
+    functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
+    kernels = {function.name.value for function in functions if is_kernel(function)}
     found: dict[str, Calls] = {}
-    for function in [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]:
+    for function in functions:
         examples = to_python(function.attributes[EXAMPLE_SHAPES]) if EXAMPLE_SHAPES in function.attributes else []
         sizes = SymbolicSizes(list(function.arguments), {}, examples)
-        for operation in walk(function.operation):
-            if operation.name == "func.call":
-                name = to_python(operation.attributes["callee"])
+        for operation in [op for op in walk(function.operation) if op.name == "func.call"]:
+            name: str = to_python(operation.attributes["callee"])
+            if name in kernels:
                 flags = tuple(v in constants for v in operation.operands if isinstance(v.type, ir.RankedTensorType))
                 known = found.get(name) or Calls(flags, _example_shape(operation.results[0], sizes))
                 constant = tuple(a and b for a, b in zip(known.constant, flags, strict=True))

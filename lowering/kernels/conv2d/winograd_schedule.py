@@ -151,9 +151,10 @@ def _transform_cycles(sizes: Sizes, cut: Cutting, machine: VectorMachine) -> flo
     return TRANSFORM_CYCLES * points * (read + written)
 
 
-def local_bytes(sizes: Sizes, cut: Cutting, lanes: int) -> int:
-    """The local memory that the loops of a kernel take."""
-    tiles, points = -(-cut.tiles // cut.product) * cut.product + 1, cut.outputs + TAPS - 1
+def local_bytes(sizes: Sizes, cut: Cutting, known: bool, lanes: int) -> int:
+    """The local memory that the loops of a kernel take: with room for a product beyond the tiles of an image of any
+    size, whose number is not `known`."""
+    tiles, points = cut.tiles + (1 if known else cut.product), cut.outputs + TAPS - 1
     planes = cut.planes * tiles * (sizes.depth + SPARE + cut.panel)
     strip = points * (min(cut.tiles, STRIP) * cut.outputs + points) * lanes
     return sizes.bytes * (planes + strip + 6 * lanes)
@@ -165,7 +166,7 @@ def _cuttings(sizes: Sizes, outputs: int, known: bool, machine: VectorMachine) -
         heights = [n for n in range(1, PRODUCT_ROWS + 1) if fits_registers(RegisterTile(n, panel), machine)]
         for block, product in _blocks(tiles, max(heights, default=1), known):
             cut = Cutting(outputs, block, product, panel, sizes.channels)
-            if local_bytes(sizes, cut, machine.lanes) > machine.local_bytes:
+            if local_bytes(sizes, cut, known, machine.lanes) > machine.local_bytes:
                 continue
             yield cut
             # Where a few blocks are all, workers share their channels; each transforms the inputs for itself.

@@ -117,30 +117,12 @@ def gate_biases(cell: Cell, biases: Sequence[torch.Tensor]) -> tuple[torch.Tenso
     return of_input + torch.cat([of_state[: 2 * size], torch.zeros_like(of_state[2 * size :])]), [of_state[2 * size :]]
 
 
-def lstm(
-    value: torch.Tensor,
-    states: Sequence[torch.Tensor],
-    params: Sequence[torch.Tensor],
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> tuple[torch.Tensor, ...]:
-    is_projected = states[0].shape[2] != states[1].shape[2]
-    drops = dropout if train else 0.0
-    return layers(
-        lstm_cell, 4, value, states, params, has_biases, drops, bidirectional, batch_first, is_projected=is_projected
-    )
-
-
 def recurrent(cell: Cell, gates: int) -> Callable[..., tuple[torch.Tensor, ...]]:
-    """The decomposition of a layer whose state is one tensor."""
+    """The decomposition of a layer with such a cell; an LSTM has its two states in a list."""
 
     def decomposed(
         value: torch.Tensor,
-        state: torch.Tensor,
+        state: torch.Tensor | Sequence[torch.Tensor],
         params: Sequence[torch.Tensor],
         has_biases: bool,
         num_layers: int,
@@ -149,15 +131,18 @@ def recurrent(cell: Cell, gates: int) -> Callable[..., tuple[torch.Tensor, ...]]
         bidirectional: bool,
         batch_first: bool,
     ) -> tuple[torch.Tensor, ...]:
+        states = [state] if isinstance(state, torch.Tensor) else state
+        is_projected = states[0].shape[2] != states[-1].shape[2]
         drops = dropout if train else 0.0
-        return layers(cell, gates, value, [state], params, has_biases, drops, bidirectional, batch_first)
+        own = (value, states, params, has_biases, drops, bidirectional, batch_first)
+        return layers(cell, gates, *own, is_projected=is_projected)
 
     return decomposed
 
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.gru.input: recurrent(gru_cell, 3),
-    aten.lstm.input: lstm,
+    aten.lstm.input: recurrent(lstm_cell, 4),
     aten.rnn_relu.input: recurrent(rnn_cell(torch.relu), 1),
     aten.rnn_tanh.input: recurrent(rnn_cell(torch.tanh), 1),
 }
