@@ -22,6 +22,8 @@ from terrace.processes import run_program
 
 _SHOWN_LINES = 40
 _FULL = os.strerror(errno.ENOSPC).encode()
+_UNVERIFIED = "--verify=false"
+"""IREE checks the program when it is read, and again after each pass, which takes as long as the rest of its work."""
 
 
 class IreeCompileError(CompileError):
@@ -59,7 +61,10 @@ def compile_program(text: str, flags: Sequence[str]) -> bytes:
     progress.say("iree-compile")
     with folder:
         # By stdin, as the name of a source file would become a part of the program.
-        done = run_program([iree_compile_path(), "-", "-o", "-", *flags], folder.name, given=text.encode())
+        command, given = [iree_compile_path(), "-", "-o", "-", *flags], text.encode()
+        done = run_program([*command, _UNVERIFIED], folder.name, given=given)
+        if done.returncode:  # Once more with the checks: they find the pass that is to blame.
+            done = run_program(command, folder.name, given=given)
     if done.returncode and _FULL in done.stderr:
         where = os.path.dirname(folder.name)
         raise CompileError(f"the disk is full: iree-compile needs room in {where}; free some, or set TMPDIR elsewhere")
@@ -72,7 +77,8 @@ def assemble_program(text: str, flags: Sequence[str]) -> str:
     """The assembly that iree-compile makes of a program for a CPU; empty for a device that has none."""
     with tempfile.TemporaryDirectory(prefix="terrace-") as folder:
         dump = f"--iree-hal-dump-executable-intermediates-to={folder}"
-        done = run_program([iree_compile_path(), "-", "-o", os.devnull, *flags, dump], folder, given=text.encode())
+        command = [iree_compile_path(), "-", "-o", os.devnull, *flags, dump, _UNVERIFIED]
+        done = run_program(command, folder, given=text.encode())
         if done.returncode:
             raise CompileError(_explain(done, flags))
         return "".join(path.read_text() for path in sorted(Path(folder).glob("*.s")))

@@ -41,10 +41,6 @@ def _dynamic_axes(arguments: list[ir.Value]) -> list[tuple[int, int]]:
     ]
 
 
-def _is_table(operation: ir.Operation) -> bool:
-    return operation.name == "memref.global"
-
-
 _BOUNDARY = ("loop.to_buffer", "loop.to_tensor", "memref.alloc", "func.return")
 """The ops of a loop function that stand for its bindings."""
 
@@ -52,8 +48,9 @@ _BOUNDARY = ("loop.to_buffer", "loop.to_tensor", "memref.alloc", "func.return")
 class _Executable:
     """Moves one loop function into a stream.executable."""
 
-    def __init__(self, function: func.FuncOp) -> None:
+    def __init__(self, function: func.FuncOp, tables: dict[str, ir.Operation]) -> None:
         self.function = function
+        self.tables = tables
         self.entry = function.entry_block
         self.arguments = self._buffers()
         self.axes = _dynamic_axes(self.arguments)
@@ -99,10 +96,9 @@ class _Executable:
 
     def _copy_tables(self) -> None:
         """The constants that the function reads, beside it: an executable sees nothing of the program."""
-        globals_ = {_name(op): op for op in _operations(self.function.operation.parent.operation) if _is_table(op)}
         used = [op for op in walk(self.function.operation) if op.name == "memref.get_global"]
         for name in dict.fromkeys(_name(op, "name") for op in used):
-            globals_[name].clone()
+            self.tables[name].clone()
 
     def _workgroup_count(self, sizes: list[ir.Value]) -> None:
         """Copy the ops that compute the bounds; sizes of arguments come from the workload."""
@@ -294,12 +290,12 @@ class ConvertLoopToIree(Pass):
                 if TARGET in module.attributes:
                     operation.attributes[OF_MAIN] = module.attributes[TARGET]
                     del module.attributes[TARGET]
+        tables = {_name(op): op for op in _operations(module) if op.name == "memref.global"}
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:
-                _Executable(function).emit()
+                _Executable(function, tables).emit()
             function.operation.erase()
-        for operation in _operations(module):
-            if _is_table(operation):
-                operation.erase()
+        for table in tables.values():
+            table.erase()
         _emit_state_functions(module, initial, states)
         module.attributes["sym_name"] = ir.StringAttr.get("model")
