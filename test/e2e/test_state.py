@@ -10,6 +10,7 @@ import terrace
 import torch
 from e2e_models import assert_close
 from terrace.compiler import PyTorch, Text, lower
+from terrace.errors import ModelImportError
 from terrace.runtime.model import CompiledModel
 from torch import nn
 
@@ -56,6 +57,24 @@ class Slot(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.table[1:2] = x
         return self.table.sum(0)
+
+
+class Attributes(nn.Module):
+    """Has tensors that are no buffers: one that it assigns, one that it writes to, one that it assigns unread, and one
+    that grows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.assigned, self.written, self.unread = torch.zeros(3), torch.zeros(2, 3), torch.zeros(3)
+        self.grown = torch.ones(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.assigned = self.assigned / 2 + x
+        self.written[1] += x
+        self.unread = x * 2
+        if len(self.grown) < len(x):
+            self.grown = torch.arange(len(x)) * 1.0
+        return self.assigned + self.written.sum(0) + self.unread + self.grown
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +165,28 @@ def test_batch_norm_in_training() -> None:
     for name, value in compiled.state().items():
         assert_close(torch.as_tensor(value), eager.state_dict()[name])
     assert not compiled_from[1].running_mean.any()
+
+
+@pytest.mark.filterwarnings("ignore:.*assigned during export")
+def test_tensors_that_are_attributes() -> None:
+    model, x = Attributes(), torch.ones(3)
+    before = dict(vars(model))
+    compiled = terrace.compile(model, (x,))
+    assert vars(model) == before and not dict(model.named_buffers()), "the module is as it was"
+    assert set(compiled.state()) == {"assigned", "written"}
+    for _ in range(3):
+        assert torch.equal(compiled(x), model(x))
+
+
+def test_a_buffer_that_grows_is_refused() -> None:
+    class Grows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("table", torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.table = torch.arange(len(x)) + self.table[0]
+            return x + self.table
+
+    with pytest.raises(ModelImportError, match=r"'table' of Grows, a buffer, gets another shape .* before compiling"):
+        terrace.compile(Grows(), (torch.ones(3),))

@@ -36,6 +36,7 @@ from terrace.frontend.script_numbers import script_numbers_in_python
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 from terrace.frontend.spectra import SPECTRA
 from terrace.frontend.stand_ins import StandIns
+from terrace.frontend.tensor_attributes import export_with_attributes
 
 aten = torch.ops.aten
 
@@ -104,7 +105,10 @@ def export_program(
     try:
         with torch.no_grad(), whole_stack_traces(), script_numbers_in_python():
             dimensions = DynamicDimensions.of(model, args, kwargs, dynamic_shapes)
-            exported = trace(model, *dimensions.doubled(args, kwargs), dynamic_shapes)
+            given = *dimensions.doubled(args, kwargs), dynamic_shapes
+            exported = export_with_attributes(model, functools.partial(trace, model, *given))
+    except ModelImportError:
+        raise
     # The user's own code runs here and may raise anything; all of it is reported as one kind of error.
     except Exception as error:
         where = user_line_of_exception(error.__traceback__)
@@ -231,6 +235,12 @@ def decompose(program: ExportedProgram) -> ExportedProgram:
             except GuardOnDataDependentSymNode as error:
                 raise ModelImportError(
                     f"an op takes a number that depends on data, and must know it:\n{error}"
+                ) from error
+            # PyTorch's passes over the program, which the user's model has brought here, may raise anything.
+            except Exception as error:
+                raise ModelImportError(
+                    f"PyTorch could not decompose the exported program:\n{error}\nMake"
+                    " `torch.export.export(model, args, kwargs, strict=False).run_decompositions()` work first."
                 ) from error
             composite = composite_ops_of_complex(decomposed.graph) - table.keys()
             if not composite:
