@@ -8,7 +8,7 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager
-from terrace.frontend.conv_transpose import convolution
+from terrace.frontend.decompositions.convolution import convolution
 from torch import nn
 from torch.export import Dim
 

@@ -138,3 +138,16 @@ def test_schedules_follow_the_example() -> None:
         x = torch.randn(1, 512, 9, 5)
         assert_close(compiled(x), eager(model, x))
     assert variants == [["winograd_2x2"], ["winograd_4x4"]]
+
+
+def test_pads_that_cut() -> None:
+    """An amount that depends on a size may be negative, beside one that is."""
+
+    class Pads(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.pad(x, (x.shape[1] - 9, -2, 8 - x.shape[0], 0))
+
+    compiled = terrace.compile(Pads(), (torch.randn(5, 12),), dynamic_shapes=({0: Dim.AUTO, 1: Dim.AUTO},))
+    for shape in ((5, 12), (9, 8), (3, 9)):
+        x = torch.randn(shape)
+        assert torch.equal(compiled(x), Pads()(x))

@@ -26,7 +26,6 @@ from terrace.errors import ModelImportError
 from terrace.frontend.before_decomposition import with_ops_replaced
 from terrace.frontend.body_operands import with_distinct_operands
 from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
-from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
 from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES, SINGLE, DynamicDimensions, DynamicShapes
@@ -269,7 +268,7 @@ def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     known = get_decomposition_table().items()
     table = {op: rule for op, rule in known if op.overloadpacket not in KEPT_WHOLE and op.name() not in KEPT_BY_NAME}
-    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | quantized_ops()
+    return table | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | quantized_ops()
 
 
 def quantized_ops() -> dict[Any, Callable[..., Any]]:

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 
 from terrace.frontend.decompositions import (
+    convolution,
     elementwise,
     float8,
     indexing,
     losses,
     ordering,
     pooling,
+    pooling_3d,
     products,
     recurrent,
     reducing,
@@ -39,7 +41,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
 ARITHMETIC = (elementwise, float8, losses, ordering, products, recurrent, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
-MOVES = (indexing, pooling, resizing, shapes)
+MOVES = (convolution, indexing, pooling, pooling_3d, resizing, shapes)
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     **{op: _unless_complex(rule) for family in ARITHMETIC for op, rule in family.DECOMPOSITIONS.items()},

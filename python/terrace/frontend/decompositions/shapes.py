@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 aten = torch.ops.aten
 
@@ -38,7 +39,21 @@ def roll_dimension(value: torch.Tensor, shift: int, dim: int) -> torch.Tensor:
     return aten.cat.default(parts, dim)
 
 
+def constant_pad_nd(value: torch.Tensor, pad: Sequence[int], filler: float = 0) -> torch.Tensor:
+    """Padded by sizes that are known when the program runs, and cut where one is negative then."""
+    known = [statically_known_true(amount >= 0) for amount in pad]
+    if all(isinstance(amount, int) for amount in pad) or all(known):
+        return NotImplemented
+    cuts = [0 if is_known else torch.sym_max(-amount, 0) for amount, is_known in zip(pad, known, strict=True)]
+    for dim, before, after in zip(reversed(range(value.ndim)), cuts[::2], cuts[1::2], strict=False):
+        if not (isinstance(before, int) and before == 0 and isinstance(after, int) and after == 0):
+            value = aten.slice.Tensor(value, dim, before, value.shape[dim] - after)
+    rest = [amount if is_known else torch.sym_max(amount, 0) for amount, is_known in zip(pad, known, strict=True)]
+    return aten.constant_pad_nd.default(value, rest, filler)
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
+    aten.constant_pad_nd.default: constant_pad_nd,
     aten.roll.default: roll,
     aten.split_with_sizes.default: split_with_sizes,
 }

@@ -7,33 +7,25 @@ kernel; else the kernel is filled up to a multiple). It is the sub-pixel convolu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 aten = torch.ops.aten
 
 
-def convolution(
+def conv_transpose(
     image: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
-    transposed: bool,
     output_padding: Sequence[int],
     groups: int,
 ) -> torch.Tensor:
-    """Transposed convolutions of floats; dilated ones with a stride in three dimensions only."""
+    """Transposed convolutions with a number for each axis; dilated ones with a stride in three dimensions only."""
     spatial = weight.ndim - 2
-    if not transposed or image.ndim != weight.ndim or not image.is_floating_point():
-        return NotImplemented
-    stride, padding, dilation, output_padding = (
-        [*values] * spatial if len(values) == 1 else [*values]
-        for values in (stride, padding, dilation, output_padding or [0])
-    )
     if any(step > 1 and spread > 1 for step, spread in zip(stride, dilation, strict=True)):
         if spatial < 3:
             return NotImplemented
@@ -117,6 +109,3 @@ def interleaved(value: torch.Tensor, stride: Sequence[int]) -> torch.Tensor:
     spatial = len(stride)
     value = value.permute(0, 1, *(axis for i in range(spatial) for axis in (2 + spatial + i, 2 + i)))
     return value.reshape(batch, channels // count, *(size * step for size, step in zip(sizes, stride, strict=True)))
-
-
-CONV_TRANSPOSE: dict[Any, Callable[..., Any]] = {aten.convolution.default: convolution}
