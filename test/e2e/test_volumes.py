@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -82,3 +83,14 @@ def test_pools_of_dynamic_volumes(name: str) -> None:
     for shape in ((2, 3, 7, 9, 8), (1, 3, 4, 7, 6), (3, 3, 11, 8, 9)):
         x = torch.randn(shape)
         assert_close(compiled(x), POOLS[name](x))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["depthwise", "mean"])
+def test_planes_of_short_types_are_not_rounded(name: str, dtype: torch.dtype) -> None:
+    rule = POOLS[name] if name in POOLS else nn.Conv3d(*CONVOLUTIONS[name]).eval().requires_grad_(False)
+    x = torch.randn(2, 4, 6, 9, 8).to(dtype)
+    exact = (copy.deepcopy(rule).double() if isinstance(rule, nn.Module) else rule)(x.double())
+    compiled = terrace.compile(Applied(rule).to(dtype), (x,))
+    tolerance = torch.finfo(dtype).eps
+    torch.testing.assert_close(compiled(x).double(), exact, rtol=tolerance, atol=tolerance)

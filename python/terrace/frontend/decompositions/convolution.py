@@ -52,7 +52,11 @@ def convolution_3d(
 
     A depthwise one is a sum of depthwise ones instead, one for each d of the window.
     """
-    taps = weight.shape[2]
+    taps, is_depthwise = weight.shape[2], weight.shape[1] == 1 and groups > 1
+    if is_depthwise and image.dtype.itemsize < 4:  # The sums of planes would be rounded.
+        added = None if bias is None else bias.float()
+        wide = convolution_3d(image.float(), weight.float(), added, stride, padding, dilation, groups)
+        return wide.to(image.dtype)
     image = padded_in_depth(image, padding[0], padding[0], 0.0)
     depth = length_of(image.shape[2], taps, stride[0], dilation[0])
     # Images first: [n, d, c, h, w], of which a slice is a run of memory.
@@ -64,7 +68,7 @@ def convolution_3d(
         result = aten.convolution.default(flat, kernel, bias, *options)
         return result.reshape(image.shape[0], depth, *result.shape[1:]).transpose(1, 2)
 
-    if weight.shape[1] == 1 and groups > 1:
+    if is_depthwise:
         results = [convolved(part, weight.select(2, tap), None) for tap, part in enumerate(slices)]
         total = results[0]
         for result in results[1:]:

@@ -48,10 +48,10 @@ def max_pool3d(
     dilation: Sequence[int] = (1,),
     ceil_mode: bool = False,
 ) -> torch.Tensor:
-    kernel, stride, padding, dilation = (list(repeated(p, 3)) for p in (kernel, stride or kernel, padding, dilation))
-    planes = (part[1:] for part in (kernel, stride, padding, dilation))
+    parts = [list(repeated(part, 3)) for part in (kernel, stride or kernel, padding, dilation)]
+    planes = [part[1:] for part in parts]
     pooled = in_planes(value, lambda images: aten.max_pool2d.default(images, *planes, ceil_mode))
-    depth = (kernel[0], stride[0], padding[0], dilation[0])
+    depth = (parts[0][0], parts[1][0], parts[2][0], parts[3][0])
     count = window_count(value.shape[-3], *depth, ceil_mode)
     return functools.reduce(torch.maximum, along_depth(pooled, count, *depth, least(value.dtype)))
 
@@ -67,6 +67,9 @@ def avg_pool3d(
 ) -> torch.Tensor:
     if not value.is_floating_point():
         return NotImplemented
+    if value.dtype.itemsize < 4:  # The sums of planes would be rounded.
+        wide = avg_pool3d(value.float(), kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return wide.to(value.dtype)
     kernel, stride, padding = (list(repeated(part, 3)) for part in (kernel, stride or kernel, padding))
     options = [kernel[1:], stride[1:], padding[1:], ceil_mode, count_include_pad, divisor_override and 1]
     pooled = in_planes(value, lambda images: aten.avg_pool2d.default(images, *options))
@@ -75,7 +78,7 @@ def avg_pool3d(
     total = functools.reduce(torch.add, along_depth(pooled, count, *depth, 0.0))
     if divisor_override is not None:
         return total / divisor_override
-    if padding[0] == 0 and not ceil_mode or count_include_pad and not ceil_mode:
+    if not ceil_mode and (count_include_pad or padding[0] == 0):
         return total / kernel[0]
     starts = torch.arange(count) * stride[0] - padding[0]
     ends = (starts + kernel[0]).clamp(max=size + padding[0])
