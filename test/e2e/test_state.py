@@ -60,18 +60,18 @@ class Slot(nn.Module):
 
 
 class Attributes(nn.Module):
-    """Has tensors that are no buffers: one that it assigns, one that it writes to, one that it assigns unread, and one
-    that grows."""
+    """Has tensors that are no buffers: some that it assigns or writes to, some that nothing reads, one that grows."""
 
     def __init__(self) -> None:
         super().__init__()
         self.assigned, self.written, self.unread = torch.zeros(3), torch.zeros(2, 3), torch.zeros(3)
-        self.grown = torch.ones(1)
+        self.replaced, self.grown = torch.zeros(3), torch.ones(1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.assigned = self.assigned / 2 + x
         self.written[1] += x
-        self.unread = x * 2
+        self.replaced.copy_(x)
+        self.unread = self.replaced * 2
         if len(self.grown) < len(x):
             self.grown = torch.arange(len(x)) * 1.0
         return self.assigned + self.written.sum(0) + self.unread + self.grown
@@ -173,7 +173,7 @@ def test_tensors_that_are_attributes() -> None:
     before = dict(vars(model))
     compiled = terrace.compile(model, (x,))
     assert vars(model) == before and not dict(model.named_buffers()), "the module is as it was"
-    assert set(compiled.state()) == {"assigned", "written"}
+    assert set(compiled.state()) == {"assigned", "written", "replaced"}
     for _ in range(3):
         assert torch.equal(compiled(x), model(x))
 

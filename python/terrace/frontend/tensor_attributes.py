@@ -6,7 +6,7 @@ torch.export forgets what is assigned to such an attribute, with a warning, and 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import torch
 from torch.export import ExportedProgram
@@ -30,11 +30,12 @@ def export_with_attributes(model: torch.nn.Module, export: Callable[[], Exported
     attributes = tensor_attributes(model)
     with as_buffers(attributes):
         exported = export()
-    plain = {place_of(model, name) for name in unread_buffers(exported) | reshaped_buffers(exported)}
-    kept = {place: value for place, value in attributes.items() if place not in plain}
+    grown = {place_of(model, name) for name in reshaped_buffers(exported)}
+    kept = {place: value for place, value in attributes.items() if place not in grown}
     if len(kept) < len(attributes):
         with as_buffers(kept):
             exported = export()
+    forget_unread(exported, {name for name in buffers_of(exported) if place_of(model, name) in kept})
     reshaped = reshaped_buffers(exported)
     if reshaped:
         raise ModelImportError(
@@ -85,9 +86,13 @@ def assignments_to(buffer: torch.fx.Node) -> list[torch.fx.Node]:
     return [user for user in buffer.users if user.target is aten.copy_.default and user.args[0] is buffer]
 
 
-def unread_buffers(exported: ExportedProgram) -> set[str]:
-    found = buffers_of(exported).items()
-    return {name for name, node in found if node.users and len(assignments_to(node)) == len(node.users)}
+def forget_unread(exported: ExportedProgram, names: Collection[str]) -> None:
+    """Drop the assignments to those of the buffers `names` of which nothing else is made."""
+    for name, node in buffers_of(exported).items():
+        assignments = assignments_to(node)
+        if name in names and len(assignments) == len(node.users) and not any(each.users for each in assignments):
+            for assignment in assignments:
+                exported.graph.erase_node(assignment)
 
 
 def reshaped_buffers(exported: ExportedProgram) -> set[str]:
