@@ -85,8 +85,8 @@ def test_few_steps_are_quantised() -> None:
     torch.testing.assert_close(compiled(x)[0], layer(x)[0].detach(), atol=0.05, rtol=0.05)
 
 
-def test_steps_on_two_workers() -> None:
-    """Memory that is taken while a step runs is there before it is used: else 19 of 20 calls failed."""
+def test_the_turns_of_a_loop_do_not_overlap() -> None:
+    """On two workers, 19 of 20 calls failed: memory that a turn takes was not there yet."""
 
     class Last(nn.Module):
         def __init__(self) -> None:

@@ -93,7 +93,5 @@ class CpuBackend(IreeBackend):
             f"--iree-llvmcpu-target-cpu-features={features}",
             # PyTorch's float64 must not lose precision.
             "--iree-input-demote-f64-to-f32=false",
-            # Else a loop of the program names memory in its dispatches that a worker is still about to hand over.
-            "--iree-hal-force-indirect-command-buffers",
             *[keep_denormals()] * (module is None or computes_beside_kernels(module)),
         ]

@@ -16,7 +16,15 @@ from terrace.collector import collects_seldom
 from terrace.compiler.calibration import calibrate
 from terrace.compiler.layer_report import layer_graph, merge_layers
 from terrace.compiler.model_parameters import program_parameters
-from terrace.compiler.module_interface import SIGNATURE, level_of, main_of, signature_of, states_of, symbols_of_kind
+from terrace.compiler.module_interface import (
+    SIGNATURE,
+    has_loops,
+    level_of,
+    main_of,
+    signature_of,
+    states_of,
+    symbols_of_kind,
+)
 from terrace.compiler.pipelines import graph_pipeline, kernel_pipeline, loop_pipeline, preparation
 from terrace.compiler.request import Request
 from terrace.compiler.sources import ModelSource, Reading
@@ -59,6 +67,7 @@ class Lowered:
     symbols: Mapping[str, ParameterSource]
     target_flags: Sequence[str]
     flags: Sequence[str]
+    has_loops: bool
     reproducing: Callable[[], contextlib.AbstractContextManager[None]]
 
     def artifact(self) -> Artifact:
@@ -72,7 +81,11 @@ class Lowered:
             program_name=registered_as(self.target.to_json()).program,
             parameters={name: source for name, source in self.parameters.items() if name in read},
             ir=self.ir,
-            target={**self.target.to_json(), "cpu_features": list(self.target.features or ())},
+            target={
+                **self.target.to_json(),
+                "cpu_features": list(self.target.features or ()),
+                "has_loops": self.has_loops,
+            },
             report=self.report,
             layers=self.layers,
             states=self.states,
@@ -138,7 +151,7 @@ def _lower(reading: Reading, request: Request, until: str | None = None) -> Lowe
     report = merge_layers(layers.get("layers", []))
     command = functools.partial(compile_command, target=target, flags=request.iree_flags)
     again = functools.partial(reproducing, request.reproducer_dir, command)
-    flags = target_flags, request.iree_flags
+    flags = target_flags, request.iree_flags, has_loops(operation)
     return Lowered(target, texts, report, layers, signature, states, parameters, found, *flags, again)
 
 

@@ -15,7 +15,7 @@ from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.graph.evaluation.arrays import NUMPY_TYPES
 from terrace.lowering.kernels.view import is_kernel
 from terrace.lowering.target.backend import Backend
-from terrace.mlir import DYNAMIC, func, ir
+from terrace.mlir import DYNAMIC, func, ir, walk
 from terrace.passes import describe_location
 from terrace.signature import Leaf, Signature
 from terrace.storage.artifact import State
@@ -32,6 +32,11 @@ def level_of(module: ir.Operation) -> str:
     if any(isinstance(op, func.FuncOp) and LOOP_KERNEL in op.attributes for op in operations):
         return "loop"
     return "kernel" if any(is_kernel(op) for op in operations) else "graph"
+
+
+def has_loops(module: ir.Operation) -> bool:
+    """Whether the host goes through work several times; `scf.if` chooses once."""
+    return any(op.name in ("scf.for", "scf.while") for op in walk(main_of(module).operation))
 
 
 def main_of(module: ir.Operation) -> func.FuncOp:

@@ -130,7 +130,9 @@ def trace(
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
     try:
-        with StandIns(), bodies_read_anew(dynamic_shapes):
+        with StandIns(), bodies_read_anew(dynamic_shapes), warnings.catch_warnings():
+            # Recurrent layers keep a list of their parameters, which are others while PyTorch traces.
+            warnings.filterwarnings("ignore", message=r"The tensor attributes? (\S+\._flat_weights\[\d+\],? )+w")
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     except GuardOnDataDependentSymNode as error:
         try:

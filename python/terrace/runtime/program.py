@@ -147,9 +147,13 @@ class Program:
 def worker_count(artifact: Artifact, threads: int | None) -> int:
     """The workers of a program: as many as asked for, else as the target says, else all cores.
 
-    One where no kernel is worth sharing: to wake others would cost more than they gain.
+    One where no kernel is worth sharing: to wake others would cost more than they gain. And where the program has
+    loops: IREE 3.13 takes memory for a turn while other workers are at the turn before, names it in dispatches before
+    it is there, and fails ("transient buffer has not been committed").
     """
     wanted = checked_threads(threads if threads is not None else artifact.target.get("threads"))
+    if artifact.target.get("has_loops"):
+        return 1
     rows = artifact.report
     return 1 if rows and not any(map(_is_shared, rows)) else wanted
 
