@@ -15,13 +15,13 @@ from terrace.mlir import arith, ir, operation_of, scf, walk
 from terrace.passes import Pass
 
 MOST_STEPS = 16
-MOST_WORK = 80
-"""Launches, and ops that IREE makes kernels of, in a turn."""
+MOST_WORK, MOST_OF_ALL = 80, 320
+"""Launches, and ops that IREE makes kernels of, in a turn, and in the turns of all loops: they take time to compile."""
 
 WORK = ("func.call", "linalg.", "tm_tensor.")
 
 
-def steps_of(loop: ir.Operation) -> int:
+def steps_of(loop: ir.Operation, most_work: int) -> int:
     """How many steps a turn of `loop` should have; 1 for what is none of ours, or holds other control flow."""
     body = list(walk(loop))
     if any(op.name.startswith("scf.") and op.name != "scf.yield" for op in body):
@@ -31,7 +31,7 @@ def steps_of(loop: ir.Operation) -> int:
     if not all(isinstance(value.type, ir.RankedTensorType) for value in loop.results):
         return 1
     work = sum(op.name.startswith(WORK) for op in body)
-    return min(MOST_STEPS, MOST_WORK // work) if work else 1
+    return min(MOST_STEPS, max(most_work // work, 1)) if work else 1
 
 
 def number_of(value: ir.Value) -> int | None:
@@ -102,7 +102,8 @@ class UnrollLoops(Pass):
     name = "unroll-loops"
 
     def run(self, module: ir.Operation) -> None:
-        for loop in [op for op in walk(module) if op.name == "scf.for"]:
-            steps = steps_of(loop)
+        loops = [op for op in walk(module) if op.name == "scf.for"]
+        for loop in loops:
+            steps = steps_of(loop, min(MOST_WORK, MOST_OF_ALL // len(loops)))
             if steps > 1:
                 unroll(loop, steps)
