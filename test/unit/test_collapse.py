@@ -33,7 +33,7 @@ class Dim(NamedTuple):
 
 
 Dims = list[Dim]
-FIXED = {"matmul": {("m", "n", "k"), ("b", "m", "n", "k")}, "row_reduction": {("m", "n")}}
+FIXED = {"matmul": {("m", "n", "k"), ("b", "m", "n", "k")}, "row_reduction": {("m", "n"), ("m", "n", "l")}}
 """The dimensions of the kernels of families whose generators take no others; whatever broadcasts is made to fit."""
 
 
@@ -107,7 +107,7 @@ class Groups:
         scale = [self.tensor(columns) for _ in range(2)]
         which, x = self.random.integers(3), self.tensor(dims)
         if which == 0:
-            self.add(graph.SoftmaxOp.build(x, axis=len(dims) - 1), dims)
+            self.add(graph.SoftmaxOp.build(x, axis=int(self.random.integers(len(dims)))), dims)
         elif which == 1:
             self.add(graph.LayerNormOp.build(x, *scale, epsilon=0.1), dims)
         else:
