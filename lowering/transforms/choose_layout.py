@@ -106,7 +106,7 @@ class SinkThroughElementwise(SinkPermute):
 
 
 class SinkThroughAxis(SinkPermute):
-    """Batch norm and softmax: `axis` follows its dimension."""
+    """Batch and group norm, and softmax: `axis` follows its dimension; the batch stays the first."""
 
     def attributes(self, operation: ir.Operation) -> tuple[list[int], dict[str, Any]]:
         return self._permutation, {"axis": self._permutation[attributes_of(operation).axis]}
@@ -223,7 +223,7 @@ def sinking_patterns(permutation: list[int]) -> list[Pattern]:
     """The patterns that move a permute by `permutation` below every op that can take its input instead."""
     by_class: dict[type[SinkPermute], list[str]] = {
         SinkThroughElementwise: list(ELEMENTWISE_OPS),
-        SinkThroughAxis: ["graph.batch_norm", "graph.integer_softmax", "graph.softmax"],
+        SinkThroughAxis: ["graph.batch_norm", "graph.group_norm", "graph.integer_softmax", "graph.softmax"],
         SinkThroughConcat: ["graph.concat"],
         SinkThroughBounds: ["graph.pad", "graph.slice"],
         SinkThroughReduce: ["graph.reduce"],

@@ -24,17 +24,14 @@ class Columns(Lines):
         self.first, self.count, self.valid = outer
         self.start, self.width, self.valid_width = across
         self.statistic = (self.count, self.width)
-        self.size, self.block = b.size(kernel.results_memory[0], 1), block
+        self.size = self.length = b.size(kernel.results_memory[0], 1)
+        self.block = block
         self.copy: ir.Value | None = None
         self.is_copied = False
         if kernel.schedule.staged or kernel.schedule.leaving:
-            if not isinstance(self.size, int):
+            if not isinstance(self.length, int):
                 raise kernel.refuse("can keep lines of a static length only")
-            self.copy = b.alloc([self.size, *self.statistic], self.element_type)
-
-    @property
-    def is_long(self) -> bool:
-        return self.block != 0 and not (isinstance(self.size, int) and self.size <= self.block)
+            self.copy = b.alloc([self.length, *self.statistic], self.element_type)
 
     def place(self, at: Index) -> TilePlace:
         return TilePlace((self.first, at, self.start), (0, 2), self.statistic, (self.valid, self.valid_width))
@@ -50,12 +47,12 @@ class Columns(Lines):
 
         nothing = self.number(neutral(kind, type_ or self.element_type), type_)
         block = self.block if kind == "sum" else 0
-        totals = sum_in_blocks(self.b, self.size, 1, block, [nothing] * len(steps), body)
+        totals = sum_in_blocks(self.b, self.length, 1, block, [nothing] * len(steps), body)
         self.is_copied = bool(self.kernel.schedule.staged)
         return [self.close(total, kind) for total in totals]
 
     def finish(self, element: Element) -> None:
-        with self.b.for_each(0, self.size) as at:
+        with self.b.for_each(0, self.length) as at:
             place = self.place(at)
             store_results(self.b, self.kernel, {self.root.results[0]: element(place)}, place)
 

@@ -46,7 +46,7 @@ def layer_norm(lines: Lines) -> None:
         x = centred(place)
         return math.fma(x, x, total)
 
-    if lines.is_long:
+    if lines.corrects_mean:
         # The sum of a long line rounds its mean to few digits below the deviation: here is what it is off by.
         total, distance = lines.fold_all("sum", [squares, lambda total, place: arith.addf(total, centred(place))])
         distance = lines.mean(distance)
@@ -60,7 +60,7 @@ def layer_norm(lines: Lines) -> None:
     def result(place: TilePlace) -> ir.Value:
         x = centred(place)
         factor = lines.repeat(scale, x)
-        normal = math.fma(x, factor, lines.repeat(shift, x)) if lines.is_long else arith.mulf(x, factor)
+        normal = math.fma(x, factor, lines.repeat(shift, x)) if lines.corrects_mean else arith.mulf(x, factor)
         return arith.addf(arith.mulf(normal, lines.load(1, place)), lines.load(2, place))
 
     lines.finish(result)

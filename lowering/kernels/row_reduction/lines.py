@@ -33,9 +33,9 @@ class Lines(ABC):
         self.element_type = kernel.accumulator
 
     @property
-    @abstractmethod
-    def is_long(self) -> bool:
-        """Whether sums along a line are made in blocks."""
+    def corrects_mean(self) -> bool:
+        """Whether a norm makes up for what rounding the mean loses."""
+        return True
 
     @abstractmethod
     def fold_all(self, kind: str, steps: Sequence[Step], type_: ir.Type | None = None) -> list[ir.Value]:

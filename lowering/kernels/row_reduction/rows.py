@@ -30,7 +30,8 @@ class Rows(Lines):
             raise kernel.refuse(f"block size of 'n' must be a multiple of its tile size, {self.tile}")
 
     @property
-    def is_long(self) -> bool:
+    def corrects_mean(self) -> bool:
+        """Where sums are made in blocks."""
         return self.block != 0 and not (isinstance(self.size, int) and self.size <= self.block)
 
     def place(self, column: Index, size: int, valid: Index | None) -> TilePlace:
