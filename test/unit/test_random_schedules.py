@@ -55,13 +55,16 @@ def _programs() -> Program:
         p.result("elementwise", graph.ReluOp.build(p.argument(uniform(13, 70))))
         p.result("softmax", graph.SoftmaxOp.build(p.argument(uniform(13, 70)), axis=1))
         p.result("softmax of lines", graph.SoftmaxOp.build(p.argument(uniform(3, 13, 40)), axis=1))
+        vector, norm = p.argument(uniform(24)), {"groups": 8, "epsilon": 1e-5}
+        p.result("group norm", graph.GroupNormOp.build(p.argument(uniform(2, 24, 37)), vector, vector, axis=1, **norm))
+        p.result("channels", graph.GroupNormOp.build(p.argument(uniform(2, 37, 24)), vector, vector, axis=2, **norm))
         p.result("sum", graph.ReduceOp.build(p.argument(uniform(13, 7, 30)), kind="sum", axes=[1], keepdims=False))
         heads = [p.argument(uniform(2, 3, length, 16)) for length in (21, 37, 37)]
         p.result("attention", graph.AttentionOp.build(*heads, scale=0.25, is_causal=True))
     return program
 
 
-ROUNDED = ("softmax", "softmax of lines", "sum", "attention")
+ROUNDED = ("softmax", "softmax of lines", "group norm", "channels", "sum", "attention")
 
 
 @pytest.fixture(scope="module")

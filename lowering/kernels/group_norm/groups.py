@@ -39,9 +39,6 @@ class OneGroup(Lines):
         self.image, self.outer, self.inner = image, outer, inner
         self.size = b.mul(outer.count, inner.count)
         self.tile = kernel.schedule.tile(inner.name)
-        if inner.block % self.tile:
-            name = inner.name
-            raise kernel.refuse(f"block size of '{name}' must be a multiple of its tile size, {self.tile}")
 
     def place(self, outer: Index, inner: Index, size: int, valid: Index | None) -> TilePlace:
         offsets = (self.image, self.b.add(outer, self.outer.start), self.b.add(inner, self.inner.start))
@@ -72,7 +69,7 @@ class OneGroup(Lines):
     def _over(
         self, kind: str, steps: Sequence[Step], type_: ir.Type | None, size: int, valid: Index | None, full: Index
     ) -> list[ir.Value]:
-        """Over the outer range, the full tiles of the inner one up to `full`, or the last, of another size, behind it."""
+        """Over the outer range, the full tiles of the inner one up to `full`; or what is behind these, of this size."""
         b, type_ = self.b, type_ or self.element_type
         nothing = [b.splat([1, size], type_, neutral(kind, type_))] * len(steps)
         is_tail = size != self.tile or valid is not None

@@ -22,10 +22,11 @@ CYCLES = 1
 def schedule_for_vectors(space: IterationSpace, machine: VectorMachine, unroll: int = UNROLL) -> Schedule:
     """Several vectors of the last dimension; groups of few channels side by side where these are the last.
 
-    Blocks of images and groups for the workgroups. Long sums are made in parts.
+    Blocks of images and groups for the workgroups; a batch of unknown size has workgroups for each image. Long sums are
+    made in parts.
     """
     size, outer, inner = space.known(ASSUMED_SIZE), *space.names[2:]
-    whole = size["n"] * size["g"] * size["c"] * size["s"]
+    images = 1 if space.size("n") == DYNAMIC else size["n"]
     side_by_side = inner == "c" and size["c"] < NARROW * machine.lanes
     if side_by_side:
         tile = {"g": min(size["g"], max(1, unroll * machine.lanes // size["c"]))}
@@ -35,9 +36,10 @@ def schedule_for_vectors(space: IterationSpace, machine: VectorMachine, unroll: 
         tile, block = {inner: width}, sum_block(space.size(inner), width)
         steps = 1 if block else -(-size[inner] // width)
         sums = {outer: sum_block(space.size(outer), 1, steps), inner: block}
-    parts = wanted_workgroups(CYCLES * whole, machine.workers)
-    blocks = {"n": block_size(size["n"], 1, parts)}
-    if size["n"] < parts:
-        blocks["g"] = block_size(size["g"], tile.get("g", 1), -(-parts // size["n"]))
+    parts = wanted_workgroups(CYCLES * images * size["g"] * size["c"] * size["s"], machine.workers)
+    is_alone = space.size("n") == DYNAMIC and machine.workers > 1
+    blocks = {"n": 1 if is_alone else block_size(images, 1, parts)}
+    if images < parts:
+        blocks["g"] = block_size(size["g"], tile.get("g", 1), -(-parts // images))
     blocks = {name: block for name, block in blocks.items() if block}
     return Schedule.of(tile, blocks | sums, tuple(blocks))
