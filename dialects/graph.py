@@ -332,23 +332,31 @@ class RmsNormOp(TensorOp, name="rms_norm", traits=[ext.Pure]):
 
 
 class GroupNormOp(TensorOp, name="group_norm", traits=[ext.Pure]):
-    """Normalises each of `groups` groups of channels (dimension 1) over the group and all later dimensions."""
+    """(x - mean) / sqrt(var + epsilon) * scale + shift, mean and variance over each of `groups` groups of neighbouring
+    channels, along `axis`, and all other dimensions but the first. `scale` and `shift` are of shape [channels].
+
+    The variance is the biased one, computed from centred values (two passes).
+    """
 
     input: Operand[Tensor]
     scale: Operand[Tensor]
     shift: Operand[Tensor]
     groups: ir.IntegerAttr
     epsilon: ir.FloatAttr
+    axis: ir.IntegerAttr
     result: Result[Tensor]
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
         image = shapes[0]
-        if len(image) < 2 or attrs.groups < 1 or (image[1] != DYNAMIC and image[1] % attrs.groups):
+        if not 1 <= attrs.axis < len(image):
+            raise ShapeError(f"axis {attrs.axis} of the channels is out of range for {format_shape(image)}")
+        channels = image[attrs.axis]
+        if attrs.groups < 1 or (channels != DYNAMIC and channels % attrs.groups):
             raise ShapeError(f"{attrs.groups} groups do not divide the channels of {format_shape(image)}")
         for shape in shapes[1:3]:
             require_rank("scale and shift", shape, 1)
-            require_equal("channels", shape[0], image[1])
+            require_equal("channels", shape[0], channels)
         return image
 
 

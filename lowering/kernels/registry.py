@@ -23,6 +23,7 @@ FAMILIES = {
     "copy": "terrace.lowering.kernels.copy.family:Copy",
     "elementwise": "terrace.lowering.kernels.elementwise.family:Elementwise",
     "encoded_matmul": "terrace.lowering.kernels.encoded_matmul.family:EncodedMatmul",
+    "group_norm": "terrace.lowering.kernels.group_norm.family:GroupNorm",
     "matmul": "terrace.lowering.kernels.matmul.family:Matmul",
     "permute": "terrace.lowering.kernels.permute.family:Permute",
     "pool2d": "terrace.lowering.kernels.pool2d.family:Pool2d",

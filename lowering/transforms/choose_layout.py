@@ -84,9 +84,14 @@ class SinkPermute(Pattern):
 
     def _has_source(self, value: ir.Value) -> bool:
         """Whether `value` is, or can become at no cost, the permute of something."""
-        if permuted_by(value, self._permutation) or _is_scalar(value):
+        if permuted_by(value, self._permutation) or _is_scalar(value) or self._is_reshaped(value):
             return True
         return len(shape_of(value)) <= len(self._permutation) and is_constant_expression(value)
+
+    def _is_reshaped(self, value: ir.Value) -> bool:
+        """Whether the inverse permute moves no element of `value`, such as a number for each channel of an image."""
+        shape, back = shape_of(value), inverse(self._permutation)
+        return len(shape) == len(back) and _keeps_order(shape, back)
 
     def _source(self, value: ir.Value) -> ir.Value:
         """What `value` is the permute of."""
@@ -95,6 +100,8 @@ class SinkPermute(Pattern):
             return operation.operands[0]
         if _is_scalar(value):
             return value
+        if self._is_reshaped(value):
+            return PermuteOp.build(value, permutation=inverse(self._permutation))
         return _permute_constant(value, inverse(self._permutation))
 
 
@@ -106,7 +113,7 @@ class SinkThroughElementwise(SinkPermute):
 
 
 class SinkThroughAxis(SinkPermute):
-    """Batch norm and softmax: `axis` follows its dimension."""
+    """Batch and group norm, and softmax: `axis` follows its dimension; the batch stays the first."""
 
     def attributes(self, operation: ir.Operation) -> tuple[list[int], dict[str, Any]]:
         return self._permutation, {"axis": self._permutation[attributes_of(operation).axis]}
@@ -174,11 +181,16 @@ class ConvertPermuteToReshape(Pattern):
 
     def rewrite(self, op: ir.OpView) -> bool:
         shape, permutation = shape_of(op.input), attributes_of(op).permutation
-        order = [axis for axis in permutation if shape[axis] != 1]
         # Where the declared type hides a size that the input's has, the reshape would not have that type.
-        if order != sorted(order) or [shape[axis] for axis in permutation] != shape_of(op.result):
+        if not _keeps_order(shape, permutation) or [shape[axis] for axis in permutation] != shape_of(op.result):
             return False
         return replace(op, reshape(op.input, [axis if shape[axis] != 1 else None for axis in permutation]))
+
+
+def _keeps_order(shape: list[int], permutation: list[int]) -> bool:
+    """Whether a permute moves dimensions of size 1 only."""
+    order = [axis for axis in permutation if shape[axis] != 1]
+    return order == sorted(order)
 
 
 def rebuild(operation: ir.Operation, operands: list[ir.Value], shape: list[int], **changed: Any) -> ir.Value:
@@ -223,7 +235,7 @@ def sinking_patterns(permutation: list[int]) -> list[Pattern]:
     """The patterns that move a permute by `permutation` below every op that can take its input instead."""
     by_class: dict[type[SinkPermute], list[str]] = {
         SinkThroughElementwise: list(ELEMENTWISE_OPS),
-        SinkThroughAxis: ["graph.batch_norm", "graph.integer_softmax", "graph.softmax"],
+        SinkThroughAxis: ["graph.batch_norm", "graph.group_norm", "graph.integer_softmax", "graph.softmax"],
         SinkThroughConcat: ["graph.concat"],
         SinkThroughBounds: ["graph.pad", "graph.slice"],
         SinkThroughReduce: ["graph.reduce"],

@@ -132,7 +132,7 @@ func.func @two(%x: tensor<?x5xf32>, %w: tensor<5x7xf32>, %r: tensor<?x7xf32>) ->
 // CHECK-NEXT:    "graph.matmul"(%arg1, %arg1) {transpose_rhs = false, why = "element type f64 of graph.matmul"}
 // CHECK-NEXT:    "graph.conv2d"(%arg2, %arg3) {{.*}}why = "layout NCHW; choose-layout makes it NHWC"}
 // CHECK-NEXT:    "graph.relu"(%arg4) {why = "it has no elements"}
-// CHECK-NEXT:    "graph.softmax"(%arg2) {axis = 1 : i64, why = "softmax along another dimension than the last"}
+// CHECK-NEXT:    "graph.softmax"(%arg1) {axis = 1 : i64, why = "element type f64 of graph.softmax"}
 // CHECK-NEXT:    return
 func.func @stays(%h: tensor<4xf8E5M2>, %d: tensor<4x4xf64>, %i: tensor<1x2x4x4xf32>, %w: tensor<3x2x1x1xf32>,
                  %e: tensor<0x4xf32>) {
@@ -141,8 +141,23 @@ func.func @stays(%h: tensor<4xf8E5M2>, %d: tensor<4x4xf64>, %i: tensor<1x2x4x4xf
   %2 = "graph.conv2d"(%i, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>, groups = 1 : i64,
     dilations = array<i64: 1, 1>, layout = "NCHW"} : (tensor<1x2x4x4xf32>, tensor<3x2x1x1xf32>) -> tensor<1x3x4x4xf32>
   %3 = "graph.relu"(%e) : (tensor<0x4xf32>) -> tensor<0x4xf32>
-  %4 = "graph.softmax"(%i) {axis = 1 : i64} : (tensor<1x2x4x4xf32>) -> tensor<1x2x4x4xf32>
+  %4 = "graph.softmax"(%d) {axis = 1 : i64} : (tensor<4x4xf64>) -> tensor<4x4xf64>
   return
+}
+
+// -----
+
+// Softmax along any dimension: those before it become one, or one of size 1, and those behind it.
+// CHECK-LABEL: func.func private @softmax_dx2xd
+// CHECK:         names = ["m", "n", "l"], sizes = array<i64: -9223372036854775808, 2, -9223372036854775808>
+// CHECK:         "graph.softmax"(%arg0) {axis = 1 : i64} : (tensor<?x2x?xf32>) -> tensor<?x2x?xf32>
+// CHECK-LABEL: func.func private @softmax_1x3x20
+// CHECK:         "graph.softmax"(%arg0) {axis = 1 : i64} : (tensor<1x3x20xf32>) -> tensor<1x3x20xf32>
+// CHECK-LABEL: func.func @softmax
+func.func @softmax(%x: tensor<3x4x5xf32>, %y: tensor<?x7x2x?x9xf32>) -> (tensor<3x4x5xf32>, tensor<?x7x2x?x9xf32>) {
+  %0 = "graph.softmax"(%x) {axis = 0 : i64} : (tensor<3x4x5xf32>) -> tensor<3x4x5xf32>
+  %1 = "graph.softmax"(%y) {axis = 2 : i64} : (tensor<?x7x2x?x9xf32>) -> tensor<?x7x2x?x9xf32>
+  return %0, %1 : tensor<3x4x5xf32>, tensor<?x7x2x?x9xf32>
 }
 
 // -----

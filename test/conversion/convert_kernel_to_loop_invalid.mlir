@@ -2,7 +2,7 @@
 
 // An unknown generator.
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
-  // expected-error @+1 {{names no generator 'wavelet'; known are attention, conv2d, copy, elementwise, encoded_matmul, matmul}}
+  // expected-error @+1 {{names no generator 'wavelet'; known are attention, conv2d, copy, elementwise, encoded_matmul, group_norm, matmul}}
   "kernel.schedule"() {generator = "wavelet", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
     schedule = {cuts = [{memory = "register", order = ["m", "n"], sizes = array<i64: 4, 16>}]}} : () -> ()
@@ -270,13 +270,13 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4
 // -----
 
 // Ops that the generator would take for others.
-func.func private @kernel(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
-  // expected-error @+1 {{has ops that generator 'row_reduction' does not take: softmax along another dimension than the last}}
+func.func private @kernel(%x: tensor<4x6xi32>) -> tensor<4x6xi32> {
+  // expected-error @+1 {{has ops that generator 'row_reduction' does not take: element type i32 of graph.softmax}}
   "kernel.schedule"() {generator = "row_reduction", iteration_space = {
       names = ["m", "n"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, 6>},
     schedule = {cuts = [{memory = "register", order = ["n"], sizes = array<i64: 2>}]}} : () -> ()
-  %0 = "graph.softmax"(%x) {axis = 0 : i64} : (tensor<4x6xf32>) -> tensor<4x6xf32>
-  return %0 : tensor<4x6xf32>
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<4x6xi32>) -> tensor<4x6xi32>
+  return %0 : tensor<4x6xi32>
 }
 
 // -----
@@ -302,6 +302,31 @@ func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6xf32>) -> tensor<4x6x
                         {memory = "register", order = ["n"], sizes = array<i64: 2>}]}} : () -> ()
   %0 = "graph.rms_norm"(%x, %w) {epsilon = 1.000000e-06 : f64} : (tensor<4x6xf32>, tensor<6xf32>) -> tensor<4x6xf32>
   return %0 : tensor<4x6xf32>
+}
+
+// -----
+
+// What is before lines along the first dimension has size 1 in a kernel.
+func.func private @kernel(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  // expected-error @+1 {{has dimensions m, n, l; 'row_reduction' needs those of one kind as one, an axis of each tensor}}
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {
+      names = ["m", "n", "l"], kinds = ["parallel", "reduction", "parallel"], sizes = array<i64: 1, 4, 6>},
+    schedule = {cuts = [{memory = "register", order = ["l"], sizes = array<i64: 2>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 0 : i64} : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %0 : tensor<4x6xf32>
+}
+
+// -----
+
+// Lines of unknown length are not copied.
+// expected-error @+1 {{can keep lines of a static length only}}
+func.func private @kernel(%x: tensor<1x?x6xf32>, %n: index) -> tensor<1x?x6xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {
+      names = ["m", "n", "l"], kinds = ["parallel", "reduction", "parallel"], sizes = array<i64: 1, -9223372036854775808, 6>},
+    schedule = {cuts = [{memory = "local", enters = {input = {copy = {}}}},
+                        {memory = "register", order = ["l"], sizes = array<i64: 2>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<1x?x6xf32>) -> tensor<1x?x6xf32>
+  return %0 : tensor<1x?x6xf32>
 }
 
 // -----

@@ -74,6 +74,51 @@ func.func private @softmax_ahead(%x: tensor<9x1024xf32>) -> tensor<9x1024xf32> {
 
 // -----
 
+// Lines along the middle: nothing is reduced within a tile. The first pass copies the input to local memory, where the
+// exponentials take its place.
+// CHECK-LABEL: func.func private @softmax_of_lines
+// CHECK:         %[[COPY:.*]] = "loop.alloc"() : () -> memref<50x1x32xf32, "local">
+// CHECK:         scf.for
+// CHECK:           %[[X:.*]] = "loop.load_tile"(%{{.*}}, %{{.*}}, %[[AT:.*]], %{{.*}}) {dims = array<i64: 0, 2>{{.*}} -> vector<1x32xf32>
+// CHECK:           "loop.store_tile"(%[[X]], %[[COPY]], %[[AT]],
+// CHECK:           arith.cmpf ogt
+// CHECK-NOT:     "loop.reduce_tile"
+// CHECK:           "loop.load_tile"(%[[COPY]],
+// CHECK:           math.exp
+// CHECK:           "loop.store_tile"(%{{.*}}, %[[COPY]],
+// CHECK-NOT:     math.exp
+// CHECK:           "loop.load_tile"(%[[COPY]],
+// CHECK:           "loop.store_tile"
+// CHECK:         "loop.alloc"() : () -> memref<50x1x8xf32, "local">
+func.func private @softmax_of_lines(%x: tensor<3x50x40xf32>) -> tensor<3x50x40xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction", "parallel"], names = ["m", "n", "l"], sizes = array<i64: 3, 50, 40>}, schedule = {cuts = [
+      {memory = "local", enters = {input = {copy = {}}}, leaves = {result = {terms = {}}}},
+      {memory = "register", order = ["l"], sizes = array<i64: 32>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<3x50x40xf32>) -> tensor<3x50x40xf32>
+  return %0 : tensor<3x50x40xf32>
+}
+
+// -----
+
+// Of unknown sizes, lines are read in each pass, and the sum is made in blocks; the last tile has some of its lines.
+// CHECK-LABEL: func.func private @softmax_of_unknown_lines
+// CHECK-NOT:     "loop.alloc"
+// CHECK:         scf.for
+// CHECK:           scf.for {{.*}} -> (vector<2x16xf32>)
+// CHECK:           scf.for {{.*}} -> (vector<2x16xf32>, vector<2x16xf32>)
+// CHECK:             arith.minui
+// CHECK:             math.exp
+// CHECK:           math.exp
+func.func private @softmax_of_unknown_lines(%x: tensor<4x?x?xf32>, %n: index, %l: index) -> tensor<4x?x?xf32> {
+  "kernel.schedule"() {generator = "row_reduction", iteration_space = {kinds = ["parallel", "reduction", "parallel"], names = ["m", "n", "l"], sizes = array<i64: 4, -9223372036854775808, -9223372036854775808>}, schedule = {cuts = [
+      {memory = "local", order = ["n"], sizes = array<i64: 16>},
+      {memory = "register", order = ["m", "l"], sizes = array<i64: 2, 16>}]}} : () -> ()
+  %0 = "graph.softmax"(%x) {axis = 1 : i64} : (tensor<4x?x?xf32>) -> tensor<4x?x?xf32>
+  return %0 : tensor<4x?x?xf32>
+}
+
+// -----
+
 // With rows of unknown length, the tail is a tile of which the first elements count.
 // CHECK-LABEL: func.func private @rms_norm
 // CHECK:         %[[LENGTH:.*]] = memref.dim

@@ -85,6 +85,10 @@ RIGHT = {
         lambda self, x: (x > 0, x.isnan()),
         (torch.tensor([0.0, -0.0, 1e-40, -1.0, math.nan, math.inf]),),
     ),
+    "softmax along another axis": (
+        lambda self, x: (torch.softmax(x, 0), torch.softmax(x, 1)),
+        (torch.tensor([[[0.0, 1.0, INF]] * 3, [[2.0, NAN, -3.0]] * 3]),),
+    ),
     "doubles": (doubles, (torch.tensor([0.1, -3.0, 700.0], dtype=torch.float64),)),
 }
 
@@ -96,7 +100,6 @@ REFUSED = {
     ),
     "no elements": (lambda self, x: x * 2, torch.zeros(0, 4), "graph.mul' op .*it has no elements"),
     "a flip": (lambda self, x: torch.flip(x, [0]), torch.zeros(5, 3), "linalg.generic' op runs in no kernel"),
-    "another axis": (lambda self, x: torch.softmax(x, 0), torch.zeros(3, 4), "softmax along another dimension"),
     "a look-up": (
         lambda self, x: nn.functional.embedding(x, self.special[:, None]),
         torch.zeros(2).long(),

@@ -16,6 +16,7 @@ CASES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "average_3x3_over_the_edge": lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
     "average_3x3_padded": lambda x: F.avg_pool2d(x, 3, 2, 1),
     "average_rounded_up": lambda x: F.avg_pool2d(x, 3, 2, ceil_mode=True, count_include_pad=False),
+    "average_rounded_up_padded": lambda x: F.avg_pool2d(x, (2, 4), 3, 1, ceil_mode=True),
     "max_2x2": lambda x: F.max_pool2d(x, 2),
     "max_dilated": lambda x: F.max_pool2d(x, 3, 1, 1, dilation=2),
     "max_padded": lambda x: F.max_pool2d(x, 3, 2, 1),

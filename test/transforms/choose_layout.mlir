@@ -45,6 +45,24 @@ func.func @residual_block(%x: tensor<?x3x8x8xf32>, %scale: tensor<1xf32>) -> ten
 
 // -----
 
+// A group norm of channels that became the last dimension, and a number for each of these, which moves no element.
+// CHECK-LABEL: func.func @channels
+// CHECK:         %[[POOL:.*]] = "graph.max_pool2d"
+// CHECK-NEXT:    %[[EACH:.*]] = "graph.reshape"(%arg1) : (tensor<2x6x1x1xf32>) -> tensor<2x1x1x6xf32>
+// CHECK-NEXT:    %[[SUM:.*]] = "graph.add"(%[[POOL]], %[[EACH]])
+// CHECK-NEXT:    %[[NORM:.*]] = "graph.group_norm"(%[[SUM]], %arg2, %arg2) {axis = 3 : i64
+// CHECK-NEXT:    "graph.permute"(%[[NORM]]) {permutation = array<i64: 0, 3, 1, 2>}
+func.func @channels(%x: tensor<2x6x8x?xf32>, %each: tensor<2x6x1x1xf32>, %s: tensor<6xf32>) -> tensor<2x6x8x?xf32> {
+  %0 = "graph.max_pool2d"(%x) {kernel = array<i64: 1, 1>, strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, ceil_mode = false, layout = "NCHW"} : (tensor<2x6x8x?xf32>) -> tensor<2x6x8x?xf32>
+  %1 = "graph.add"(%0, %each) : (tensor<2x6x8x?xf32>, tensor<2x6x1x1xf32>) -> tensor<2x6x8x?xf32>
+  %2 = "graph.group_norm"(%1, %s, %s) {axis = 1 : i64, epsilon = 1.0e-5 : f64, groups = 2 : i64}
+    : (tensor<2x6x8x?xf32>, tensor<6xf32>, tensor<6xf32>) -> tensor<2x6x8x?xf32>
+  return %2 : tensor<2x6x8x?xf32>
+}
+
+// -----
+
 // What names dimensions follows them.
 // CHECK-LABEL: func.func @dimensions
 // CHECK:         %[[POOL:.*]] = "graph.avg_pool2d"

@@ -302,10 +302,19 @@ def normalization_cases() -> list[Case]:
             f"group_norm_{i}",
             graph.GroupNormOp,
             operands,
-            {"groups": groups, "epsilon": 1e-5},
+            {"groups": groups, "epsilon": 1e-5, "axis": 1},
             functools.partial(lambda x, s, b, g: F.group_norm(x, g, s, b, 1e-5), g=groups),
             atol=1e-5,
         )
+    last = (randn(2, 3, 5, 6), randn(6, seed=1), randn(6, seed=2))
+    cases += both(
+        "group_norm_last",
+        graph.GroupNormOp,
+        last,
+        {"groups": 3, "epsilon": 1e-5, "axis": 3},
+        lambda x, s, b: F.group_norm(x.movedim(-1, 1), 3, s, b, 1e-5).movedim(1, -1),
+        atol=1e-5,
+    )
     for i, (shape, axis) in enumerate([((2, 5, 4, 3), 1), ((2, 4, 3, 5), 3), ((7, 3), 1)]):
         size = shape[axis]
         vectors = [randn(size, seed=i) for i in range(1, 5)]

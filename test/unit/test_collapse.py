@@ -33,7 +33,11 @@ class Dim(NamedTuple):
 
 
 Dims = list[Dim]
-FIXED = {"matmul": {("m", "n", "k"), ("b", "m", "n", "k")}, "row_reduction": {("m", "n")}}
+FIXED = {
+    "matmul": {("m", "n", "k"), ("b", "m", "n", "k")},
+    "row_reduction": {("m", "n"), ("m", "n", "l")},
+    "group_norm": {("n", "g", "c", "s"), ("n", "g", "s", "c")},
+}
 """The dimensions of the kernels of families whose generators take no others; whatever broadcasts is made to fit."""
 
 
@@ -107,11 +111,20 @@ class Groups:
         scale = [self.tensor(columns) for _ in range(2)]
         which, x = self.random.integers(3), self.tensor(dims)
         if which == 0:
-            self.add(graph.SoftmaxOp.build(x, axis=len(dims) - 1), dims)
+            self.add(graph.SoftmaxOp.build(x, axis=int(self.random.integers(len(dims)))), dims)
         elif which == 1:
             self.add(graph.LayerNormOp.build(x, *scale, epsilon=0.1), dims)
         else:
             self.add(graph.RmsNormOp.build(x, scale[0], epsilon=0.1), dims)
+
+    def group_norm(self) -> None:
+        groups, own = (int(count) for count in self.random.integers(1, 4, 2))
+        channels = Dim(groups * own)
+        (batch, *sides), is_first = self.dims(1, 4), self.random.random() < 0.5
+        dims = [batch, channels, *sides] if is_first else [batch, *sides, channels]
+        scale = [self.tensor([channels]) for _ in range(2)]
+        axis = 1 if is_first else len(dims) - 1
+        self.add(graph.GroupNormOp.build(self.tensor(dims), *scale, groups=groups, epsilon=0.1, axis=axis), dims)
 
     def attention(self) -> None:
         batch, (length, keys) = self.dims(0, 3), self.dims(2, 2, (1, 3, 4))
@@ -165,8 +178,8 @@ class Groups:
 
 
 KINDS: list[Callable[[Groups], None]] = [
-    Groups.elementwise, Groups.matmul, Groups.batch_matmul, Groups.reduce, Groups.row_reduction, Groups.attention,
-    Groups.windows, Groups.copy,
+    Groups.elementwise, Groups.matmul, Groups.batch_matmul, Groups.reduce, Groups.row_reduction, Groups.group_norm,
+    Groups.attention, Groups.windows, Groups.copy,
 ]  # fmt: skip
 
 

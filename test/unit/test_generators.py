@@ -17,7 +17,6 @@ import pytest
 import terrace
 from generator_programs import one_of_each, uniform
 from graph_program import Program, edited, foreign_rows, loops_of, recut, schedules_of
-from terrace.dialects import graph
 from terrace.errors import PassError
 from terrace.lowering.kernels import work_division
 from terrace.lowering.kernels.packing import Pack, Packing, Pad
@@ -220,11 +219,11 @@ def test_rows_that_exceed_local_memory() -> None:
     program.check(compiled)
 
 
-def test_a_contraction_of_float64_is_left_to_iree() -> None:
+def test_a_convolution_of_float64_is_left_to_iree() -> None:
     program = Program()
     with program as p:
-        x, y = p.argument(uniform(3, 4, dtype="float64")), p.argument(uniform(4, 5, dtype="float64"))
-        p.result("matmul", graph.MatmulOp.build(x, y, transpose_rhs=False))
+        image, weight = (p.argument(uniform(*shape, dtype="float64")) for shape in ((1, 4, 5, 3), (2, 3, 1, 3)))
+        p.result("conv2d", programs.conv(p, image, weight))
     compiled = program.compile()
-    assert foreign_rows(compiled) == ["matmul: element type f64 of graph.matmul"]
+    assert foreign_rows(compiled) == ["conv2d: element type f64 of graph.conv2d"]
     program.check(compiled)

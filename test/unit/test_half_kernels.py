@@ -28,7 +28,8 @@ def rows() -> Program:
         for shape in [(1, 1), (5, 3), (2, 3, 67), (4, 300)]:
             x, n = p.argument(10 * programs.uniform(*shape)), shape[-1]
             scale, shift = p.parameter(programs.uniform(n)), p.parameter(programs.uniform(n))
-            p.result(f"softmax {shape}", graph.SoftmaxOp.build(x, axis=len(shape) - 1))
+            for axis in range(len(shape)):
+                p.result(f"softmax {shape} along {axis}", graph.SoftmaxOp.build(x, axis=axis))
             p.result(f"layer_norm {shape}", graph.LayerNormOp.build(x, scale, shift, epsilon=1e-5))
             p.result(f"rms_norm {shape}", graph.RmsNormOp.build(x, scale, epsilon=1e-6))
     return program

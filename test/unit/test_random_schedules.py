@@ -26,7 +26,13 @@ from terrace.lowering.target.local_memory import require_local_memory
 from terrace.mlir import ir, parse_module
 from terrace.target import CpuDescription
 
-STAGED = {"matmul": ("lhs", "rhs"), "batch": ("lhs", "rhs"), "conv2d": ("input",), "attention": ("query",)}
+STAGED = {
+    "matmul": ("lhs", "rhs"),
+    "batch": ("lhs", "rhs"),
+    "conv2d": ("input",),
+    "attention": ("query",),
+    "softmax": ("input",),
+}
 """What may be copied into local memory, by the first word of a kernel's name."""
 
 
@@ -48,13 +54,17 @@ def _programs() -> Program:
         p.result("pool", graph.MaxPool2dOp.build(p.argument(uniform(1, 9, 9, 20)), layout="NHWC", **pool))
         p.result("elementwise", graph.ReluOp.build(p.argument(uniform(13, 70))))
         p.result("softmax", graph.SoftmaxOp.build(p.argument(uniform(13, 70)), axis=1))
+        p.result("softmax of lines", graph.SoftmaxOp.build(p.argument(uniform(3, 13, 40)), axis=1))
+        vector, norm = p.argument(uniform(24)), {"groups": 8, "epsilon": 1e-5}
+        p.result("group norm", graph.GroupNormOp.build(p.argument(uniform(2, 24, 37)), vector, vector, axis=1, **norm))
+        p.result("channels", graph.GroupNormOp.build(p.argument(uniform(2, 37, 24)), vector, vector, axis=2, **norm))
         p.result("sum", graph.ReduceOp.build(p.argument(uniform(13, 7, 30)), kind="sum", axes=[1], keepdims=False))
         heads = [p.argument(uniform(2, 3, length, 16)) for length in (21, 37, 37)]
         p.result("attention", graph.AttentionOp.build(*heads, scale=0.25, is_causal=True))
     return program
 
 
-ROUNDED = ("softmax", "sum", "attention")
+ROUNDED = ("softmax", "softmax of lines", "group norm", "channels", "sum", "attention")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +98,7 @@ def _random(rng: random.Random, name: str, schedule: Schedule, space: IterationS
         for operand, how in schedule.packed.items()
         if rng.random() < 0.8
     }
-    part = Sums() if "k" in blocks else Terms() if name.startswith("row_reduction") else None
+    part = Sums() if "k" in blocks else Terms() if name.startswith("softmax") else None
     return recut(
         schedule,
         tile=tile,

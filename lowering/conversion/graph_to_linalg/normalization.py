@@ -127,18 +127,19 @@ class ConvertLayerNorm(Pattern):
 
 @reference_of(graph.GroupNormOp)
 class ConvertGroupNorm(Pattern):
-    """Splits the channels into groups and normalises over all that follows the group."""
+    """Splits the channels into groups and normalises over all but these and the batch."""
 
     def rewrite(self, op: ir.OpView) -> bool:
         value, scale, shift = op.operation.operands
         attrs = attributes_of(op)
-        batch, channels, *spatial = b.sizes_of(value)
-        split: list[b.Size] = [attrs.groups, b.floordiv(channels, attrs.groups)]
-        rank = 3 + len(spatial)
-        groups = b.groups_with(rank, 1, 2)
-        image = b.expand(value, groups, [batch, *split, *spatial])
+        axis, sizes = attrs.axis, b.sizes_of(value)
+        split: list[b.Size] = [attrs.groups, b.floordiv(sizes[axis], attrs.groups)]
+        rank = len(sizes) + 1
+        groups = b.groups_with(rank, axis, 2)
+        image = b.expand(value, groups, [*sizes[:axis], *split, *sizes[axis + 1 :]])
         scale, shift = (b.expand(v, [[0, 1]], split) for v in (scale, shift))
-        result = normalize(image, list(range(2, rank)), scale, shift, affine=b.dims(rank)[1:3], epsilon=attrs.epsilon)
+        axes = [other for other in range(1, rank) if other != axis]
+        result = normalize(image, axes, scale, shift, affine=b.dims(rank)[axis : axis + 2], epsilon=attrs.epsilon)
         return b.finish(op, b.collapse(result, groups))
 
 

@@ -40,7 +40,7 @@ def build_group_norm(op: TorchOp) -> ir.Value | None:
     affine = scale_and_shift(op, 2, 3, shape_of(value)[1:2])
     if affine is None or groups is None or epsilon is None:
         return None
-    return graph.GroupNormOp.build(value, *affine, groups=groups, epsilon=float(epsilon))
+    return graph.GroupNormOp.build(value, *affine, groups=groups, epsilon=float(epsilon), axis=1)
 
 
 @converts("torch.aten.rms_norm")

@@ -45,11 +45,11 @@ def _rms_norm(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Arr
 @evaluates(graph.GroupNormOp)
 def _group_norm(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     value, scale, shift = map(widen, operands)
-    batch, channels, *rest = value.shape
-    grouped = value.reshape(batch, attrs.groups, channels // attrs.groups, *rest)
-    axes = tuple(range(2, grouped.ndim))
-    normal = _normal(_centred(grouped, axes), axes, attrs.epsilon).reshape(value.shape)
-    return normal * _along(scale, 1, value.ndim) + _along(shift, 1, value.ndim)
+    axis, shape = attrs.axis, value.shape
+    grouped = value.reshape(*shape[:axis], attrs.groups, shape[axis] // attrs.groups, *shape[axis + 1 :])
+    axes = tuple(other for other in range(1, grouped.ndim) if other != axis)
+    normal = _normal(_centred(grouped, axes), axes, attrs.epsilon).reshape(shape)
+    return normal * _along(scale, axis, value.ndim) + _along(shift, axis, value.ndim)
 
 
 @evaluates(graph.BatchNormOp)

@@ -51,8 +51,6 @@ class Pool2d(KernelFamily):
         attrs = attributes_of(root)
         if attrs.layout != "NHWC":
             return "layout NCHW; choose-layout makes it NHWC"
-        if root.name == "graph.avg_pool2d" and attrs.ceil_mode and attrs.count_include_pad:
-            return "avg_pool2d with both ceil_mode and count_include_pad"
         if attrs.ceil_mode and DYNAMIC in shape_of(root.operands[0])[1:3]:
             return "ceil_mode over an image of dynamic size"
         return None

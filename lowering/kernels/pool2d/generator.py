@@ -60,7 +60,8 @@ class _Pool2d:
         initial = b.splat(shape, self.element_type, neutral(self.kind, self.element_type))
         total = b.reduce(*rows, 1, initial, line)
         if self.is_mean:
-            total = self.mean(total, shape, rows, columns)
+            counts = self.counted(0, row, rows), self.counted(1, ow, columns)
+            total = self.mean(total, shape, b.mul(*counts))
         place = TilePlace((image, row, ow, c), (2, 3), shape, valid)
         store_results(b, self.kernel, {self.kernel.root.results[0]: total}, place)
 
@@ -75,17 +76,24 @@ class _Pool2d:
         inside = b.sub(b.add(b.size(self.input, 1 + axis), low), start)
         return b.ceildiv(before, dilation), b.min(attrs.kernel[axis], b.ceildiv(inside, dilation))
 
-    def mean(
-        self, total: ir.Value, shape: tuple[int, int], rows: tuple[Index, Index], columns: tuple[Index, Index]
-    ) -> ir.Value:
-        """The sum divided by the count of elements: of the window, or of its part inside the image."""
-        b, (kh, kw) = self.b, self.attrs.kernel
-        clipped = any(self.clips(axis) for axis in (0, 1))
-        if not clipped or self.attrs.count_include_pad:
-            return arith.mulf(total, b.splat(shape, self.element_type, 1.0 / (kh * kw)))
-        count = b.value(b.mul(b.sub(rows[1], rows[0]), b.sub(columns[1], columns[0])))
+    def counted(self, axis: int, position: Index, inside: tuple[Index, Index]) -> Index:
+        """How many elements of a window the mean is of, along one axis: those `inside` the image, or padding, too."""
+        b, attrs, size = self.b, self.attrs, self.attrs.kernel[axis]
+        if not attrs.count_include_pad:
+            return b.sub(inside[1], inside[0])
+        if not attrs.ceil_mode:
+            return int(size)
+        # The last window hangs over the padding, too.
+        room = b.add(b.size(self.input, 1 + axis), sum(attrs.padding[2 * axis : 2 * axis + 2]))
+        room = b.sub(room, b.mul(position, attrs.strides[axis]))
+        return b.min(size, b.ceildiv(room, attrs.dilations[axis]))
+
+    def mean(self, total: ir.Value, shape: tuple[int, int], count: Index) -> ir.Value:
+        """The sum divided by a count of elements."""
+        if isinstance(count, int):
+            return arith.mulf(total, self.b.splat(shape, self.element_type, 1.0 / count))
         number = arith.sitofp(self.element_type, arith.index_cast(ir.IntegerType.get_signless(64), count))
-        return arith.divf(total, b.spread(shape, number))
+        return arith.divf(total, self.b.spread(shape, number))
 
 
 def generate(b: LoopBuilder, kernel: KernelView) -> None:

@@ -22,12 +22,13 @@ SOFTMAXES = ("graph.integer_softmax", "graph.softmax")
 
 
 class RowReduction(KernelFamily):
-    """Softmax and norms along rows: reductions whose result has the rows' shape."""
+    """Softmax and norms: reductions of rows, or lines along another axis, whose result has the shape of the input."""
 
     name = "row_reduction"
     roots = (graph.IntegerLayerNormOp, graph.IntegerSoftmaxOp, graph.LayerNormOp, graph.RmsNormOp, graph.SoftmaxOp)
     fusing_roots = (graph.IntegerLayerNormOp,)
     operands = ("input", "scale", "shift")
+    takes_doubles = True
     types = {
         graph.IntegerLayerNormOp: (TypeRule(("i8",), "i64", ("i32",)),),
         graph.IntegerSoftmaxOp: (TypeRule(("i8",), "i32", ("i8",)),),
@@ -46,13 +47,8 @@ class RowReduction(KernelFamily):
     }
     words = "several vectors along a row in flight, enough to hide the latency of an addition"
 
-    def refusal(self, root: ir.Operation) -> str | None:
-        if root.name in SOFTMAXES and attributes_of(root).axis != len(shape_of(root.results[0])) - 1:
-            return "softmax along another dimension than the last"
-        return None
-
     def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
-        """The kernel has rows and columns, and reduces the columns."""
+        """The kernel has rows and columns, and reduces the columns; or what is before lines, in and behind them."""
         if root.name in SOFTMAXES:
             return {"axis": to_attribute(1)}
         return {"dims": to_attribute(1)} if root.name == "graph.integer_layer_norm" else {}
@@ -60,6 +56,8 @@ class RowReduction(KernelFamily):
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         """Rows and columns, m and n in a kernel; the columns are reduced, and then written."""
         assert root is not None
+        if root.name in SOFTMAXES and attributes_of(root).axis != len(result) - 1:
+            return _lines(attributes_of(root).axis, result)
         count = _columns(root)
         rows, columns = numbered("m", max(1, len(result) - count)), numbered("n", count)
         # What is reduced whole is one row.
@@ -71,6 +69,15 @@ class RowReduction(KernelFamily):
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)
+
+
+def _lines(axis: int, result: Sequence[int]) -> IterationSpace:
+    """Lines along an axis before the last; what is before them, m, has size 1 for the first axis."""
+    outer, inner = numbered("m", max(1, axis)), numbered("l", len(result) - axis - 1)
+    whole = (*(Axis({name: int(axis > 0)}) for name in outer), *along("n", *inner))
+    names = (*outer, "n", *inner)
+    kinds = ("parallel",) * len(outer) + ("reduction",) + ("parallel",) * len(inner)
+    return IterationSpace(names, kinds, (1, *result)[-len(names) :], (whole, whole))
 
 
 def _columns(root: ir.Operation) -> int:

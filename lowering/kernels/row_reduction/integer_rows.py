@@ -9,7 +9,7 @@ from terrace.dialects.base import attributes_of
 from terrace.lowering.graph import payload_quantized as steps
 from terrace.lowering.graph.payload_types import cast
 from terrace.lowering.kernels.builder import Index
-from terrace.lowering.kernels.row_reduction.rows import Rows
+from terrace.lowering.kernels.row_reduction.lines import Lines
 from terrace.lowering.kernels.view import TilePlace
 from terrace.mlir import arith, ir
 
@@ -18,47 +18,47 @@ def _integer(width: int) -> ir.Type:
     return ir.IntegerType.get_signless(width)
 
 
-def integer_softmax(rows: Rows) -> None:
+def integer_softmax(lines: Lines) -> None:
     """By `steps`, which the reference takes, too."""
-    table = attributes_of(rows.root).table
-    largest = rows.fold("max", rows.input, _integer(8))
+    table = attributes_of(lines.root).table
+    largest = lines.fold("max", lines.input, _integer(8))
 
     def power(place: TilePlace) -> ir.Value:
-        x = rows.input(place)
-        return steps.exponential(x, rows.repeat(largest, x), table)
+        x = lines.input(place)
+        return steps.exponential(x, lines.repeat(largest, x), table)
 
-    factor = steps.softmax_factor(rows.fold("sum", power, _integer(32)))
+    factor = steps.softmax_factor(lines.fold("sum", power, _integer(32)))
 
     def result(place: TilePlace) -> ir.Value:
         x = power(place)
-        return steps.softmax_result(x, rows.repeat(factor, x))
+        return steps.softmax_result(x, lines.repeat(factor, x))
 
-    rows.finish(result)
+    lines.finish(result)
 
 
-def integer_layer_norm(rows: Rows) -> None:
+def integer_layer_norm(lines: Lines) -> None:
     """The root is found bit by bit, in a loop."""
-    attrs, count = attributes_of(rows.root), rows.length
+    attrs, count = attributes_of(lines.root), lines.size
     assert isinstance(count, int), "the op has rows of static length"
     i32, i64 = _integer(32), _integer(64)
-    total = rows.fold("sum", lambda place: cast(rows.input(place), i32), i32)
+    total = lines.fold("sum", lambda place: cast(lines.input(place), i32), i32)
 
     def centred(place: TilePlace) -> ir.Value:
-        x = rows.input(place)
-        return steps.centred(x, rows.repeat(total, x), count)
+        x = lines.input(place)
+        return steps.centred(x, lines.repeat(total, x), count)
 
-    squares = rows.fold("sum", lambda place: steps.squared(centred(place)), i64)
+    squares = lines.fold("sum", lambda place: steps.squared(centred(place)), i64)
     number = steps.radicand(squares, count, attrs.epsilon)
 
     def next_root(step: Index, root: ir.Value) -> ir.Value:
-        place = arith.index_cast(i64, rows.b.value(rows.b.sub(steps.ROOT_BITS - 1, step)))
-        bit = arith.shli(rows.number(1, i64), rows.b.spread([rows.count, 1], place))
+        place = arith.index_cast(i64, lines.b.value(lines.b.sub(steps.ROOT_BITS - 1, step)))
+        bit = arith.shli(lines.number(1, i64), lines.b.spread(lines.statistic, place))
         return steps.next_root(root, bit, number)
 
-    factor = steps.norm_factor(rows.b.reduce(0, steps.ROOT_BITS, 1, rows.number(0, i64), next_root))
+    factor = steps.norm_factor(lines.b.reduce(0, steps.ROOT_BITS, 1, lines.number(0, i64), next_root))
 
     def result(place: TilePlace) -> ir.Value:
         x = centred(place)
-        return steps.norm_result(x, rows.repeat(factor, x))
+        return steps.norm_result(x, lines.repeat(factor, x))
 
-    rows.finish(result)
+    lines.finish(result)

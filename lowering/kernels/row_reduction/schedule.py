@@ -35,6 +35,8 @@ def schedule_for_vectors(
     in_flight: int = IN_FLIGHT,
 ) -> Schedule:
     """Several vectors along a row, long ones in parts, short ones side by side; blocks of rows for the workgroups."""
+    if "l" in space.names:
+        return _schedule_of_lines(space, machine, keeps_terms, unroll)
     rows, columns = (ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes)
     length = space.size("n")
     tile = machine.lanes if length == DYNAMIC else min(columns, unroll * machine.lanes)
@@ -47,6 +49,29 @@ def schedule_for_vectors(
         {"m": side_by_side, "n": tile},
         blocks | {"n": sum_block(length, tile)},
         tuple(blocks),
+        leaves={"result": Terms()} if kept else None,
+    )
+
+
+def _schedule_of_lines(space: IterationSpace, machine: VectorMachine, keeps_terms: bool, unroll: int) -> Schedule:
+    """Several vectors across lines; those of an outer dimension side by side where few fill no vectors."""
+    outer, length, inner = (ASSUMED_SIZE if size == DYNAMIC else size for size in space.sizes)
+    width = machine.lanes if space.size("l") == DYNAMIC else min(inner, unroll * machine.lanes)
+    side_by_side = _rows_together(space.size("m"), max(1, unroll // -(-width // machine.lanes)))
+    kept = keeps_terms and space.size("n") != DYNAMIC
+    while kept and side_by_side * length * width * F32.bytes > machine.near_bytes and width > machine.lanes:
+        width = max(machine.lanes, width // 2)
+    kept = kept and side_by_side * length * width * F32.bytes <= machine.near_bytes
+    parts = wanted_workgroups(CYCLES * outer * length * inner, machine.workers)
+    blocks = {"m": block_size(outer, side_by_side, parts)}
+    if parts > 1 and outer < parts * side_by_side:
+        blocks["l"] = block_size(inner, width, -(-parts * side_by_side // outer))
+    blocks = {name: block for name, block in blocks.items() if block}
+    return Schedule.of(
+        {"m": side_by_side, "l": width},
+        blocks | {"n": sum_block(space.size("n"), 1)},
+        tuple(blocks),
+        staged=("input",) if kept else (),
         leaves={"result": Terms()} if kept else None,
     )
 
@@ -68,7 +93,12 @@ def _rows_together(rows: int, most: int) -> int:
 
 
 def schedule_for_workgroups(space: IterationSpace, machine: WorkgroupMachine) -> Schedule:
-    """A workgroup per row, whose elements its invocations share."""
+    """A workgroup per row, whose elements its invocations share; or per tile across lines."""
+    if "l" in space.names:
+        inner = space.size("l")
+        tile = machine.workgroup_size if inner == DYNAMIC else max(1, min(inner, machine.workgroup_size))
+        tiled = {"m": block_of_tiles(1, space.size("m")), "l": block_of_tiles(tile, inner)}
+        return Schedule.of({"l": tile}, tiled | {"n": sum_block(space.size("n"), 1)}, tuple(tiled))
     rows, columns = space.sizes
     limit = ELEMENTS * machine.workgroup_size
     tile = machine.workgroup_size if columns == DYNAMIC else max(1, min(columns, limit))

@@ -331,7 +331,7 @@ func.func @f(%a: tensor<2x8xf32>, %b: tensor<2xf32>) {
 
 func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>) {
   // expected-error @+1 {{'graph.group_norm' op 3 groups do not divide the channels of 2x4x5x5}}
-  %0 = "graph.group_norm"(%a, %b, %c) {epsilon = 1.0e-5 : f64, groups = 3 : i64}
+  %0 = "graph.group_norm"(%a, %b, %c) {axis = 1 : i64, epsilon = 1.0e-5 : f64, groups = 3 : i64}
     : (tensor<2x4x5x5xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<2x4x5x5xf32>
   return
 }
@@ -341,8 +341,17 @@ func.func @f(%a: tensor<2x4x5x5xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>) {
 
 func.func @f(%a: tensor<2x4xf32>, %b: tensor<4xf32>) {
   // expected-error @+1 {{'graph.group_norm' op 0 groups do not divide the channels of 2x4}}
-  %0 = "graph.group_norm"(%a, %b, %b) {epsilon = 1.0e-5 : f64, groups = 0 : i64}
+  %0 = "graph.group_norm"(%a, %b, %b) {axis = 1 : i64, epsilon = 1.0e-5 : f64, groups = 0 : i64}
     : (tensor<2x4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x4xf32>, %b: tensor<2xf32>) {
+  // expected-error @+1 {{'graph.group_norm' op axis 0 of the channels is out of range for 2x4}}
+  %0 = "graph.group_norm"(%a, %b, %b) {axis = 0 : i64, epsilon = 1.0e-5 : f64, groups = 2 : i64}
+    : (tensor<2x4xf32>, tensor<2xf32>, tensor<2xf32>) -> tensor<2x4xf32>
   return
 }
 

@@ -173,8 +173,8 @@ func.func @norms(%x: tensor<?x8x9x9xf32>, %v: tensor<8xf32>, %y: tensor<?x8xf32>
   %1 = "graph.layer_norm"(%y, %v, %v) {epsilon = 1.000000e-05 : f64} : (tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   // CHECK: "graph.rms_norm"({{.*}}) {epsilon = 1.000000e-05 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   %2 = "graph.rms_norm"(%y, %v) {epsilon = 1.000000e-05 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
-  // CHECK: "graph.group_norm"({{.*}}) {epsilon = 1.000000e-05 : f64, groups = 4 : i64} : (tensor<?x8x9x9xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8x9x9xf32>
-  %3 = "graph.group_norm"(%x, %v, %v) {epsilon = 1.000000e-05 : f64, groups = 4 : i64} : (tensor<?x8x9x9xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8x9x9xf32>
+  // CHECK: "graph.group_norm"({{.*}}) {axis = 1 : i64, epsilon = 1.000000e-05 : f64, groups = 4 : i64} : (tensor<?x8x9x9xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8x9x9xf32>
+  %3 = "graph.group_norm"(%x, %v, %v) {axis = 1 : i64, epsilon = 1.000000e-05 : f64, groups = 4 : i64} : (tensor<?x8x9x9xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8x9x9xf32>
   // CHECK: "graph.softmax"({{.*}}) {axis = 1 : i64} : (tensor<?x8xf32>) -> tensor<?x8xf32>
   %4 = "graph.softmax"(%y) {axis = 1 : i64} : (tensor<?x8xf32>) -> tensor<?x8xf32>
   return

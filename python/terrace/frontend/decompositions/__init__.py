@@ -17,6 +17,7 @@ from terrace.frontend.decompositions import (
     float8,
     indexing,
     losses,
+    norms,
     ordering,
     pooling,
     pooling_3d,
@@ -38,7 +39,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-ARITHMETIC = (elementwise, float8, losses, ordering, products, recurrent, reducing)
+ARITHMETIC = (elementwise, float8, losses, norms, ordering, products, recurrent, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
 MOVES = (convolution, indexing, pooling, pooling_3d, resizing, shapes)

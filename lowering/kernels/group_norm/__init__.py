@@ -1,0 +1,1 @@
+"""`graph.group_norm`: norms over groups of channels of an image."""
