@@ -28,6 +28,7 @@ from terrace.frontend.body_operands import with_distinct_operands
 from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
+from terrace.frontend.decompositions.recurrent import steps_untraced
 from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES, SINGLE, DynamicDimensions, DynamicShapes
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
@@ -130,7 +131,7 @@ def trace(
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
     try:
-        with StandIns(), bodies_read_anew(dynamic_shapes), warnings.catch_warnings():
+        with StandIns(), bodies_read_anew(dynamic_shapes), steps_untraced(), warnings.catch_warnings():
             # Recurrent layers keep a list of their parameters, which are others while PyTorch traces.
             warnings.filterwarnings("ignore", message=r"The tensor attributes? (\S+\._flat_weights\[\d+\],? )+w")
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
