@@ -33,7 +33,7 @@ FREE = ("graph.load", "graph.load_state", "graph.store_state", "graph.reshape", 
 _ALIASES = ("graph.reshape", "tensor.cast", "tensor.collapse_shape", "tensor.expand_shape", "tensor.reshape")
 """Ops whose result is their first operand's memory."""
 
-_PICKING = ("graph.embedding", "graph.slice")
+_PICKING = ("graph.embedding", "graph.gather", "graph.slice")
 """Ops that read as much of their first operand as they write."""
 
 
