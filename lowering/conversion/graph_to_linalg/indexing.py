@@ -10,7 +10,7 @@ from terrace.dialects.graph_indexed import stretches
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
-from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
+from terrace.mlir import DYNAMIC, arith, ir, linalg, load_torch_dialects, tensor
 from terrace.rewriting import Pattern
 
 
@@ -135,6 +135,8 @@ def scatter(
     updates: ir.Value, places: ir.Value, into: ir.Value, body: Callable[[ir.Value, ir.Value], ir.Value]
 ) -> ir.Value:
     """`tm_tensor.scatter` of updates, one after another, at places whose coordinates are the leading ones of `into`."""
+    if not into.context.is_registered_operation("tm_tensor.scatter"):
+        load_torch_dialects(into.context)
     depth = shape_of(places)[1]
     operation = ir.Operation.create(
         "tm_tensor.scatter",
