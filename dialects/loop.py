@@ -385,7 +385,8 @@ class YieldOp(Loop.Operation, name="yield", traits=[ext.Pure, ir.IsTerminatorTra
 
 
 class ToBufferOp(Loop.Operation, name="to_buffer"):
-    """The memory of a tensor argument of a loop function, read only.
+    """The memory of a tensor argument of a loop function, read only but where `loop.to_tensor` gives it: then the loops
+    update it in place, and the function's result stands for the argument.
 
     Unlike `bufferization.to_buffer`, upstream canonicalisation does not fold loads of it back into tensor accesses.
     """
@@ -398,7 +399,10 @@ class ToBufferOp(Loop.Operation, name="to_buffer"):
 
 
 class ToTensorOp(Loop.Operation, name="to_tensor"):
-    """The tensor that a loop function returns: what its loops wrote to `memory`, an allocation of its own."""
+    """The tensor that a loop function returns: what its loops wrote to `memory`.
+
+    That is an allocation of its own, or the memory of an argument (`loop.to_buffer`).
+    """
 
     memory: Operand[Memref]
     tensor: Result[ir.RankedTensorType]

@@ -38,14 +38,18 @@ def argument_buffers(function: func.FuncOp) -> list[ir.Value]:
     return buffers
 
 
-def result_buffers(function: func.FuncOp) -> list[ir.Value]:
-    """The memory of each result of a kernel, its own. Refuses one that loop.to_tensor does not give."""
+def result_buffers(function: func.FuncOp, in_place: bool = False) -> list[ir.Value]:
+    """The memory of each result of a kernel: its own or, if `in_place`, that of an argument, which is updated.
+
+    Refuses one that loop.to_tensor does not give.
+    """
     entry = function.entry_block
+    makers = ("memref.alloc", "loop.to_buffer") if in_place else ("memref.alloc",)
     buffers = []
     for value in entry.operations[len(entry.operations) - 1].operation.operands:
         tensor = operation_of(value)
         memory = None if tensor is None or tensor.name != "loop.to_tensor" else operation_of(tensor.operands[0])
-        if memory is None or memory.name != "memref.alloc" or memory.results[0] in buffers:
-            raise fail(function, "must return what loop.to_tensor gives of a memref.alloc for each result")
+        if memory is None or memory.name not in makers or memory.results[0] in buffers:
+            raise fail(function, f"must return what loop.to_tensor gives of a {' or '.join(makers)} for each result")
         buffers.append(memory.results[0])
     return buffers

@@ -56,8 +56,9 @@ class _Outliner:
             operands += [_collapsed(value, sizes, result_shape, partition) for value in others]
             constant = tuple(v in self.constants for v in group.inputs)
             collapsed_sizes = [_multiply([sizes[axis] for axis in run]) for run in partition]
-            # The sizes of each result, in order; all have the same.
+            # The sizes of each result that is made anew, in order; all have the same.
             dynamic = [size for size in collapsed_sizes if not isinstance(size, int)] * len(group.results)
+            dynamic = [] if family.updates_first else dynamic
             kernel = self._kernel(group, family, operands, len(dynamic), constant, collapse)
             call = func.CallOp(kernel.type.results, ir.FlatSymbolRefAttr.get(kernel.name.value), [*operands, *dynamic])
             values = [_reshape(result, result_shape, sizes) for result in call.results]

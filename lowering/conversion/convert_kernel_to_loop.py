@@ -67,11 +67,15 @@ def _body(kernel: KernelView, entry: ir.Block, beside: Mapping[str, int]) -> Non
     extra = iter(memory[tensors:])
     found = {name: tuple(itertools.islice(extra, count)) for name, count in beside.items()}
     memory = memory[:tensors]
+    family = family_of_kernel(kernel.function)
     for value in kernel.returned:
+        if family.updates_first:
+            memory.append(memory[kernel.arguments.index(kernel.root.operands[0])])
+            continue
         own = [sizes.pop(0) for size in shape_of(value) if size == DYNAMIC]
         memory.append(memref.alloc(_memref_type(shape_of(value), value), own, []))
     kernel = dataclasses.replace(kernel, memory=tuple(memory), beside=found)
-    family_of_kernel(kernel.function).generate(LoopBuilder(entry), kernel)
+    family.generate(LoopBuilder(entry), kernel)
     outputs = memory[tensors:]
     func.ReturnOp(
         [

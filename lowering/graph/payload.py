@@ -56,6 +56,14 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
     return cast(emitter(attrs, [cast(value, wide) for value in operands]), element)
 
 
+_UPDATES = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+
+
+def updated(kind: str, old: ir.Value, new: ir.Value) -> ir.Value:
+    """What an update of this `kind` of `graph.scatter` makes of old elements and new ones, a scalar or tiles each."""
+    return new if kind == "replace" else emit(_UPDATES[kind], Attributes({}), [old, new], scalar_type(old.type))
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Floating point
 # ---------------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class KernelFamily:
     """The roots that `fuse-epilogue` fuses with the elementwise ops that follow."""
     takes_epilogue: ClassVar[bool] = True
     """Whether a kernel may have elementwise ops after its root."""
+    updates_first: ClassVar[bool] = False
+    """Whether a kernel's only result is the memory of the root's first operand, which it updates in place."""
     operands: ClassVar[tuple[str, ...]] = ()
     """The names of the root's operands, in order, as `staged` of a schedule and `terrace-explain` say them."""
     follows_examples: ClassVar[bool] = False

@@ -23,12 +23,14 @@ FAMILIES = {
     "copy": "terrace.lowering.kernels.copy.family:Copy",
     "elementwise": "terrace.lowering.kernels.elementwise.family:Elementwise",
     "encoded_matmul": "terrace.lowering.kernels.encoded_matmul.family:EncodedMatmul",
+    "gather": "terrace.lowering.kernels.gather.family:Gather",
     "group_norm": "terrace.lowering.kernels.group_norm.family:GroupNorm",
     "matmul": "terrace.lowering.kernels.matmul.family:Matmul",
     "permute": "terrace.lowering.kernels.permute.family:Permute",
     "pool2d": "terrace.lowering.kernels.pool2d.family:Pool2d",
     "reduce": "terrace.lowering.kernels.reduce.family:Reduce",
     "row_reduction": "terrace.lowering.kernels.row_reduction.family:RowReduction",
+    "scatter": "terrace.lowering.kernels.scatter.family:Scatter",
 }
 """Family name to module and class."""
 

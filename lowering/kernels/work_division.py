@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC
 
@@ -13,6 +15,9 @@ MINIMUM_CYCLES = 60_000
 
 BYTES_PER_CYCLE = 32
 """About what a core reads and writes from its caches in a cycle."""
+
+MAX_PARALLEL = 3
+"""Dimensions that workgroups are numbered by."""
 
 SUM_STEPS = 16
 """How many terms are added up before their sum joins the whole one: so few that rounding loses a digit or less."""
@@ -45,6 +50,19 @@ def block_size(size: int, tile: int, parts: int) -> int:
     if parts <= 1 or tiles <= 1:
         return 0
     return -(-tiles // min(parts, tiles)) * tile
+
+
+def parallel_blocks(sizes: Mapping[str, int], tiles: Mapping[str, int], parts: int) -> dict[str, int]:
+    """Blocks, multiples of the tiles, of the outermost dimensions, until there are about so many."""
+    blocks: dict[str, int] = {}
+    for name, size in sizes.items():
+        block = block_size(size, tiles.get(name, 1), parts)
+        if block:
+            blocks[name] = block
+            parts = parts * block // size
+        if parts <= 1 or len(blocks) == MAX_PARALLEL:
+            break
+    return blocks
 
 
 def sum_block(size: int, step: int, inner: int = 1) -> int:

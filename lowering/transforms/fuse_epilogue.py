@@ -17,7 +17,7 @@ from terrace.lowering.graph.builders import users_of
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.graph.fusion import fuse, is_fusible
 from terrace.lowering.graph.payload import LONG
-from terrace.lowering.kernels.registry import fusing_roots
+from terrace.lowering.kernels.registry import families_by_root, fusing_roots
 from terrace.lowering.kernels.target_kernels import TargetKernels
 from terrace.mlir import ir, walk
 from terrace.passes import Pass
@@ -52,6 +52,8 @@ class FuseEpilogue(TargetKernels, Pass):
         long = find_long(operations)
         for root in [op for op in operations if op.name in fusing_roots() and len(op.results) == 1]:
             if root.results[0] in constant or root.parent.name == "graph.fusion":
+                continue
+            if families_by_root()[root.name].name not in self.generators:
                 continue
             found = self.open_group([root], position, constant)
             found.take_users([root], self.several_results, long)

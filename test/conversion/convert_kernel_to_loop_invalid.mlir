@@ -2,7 +2,7 @@
 
 // An unknown generator.
 func.func private @kernel(%x: tensor<4x6xf32>, %w: tensor<6x40xf32>) -> tensor<4x40xf32> {
-  // expected-error @+1 {{names no generator 'wavelet'; known are attention, conv2d, copy, elementwise, encoded_matmul, group_norm, matmul}}
+  // expected-error @+1 {{names no generator 'wavelet'; known are attention, conv2d, copy, elementwise, encoded_matmul, gather, group_norm, matmul}}
   "kernel.schedule"() {generator = "wavelet", iteration_space = {
       names = ["m", "n", "k"], kinds = ["parallel", "parallel", "reduction"], sizes = array<i64: 4, 40, 6>},
     schedule = {cuts = [{memory = "register", order = ["m", "n"], sizes = array<i64: 4, 16>}]}} : () -> ()

@@ -188,3 +188,20 @@ func.func @blocks(%c: !torch.vtensor<[4,64],si8>, %s: !torch.vtensor<[2,1],f32>)
     : (!torch.vtensor<[4,64],si8>, !torch.list<int>, !torch.vtensor<[2,1],f32>, !torch.none, !torch.int, !torch.none, !torch.none, !torch.int) -> !torch.vtensor<[4,64],f32>
   return %0 : !torch.vtensor<[4,64],f32>
 }
+
+// -----
+
+// Torch reads the first elements only where the indices have the size 1. That is left where it is not known whether
+// there are more: our op would read all.
+// CHECK-LABEL: func.func @gathers
+// CHECK:         %[[ONE:.*]] = "graph.slice"(%{{.*}}) {starts = array<i64: 0, 0>, steps = array<i64: 1, 1>, stops = array<i64: 1, -1>} : (tensor<4x6xf32>) -> tensor<1x6xf32>
+// CHECK:         "graph.gather"(%[[ONE]], %{{.*}}) {axis = 1 : i64} : (tensor<1x6xf32>, tensor<1x3xi64>) -> tensor<1x3xf32>
+// CHECK:         torch.aten.gather
+func.func @gathers(%x: !torch.vtensor<[4,6],f32>, %y: !torch.vtensor<[?,6],f32>, %i: !torch.vtensor<[1,3],si64>)
+    -> (!torch.vtensor<[1,3],f32>, !torch.vtensor<[1,3],f32>) {
+  %one = torch.constant.int 1
+  %false = torch.constant.bool false
+  %0 = torch.aten.gather %x, %one, %i, %false : !torch.vtensor<[4,6],f32>, !torch.int, !torch.vtensor<[1,3],si64>, !torch.bool -> !torch.vtensor<[1,3],f32>
+  %1 = torch.aten.gather %y, %one, %i, %false : !torch.vtensor<[?,6],f32>, !torch.int, !torch.vtensor<[1,3],si64>, !torch.bool -> !torch.vtensor<[1,3],f32>
+  return %0, %1 : !torch.vtensor<[1,3],f32>, !torch.vtensor<[1,3],f32>
+}

@@ -236,3 +236,15 @@ func.func @many_results(%x: tensor<2x4xf32>, %w: tensor<4x4xf32>) -> (tensor<2x4
   %24 = "graph.mul"(%0, %n23) : (tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
   return %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24 : tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>
 }
+
+// -----
+
+// Alone: a look-up, which the families of the default, those of every machine, do not run.
+// CHECK-LABEL: func.func @look_up
+// CHECK-NOT:     graph.fusion
+// CHECK:         return
+func.func @look_up(%t: tensor<50x4xf32>, %i: tensor<3xi64>, %y: tensor<3x4xf32>) -> tensor<3x4xf32> {
+  %0 = "graph.embedding"(%t, %i) : (tensor<50x4xf32>, tensor<3xi64>) -> tensor<3x4xf32>
+  %1 = "graph.add"(%0, %y) : (tensor<3x4xf32>, tensor<3x4xf32>) -> tensor<3x4xf32>
+  return %1 : tensor<3x4xf32>
+}

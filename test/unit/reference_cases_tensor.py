@@ -390,19 +390,6 @@ def reduction_cases() -> list[Case]:
     for kind, scan in (("max", torch.cummax), ("min", torch.cummin)):
         places = functools.partial(lambda scan, x: scan(x, 1).indices, scan)
         cases += both(f"arg_scan_{kind}", graph.ArgScanOp, (ties,), {"axis": 1, "kind": kind}, places)
-    table = randn(11, 6)
-    for dtype, shape in ((torch.int64, (2, 3)), (torch.int32, (5,)), (torch.int64, ()), (torch.int64, (0, 2))):
-        rows = (torch.arange(torch.Size(shape).numel()).reshape(shape) * 7 % 11).to(dtype)
-        name = f"embedding_{str(dtype)[6:]}_{'x'.join(map(str, shape))}"
-        cases += both(name, graph.EmbeddingOp, (table, rows), {}, lambda t, i: t[i.long()])
-        blocks = torch.nn.functional.pad(table, (0, 0, 0, 1)).reshape(3, 4, 6).permute(0, 2, 1).contiguous()
-        cases += both(
-            f"{name}_in_blocks",
-            graph.EmbeddingOp,
-            (blocks, rows),
-            {},
-            lambda t, i: t.permute(0, 2, 1).reshape(-1, 6)[i.long()],
-        )
     return cases
 
 

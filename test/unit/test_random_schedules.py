@@ -59,6 +59,12 @@ def _programs() -> Program:
         p.result("group norm", graph.GroupNormOp.build(p.argument(uniform(2, 24, 37)), vector, vector, axis=1, **norm))
         p.result("channels", graph.GroupNormOp.build(p.argument(uniform(2, 37, 24)), vector, vector, axis=2, **norm))
         p.result("sum", graph.ReduceOp.build(p.argument(uniform(13, 7, 30)), kind="sum", axes=[1], keepdims=False))
+        table, rows = p.argument(uniform(50, 70)), p.argument(np.arange(21) * 8 % 50)
+        p.result("look-up", graph.ReluOp.build(graph.EmbeddingOp.build(table, rows)))
+        places = p.argument(np.arange(13 * 70).reshape(13, 70) * 7 % 50)
+        p.result("gather", graph.GatherOp.build(table, places, axis=0))
+        updated = p.argument(np.arange(21).reshape(1, 21) * 5 % 30), p.argument(uniform(13, 21))
+        p.result("scatter", graph.ScatterOp.build(p.argument(uniform(13, 30)), *updated, axis=1, kind="sum"))
         heads = [p.argument(uniform(2, 3, length, 16)) for length in (21, 37, 37)]
         p.result("attention", graph.AttentionOp.build(*heads, scale=0.25, is_causal=True))
     return program

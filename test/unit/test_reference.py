@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference_cases_elementwise
+import reference_cases_indexed
 import reference_cases_quantized
 import reference_cases_tensor
 import torch
@@ -25,6 +26,7 @@ FAMILIES = {
     **reference_cases_elementwise.FAMILIES,
     **reference_cases_quantized.FAMILIES,
     **reference_cases_tensor.FAMILIES,
+    **reference_cases_indexed.FAMILIES,
 }
 
 

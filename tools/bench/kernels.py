@@ -231,6 +231,26 @@ def _layer_norm(shape: tuple[int, ...]) -> Contest:
     return Contest(model, (x,), {"torch": lambda: model(x)})
 
 
+def _embedding(shape: tuple[int, ...]) -> Contest:
+    import torch
+    from torch import nn
+
+    model, rows = nn.Embedding(30522, shape[1]), torch.randint(0, 30522, shape[:1])
+    return Contest(model, (rows,), {"torch": lambda: model(rows)})
+
+
+def _index_add(shape: tuple[int, ...]) -> Contest:
+    import torch
+    from torch import nn
+
+    class IndexAdd(nn.Module):
+        def forward(self, x: torch.Tensor, rows: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+            return x.index_add(0, rows, source)
+
+    x, rows, source = torch.randn(512, shape[1]), torch.randint(0, 512, shape[:1]), torch.randn(shape)
+    return Contest(IndexAdd(), (x, rows, source), {"torch": lambda: x.index_add(0, rows, source)})
+
+
 def _matvec(size: int) -> Contest:
     return _linear(1, size, size)
 
@@ -257,6 +277,8 @@ _FLOAT32 = (
     memory_case("softmax-4096", "softmax of rows", (4096, 4096), 2, _softmax),
     memory_case("layer-norm-128x768", "layer norm of rows", (128, 768), 2, _layer_norm),
     memory_case("layer-norm-4096", "layer norm of rows", (4096, 4096), 2, _layer_norm),
+    memory_case("embedding-128x768", "rows of a table of 30522", (128, 768), 2, _embedding),
+    memory_case("index-add-2048x128", "rows added to some of 512", (2048, 128), 3, _index_add),
     memory_case("gelu-128x3072", "gelu", (128, 3072), 2, _gelu),
     memory_case("add-relu-56x56x256", "relu(x + y)", (1, 56, 56, 256), 3, _add_relu),
 )

@@ -9,13 +9,14 @@ from terrace.lowering.conversion.graph_to_linalg import (
     elementwise,
     encodings,
     fourier,
+    indexing,
     integer_rows,
     layout,
     normalization,
     ordering,
     pooling,
     random,
-    reduce_and_embedding,
+    reduction,
 )
 from terrace.lowering.conversion.graph_to_linalg.reference import REFERENCES, reference_of
 
@@ -26,12 +27,13 @@ __all__ = [
     "elementwise",
     "encodings",
     "fourier",
+    "indexing",
     "integer_rows",
     "layout",
     "normalization",
     "ordering",
     "pooling",
     "random",
-    "reduce_and_embedding",
+    "reduction",
     "reference_of",
 ]

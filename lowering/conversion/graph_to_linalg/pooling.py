@@ -8,7 +8,7 @@ from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, element_type_of
 from terrace.dialects.graph_base import image_axes
 from terrace.lowering.conversion.graph_to_linalg import builders as b
-from terrace.lowering.conversion.graph_to_linalg.reduce_and_embedding import initial_value
+from terrace.lowering.conversion.graph_to_linalg.reduction import initial_value
 from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
 from terrace.mlir import arith, ir, linalg

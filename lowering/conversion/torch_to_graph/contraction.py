@@ -1,4 +1,4 @@
-"""Torch ops that multiply and sum: linear, matrix products, convolutions, attention, embedding."""
+"""Torch ops that multiply and sum: linear, matrix products, convolutions, attention."""
 
 from __future__ import annotations
 
@@ -118,11 +118,6 @@ def broadcast_batch(value: ir.Value, batch: Sequence[int]) -> ir.Value:
     sizes = [dim(value, rank - 2 + i) for i, size in enumerate(shape[-2:]) if size == DYNAMIC]
     type_ = ir.RankedTensorType.get(shape, element_type_of(value))
     return graph.BroadcastOp.build(value, *sizes, result_type=type_)
-
-
-@converts("torch.aten.embedding")
-def build_embedding(op: TorchOp) -> ir.Value | None:
-    return graph.EmbeddingOp.build(op.tensor(0), op.tensor(1))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

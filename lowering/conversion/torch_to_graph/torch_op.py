@@ -99,6 +99,13 @@ class TorchOp:
         made = _defined_by(self._operands[index], "torch.prim.ListConstruct")
         return None if made is None else [to_builtin(value, self._types) for value in made.operands]
 
+    def optional_tensors(self, index: int) -> list[ir.Value | None] | None:
+        """The operand, a list of tensors and of None, as builtin tensors; None when it is not made here."""
+        values = self.elements(index)
+        if values is None:
+            return None
+        return [None if _defined_by(v, "torch.constant.none") else to_builtin(v, self._types) for v in values]
+
     def number(self, index: int) -> Number | None:
         """The operand's constant value, or None."""
         return constant_number(self._operands[index])

@@ -1,4 +1,4 @@
-"""Evaluation of reductions and look-ups."""
+"""Evaluation of reductions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from terrace.dialects.base import Attributes
 from terrace.lowering.graph.evaluation.arrays import Array, is_float, widen
 from terrace.lowering.graph.evaluation.rules import evaluates, result_type
 from terrace.mlir import ir
-from terrace.passes import fail
 
 _FUNCTIONS: dict[str, Any] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "prod": np.prod}
 
@@ -34,14 +33,3 @@ def _limits(value: Array) -> tuple[Any, Any]:
     if is_float(value):
         return -math.inf, math.inf
     return (False, True) if value.dtype == np.bool_ else (np.iinfo(value.dtype).min, np.iinfo(value.dtype).max)
-
-
-@evaluates(graph.EmbeddingOp)
-def _embedding(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
-    table, indices = operands
-    block = table.shape[2] if table.ndim == 3 else 1
-    rows = table.shape[0] * block
-    wrong = indices[(indices < 0) | (indices >= rows)]
-    if wrong.size:
-        raise fail(op, f"picks row {wrong[0]} of a table of {rows}")
-    return table[indices] if table.ndim == 2 else table[indices // block, :, indices % block]

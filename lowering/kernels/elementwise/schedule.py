@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, wanted_workgroups
+from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, MAX_PARALLEL, parallel_blocks, wanted_workgroups
 from terrace.lowering.kernels.workgroup_tile import ELEMENTS, block_of_tiles
 from terrace.machine import VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
@@ -16,9 +16,6 @@ from terrace.mlir import DYNAMIC
 ASSUMED_SIZE = 128
 UNROLL = 4
 """Vectors along the last dimension that are in flight together."""
-
-MAX_PARALLEL = 3
-"""Dimensions that workgroups are numbered by."""
 
 
 def schedule_for_vectors(
@@ -35,14 +32,7 @@ def schedule_for_vectors(
         tile = machine.lanes
     moved = math.prod(sizes) * sum(type_.bytes for type_ in types)
     parts = wanted_workgroups(moved / BYTES_PER_CYCLE, machine.workers)
-    blocks: dict[str, int] = {}
-    for name, size in zip(space.names, sizes, strict=True):
-        block = block_size(size, tile if name == last else 1, parts)
-        if block:
-            blocks[name] = block
-            parts = parts * block // size
-        if parts <= 1 or len(blocks) == MAX_PARALLEL:
-            break
+    blocks = parallel_blocks(dict(zip(space.names, sizes, strict=True)), {last: tile}, parts)
     return Schedule.of({last: tile}, blocks, tuple(blocks))
 
 

@@ -42,7 +42,7 @@ class StreamResults(Pass):
 
     def _stream(self, function: func.FuncOp) -> None:
         streamed = False
-        for memory in result_buffers(function):
+        for memory in result_buffers(function, in_place=True):
             users = [use.owner.operation for use in memory.uses]
             others = {user.name for user in users} - {"vector.store", "vector.maskedstore", "memref.store"}
             if _bytes_of(memory) < self.bytes or others != {"loop.to_tensor"}:

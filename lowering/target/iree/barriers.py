@@ -13,7 +13,7 @@ from terrace.mlir import ir, operation_of, source_of, walk
 _LONGEST_CHAIN = 16
 """Of tensors inserted in one another."""
 
-_VIEWS = ("tensor.cast", "tensor.collapse_shape", "tensor.expand_shape", "tensor.extract_slice", "tensor.reshape")
+VIEWS = ("tensor.cast", "tensor.collapse_shape", "tensor.expand_shape", "tensor.extract_slice", "tensor.reshape")
 
 
 def keep_scatters_apart(main: ir.Operation) -> None:
@@ -24,9 +24,9 @@ def keep_scatters_apart(main: ir.Operation) -> None:
     """
     for operation in [op for op in walk(main) if op.name == "tm_tensor.scatter"]:
         *inputs, target = operation.operands
-        memory = source_of(target, _VIEWS)
+        memory = source_of(target, VIEWS)
         for number, operand in enumerate(inputs):
-            if source_of(operand, _VIEWS) == memory:
+            if source_of(operand, VIEWS) == memory:
                 _put_between(_copied, operation, number)
             if is_of_slice(operation.operands[number]) or _reads(operand, memory):
                 _put_between(syntax.stay_apart, operation, number)

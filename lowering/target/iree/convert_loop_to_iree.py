@@ -8,15 +8,16 @@ the target runs (for a CPU: after `lower-tiles-to-vector`).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
-from terrace.dialects.base import to_python
+from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
 from terrace.lowering.analysis.loop_kernels import argument_buffers, loop_kernels, result_buffers
 from terrace.lowering.analysis.used_symbols import used_symbols
 from terrace.lowering.target.description import OF_MAIN, TARGET
 from terrace.lowering.target.iree import syntax
-from terrace.lowering.target.iree.barriers import cut_chains_of_slices, keep_scatters_apart
-from terrace.mlir import DYNAMIC, func, ir, operation_of, walk
+from terrace.lowering.target.iree.barriers import VIEWS, cut_chains_of_slices, keep_scatters_apart
+from terrace.mlir import DYNAMIC, func, ir, operation_of, source_of, walk
 from terrace.passes import Pass, fail
 
 
@@ -58,8 +59,10 @@ class _Executable:
         self.parallel = self._find_parallel()
 
     def _buffers(self) -> list[ir.Value]:
-        """The memrefs of the arguments, then of the results."""
-        return argument_buffers(self.function) + result_buffers(self.function)
+        """The memrefs of the arguments, then of the results that are none of these."""
+        arguments = argument_buffers(self.function)
+        results = result_buffers(self.function, in_place=True)
+        return arguments + [memory for memory in results if memory not in arguments]
 
     def _result_sizes(self) -> dict[ir.Value, int]:
         """The arguments that are sizes of results, which upstream folds memref.dim to, and the number of each size."""
@@ -217,15 +220,15 @@ def _emit_state_functions(module: ir.Operation, initial: dict[str, str], states:
                 func.ReturnOp([])
 
 
-def _convert_calls(module: ir.Operation, kernels: set[str]) -> None:
-    """Loads, stores and launches in the host functions."""
+def _convert_calls(module: ir.Operation, kernels: Mapping[str, Sequence[int]]) -> None:
+    """Loads, stores and launches in the host functions. Of each kernel, `kernels` has what `_updated` says."""
     for operation in list(walk(module)):
         convert = _CALLS.get(operation.name)
-        is_launch = operation.name == "func.call"
-        if convert is None or (is_launch and _name(operation, "callee") not in kernels):
+        is_launch = operation.name == "func.call" and _name(operation, "callee") in kernels
+        if convert is None and not is_launch:
             continue
         with ir.InsertionPoint(operation), operation.location:
-            values = convert(operation)
+            values = _launch(operation, kernels[_name(operation, "callee")]) if convert is None else convert(operation)
         for result, value in zip(operation.results, values, strict=True):
             result.replace_all_uses_with(value)
         operation.erase()
@@ -253,19 +256,37 @@ def _convert_store(operation: ir.Operation) -> list[ir.Value]:
     return []
 
 
-def _convert_launch(operation: ir.Operation) -> list[ir.Value]:
+def _updated(function: func.FuncOp) -> list[int]:
+    """The number of the tensor argument that each result of a kernel is, updated; -1 for one of its own."""
+    arguments = argument_buffers(function)
+    results = result_buffers(function, in_place=True)
+    return [arguments.index(memory) if memory in arguments else -1 for memory in results]
+
+
+def _launch(operation: ir.Operation, updated: Sequence[int]) -> list[ir.Value]:
     inputs = [v for v in operation.operands if isinstance(v.type, ir.RankedTensorType)]
-    result_sizes = list(operation.operands)[len(inputs) :]
-    sizes = [s for v in inputs for s in syntax.dynamic_sizes(v)] + result_sizes
+    memories = [source_of(value, VIEWS) for value in inputs]
+    for number in (number for number in updated if number >= 0):
+        # IREE makes one binding of equal operands, and leaves a copy out that is there to part them.
+        if memories.count(memories[number]) > 1:
+            raise fail(operation, f"updates argument {number} in place and reads it as another, too; pass a copy of it")
+    own_sizes = iter(list(operation.operands)[len(inputs) :])
+    result_sizes = list[ir.Value]()
+    sizes = [s for v in inputs for s in syntax.dynamic_sizes(v)]
+    for result, number in zip(operation.results, updated, strict=True):
+        if number >= 0:
+            result_sizes += syntax.dynamic_sizes(inputs[number])
+        else:
+            own = [next(own_sizes) for size in shape_of(result) if size == DYNAMIC]
+            sizes, result_sizes = [*sizes, *own], [*result_sizes, *own]
     types = [r.type for r in operation.results]
-    return syntax.dispatch(_name(operation, "callee"), sizes, [*inputs, *sizes], types, result_sizes)
+    return syntax.dispatch(_name(operation, "callee"), sizes, [*inputs, *sizes], types, result_sizes, updated)
 
 
 _CALLS = {
     "graph.load": _convert_load,
     "graph.load_state": _convert_load,
     "graph.store_state": _convert_store,
-    "func.call": _convert_launch,
 }
 
 
@@ -280,7 +301,7 @@ class ConvertLoopToIree(Pass):
         initial = {_name(op): _name(op, "initial") for op in _operations(module) if op.name == "graph.state"}
         kernels = loop_kernels(module)
         used = used_symbols(module)
-        _convert_calls(module, {function.name.value for function in kernels})
+        _convert_calls(module, {function.name.value: _updated(function) for function in kernels})
         states = _convert_symbols(module, used)
         for operation in _operations(module):
             if operation.name == "func.func" and _name(operation) == "main":

@@ -241,13 +241,15 @@ def dispatch(
     operands: Sequence[ir.Value],
     results: Sequence[ir.Type],
     result_sizes: Sequence[ir.Value],
+    tied: Sequence[int],
 ) -> list[ir.Value]:
-    """`flow.dispatch @name::@name[workload](operands) -> results`."""
+    """`flow.dispatch @name::@name[workload](operands) -> results`; `tied` has the number of the operand that each
+    result is, updated in place, or -1."""
     operand_sizes = [s for v in operands if isinstance(v.type, ir.RankedTensorType) for s in dynamic_sizes(v)]
     attributes = {
         "entry_points": ir.ArrayAttr.get([_symbol(name, name)]),
         "operandSegmentSizes": _segments(len(workload), len(operands), len(operand_sizes), len(result_sizes)),
-        "tied_operands": ir.ArrayAttr.get([_index_attribute(-1)] * len(results)),
+        "tied_operands": ir.ArrayAttr.get([_index_attribute(number) for number in tied]),
     }
     every = [*workload, *operands, *operand_sizes, *result_sizes]
     return list(ir.Operation.create("flow.dispatch", list(results), every, attributes).results)

@@ -33,7 +33,7 @@ FREE = ("graph.load", "graph.load_state", "graph.store_state", "graph.reshape", 
 _ALIASES = ("graph.reshape", "tensor.cast", "tensor.collapse_shape", "tensor.expand_shape", "tensor.reshape")
 """Ops whose result is their first operand's memory."""
 
-_PICKING = ("graph.embedding", "graph.slice")
+_PICKING = ("graph.embedding", "graph.gather", "graph.slice")
 """Ops that read as much of their first operand as they write."""
 
 
@@ -91,6 +91,12 @@ def turns_of(operation: ir.Operation) -> int:
     return turns
 
 
+def picking_kernels(module: ir.Operation) -> set[str]:
+    """The names of the kernels that read as much of their first operand as they write."""
+    functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
+    return {f.name.value for f in functions if any(op.operation.name in _PICKING for op in f.entry_block.operations)}
+
+
 class Flow:
     """Who computes and who reads the tensors of one function, its kernels' bodies apart, and how large they are."""
 
@@ -115,6 +121,7 @@ class Flow:
             if value not in constants and not self._is_room(value)
         ]
         self.layers: dict[ir.Value, int] = {}
+        self._picking = picking_kernels(function.operation.parent.operation)
 
     @staticmethod
     def _is_room(value: ir.Value) -> bool:
@@ -129,9 +136,14 @@ class Flow:
         """Bytes that a launch or an op reads and writes."""
         written = add(self.bytes(v) for v in operation.results if is_tensor(v))
         read = distinct(operation.operands)
-        if operation.name in _PICKING:
+        if self.picks(operation):
             return add([written, *(self.bytes(v) for v in read[1:])]), written
         return add(self.bytes(v) for v in read), written
+
+    def picks(self, operation: ir.Operation) -> bool:
+        """Whether an op, or the kernel that it launches, reads as much of its first operand as it writes."""
+        is_launch = operation.name == "func.call"
+        return to_python(operation.attributes["callee"]) in self._picking if is_launch else operation.name in _PICKING
 
     def live(self, step: int) -> Polynomial | None:
         """Bytes in memory during a step, weights apart."""
@@ -216,7 +228,7 @@ def add_figures(layer: Layer, flow: Flow, step: int, operation: ir.Operation) ->
     weights = flow.weights(operation)
     turns = turns_of(operation)
     read, written = (multiply([constant(turns), size]) for size in flow.traffic(operation))
-    picks_weight = operation.name in _PICKING and memory_of(operation.operands[0]) in weights
+    picks_weight = flow.picks(operation) and memory_of(operation.operands[0]) in weights
     parts = [flow.bytes(v) for v in weights[picks_weight:]]
     figures = {
         "macs": multiply([constant(turns), _macs(layer, flow, operation)]),

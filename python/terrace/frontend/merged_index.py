@@ -1,4 +1,4 @@
-"""Several index tensors as one into their dimensions taken as one: torch-mlir has no more for dynamic sizes."""
+"""Several index tensors as one, into their dimensions taken as one: graph ops read and write at no more."""
 
 from __future__ import annotations
 
@@ -33,13 +33,10 @@ def merge(insert: Inserter, value: torch.fx.Node, indices: Sequence[Any]) -> tup
 
 
 def rewrite_index(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
-    """Let `index` take one index, where it takes several that have dimensions between them or a dynamic size."""
+    """Let `index` take one index, where it takes several."""
     arguments: Any = node.args
     value, indices = arguments
-    axes = [axis for axis, index in enumerate(indices) if index is not None]
-    sizes = [size for axis in axes for size in indices[axis].meta["val"].shape]
-    is_simple = axes[-1] - axes[0] < len(axes) and all(isinstance(size, int) for size in sizes)
-    if len(axes) > 1 and not is_simple:
+    if sum(index is not None for index in indices) > 1:
         flat, merged, _ = merge(Inserter(graph, node), value, indices)
         node.args = (flat, merged)
 

@@ -386,6 +386,54 @@ func.func @f(%a: tensor<2x3xf32>) {
 
 // -----
 
+func.func @f(%a: tensor<4x3xf32>, %i: tensor<2x5xi64>) {
+  // expected-error @+1 {{'graph.gather' op off the axis, 2x5 exceeds 4x3}}
+  %0 = "graph.gather"(%a, %i) {axis = 0 : i64} : (tensor<4x3xf32>, tensor<2x5xi64>) -> tensor<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>, %i: tensor<2xi64>) {
+  // expected-error @+1 {{'graph.gather' op indices must have rank 2, got 2}}
+  %0 = "graph.gather"(%a, %i) {axis = 0 : i64} : (tensor<4x3xf32>, tensor<2xi64>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>, %i: tensor<2x1xi8>) {
+  // expected-error @+1 {{'graph.gather' op indices must be i32 or i64, got i8}}
+  %0 = "graph.gather"(%a, %i) {axis = 0 : i64} : (tensor<4x3xf32>, tensor<2x1xi8>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>, %i: tensor<2x1xi64>, %s: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.scatter' op unknown kind 'mean', expected one of replace, sum, prod, max, min}}
+  %0 = "graph.scatter"(%a, %i, %s) {axis = 0 : i64, kind = "mean"} : (tensor<4x3xf32>, tensor<2x1xi64>, tensor<2x3xf32>) -> tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>, %i: tensor<3x1xi64>, %s: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.scatter' op of the source, 3x3 exceeds 2x3}}
+  %0 = "graph.scatter"(%a, %i, %s) {axis = 0 : i64, kind = "sum"} : (tensor<4x3xf32>, tensor<3x1xi64>, tensor<2x3xf32>) -> tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<4x3xf32>, %i: tensor<2x1xi64>, %s: tensor<2x5xf32>) {
+  // expected-error @+1 {{'graph.scatter' op off the axis, 2x5 exceeds 4x3}}
+  %0 = "graph.scatter"(%a, %i, %s) {axis = 0 : i64, kind = "sum"} : (tensor<4x3xf32>, tensor<2x1xi64>, tensor<2x5xf32>) -> tensor<4x3xf32>
+  return
+}
+
+// -----
+
 func.func @f(%a: tensor<2x3x4x5xf32>, %b: tensor<2xi64>) {
   // expected-error @+1 {{'graph.embedding' op table must have rank 2, or 3 for blocks of rows, got 2x3x4x5}}
   %0 = "graph.embedding"(%a, %b) : (tensor<2x3x4x5xf32>, tensor<2xi64>) -> tensor<2x3xf32>

@@ -214,6 +214,17 @@ func.func @layouts(%x: tensor<?x6xf32>, %y: tensor<1x6xf32>, %n: index) {
   return
 }
 
+// CHECK-LABEL: func.func @indices
+func.func @indices(%x: tensor<?x6xf32>, %i: tensor<?x1xi64>, %j: tensor<?x4xi32>, %s: tensor<?x6xf32>) {
+  // CHECK: "graph.gather"(%arg0, %arg1) {axis = 0 : i64} : (tensor<?x6xf32>, tensor<?x1xi64>) -> tensor<?x6xf32>
+  %0 = "graph.gather"(%x, %i) {axis = 0 : i64} : (tensor<?x6xf32>, tensor<?x1xi64>) -> tensor<?x6xf32>
+  // CHECK: "graph.gather"(%arg0, %arg2) {axis = 1 : i64} : (tensor<?x6xf32>, tensor<?x4xi32>) -> tensor<?x4xf32>
+  %1 = "graph.gather"(%x, %j) {axis = 1 : i64} : (tensor<?x6xf32>, tensor<?x4xi32>) -> tensor<?x4xf32>
+  // CHECK: "graph.scatter"(%arg0, %arg1, %arg3) {axis = 0 : i64, kind = "sum"} : (tensor<?x6xf32>, tensor<?x1xi64>, tensor<?x6xf32>) -> tensor<?x6xf32>
+  %2 = "graph.scatter"(%x, %i, %s) {axis = 0 : i64, kind = "sum"} : (tensor<?x6xf32>, tensor<?x1xi64>, tensor<?x6xf32>) -> tensor<?x6xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @encodings
 func.func @encodings(%w: tensor<5x7xbf16>, %x: tensor<?x?xf32>, %n: index) {
   // CHECK: %[[E:.*]]:2 = "graph.encode"(%arg0) {encoding = {int4_groups = {axis = 1 : i64, group = 4 : i64}}} : (tensor<5x7xbf16>) -> (tensor<5x4xi8>, tensor<5x2xf32>)

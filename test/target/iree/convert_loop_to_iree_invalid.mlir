@@ -34,7 +34,7 @@ func.func private @unread(%x: tensor<4xf32>) -> tensor<4xf32> attributes {loop.k
 // -----
 
 // Two results in one memory.
-// expected-error @+1 {{must return what loop.to_tensor gives of a memref.alloc for each result}}
+// expected-error @+1 {{must return what loop.to_tensor gives of a memref.alloc or loop.to_buffer for each result}}
 func.func private @shared() -> (tensor<4xf32>, tensor<4xf32>) attributes {loop.kernel} {
   %0 = memref.alloc() : memref<4xf32>
   %1 = "loop.to_tensor"(%0) : (memref<4xf32>) -> tensor<4xf32>

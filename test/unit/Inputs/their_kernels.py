@@ -1,47 +1,53 @@
-"""A kernel family as another package brings it: rows of a table, which IREE would pick."""
+"""A kernel family as another package brings it: the places of running maxima, which IREE would find."""
 
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import shape_of
+from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.nest import workgroups
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
-from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
+from terrace.lowering.kernels.view import KernelView
 from terrace.machine import VectorMachine
 from terrace.mlir import arith, ir, memref
 
 
 class Rows(KernelFamily):
-    """`graph.embedding` of a list of indices."""
+    """`graph.arg_scan` of maxima along the rows of a matrix without NaN."""
 
     name = "rows"
-    roots = (graph.EmbeddingOp,)
-    operands = ("table", "indices")
-    types = {graph.EmbeddingOp: (TypeRule(("f32", "i64"), "f32", ("f32",)),)}
-    schedules = {VectorMachine: lambda kernel, machine: Schedule.of({"d1": machine.lanes})}
+    roots = (graph.ArgScanOp,)
+    operands = ("input",)
+    takes_epilogue = False
+    types = {graph.ArgScanOp: (TypeRule(("f32",), "f32", ("i64",)),)}
+    schedules = {VectorMachine: lambda kernel, machine: Schedule.of({})}
 
     def refusal(self, root: ir.Operation) -> str | None:
-        return None if len(shape_of(root.operands[1])) == 1 else "indices that are no list"
+        attrs, rank = attributes_of(root), len(shape_of(root.results[0]))
+        return None if (rank, attrs.axis, attrs.kind) == (2, 1, "max") else "no maxima along rows"
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         return IterationSpace(("d0", "d1"), ("parallel", "parallel"), tuple(result))
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
-        kernel.check_schedule(tiled=("d1",), blocked=())
-        table, indices, result = kernel.memory
-        with workgroups(b, kernel, {}), b.for_each(0, b.size(result, 0)) as number:
-            row = arith.index_cast(ir.IndexType.get(), memref.load(indices, [b.value(number)]))
+        kernel.check_schedule(tiled=(), blocked=())
+        memory, result = kernel.memory
+        with workgroups(b, kernel, {}), b.for_each(0, b.size(result, 0)) as row:
 
-            def copy(column: Index, size: int, valid: Index | None) -> None:
-                tile = b.load(table, [row, column], [1, size], [-1, 1], valid=[None, valid])
-                place = TilePlace((number, column), (0, 1), (1, size), (None, valid))
-                store_results(b, kernel, {kernel.root.results[0]: tile}, place)
+            def step(column: Index, found: list[ir.Value]) -> list[ir.Value]:
+                largest, place = found
+                value, here = memref.load(memory, [b.value(row), b.value(column)]), b.value(column)
+                is_larger = arith.cmpf(arith.CmpFPredicate.OGE, value, largest)
+                place = arith.select(is_larger, here, place)
+                number = arith.index_cast(ir.IntegerType.get_signless(64), place)
+                memref.store(number, result, [b.value(row), here])
+                return [arith.select(is_larger, value, largest), place]
 
-            b.tiles(0, 0, b.size(result, 1), kernel.schedule.tile("d1"), copy)
+            first = [memref.load(memory, [b.value(row), b.value(0)]), b.value(0)]
+            b.reduce_all(0, b.size(result, 1), 1, first, step)
 
 
 class Second(Rows):

@@ -1,4 +1,4 @@
-"""reduce and embedding."""
+"""reduce."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.normalization import divide, float_count
 from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
-from terrace.mlir import arith, ir, linalg, tensor
+from terrace.mlir import ir
 from terrace.passes import fail
 from terrace.rewriting import Pattern
 
@@ -66,24 +66,3 @@ def restore_axes(result: ir.Value, value: ir.Value, axes: list[int]) -> ir.Value
     for position, axis in enumerate(kept):
         sizes[axis] = b.size_of(result, position)
     return b.expand(result, groups if kept else [], sizes)
-
-
-@reference_of(graph.EmbeddingOp)
-class ConvertEmbedding(Pattern):
-    """Gathers rows of the table by tensor.extract."""
-
-    def rewrite(self, op: ir.OpView) -> bool:
-        table, indices = op.operation.operands
-        sizes = [*b.sizes_of(indices), b.size_of(table, 1)]
-        last = len(sizes) - 1
-
-        def body(index: ir.Value) -> ir.Value:
-            row = arith.index_cast(ir.IndexType.get(), index)
-            column = linalg.IndexOp(last).result
-            if len(shape_of(table)) == 2:
-                return tensor.extract(table, [row, column])
-            block = b.index_value(b.size_of(table, 2))
-            return tensor.extract(table, [arith.divui(row, block), column, arith.remui(row, block)])
-
-        maps = [b.dims(len(sizes))[:last]]
-        return b.finish(op, b.elementwise([indices], maps, sizes, element_type_of(table), body))

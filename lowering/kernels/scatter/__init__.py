@@ -1,0 +1,1 @@
+"""Kernels that update at indices."""
