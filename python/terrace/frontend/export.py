@@ -29,6 +29,7 @@ from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
+from terrace.frontend.decompositions.experts import OF_LIBRARIES
 from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES, SINGLE, DynamicDimensions, DynamicShapes
 from terrace.frontend.random_ops import RANDOM
 from terrace.frontend.scatter_reduce import SCATTER_REDUCTIONS
@@ -259,14 +260,17 @@ def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     known = get_decomposition_table().items()
     table = {op: rule for op, rule in known if op.overloadpacket not in KEPT_WHOLE and op.name() not in KEPT_BY_NAME}
-    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | quantized_ops()
+    return table | CONV_TRANSPOSE | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | library_ops()
 
 
-def quantized_ops() -> dict[Any, Callable[..., Any]]:
-    """PyTorch's quantisations, each as its definition in other ops; none where nothing has imported them."""
-    names = (name for name in torch._C._dispatch_get_all_op_names() if name.startswith("quantized_decomposed::"))
-    found: dict[Any, Callable[..., Any]] = {}
-    for name in names:
+def library_ops() -> dict[Any, Callable[..., Any]]:
+    """Ops of libraries that something has imported; PyTorch's quantisations each as its definition in other ops."""
+    names = torch._C._dispatch_get_all_op_names()
+    packets = {name: name.split("::") for name in names if name in OF_LIBRARIES}
+    found = {
+        getattr(getattr(torch.ops, space), op).default: OF_LIBRARIES[name] for name, (space, op) in packets.items()
+    }
+    for name in (name for name in names if name.startswith("quantized_decomposed::")):
         packet, _, overload = name.partition("::")[2].partition(".")
         op = getattr(getattr(torch.ops.quantized_decomposed, packet), overload or "default")
         if not op._schema.is_mutable and op.has_kernel_for_dispatch_key(EXPLICIT):

@@ -13,6 +13,7 @@ import torch
 
 from terrace.frontend.decompositions import (
     elementwise,
+    experts,
     float8,
     indexing,
     losses,
@@ -36,7 +37,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-ARITHMETIC = (elementwise, float8, losses, ordering, products, recurrent, reducing)
+ARITHMETIC = (elementwise, experts, float8, losses, ordering, products, recurrent, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
 MOVES = (indexing, pooling, resizing, shapes)
