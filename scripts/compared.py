@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,18 +18,24 @@ class Judge:
 
     No number may be further from eager's than `tolerance` of the largest of its tensor and `floor`. Where one is, both
     are compared with float64, from which ours may be as far as eager's, or `tolerance`. NaN, infinities and integers
-    have to be the same.
+    have to be the same. `as_double` gives a copy of the model in float64.
     """
 
-    def __init__(self, model: torch.nn.Module, tolerance: float = TOLERANCE, floor: float = 1e-30) -> None:
-        self.model, self.tolerance, self.floor = model, tolerance, floor
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        tolerance: float = TOLERANCE,
+        floor: float = 1e-30,
+        as_double: Callable[[torch.nn.Module], torch.nn.Module] = lambda model: copy.deepcopy(model).double(),
+    ) -> None:
+        self.model, self.tolerance, self.floor, self.as_double = model, tolerance, floor, as_double
 
     def check(self, results: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], answer: Result) -> None:
         """Note the error, and what is wrong."""
         expected = called(self.model, args, kwargs)
         errors = self.errors(results, expected)
         if max(errors) > self.tolerance:
-            exact = called(copy.deepcopy(self.model).double(), *tree_map(doubled, (args, kwargs)))
+            exact = called(self.as_double(self.model), *tree_map(doubled, (args, kwargs)))
             errors, eager = self.errors(results, exact), self.errors(expected, exact)
             answer["eager_error"] = max(eager)
             if any(ours > max(self.tolerance, theirs) for ours, theirs in zip(errors, eager, strict=True)):

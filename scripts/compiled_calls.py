@@ -24,9 +24,7 @@ def compile_noted(
 ) -> Any:
     """The compiled program; `answer` gets its compile time and what its kernels are."""
     began = cpu_seconds()
-    compiled = terrace.compile(
-        copy.deepcopy(module), copy.deepcopy(args), copy.deepcopy(kwargs), dynamic_shapes=shapes
-    )
+    compiled = terrace.compile(copy.deepcopy(module), copy.deepcopy(args), copy.deepcopy(kwargs), dynamic_shapes=shapes)
     answer["seconds"] = round(cpu_seconds() - began, 2)
     rows, known = compiled.report().rows, {"graph.fusion", *families_by_root(), *ELEMENTWISE_OPS}
     answer["ours"] = any(row["by"] == "terrace" for row in rows)

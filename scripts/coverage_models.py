@@ -96,7 +96,8 @@ class Trial:
         given = copy.deepcopy(inputs)
         with Operators() as operators:
             results = compiled(**given)
-        Judge(model, self.tolerance, 1e-5 / TOLERANCE).check(results, (), inputs, self.answer)
+        judge = Judge(model, self.tolerance, 1e-5 / TOLERANCE, self.zoo.as_double)
+        judge.check(results, (), inputs, self.answer)
         if operators.names:
             self.answer.update(outcome="failed", why=f"PyTorch ops at the call: {', '.join(sorted(operators.names))}")
 
@@ -151,9 +152,7 @@ def why_refused(model: torch.nn.Module, inputs: Inputs, shapes: Any) -> str | No
 
 def export(model: torch.nn.Module, inputs: Inputs, shapes: Any) -> torch.export.ExportedProgram:
     with torch.no_grad():
-        return torch.export.export(
-            copy.deepcopy(model), (), copy.deepcopy(inputs), dynamic_shapes=shapes, strict=False
-        )
+        return torch.export.export(copy.deepcopy(model), (), copy.deepcopy(inputs), dynamic_shapes=shapes, strict=False)
 
 
 if __name__ == "__main__":

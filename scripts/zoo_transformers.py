@@ -7,8 +7,8 @@ takes the widths as they are, if the model is no larger than `PARAMETERS`.
 
 from __future__ import annotations
 
+import copy
 import inspect
-import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ from transformers.models.auto import configuration_auto, modeling_auto
 Example = tuple[torch.nn.Module, dict[str, Any]]
 """A model in eval mode, and its keyword arguments."""
 
-PARAMETERS = 40_000_000
+PARAMETERS = 70_000_000
 VOCABULARY, TOKENS, LAYERS = 256, 12, 2
 FIRST_WORD = 16
 """Words before this one are padding, ends and other marks."""
@@ -41,12 +41,12 @@ SIZES: dict[str, int] = {
         " decoder_num_attention_heads encoder_num_attention_heads index_n_heads",
         2: "num_key_value_heads encoder_num_key_value_heads decoder_num_key_value_heads",
         16: "head_dim d_kv d_head attention_head_dim v_head_dim kv_channels qk_nope_head_dim num_queries"
-        " rotary_dim index_head_dim query_pre_attn_scalar linear_key_head_dim linear_value_head_dim",
+        " rotary_dim index_head_dim query_pre_attn_scalar mamba_d_head linear_key_head_dim linear_value_head_dim",
         128: "intermediate_size ffn_dim d_ff n_inner encoder_ffn_dim decoder_ffn_dim moe_intermediate_size"
         " shared_expert_intermediate_size ffn_hidden_size decoder_intermediate_size mlp_dim feed_forward_size d_inner"
         " max_position_embeddings n_positions max_target_positions max_sequence_length seq_length max_seq_len",
         8: "num_experts num_local_experts n_routed_experts moe_num_experts qk_rope_head_dim num_query_tokens"
-        " linear_num_value_heads linear_num_key_heads",
+        " linear_num_value_heads linear_num_key_heads mamba_n_heads",
         32: "q_lora_rank kv_lora_rank",
     }.items()
     for name in names.split()
@@ -56,13 +56,42 @@ WIDE = {name: size for name, size in SIZES.items() if size not in (8, 16, 32)} |
     ("hidden_size", "d_model", "n_embd", "embed_dim", "dim", "decoder_hidden_size", "out_hidden_size"), 512
 )
 """Heads of their own size, in which the frequencies of rotary embeddings are shared out, and widths for four of them."""
-LEFT_OUT = {"transformers_version", "model_type", "architectures", "dtype", "id2label", "label2id", "out_features", "out_indices", "stage_names", "per_layer_config"}
+LEFT_OUT = {
+    "transformers_version",
+    "architectures",
+    "dtype",
+    "id2label",
+    "label2id",
+    "out_features",
+    "out_indices",
+    "stage_names",
+    "per_layer_config",
+}
 """Attributes that follow from others, and what speaks of layers by their number."""
+
+BACKBONE = {
+    "model_type": "resnet",
+    "depths": [1, 1, 1, 1],
+    "hidden_sizes": [32, 64, 128, 256],
+    "embedding_size": 32,
+}
+"""What stands for the backbones of timm."""
+GIVEN: dict[str, Any] = {
+    **{"num_experts_per_tok": 2, "vocab_size": VOCABULARY, "prediction_length": 8, "n_inner": 128},
+    "pad_token_id": 1,
+}
+"""What configurations have no default of."""
 
 TASKS = (
     *("CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "MASKED_LM", "CTC", "SPEECH_SEQ_2_SEQ", "IMAGE_CLASSIFICATION"),
     *("OBJECT_DETECTION", "SEMANTIC_SEGMENTATION", "UNIVERSAL_SEGMENTATION", "DEPTH_ESTIMATION"),
-    *("AUDIO_CLASSIFICATION", "VIDEO_CLASSIFICATION", "IMAGE_TEXT_TO_TEXT", "IMAGE_TO_IMAGE", "SEQUENCE_CLASSIFICATION"),
+    *(
+        "AUDIO_CLASSIFICATION",
+        "VIDEO_CLASSIFICATION",
+        "IMAGE_TEXT_TO_TEXT",
+        "IMAGE_TO_IMAGE",
+        "SEQUENCE_CLASSIFICATION",
+    ),
 )
 """What a model is built for: the first of these that there is a class for, or nothing, its features."""
 KINDS = {
@@ -117,7 +146,8 @@ def build(name: str) -> Example:
 
 def small_model(name: str, sizes: Mapping[str, int]) -> torch.nn.Module:
     kind = configuration_auto.CONFIG_MAPPING[name]
-    config = kind(**smaller(kind().to_dict(), sizes))
+    values = smaller(kind().to_dict(), sizes)
+    config = kind(**{key: value for key, value in values.items() if key != "model_type"})
     for part in parts_of(config):
         part.use_cache = False
     with torch.device("meta"):
@@ -125,7 +155,19 @@ def small_model(name: str, sizes: Mapping[str, int]) -> torch.nn.Module:
     if count > PARAMETERS:
         raise ValueError(f"{count / 1e6:.0f} million parameters")
     torch.manual_seed(0)
-    return class_of(name)[1](config).eval()
+    model = class_of(name)[1](config).eval()
+    for parameter in model.parameters():
+        # What begins as zero hides what it is multiplied with, and makes ties of what is ordered.
+        if parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
+    return model
+
+
+def as_double(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy in float64, without the products of experts that PyTorch has for other types only."""
+    model = copy.deepcopy(model)
+    model.set_experts_implementation("eager")
+    return model.double()
 
 
 def smaller(values: dict[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -138,9 +180,13 @@ def smaller(values: dict[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
     for name, value in values.items():
         if name in LEFT_OUT:
             continue
-        if isinstance(value, dict) and not name.startswith("rope"):
+        if isinstance(value, dict) and value.get("model_type") == "timm_backbone":
+            found[name] = BACKBONE | {"out_features": [f"stage{at}" for at in value["out_indices"]]}
+        elif isinstance(value, dict) and not name.startswith("rope"):
             found[name] = smaller(value, sizes)
-        elif isinstance(value, bool) or value is None:
+        elif value is None:
+            found[name] = GIVEN.get(name)
+        elif isinstance(value, bool):
             found[name] = value
         elif name in LAYER_COUNTS and isinstance(value, int):
             found[name] = min(value, LAYERS)
@@ -243,7 +289,9 @@ def sound(model: torch.nn.Module) -> torch.Tensor:
 
 def spectrum(model: torch.nn.Module) -> torch.Tensor:
     parts = list(parts_of(model.config))
-    bins = first_number(parts, ("num_mel_bins", "feature_size", "input_feat_per_channel", "feature_projection_input_dim"), 80)
+    bins = first_number(
+        parts, ("num_mel_bins", "feature_size", "input_feat_per_channel", "feature_projection_input_dim"), 80
+    )
     positions = first_number(parts, ("max_source_positions",), None)
     if hasattr(model.config, "max_source_positions") and model.config.model_type not in ("speech_to_text",):
         return torch.randn(1, bins, 2 * positions)

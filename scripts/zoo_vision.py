@@ -7,6 +7,7 @@ left out, which need them.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import re
@@ -15,7 +16,27 @@ from typing import Any
 import torch
 
 PARAMETERS = 90_000_000
-SMALL = ("pico", "femto", "atto", "nano", "xxs", "xx_small", "xxt", "micro", "tiny", "xs", "_t_", "_t0", "_t", "small", "_s", "18", "b0", "26", "050")
+SMALL = (
+    "pico",
+    "femto",
+    "atto",
+    "nano",
+    "xxs",
+    "xx_small",
+    "xxt",
+    "micro",
+    "tiny",
+    "xs",
+    "_t_",
+    "_t0",
+    "_t",
+    "small",
+    "_s",
+    "18",
+    "b0",
+    "26",
+    "050",
+)
 """Words for small models in timm's names, the smallest first."""
 
 
@@ -51,7 +72,15 @@ def rank(name: str) -> tuple[int, int, str]:
 
 def declare_ops() -> None:
     """Declare what torchvision describes the results of, without which it is not imported."""
-    tensors = {"nms": 2, "qnms": 2, "roi_align": 2, "roi_pool": 2, "ps_roi_align": 2, "ps_roi_pool": 2, "deform_conv2d": 5}
+    tensors = {
+        "nms": 2,
+        "qnms": 2,
+        "roi_align": 2,
+        "roi_pool": 2,
+        "ps_roi_align": 2,
+        "ps_roi_pool": 2,
+        "deform_conv2d": 5,
+    }
     tensors |= {f"_{name}_backward": 3 for name in tensors if "nms" not in name}
     for name, count in tensors.items():
         schema = ", ".join(f"Tensor x{at}" for at in range(count))
@@ -79,11 +108,17 @@ def build(name: str) -> tuple[torch.nn.Module, dict[str, Any]]:
     return model, {main: torch.randn(2, *shape_of(library, called, model))}
 
 
+def as_double(model: torch.nn.Module) -> torch.nn.Module:
+    return copy.deepcopy(model).double()
+
+
 def model_of(library: str, name: str) -> torch.nn.Module:
     if library == "timm":
         return importlib.import_module("timm").create_model(name)
     models = importlib.import_module("torchvision").models
-    takes_backbone = getattr(models.get_model_builder(name), "__module__", "").startswith("torchvision.models.segmentation")
+    takes_backbone = getattr(models.get_model_builder(name), "__module__", "").startswith(
+        "torchvision.models.segmentation"
+    )
     return models.get_model(name, weights=None, **({"weights_backbone": None} if takes_backbone else {}))
 
 
