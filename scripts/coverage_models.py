@@ -130,14 +130,16 @@ def shapes_of(inputs: Inputs) -> dict[str, Any]:
 
 def resized(inputs: Inputs, batch: int, length: int) -> Inputs:
     """Inputs of a batch, and a length, that is larger by so much; numbers begin anew where they end."""
-    found = {}
-    for name, value in inputs.items():
-        if torch.is_tensor(value):
-            value = value.index_select(0, torch.arange(len(value) + batch) % len(value))
-            if name in LENGTHS:
-                value = value.index_select(1, torch.arange(value.shape[1] + length) % value.shape[1])
-        found[name] = value
-    return found
+
+    def repeated(name: str, value: Any) -> Any:
+        if not torch.is_tensor(value):
+            return value
+        value = value.index_select(0, torch.arange(len(value) + batch) % len(value))
+        if name not in LENGTHS:
+            return value
+        return value.index_select(1, torch.arange(value.shape[1] + length) % value.shape[1])
+
+    return {name: repeated(name, value) for name, value in inputs.items()}
 
 
 def why_refused(model: torch.nn.Module, inputs: Inputs, shapes: Any) -> str | None:

@@ -55,7 +55,7 @@ SIZES: dict[str, int] = {
 WIDE = {name: size for name, size in SIZES.items() if size not in (8, 16, 32)} | dict.fromkeys(
     ("hidden_size", "d_model", "n_embd", "embed_dim", "dim", "decoder_hidden_size", "out_hidden_size"), 512
 )
-"""Heads of their own size, in which the frequencies of rotary embeddings are shared out, and widths for four of them."""
+"""Heads of their own size, in which the frequencies of rotary embeddings are shared, and widths for four of them."""
 LEFT_OUT = {
     "transformers_version",
     "architectures",
@@ -176,37 +176,38 @@ def smaller(values: dict[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
     if values.get("num_key_value_heads") == values.get("num_attention_heads"):
         sizes = {name: size for name, size in sizes.items() if name != "num_key_value_heads"}
         sizes |= {"num_key_value_heads": sizes["num_attention_heads"]} if sizes else {}
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in LEFT_OUT:
-            continue
-        if isinstance(value, dict) and value.get("model_type") == "timm_backbone":
-            found[name] = BACKBONE | {"out_features": [f"stage{at}" for at in value["out_indices"]]}
-        elif isinstance(value, dict) and not name.startswith("rope"):
-            found[name] = smaller(value, sizes)
-        elif value is None:
-            found[name] = GIVEN.get(name)
-        elif isinstance(value, bool):
-            found[name] = value
-        elif name in LAYER_COUNTS and isinstance(value, int):
-            found[name] = min(value, LAYERS)
-        elif name == "vocab_size" or name.endswith("_vocab_size"):
-            found[name] = min(value, VOCABULARY) if isinstance(value, int) else value
-        elif name.endswith(("_token_id", "_token_index")) and isinstance(value, int):
-            found[name] = value if value < FIRST_WORD - 4 else FIRST_WORD - 4
-        elif name.endswith("_token_id") and isinstance(value, (list, tuple)):
-            found[name] = [min(one, FIRST_WORD - 4) for one in value]
-        elif name in sizes and isinstance(value, int):
-            found[name] = min(value, sizes[name])
-        elif name == "depths" and isinstance(value, (list, tuple)):
-            found[name] = [min(depth, 2) for depth in value]
-        elif name == "layer_types" or (isinstance(value, list) and len(value) in layers and len(value) > LAYERS):
-            found[name] = spread(value) if isinstance(value, list) else value
-        elif isinstance(value, list) and name.endswith(("indexes", "indices")) and max(value, default=0) >= LAYERS:
-            found[name] = list(range(min(LAYERS, len(value))))
-        else:
-            found[name] = value
-    return found
+    kept = ((name, value) for name, value in values.items() if name not in LEFT_OUT)
+    return {
+        name: GIVEN.get(name) if value is None else smaller_value(name, value, sizes, layers) for name, value in kept
+    }
+
+
+def smaller_value(name: str, value: Any, sizes: Mapping[str, int], layers: list[int]) -> Any:
+    """One attribute; `layers` are the numbers of layers that its configuration has."""
+    if isinstance(value, dict):
+        if value.get("model_type") == "timm_backbone":
+            return BACKBONE | {"out_features": [f"stage{at}" for at in value["out_indices"]]}
+        return value if name.startswith("rope") else smaller(value, sizes)
+    if isinstance(value, (list, tuple)):
+        return smaller_list(name, list(value), layers)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    if name.endswith(("_token_id", "_token_index")):
+        return min(value, FIRST_WORD - 4)
+    most = LAYERS if name in LAYER_COUNTS else VOCABULARY if name.endswith("vocab_size") else sizes.get(name, value)
+    return min(value, most)
+
+
+def smaller_list(name: str, values: list[Any], layers: list[int]) -> list[Any]:
+    if name.endswith("_token_id"):
+        return [min(one, FIRST_WORD - 4) for one in values]
+    if name == "depths":
+        return [min(depth, 2) for depth in values]
+    if name == "layer_types" or (len(values) in layers and len(values) > LAYERS):
+        return spread(values)
+    if name.endswith(("indexes", "indices")) and max(values, default=0) >= LAYERS:
+        return list(range(min(LAYERS, len(values))))
+    return values
 
 
 def spread(values: list[Any]) -> list[Any]:

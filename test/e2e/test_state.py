@@ -10,6 +10,7 @@ import terrace
 import torch
 from e2e_models import assert_close
 from terrace.compiler import PyTorch, Text, lower
+from terrace.errors import ModelImportError
 from terrace.runtime.model import CompiledModel
 from torch import nn
 
@@ -146,3 +147,30 @@ def test_batch_norm_in_training() -> None:
     for name, value in compiled.state().items():
         assert_close(torch.as_tensor(value), eager.state_dict()[name])
     assert not compiled_from[1].running_mean.any()
+
+
+class Padded(nn.Module):
+    """Pads by a number that it computes from a buffer; may write to that."""
+
+    count: torch.Tensor
+
+    def __init__(self, writes: bool) -> None:
+        super().__init__()
+        self.writes = writes
+        self.register_buffer("count", torch.tensor(3))
+        self.register_buffer("scale", torch.ones(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        missing = torch.ceil((x.shape[-1] - self.count) / 2).to(torch.int64)
+        if self.writes:
+            self.count.add_(1)
+        return nn.functional.pad(x, (int(missing), 0)) * self.count if missing > 0 else x
+
+
+def test_a_model_branches_on_an_integer_buffer() -> None:
+    model, x = Padded(False).eval(), torch.randn(2, 8)
+    torch.testing.assert_close(terrace.compile(model, (x,))(x), model(x))
+    assert type(model) is Padded
+    assert list(model.state_dict()) == ["count", "scale"]
+    with pytest.raises(ModelImportError, match="writes to one: 'count'"):
+        terrace.compile(Padded(True).eval(), (x,))

@@ -26,6 +26,7 @@ from terrace.errors import ModelImportError
 from terrace.frontend.before_decomposition import with_ops_replaced
 from terrace.frontend.body_operands import with_distinct_operands
 from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
+from terrace.frontend.constant_buffers import integer_buffers_known
 from terrace.frontend.conv_transpose import CONV_TRANSPOSE
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
@@ -122,15 +123,23 @@ def export_program(
 def trace(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: DynamicShapes
 ) -> ExportedProgram:
-    """The program as it runs in Python; as TorchDynamo reads it, if it makes a number of a tensor by `int` or `float`.
+    """The program as it runs in Python. What that cannot tell without the data, it may with integer buffers known.
 
-    Python insists on an int there, which only the data would tell.
+    Else it is the program as TorchDynamo reads it: where `int` or `float` makes a number of a tensor, Python insists on
+    an int, which only the data would tell.
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
-    try:
+
+    def trace_in_python() -> ExportedProgram:
         with StandIns(), bodies_read_anew(dynamic_shapes):
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+
+    try:
+        return trace_in_python()
     except GuardOnDataDependentSymNode as error:
+        with contextlib.suppress(GuardOnDataDependentSymNode), integer_buffers_known(model) as are_there:
+            if are_there:
+                return trace_in_python()
         try:
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=True)
         # What the user meets without Dynamo says more.

@@ -1,4 +1,4 @@
-"""What a mixture of experts is made of: counts of numbers in bins, and products of groups of rows, each by its matrix."""
+"""What a mixture of experts is made of: counts of numbers in bins, and products of groups of rows."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def grouped_mm(
         found = torch.bmm(value.unsqueeze(1), weights.index_select(0, group)).squeeze(1)
     else:
         flat = weights.transpose(1, 2).reshape(groups * columns, inner)
-        products = torch.nn.functional.linear(value, flat).reshape(rows, groups, columns)
-        found = products.gather(1, group.reshape(rows, 1, 1).expand(rows, 1, columns)).squeeze(1)
+        products = torch.nn.functional.linear(value, flat).reshape(rows * groups, columns)
+        found = products.index_select(0, torch.arange(rows, device=value.device) * groups + group)
     return torch.where(is_in_one, found, torch.zeros_like(found)).to(out_dtype or value.dtype)
 
 
