@@ -19,13 +19,16 @@ SEED = {"randint", "_local_scalar_dense"}
 """What a call may do besides running compiled code: hand tensors over, and draw its seed from PyTorch's generator."""
 
 
-def compile_noted(module: torch.nn.Module, args: tuple[Any, ...], shapes: Any, answer: Result) -> Any:
+def compile_noted(
+    module: torch.nn.Module, args: tuple[Any, ...], shapes: Any, answer: Result, kwargs: dict[str, Any] | None = None
+) -> Any:
     """The compiled program; `answer` gets its compile time and what its kernels are."""
     began = cpu_seconds()
-    compiled = terrace.compile(copy.deepcopy(module), copy.deepcopy(args), dynamic_shapes=shapes)
+    compiled = terrace.compile(copy.deepcopy(module), copy.deepcopy(args), copy.deepcopy(kwargs), dynamic_shapes=shapes)
     answer["seconds"] = round(cpu_seconds() - began, 2)
     rows, known = compiled.report().rows, {"graph.fusion", *families_by_root(), *ELEMENTWISE_OPS}
     answer["ours"] = any(row["by"] == "terrace" for row in rows)
+    answer["macs"] = [sum(row["macs"] or 0 for row in rows if row["by"] == by) for by in ("terrace", "iree")]
     answer["generated"] = answer["ours"] or any(row["kernel"] in known for row in rows)
     answer["left"] = sorted({f"{row['kernel']}: {row['why']}" for row in rows if row["by"] != "terrace"})
     return compiled

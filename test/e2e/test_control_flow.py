@@ -83,6 +83,39 @@ def test_dynamic_sizes_are_carried() -> None:
     check(run, calls, dynamic_shapes=(({0: Dim.DYNAMIC}, None),))
 
 
+def branches(model: Model, rows: torch.Tensor) -> Any:
+    def one(rows: torch.Tensor) -> Any:
+        return torch.sigmoid(model.first(rows)), rows * 2
+
+    def other(rows: torch.Tensor) -> Any:
+        return rows + 3, torch.tanh(model.first(rows))
+
+    first, second = torch.cond(rows.mean() > 0.5, one, other, (rows,))
+    return first + rows, second + 1
+
+
+def turns(model: Model, rows: torch.Tensor) -> Any:
+    def body(i: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> Any:
+        return i + 1, torch.sigmoid(model.first(a)) + b, torch.tanh(model.second(b)) + a * rows
+
+    _, a, b = while_loop(lambda i, a, b: i < 5, body, (zero(), rows * 2, rows + 3))
+    return torch.sigmoid(a) + rows, b * rows
+
+
+def places(model: Model, rows: torch.Tensor) -> Any:
+    return torch.argsort(rows, dim=1, stable=True) + 1
+
+
+@pytest.mark.parametrize("run", [branches, turns, places])
+def test_tensors_that_share_an_allocation(run: Callable[..., Any]) -> None:
+    """IREE hands on the allocation, and forgets where in it a tensor is: wrong numbers, or a crash."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 4)
+    shapes = (({0: Dim.AUTO, 1: Dim.AUTO},),)
+    calls = [(x,), (-x,), (torch.randn(5, 3, 4),)]
+    check(lambda model, x: run(model, torch.sigmoid(x.view(-1, 4))), calls, dynamic_shapes=shapes)
+
+
 def test_a_condition_on_sizes() -> None:
     def run(model: Model, x: torch.Tensor) -> Any:
         return torch.cond(x.shape[0] > 4, model.first, lambda x: model.second(x) * 2, (x,))

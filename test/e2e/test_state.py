@@ -190,3 +190,30 @@ def test_a_buffer_that_grows_is_refused() -> None:
 
     with pytest.raises(ModelImportError, match=r"'table' of Grows, a buffer, gets another shape .* before compiling"):
         terrace.compile(Grows(), (torch.ones(3),))
+
+
+class Padded(nn.Module):
+    """Pads by a number that it computes from a buffer; may write to that."""
+
+    count: torch.Tensor
+
+    def __init__(self, writes: bool) -> None:
+        super().__init__()
+        self.writes = writes
+        self.register_buffer("count", torch.tensor(3))
+        self.register_buffer("scale", torch.ones(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        missing = torch.ceil((x.shape[-1] - self.count) / 2).to(torch.int64)
+        if self.writes:
+            self.count.add_(1)
+        return nn.functional.pad(x, (int(missing), 0)) * self.count if missing > 0 else x
+
+
+def test_a_model_branches_on_an_integer_buffer() -> None:
+    model, x = Padded(False).eval(), torch.randn(2, 8)
+    torch.testing.assert_close(terrace.compile(model, (x,))(x), model(x))
+    assert type(model) is Padded
+    assert list(model.state_dict()) == ["count", "scale"]
+    with pytest.raises(ModelImportError, match="writes to one: 'count'"):
+        terrace.compile(Padded(True).eval(), (x,))

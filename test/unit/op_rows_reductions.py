@@ -280,6 +280,12 @@ PRODUCTS: dict[str, Row] = {
         ),
         torch.conv_tbc(s.line.permute(2, 0, 1), s.line[0, :, :6].reshape(3, 2, 2), s.m[0, :2]),
     ),
+    "counts": lambda s: (
+        torch.histc(s.m, 7),
+        torch.histc(s.m, 5, -0.5, 0.25),
+        torch.histc(s.m * 0, 4),
+        torch.histc(torch.where(s.m > 1, torch.nan, s.m), 4, -1, 1),
+    ),
     "normalisations": lambda s: (
         F.layer_norm(s.m, (7,), s.m[0], s.m[1]),
         F.layer_norm(s.x, (5, 7)),

@@ -100,6 +100,8 @@ POOLS: dict[str, Row] = {
         F.avg_pool2d(s.smooth, 3, 2, 1),
         F.avg_pool3d(s.volume, 2, 1),
         F.avg_pool2d(s.smooth, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+        F.avg_pool2d(s.smooth, 64, ceil_mode=True),
+        F.avg_pool2d(s.smooth, (8, 6), (4, 3), ceil_mode=True, divisor_override=3),
     ),
     "avg_divisor": lambda s: (F.avg_pool2d(s.smooth, 2, divisor_override=3), F.lp_pool2d(s.smooth.abs(), 2, 2)),
     "unpool": lambda s: (F.max_unpool2d(*F.max_pool2d(s.smooth[:, :, :6, :4], 2, return_indices=True), 2),),

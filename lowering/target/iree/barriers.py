@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from terrace.dialects.base import shape_of
+from terrace.dialects.base import DYNAMIC, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.target.iree import syntax
 from terrace.lowering.target.iree.fold_slices_into_extracts import is_of_slice
@@ -62,6 +62,28 @@ def _reads(value: ir.Value, memory: ir.Value) -> bool:
             seen.add(value)
             pending.extend(producer.operands)
     return False
+
+
+def keep_carried_values_apart(main: ir.Operation) -> None:
+    """IREE forgets where in a shared allocation a tensor lies that a loop or a branch hands on, and reads another one.
+
+    That was seen of sizes that a view has multiplied. Behind a barrier a tensor has an allocation of its own.
+    """
+    found = list(walk(main))
+    if not any(op.name == "tensor.collapse_shape" and _multiplies_sizes(op) for op in found):
+        return
+    for operation in [op for op in found if op.name in ("scf.for", "scf.if", "scf.while")]:
+        blocks = [block for region in operation.regions for block in region]
+        for hands_on in (operation, *(block.operations[len(block.operations) - 1].operation for block in blocks)):
+            for number, operand in enumerate(hands_on.operands):
+                if isinstance(operand.type, ir.RankedTensorType) and not operand.type.has_static_shape:
+                    _put_between(syntax.hidden, hands_on, number)
+
+
+def _multiplies_sizes(collapse: ir.Operation) -> bool:
+    """Whether a size of the result is the product of several that are not known."""
+    (value,), (result,) = collapse.operands, collapse.results
+    return shape_of(value).count(DYNAMIC) > shape_of(result).count(DYNAMIC)
 
 
 def cut_chains_of_slices(main: ir.Operation) -> None:

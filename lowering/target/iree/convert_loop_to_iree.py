@@ -16,7 +16,12 @@ from terrace.lowering.analysis.loop_kernels import argument_buffers, loop_kernel
 from terrace.lowering.analysis.used_symbols import used_symbols
 from terrace.lowering.target.description import OF_MAIN, TARGET
 from terrace.lowering.target.iree import syntax
-from terrace.lowering.target.iree.barriers import VIEWS, cut_chains_of_slices, keep_scatters_apart
+from terrace.lowering.target.iree.barriers import (
+    VIEWS,
+    cut_chains_of_slices,
+    keep_carried_values_apart,
+    keep_scatters_apart,
+)
 from terrace.mlir import DYNAMIC, func, ir, operation_of, source_of, walk
 from terrace.passes import Pass, fail
 
@@ -308,6 +313,7 @@ class ConvertLoopToIree(Pass):
                 _keep_arguments(operation)
                 keep_scatters_apart(operation)
                 cut_chains_of_slices(operation)
+                keep_carried_values_apart(operation)
                 if TARGET in module.attributes:
                     operation.attributes[OF_MAIN] = module.attributes[TARGET]
                     del module.attributes[TARGET]

@@ -118,15 +118,19 @@ def keep(values: Sequence[ir.Value]) -> None:
     ir.Operation.create("util.optimization_barrier", [value.type for value in values], values)
 
 
+def hidden(value: ir.Value) -> ir.Value:
+    """`value`, of which IREE does not know where it comes from."""
+    sizes = dynamic_sizes(value)
+    found = ir.Operation.create("util.optimization_barrier", [value.type], [value]).results[0]
+    return ir.Operation.create("flow.tensor.tie_shape", [value.type], [found, *sizes]).results[0] if sizes else found
+
+
 def hide(value: ir.Value) -> None:
     """Let IREE not know where `value` comes from: all who use it use what a barrier makes of it."""
-    sizes = dynamic_sizes(value)
-    barrier = ir.Operation.create("util.optimization_barrier", [value.type], [value])
-    hidden = barrier.results[0]
-    if sizes:
-        hidden = ir.Operation.create("flow.tensor.tie_shape", [value.type], [hidden, *sizes]).results[0]
-    makers = [barrier, *(size.owner.operation for size in sizes)]
-    value.replace_all_uses_except(hidden, makers)
+    others = list(value.uses)
+    found = hidden(value)
+    for use in others:
+        use.owner.operation.operands[use.operand_number] = found
 
 
 def initializer() -> ir.Block:

@@ -26,8 +26,10 @@ from terrace.errors import ModelImportError
 from terrace.frontend.before_decomposition import with_ops_replaced
 from terrace.frontend.body_operands import with_distinct_operands
 from terrace.frontend.complex_ops import COMPOSITE, composite_ops_of_complex
+from terrace.frontend.constant_buffers import integer_buffers_known
 from terrace.frontend.data_dependent import DATA_DEPENDENT
 from terrace.frontend.decompositions import DECOMPOSITIONS
+from terrace.frontend.decompositions.experts import OF_LIBRARIES
 from terrace.frontend.decompositions.recurrent import steps_untraced
 from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES, SINGLE, DynamicDimensions, DynamicShapes
 from terrace.frontend.random_ops import RANDOM
@@ -125,17 +127,25 @@ def export_program(
 def trace(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: DynamicShapes
 ) -> ExportedProgram:
-    """The program as it runs in Python; as TorchDynamo reads it, if it makes a number of a tensor by `int` or `float`.
+    """The program as it runs in Python. What that cannot tell without the data, it may with integer buffers known.
 
-    Python insists on an int there, which only the data would tell.
+    Else it is the program as TorchDynamo reads it: where `int` or `float` makes a number of a tensor, Python insists on
+    an int, which only the data would tell.
     """
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
-    try:
+
+    def trace_in_python() -> ExportedProgram:
         with StandIns(), bodies_read_anew(dynamic_shapes), steps_untraced(), warnings.catch_warnings():
             # Recurrent layers keep a list of their parameters, which are others while PyTorch traces.
             warnings.filterwarnings("ignore", message=r"The tensor attributes? (\S+\._flat_weights\[\d+\],? )+w")
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+
+    try:
+        return trace_in_python()
     except GuardOnDataDependentSymNode as error:
+        with contextlib.suppress(GuardOnDataDependentSymNode), integer_buffers_known(model) as are_there:
+            if are_there:
+                return trace_in_python()
         try:
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=True)
         # What the user meets without Dynamo says more.
@@ -271,14 +281,17 @@ def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """torch-mlir's table, without the ops that we keep whole, and with those it lacks."""
     known = get_decomposition_table().items()
     table = {op: rule for op, rule in known if op.overloadpacket not in KEPT_WHOLE and op.name() not in KEPT_BY_NAME}
-    return table | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | quantized_ops()
+    return table | DATA_DEPENDENT | DECOMPOSITIONS | SCATTER_REDUCTIONS | SPECTRA | library_ops()
 
 
-def quantized_ops() -> dict[Any, Callable[..., Any]]:
-    """PyTorch's quantisations, each as its definition in other ops; none where nothing has imported them."""
-    names = (name for name in torch._C._dispatch_get_all_op_names() if name.startswith("quantized_decomposed::"))
-    found: dict[Any, Callable[..., Any]] = {}
-    for name in names:
+def library_ops() -> dict[Any, Callable[..., Any]]:
+    """Ops of libraries that something has imported; PyTorch's quantisations each as its definition in other ops."""
+    names = torch._C._dispatch_get_all_op_names()
+    packets = {name: name.split("::") for name in names if name in OF_LIBRARIES}
+    found = {
+        getattr(getattr(torch.ops, space), op).default: OF_LIBRARIES[name] for name, (space, op) in packets.items()
+    }
+    for name in (name for name in names if name.startswith("quantized_decomposed::")):
         packet, _, overload = name.partition("::")[2].partition(".")
         op = getattr(getattr(torch.ops.quantized_decomposed, packet), overload or "default")
         if not op._schema.is_mutable and op.has_kernel_for_dispatch_key(EXPLICIT):

@@ -14,6 +14,7 @@ import torch
 from terrace.frontend.decompositions import (
     convolution,
     elementwise,
+    experts,
     float8,
     indexing,
     losses,
@@ -39,7 +40,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-ARITHMETIC = (elementwise, float8, losses, norms, ordering, products, recurrent, reducing)
+ARITHMETIC = (elementwise, experts, float8, losses, norms, ordering, products, recurrent, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
 MOVES = (convolution, indexing, pooling, pooling_3d, resizing, shapes)

@@ -190,11 +190,31 @@ def max_unpool(spatial: int) -> Callable[..., torch.Tensor]:
     return rule
 
 
+def avg_pool_of_all(
+    value: torch.Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> torch.Tensor:
+    """The mean of all, where windows are larger than the image, which only `ceil_mode` allows: they end with it."""
+    sizes, kernel = value.shape[-2:], [*kernel_size] * (3 - len(kernel_size))
+    exceeds = [isinstance(size, int) and length > size for size, length in zip(sizes, kernel, strict=True)]
+    if not ceil_mode or any(padding) or not all(exceeds):
+        return NotImplemented
+    if divisor_override is None:
+        return value.mean((-2, -1), keepdim=True)
+    return value.sum((-2, -1), keepdim=True) / divisor_override
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten._adaptive_avg_pool2d.default: adaptive_avg_pool2d,
     aten._adaptive_avg_pool3d.default: adaptive_avg_pool,
     aten.adaptive_max_pool2d.default: adaptive_max_pool,
     aten.adaptive_max_pool3d.default: adaptive_max_pool,
+    aten.avg_pool2d.default: avg_pool_of_all,
     aten.max_pool1d.default: max_pool1d,
     aten.max_pool2d_with_indices.default: max_pool_with_indices(2),
     aten.max_pool3d_with_indices.default: max_pool_with_indices(3),
