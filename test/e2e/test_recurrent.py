@@ -8,6 +8,7 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close
+from terrace.compiler import PyTorch, lower
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
@@ -83,6 +84,16 @@ def test_few_steps_are_quantised() -> None:
     compiled = terrace.compile(layer.eval(), (x,), options={"quantize": "int8", "calibration": [(x,)]})
     assert "i8" in compiled.ir("graph")
     torch.testing.assert_close(compiled(x)[0], layer(x)[0].detach(), atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(("layers", "steps"), [(1, 16), (4, 8)])
+def test_steps_of_a_turn(layers: int, steps: int) -> None:
+    """A step is four products and one kernel for the gates: as many steps as 80 launches have, 320 in all loops."""
+    layer = nn.LSTM(8, 16, layers, bidirectional=layers > 1)
+    lowered = lower(PyTorch(layer.eval(), (torch.randn(64, 2, 8),), None, None))
+    loops = layers * (1 + layer.bidirectional)
+    launches = lowered.ir["iree"].count("flow.dispatch")
+    assert loops * steps * 5 <= launches < loops * (steps * 5 + 4)
 
 
 def test_the_turns_of_a_loop_do_not_overlap() -> None:

@@ -21,14 +21,18 @@ MOST_WORK, MOST_OF_ALL = 80, 320
 WORK = ("func.call", "linalg.", "tm_tensor.")
 
 
+def is_over_tensors(operation: ir.Operation) -> bool:
+    """Whether it is a loop of the program, which carries tensors; those of kernels carry vectors, or nothing."""
+    types = [value.type for value in operation.results]
+    return operation.name == "scf.for" and bool(types) and all(isinstance(t, ir.RankedTensorType) for t in types)
+
+
 def steps_of(loop: ir.Operation, most_work: int) -> int:
     """How many steps a turn of `loop` should have; 1 for what is none of ours, or holds other control flow."""
     body = list(walk(loop))
     if any(op.name.startswith("scf.") and op.name != "scf.yield" for op in body):
         return 1
-    if not loop.results or number_of(loop.operands[0]) != 0 or number_of(loop.operands[2]) != 1:
-        return 1
-    if not all(isinstance(value.type, ir.RankedTensorType) for value in loop.results):
+    if number_of(loop.operands[0]) != 0 or number_of(loop.operands[2]) != 1:
         return 1
     work = sum(op.name.startswith(WORK) for op in body)
     return min(MOST_STEPS, max(most_work // work, 1)) if work else 1
@@ -102,7 +106,7 @@ class UnrollLoops(Pass):
     name = "unroll-loops"
 
     def run(self, module: ir.Operation) -> None:
-        loops = [op for op in walk(module) if op.name == "scf.for"]
+        loops = [op for op in walk(module) if is_over_tensors(op)]
         for loop in loops:
             steps = steps_of(loop, min(MOST_WORK, MOST_OF_ALL // len(loops)))
             if steps > 1:
