@@ -52,8 +52,9 @@ class GatherOp(TensorOp, name="gather", traits=[ext.Pure]):
         value, indices = shapes
         require_axis(attrs.axis, len(value))
         require_rank("indices", indices, len(value))
-        _require_within("off the axis", indices, value, but=attrs.axis)
-        return points(indices, value, attrs.axis)
+        read = points(indices, value, attrs.axis)
+        _require_within("off the axis", read, value, but=attrs.axis)
+        return read
 
     @staticmethod
     def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:

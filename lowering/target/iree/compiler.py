@@ -22,8 +22,11 @@ from terrace.processes import run_program
 
 _SHOWN_LINES = 40
 _FULL = os.strerror(errno.ENOSPC).encode()
-_UNVERIFIED = "--verify=false"
-"""IREE checks the program when it is read, and again after each pass, which takes as long as the rest of its work."""
+_CPU, _UNVERIFIED = "--iree-hal-target-device=local", "--verify=false"
+"""IREE checks the program when it is read, and again after each pass, which takes as long as the rest of its work.
+
+For a GPU those checks are what refuses ops that the device lacks, as `exp` of float64.
+"""
 
 
 class IreeCompileError(CompileError):
@@ -62,8 +65,8 @@ def compile_program(text: str, flags: Sequence[str]) -> bytes:
     with folder:
         # By stdin, as the name of a source file would become a part of the program.
         command, given = [iree_compile_path(), "-", "-o", "-", *flags], text.encode()
-        done = run_program([*command, _UNVERIFIED], folder.name, given=given)
-        if done.returncode:  # Once more with the checks: they find the pass that is to blame.
+        done = run_program([*command, *[_UNVERIFIED] * (_CPU in flags)], folder.name, given=given)
+        if done.returncode and _CPU in flags:  # Once more with the checks: they find the pass that is to blame.
             done = run_program(command, folder.name, given=given)
     if done.returncode and _FULL in done.stderr:
         where = os.path.dirname(folder.name)
@@ -77,7 +80,7 @@ def assemble_program(text: str, flags: Sequence[str]) -> str:
     """The assembly that iree-compile makes of a program for a CPU; empty for a device that has none."""
     with tempfile.TemporaryDirectory(prefix="terrace-") as folder:
         dump = f"--iree-hal-dump-executable-intermediates-to={folder}"
-        command = [iree_compile_path(), "-", "-o", os.devnull, *flags, dump, _UNVERIFIED]
+        command = [iree_compile_path(), "-", "-o", os.devnull, *flags, dump]
         done = run_program(command, folder, given=text.encode())
         if done.returncode:
             raise CompileError(_explain(done, flags))
