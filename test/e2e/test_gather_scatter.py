@@ -248,3 +248,15 @@ def test_constants_are_evaluated_once() -> None:
     program = terrace.compile(model, (x,), target=terrace.Target(threads=1), options={"check_indices": False})
     assert len(program.report().rows) == 1
     equal(program(x), model(x).detach())
+
+
+def test_what_is_updated_is_read_and_returned_too() -> None:
+    """IREE copied it for the result after an update in place, and the other scatter read the updated one."""
+
+    def function(u: Tensor, places: Tensor, source: Tensor, x: Tensor) -> list[Tensor]:
+        both = u * 2
+        return [both.scatter(1, places, source), x.scatter_reduce(1, places, both, "amin"), both]
+
+    places = torch.stack([torch.arange(8) * 4 + row % 4 for row in range(5)])
+    inputs = numbers(5, 33), places, numbers(5, 33) - 3, numbers(5, 33).flip(0)
+    equal(compiled(function, inputs)(*inputs), function(*inputs))

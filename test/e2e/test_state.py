@@ -77,6 +77,22 @@ class Attributes(nn.Module):
         return self.assigned + self.written.sum(0) + self.unread + self.grown
 
 
+class Delay(nn.Module):
+    """Gives what it had before it assigned its input: itself, a view of it, after a swap, and an input it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("last", "left", "right"):
+            self.register_buffer(name, torch.arange(3.0))
+        self.plain = torch.ones(3)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        last, self.last = self.last, x
+        end, self.plain = self.plain[1:], x * 2
+        self.left, self.right = self.right, self.left + x
+        return [last, end, self.last, self.plain[:2], self.left, self.right]
+
+
 @pytest.fixture(scope="module")
 def counter() -> tuple[Counter, CompiledModel]:
     model = Counter()
@@ -176,6 +192,15 @@ def test_tensors_that_are_attributes() -> None:
     assert set(compiled.state()) == {"assigned", "written", "replaced"}
     for _ in range(3):
         assert torch.equal(compiled(x), model(x))
+
+
+def test_old_values_of_what_is_assigned() -> None:
+    model = Delay()
+    compiled = terrace.compile(model, (torch.ones(3),))
+    for number in range(3):
+        x = torch.full((3,), number + 2.0)
+        for found, expected in zip(compiled(x), model(x), strict=True):
+            assert torch.equal(found, expected)
 
 
 def test_a_buffer_that_grows_is_refused() -> None:

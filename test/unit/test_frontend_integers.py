@@ -46,6 +46,14 @@ def test_products_wrap(dtype: torch.dtype) -> None:
     compare_with_eager(convolve, (integers(dtype, 1, 2, 5, 5), integers(dtype, 3, 2, 3, 3)))
 
 
+def test_bytes_of_dynamic_sizes() -> None:
+    """Their sizes are numbers, not tensors of bytes."""
+    flat = Calls(lambda x: x.float().reshape(x.shape[0], -1) / x.numel())
+    compare_with_eager(
+        flat, (integers(torch.uint8, 3, 4, 5),), (({0: Dim.AUTO},),), [(integers(torch.uint8, 7, 4, 5),)]
+    )
+
+
 def test_convolution_of_integers_in_3_dimensions() -> None:
     with pytest.raises(ModelImportError, match=r"test_frontend_integers\.py:\d+.*convolution.*integers"):
         compare_with_eager(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.dialects.graph_indexed import points, stretches
-from terrace.lowering.graph.builders import size_of
+from terrace.lowering.graph.builders import size_of, users_of
 from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Collapse
@@ -45,7 +45,9 @@ class Scatter(KernelFamily):
 
     def refusal(self, root: ir.Operation) -> str | None:
         target, *others = map(_memory_of, root.operands)
-        return "it reads what it updates" if target in others else None
+        if target in others:
+            return "it reads what it updates"
+        return "what it updates is read elsewhere, too" if _is_computed_and_read(target, root) else None
 
     def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:
         *operands, result = types_of(root)
@@ -88,3 +90,21 @@ def _memory_of(value: ir.Value) -> ir.Value | ir.Attribute:
     source = source_of(value, _VIEWS)
     producer = operation_of(source)
     return producer.attributes["symbol"] if producer is not None and producer.name == "graph.load" else source
+
+
+def _is_computed_and_read(memory: ir.Value | ir.Attribute, root: ir.Operation) -> bool:
+    """Whether a tensor that an op computes, or a view of it, has other users than `root`.
+
+    IREE 3.13 was seen to copy such a tensor for one of them after the update in place. What comes in, it copies before.
+    """
+    return isinstance(memory, ir.Value) and operation_of(memory) is not None and _has_users_but(memory, root)
+
+
+def _has_users_but(value: ir.Value, root: ir.Operation) -> bool:
+    for user in users_of(value):
+        if user.name in _VIEWS and user.operands[0] == value:
+            if _has_users_but(user.results[0], root):
+                return True
+        elif user != root:
+            return True
+    return False

@@ -38,7 +38,7 @@ from terrace.frontend.script_numbers import script_numbers_in_python
 from terrace.frontend.source import user_line_of_exception, whole_stack_traces
 from terrace.frontend.spectra import SPECTRA
 from terrace.frontend.stand_ins import StandIns
-from terrace.frontend.tensor_attributes import export_with_attributes
+from terrace.frontend.tensor_attributes import assigned_values_apart, export_with_attributes
 
 aten = torch.ops.aten
 
@@ -135,7 +135,13 @@ def trace(
     shapes: Any = dynamic_shapes  # PyTorch's annotation leaves out some of what it takes.
 
     def trace_in_python() -> ExportedProgram:
-        with StandIns(), bodies_read_anew(dynamic_shapes), steps_untraced(), warnings.catch_warnings():
+        with (
+            StandIns(),
+            bodies_read_anew(dynamic_shapes),
+            steps_untraced(),
+            assigned_values_apart(model),
+            warnings.catch_warnings(),
+        ):
             # Recurrent layers keep a list of their parameters, which are others while PyTorch traces.
             warnings.filterwarnings("ignore", message=r"The tensor attributes? (\S+\._flat_weights\[\d+\],? )+w")
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 import torch
+import torch.utils._pytree
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.nn.modules.module import register_module_buffer_registration_hook
 
 from terrace.errors import ModelImportError
 
@@ -72,6 +75,33 @@ def as_buffers(attributes: Attributes) -> Iterator[None]:
             module._buffers.pop(name, None)
             module._non_persistent_buffers_set.discard(name)
             vars(module)[name] = value
+
+
+@contextlib.contextmanager
+def assigned_values_apart(model: torch.nn.Module) -> Iterator[None]:
+    """Let what is assigned to a buffer, and what a model returns that assigns to some, be copies while PyTorch traces.
+
+    It writes the assigned values into the buffers at the end of the program. What is the old value of a buffer, or a
+    view of it, would be the new one then; and an input that is assigned it refuses.
+    """
+    assigned = list[str]()
+
+    def assign(module: torch.nn.Module, name: str, value: torch.Tensor | None) -> torch.Tensor | None:
+        if value is None or module._buffers.get(name) is None:
+            return value
+        assigned.append(name)
+        return value.clone()
+
+    def give(module: torch.nn.Module, inputs: object, results: object) -> object:
+        return torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, results) if assigned else results
+
+    assigning: Any = assign  # PyTorch's annotation leaves out what a hook may return.
+    hooks = register_module_buffer_registration_hook(assigning), model.register_forward_hook(give)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def buffers_of(exported: ExportedProgram) -> dict[str, torch.fx.Node]:

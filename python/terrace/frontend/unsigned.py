@@ -13,15 +13,20 @@ from torch._guards import detect_fake_mode
 
 from terrace.frontend.bodies import bodies_of
 
-CASTS = {torch.ops.aten._to_copy.default, torch.ops.prims.convert_element_type.default}
+aten = torch.ops.aten
+
+CASTS = {aten._to_copy.default, torch.ops.prims.convert_element_type.default}
+
+SIZES = {aten.sym_size.int, aten.sym_numel.default}
 
 
 def widen_unsigned(graph: torch.fx.Graph) -> None:
-    """Let all ops of `graph` that take or give uint8 tensors, but casts and control flow, take and give int64."""
+    """Let ops of `graph` that take or give uint8 tensors take and give int64, but for casts, sizes and control flow."""
     for node in list(graph.nodes):
         for body in bodies_of(node):
             widen_unsigned(body)
-        if node.op != "call_function" or node.target in CASTS or node.target is operator.getitem or bodies_of(node):
+        is_left = node.target in (CASTS | SIZES) or node.target is operator.getitem or bodies_of(node)
+        if node.op != "call_function" or is_left:
             continue
         if any(is_unsigned(value) for value in node.all_input_nodes):
             widen_inputs(graph, node)
@@ -78,7 +83,7 @@ def cast_users(graph: torch.fx.Graph, node: torch.fx.Node, dtype: torch.dtype) -
 
 def cast(graph: torch.fx.Graph, value: torch.fx.Node, dtype: torch.dtype, at: torch.fx.Node) -> torch.fx.Node:
     """A cast of `value`, with the user's line of `at`."""
-    node = graph.call_function(torch.ops.aten._to_copy.default, (value,), {"dtype": dtype})
+    node = graph.call_function(aten._to_copy.default, (value,), {"dtype": dtype})
     set_value(node, at, value.meta["val"].to(dtype))
     return node
 
