@@ -28,7 +28,8 @@ def keep_scatters_apart(main: ir.Operation) -> None:
         for number, operand in enumerate(inputs):
             if source_of(operand, VIEWS) == memory:
                 _put_between(_copied, operation, number)
-            if is_of_slice(operation.operands[number]) or _reads(operand, memory):
+                _put_between(syntax.hidden, operation, number)
+            elif is_of_slice(operation.operands[number]) or _reads(operand, memory):
                 _put_between(syntax.stay_apart, operation, number)
         if is_of_slice(target):
             _put_between(syntax.stay_apart, operation, len(inputs))
