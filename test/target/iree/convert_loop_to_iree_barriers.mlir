@@ -31,7 +31,7 @@ func.func @main(%x: tensor<4x3xf32>, %update: tensor<2xf32>, %place: tensor<2x1x
 // CHECK-NEXT:    %[[VIEW:.*]] = tensor.expand_shape
 // CHECK:         %[[LARGER:.*]] = tensor.pad %[[VIEW]] low[0, 0] high[0, 1]
 // CHECK:         %[[COPY:.*]] = tensor.extract_slice %[[LARGER]][0, 0] [2, 1]
-// CHECK:         %[[APART:.*]] = "iree_tensor_ext.compute_barrier.start"(%[[COPY]])
+// CHECK:         %[[APART:.*]] = "util.optimization_barrier"(%[[COPY]])
 // CHECK-NEXT:    tm_tensor.scatter {{.*}} ins(%[[APART]], %arg1 {{.*}} outs(%arg0
 func.func @main(%x: tensor<4xf32>, %place: tensor<2x1xi32>) -> tensor<4xf32> {
   %slice = tensor.extract_slice %x[0] [2] [1] : tensor<4xf32> to tensor<2xf32>
