@@ -168,7 +168,7 @@ BY_PARTS = (
     *(aten._unsafe_view, aten.alias, aten.clone, aten.contiguous, aten.cumsum, aten.detach, aten.diagonal, aten.expand),
     *(aten.expand_copy, aten.flip, aten.gather, aten.index, aten.index_select, aten.mean, aten.permute, aten.repeat),
     *(aten.roll, aten.select, aten.slice, aten.split, aten.split_with_sizes, aten.squeeze, aten.sum, aten.t),
-    *(aten.transpose, aten.unbind, aten.unsqueeze, aten.view, aten.view_copy, aten.reshape, aten.unfold),
+    *(aten.transpose, aten.unbind, aten.unsqueeze, aten.flatten, aten.view, aten.view_copy, aten.reshape, aten.unfold),
     *(aten._reshape_alias, aten.col2im, aten.im2col, aten.avg_pool2d, aten.tril, aten.triu, aten._unsafe_index),
     *(aten.chunk, aten.narrow, aten.lift_fresh_copy, aten.unfold_copy, aten.slice_copy, aten.select_copy, aten.trace),
     *(aten.reflection_pad1d, aten.reflection_pad2d, aten.replication_pad1d, aten.replication_pad2d, aten.rot90),
