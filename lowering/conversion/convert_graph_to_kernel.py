@@ -15,7 +15,7 @@ from terrace.dialects.base import Attributes, element_type_of, shape_of, to_attr
 from terrace.dialects.graph import ELEMENTWISE_OPS
 from terrace.dialects.graph_base import broadcast_shapes
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
-from terrace.lowering.graph.builders import splat, splat_value
+from terrace.lowering.graph.builders import size_of, splat, splat_value
 from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.graph.fusion import replace_given
 from terrace.lowering.kernels.collapse import Collapse, Partition, collapse_shape, product
@@ -228,6 +228,19 @@ def _candidates(module: ir.Operation) -> list[ir.Operation]:
     return found
 
 
+def copy_first(operation: ir.Operation, outliner: _Outliner) -> None:
+    """Let a kernel of its own copy the first operand of `operation`, which updates the copy in place."""
+    value = operation.operands[0]
+    with ir.InsertionPoint(operation), operation.location:
+        sizes = [size_of(value, axis) for axis, size in enumerate(shape_of(value)) if size == DYNAMIC]
+        copied = graph.BroadcastOp.build(value, *sizes, result_type=value.type)
+    operation.operands[0] = copied
+    copy = Group.of(copied.owner.operation)
+    family = family_of(copy)
+    assert family is not None, "what moves elements is a kernel where updates are"
+    outliner.outline(copy, family)
+
+
 @dataclasses.dataclass(frozen=True)
 class ConvertGraphToKernel(TargetKernels, Pass):
     """Outline the groups that one of `generators` takes as kernels; mark the others with the reason why not."""
@@ -254,6 +267,9 @@ class ConvertGraphToKernel(TargetKernels, Pass):
             family = family_of(group)
             reason = self._reason(group, family)
             if reason is None and family is not None:
+                if family.must_copy_first(operation):
+                    copy_first(operation, outliner)
+                    group = Group.of(operation)
                 outliner.outline(group, family)
             else:
                 operation.attributes[WHY] = ir.StringAttr.get(reason)

@@ -60,6 +60,10 @@ class KernelFamily:
     words: ClassVar[str] = "chosen by rule, not by comparing candidates"
     """How `terrace-explain` says in a line why a tile is as large as it is."""
 
+    def must_copy_first(self, root: ir.Operation) -> bool:
+        """Whether a kernel with `updates_first` needs a copy of the root's first operand, which is read elsewhere."""
+        return False
+
     def refusal(self, root: ir.Operation) -> str | None:
         """Why a group with this root, whose types are legal, is not taken, or None."""
         return None

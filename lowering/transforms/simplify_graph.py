@@ -12,7 +12,8 @@ import math
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph import BatchMatmulOp, MatmulOp, PermuteOp, ReshapeOp
 from terrace.lowering.graph.builders import erase_dead_ops, splat_value
-from terrace.mlir import DYNAMIC, ir, operation_of
+from terrace.lowering.kernels.view import is_kernel
+from terrace.mlir import DYNAMIC, func, ir, operation_of
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace
 
@@ -59,12 +60,17 @@ def _moves_ones_only(permute: ir.OpView) -> bool:
 
 
 class DropBroadcast(Pattern):
-    """A broadcast to the static shape of its input is its input; where a size is `?`, it may stretch."""
+    """A broadcast to the static shape of its input is its input; where a size is `?`, it may stretch.
+
+    A kernel of such a broadcast copies, as something else will update the copy in place.
+    """
 
     op_name = "graph.broadcast"
 
     def rewrite(self, op: ir.OpView) -> bool:
-        value = op.operation.operands[0]
+        value, function = op.operation.operands[0], op.operation.parent.opview
+        if isinstance(function, func.FuncOp) and is_kernel(function):
+            return False
         if value.type != op.result.type or DYNAMIC in shape_of(value):
             return False
         return replace(op, value)

@@ -43,11 +43,9 @@ class Scatter(KernelFamily):
     }
     words = "vectors along a row, or an element where each has its own index; one point after another along the axis"
 
-    def refusal(self, root: ir.Operation) -> str | None:
+    def must_copy_first(self, root: ir.Operation) -> bool:
         target, *others = map(_memory_of, root.operands)
-        if target in others:
-            return "it reads what it updates"
-        return "what it updates is read elsewhere, too" if _is_computed_and_read(target, root) else None
+        return target in others or _is_computed_and_read(target, root)
 
     def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:
         *operands, result = types_of(root)
@@ -95,7 +93,7 @@ def _memory_of(value: ir.Value) -> ir.Value | ir.Attribute:
 def _is_computed_and_read(memory: ir.Value | ir.Attribute, root: ir.Operation) -> bool:
     """Whether a tensor that an op computes, or a view of it, has other users than `root`.
 
-    IREE 3.13 was seen to copy such a tensor for one of them after the update in place. What comes in, it copies before.
+    IREE 3.13 was seen to let one of them read after the update in place. What comes in, it copies before.
     """
     return isinstance(memory, ir.Value) and operation_of(memory) is not None and _has_users_but(memory, root)
 
