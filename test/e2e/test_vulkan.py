@@ -15,6 +15,7 @@ import pytest
 import terrace
 import torch
 from e2e_models import assert_close, eager, example, other_input
+from terrace.errors import CompileError
 from torch import nn
 
 pytestmark = pytest.mark.vulkan
@@ -74,6 +75,17 @@ class Counter(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.total.add_(x)
         return self.total, torch.softmax(self.total * 2, -1)
+
+
+def test_functions_that_the_device_lacks_are_refused() -> None:
+    """IREE's checks after each pass refuse them: without, `exp` of float64 compiled, and gave other numbers."""
+
+    class Exponential(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.double().exp()
+
+    with pytest.raises(CompileError, match=r"'spirv.GL.Exp' op operand #0 must be 16/32-bit float"):
+        terrace.compile(Exponential(), (torch.randn(4, 6),), target="vulkan")
 
 
 def test_state_stays_on_the_device() -> None:

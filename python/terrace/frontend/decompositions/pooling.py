@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch._decomp import decomposition_table
 
+from terrace.frontend.decompositions.depth import length_of
+
 aten = torch.ops.aten
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -54,12 +56,16 @@ def longest_window(size: int, count: int) -> int:
     return max((-(-(i + 1) * size // count) - i * size // count for i in range(count)), default=0)
 
 
+def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
+    """How many windows a pool has; with `ceil_mode` also one that begins inside and reaches over the padding."""
+    count = length_of(size + 2 * padding + (stride - 1 if ceil_mode else 0), kernel, stride, dilation)
+    return count - 1 if ceil_mode and (count - 1) * stride >= size + padding else count
+
+
 def strided_windows(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> Windows:
     """The windows of a pool; what lies in the padding does not count."""
     reach = dilation * (kernel - 1) + 1
-    count = (size + 2 * padding - reach + (stride - 1 if ceil_mode else 0)) // stride + 1
-    if ceil_mode and (count - 1) * stride >= size + padding:
-        count -= 1
+    count = window_count(size, kernel, stride, padding, dilation, ceil_mode)
     places = (torch.arange(count) * stride - padding).unsqueeze(1) + torch.arange(kernel) * dilation
     is_inside = padding == 0 and (count - 1) * stride + reach <= size
     within = None if is_inside else torch.logical_and(places >= 0, places < size)

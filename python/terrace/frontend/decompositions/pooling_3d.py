@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from terrace.frontend.decompositions.depth import depth_slices, length_of, padded_in_depth
-from terrace.frontend.decompositions.pooling import least, repeated
+from terrace.frontend.decompositions.depth import depth_slices, padded_in_depth
+from terrace.frontend.decompositions.pooling import least, repeated, window_count
 
 aten = torch.ops.aten
 
@@ -21,12 +21,6 @@ def in_planes(value: torch.Tensor, pool: Callable[[torch.Tensor], torch.Tensor])
     """`pool` of [..., h, w], with the axes before the last three and the depth as channels."""
     pooled = pool(value.flatten(-4, -3))
     return pooled.unflatten(-3, [value.shape[-4], value.shape[-3]])
-
-
-def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """How many windows a pool has; with `ceil_mode` also one that begins inside and reaches over the padding."""
-    count = length_of(size + 2 * padding + (stride - 1 if ceil_mode else 0), kernel, stride, dilation)
-    return count - 1 if ceil_mode and (count - 1) * stride >= size + padding else count
 
 
 def along_depth(

@@ -143,18 +143,11 @@ def recurrent(cell: Cell, gates: int) -> Callable[..., tuple[torch.Tensor, ...]]
 
 
 def shapes_only(
-    value: torch.Tensor,
-    state: torch.Tensor | Sequence[torch.Tensor],
-    params: Sequence[torch.Tensor],
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
+    value: torch.Tensor, state: torch.Tensor | Sequence[torch.Tensor], *options: Any
 ) -> tuple[torch.Tensor, ...]:
     """Tensors like the results of a layer, of no values."""
     states = [state] if isinstance(state, torch.Tensor) else state
+    *_, bidirectional, _ = options
     width = states[0].shape[2] * (1 + bidirectional)
     return value.new_empty(*value.shape[:2], width), *(torch.empty_like(each) for each in states)
 
