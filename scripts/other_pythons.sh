@@ -20,11 +20,16 @@ if ((!${#pythons[@]})); then
     echo "there is no python3.12 and no python3.13; name others: scripts/other_pythons.sh /path/to/python" >&2
     exit 1
 fi
+failed=()
 for python in "${pythons[@]}"; do
     version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
     clone="$root/build/$version"
     rm -rf "$clone"
     git clone --quiet "$root" "$clone"
     echo "== $version" >&2
-    (cd "$clone" && PYTHON=$(command -v "$python") scripts/test.sh "$@")
+    (cd "$clone" && PYTHON=$(command -v "$python") scripts/test.sh "$@") || failed+=("$version")
 done
+if ((${#failed[@]})); then
+    echo "failed: ${failed[*]}" >&2
+    exit 1
+fi
