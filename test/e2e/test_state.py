@@ -203,6 +203,28 @@ def test_old_values_of_what_is_assigned() -> None:
             assert torch.equal(found, expected)
 
 
+OUTSIDE = torch.tensor([1.0, 2.0, 3.0])
+
+
+class ReadsOutside(nn.Module):
+    """Reads a tensor that no module has, twice, and assigns a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("last", torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        old, self.last = self.last, x + OUTSIDE
+        return old * OUTSIDE
+
+
+def test_a_tensor_of_no_module_is_read_twice() -> None:
+    """PyTorch's tracer assigns it to a module of its own twice: as a state, that was copied, and traced, without end."""
+    compiled, eager, x = terrace.compile(ReadsOutside(), (torch.ones(3),)), ReadsOutside(), torch.ones(3)
+    for _ in range(2):
+        assert torch.equal(compiled(x), eager(x))
+
+
 def test_a_buffer_that_grows_is_refused() -> None:
     class Grows(nn.Module):
         def __init__(self) -> None:

@@ -85,9 +85,12 @@ def assigned_values_apart(model: torch.nn.Module) -> Iterator[None]:
     view of it, would be the new one then; and an input that is assigned it refuses.
     """
     assigned = list[str]()
+    # PyTorch's tracer puts constants into modules of its own, while it goes through the ops that it has noted: a copy
+    # noted there would never end.
+    own = set(model.modules())
 
     def assign(module: torch.nn.Module, name: str, value: torch.Tensor | None) -> torch.Tensor | None:
-        if value is None or module._buffers.get(name) is None:
+        if module not in own or value is None or module._buffers.get(name) is None:
             return value
         assigned.append(name)
         return value.clone()
