@@ -219,7 +219,7 @@ class ReadsOutside(nn.Module):
 
 
 def test_a_tensor_of_no_module_is_read_twice() -> None:
-    """PyTorch's tracer assigns it to a module of its own, twice: as a state, that was copied and traced, without end."""
+    """PyTorch's tracer assigns it to a module of its own, twice: as a state, that was copied without end."""
     compiled, eager, x = terrace.compile(ReadsOutside(), (torch.ones(3),)), ReadsOutside(), torch.ones(3)
     for _ in range(2):
         assert torch.equal(compiled(x), eager(x))
