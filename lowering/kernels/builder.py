@@ -309,6 +309,12 @@ class LoopBuilder:
         sizes = self._sizes(shape, valid)
         return loop.ReduceTileOp(tile, sizes, to_attribute(kind), type_).operation.results[0]
 
+    def scan_tile(self, tile: ir.Value, kind: str) -> tuple[ir.Value, ir.Value]:
+        """What the elements of each row up to each one make by "sum", "prod", "max" or "min", and all of the row."""
+        whole = ir.VectorType.get([*shape_of(tile)[:-1], 1], element_type_of(tile))
+        running, total = loop.ScanTileOp(tile, to_attribute(kind), tile.type, whole).operation.results
+        return running, total
+
     def broadcast_tile(self, tile: ir.Value, size: int) -> ir.Value:
         """Repeat a tile [..., 1] to [..., size]."""
         type_ = ir.VectorType.get([*shape_of(tile)[:-1], size], ir.VectorType(tile.type).element_type)

@@ -30,6 +30,7 @@ FAMILIES = {
     "pool2d": "terrace.lowering.kernels.pool2d.family:Pool2d",
     "reduce": "terrace.lowering.kernels.reduce.family:Reduce",
     "row_reduction": "terrace.lowering.kernels.row_reduction.family:RowReduction",
+    "scan": "terrace.lowering.kernels.scan.family:Scan",
     "scatter": "terrace.lowering.kernels.scatter.family:Scatter",
 }
 """Family name to module and class."""

@@ -390,6 +390,13 @@ def reduction_cases() -> list[Case]:
     for kind, scan in (("max", torch.cummax), ("min", torch.cummin)):
         places = functools.partial(lambda scan, x: scan(x, 1).indices, scan)
         cases += both(f"arg_scan_{kind}", graph.ArgScanOp, (ties,), {"axis": 1, "kind": kind}, places)
+        extremes = functools.partial(lambda scan, x: scan(x, 1).values, scan)
+        for name, value in {"": ties, "_int32": integers, "_half": ties.half()}.items():
+            cases += both(f"scan_{kind}{name}", graph.ScanOp, (value,), {"axis": 1, "kind": kind}, extremes)
+    for kind, scan in (("sum", torch.cumsum), ("prod", torch.cumprod)):
+        for name, value in {"": randn(4, 5, 7), "_int64": long, "_half": randn(4, 5, 7, dtype=HALF)}.items():
+            so_far = functools.partial(scan, dim=1)
+            cases += both(f"scan_{kind}{name}", graph.ScanOp, (value,), {"axis": 1, "kind": kind}, so_far)
     return cases
 
 

@@ -60,7 +60,7 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
             (f"{MOVES} argsort arg_scan", "moves, rounds or compares elements"),
             (ELEMENTWISE, "sums nothing"),
             (ROUNDING, "rounds integers; sums without products"),
-            ("avg_pool2d max_pool2d reduce scatter", "sums or compares without products"),
+            ("avg_pool2d max_pool2d reduce scan scatter", "sums or compares without products"),
             ("batch_norm group_norm layer_norm rms_norm softmax", "few operations for each element that is moved"),
             ("random_bits roots_of_unity", "makes numbers of nothing"),
         ),
@@ -80,7 +80,7 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
                 "moves elements, makes them of nothing, or updates a few, in float",
             ),
             (
-                "conv_transpose2d decode encode encoded_matmul group_norm rms_norm",
+                "conv_transpose2d decode encode encoded_matmul group_norm rms_norm scan",
                 "has no integer form: stays in float",
             ),
         ),

@@ -1,4 +1,4 @@
-"""Places of extremes, the numbers from 0 on that they are taken from, and orders of elements."""
+"""Places of extremes, the numbers from 0 on that they are taken from, scans, and orders of elements."""
 
 from __future__ import annotations
 
@@ -104,6 +104,23 @@ def build_argsort(op: TorchOp) -> ir.Value | None:
     value = op.tensor(0)
     axis = op.axis(1, len(shape_of(value)))
     return None if axis is None else graph.ArgsortOp.build(value, axis=axis, descending=op.flag(2))
+
+
+@converts("torch.aten.cumsum")
+def build_cumsum(op: TorchOp) -> ir.Value | None:
+    """Made in the type of the result, as PyTorch does."""
+    value = cast(op.tensor(0), op.result_element_type)
+    axis = op.axis(1, len(shape_of(value)))
+    if not shape_of(value):
+        return value
+    return None if axis is None else graph.ScanOp.build(value, axis=axis, kind="sum")
+
+
+@converts("torch.terrace.scan")
+def build_scan(op: TorchOp) -> ir.Value | None:
+    value = op.tensor(0)
+    axis = op.axis(1, len(shape_of(value)))
+    return None if axis is None else graph.ScanOp.build(value, axis=axis, kind=op.string(2))
 
 
 @converts("torch.terrace.arg_scan")

@@ -1,4 +1,4 @@
-"""Evaluation of the ops that say where elements stand in order."""
+"""Evaluation of scans, and of the ops that say where elements stand in order."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ def _argsort(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Arra
     if not attrs.descending:
         return np.argsort(value, axis, kind="stable")
     return value.shape[axis] - 1 - np.flip(np.argsort(np.flip(value, axis), axis, kind="stable"), axis)
+
+
+_SCANS: dict[str, np.ufunc] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+@evaluates(graph.ScanOp)
+def _scan(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    value = widen(operands[0])
+    return np.asarray(_SCANS[attrs.kind].accumulate(value, attrs.axis, dtype=value.dtype))
 
 
 @evaluates(graph.ArgScanOp)

@@ -11,8 +11,7 @@ import torch
 _LIBRARY = torch.library.Library("terrace", "DEF")
 _LIBRARY.define("argsort(Tensor self, int dim, bool descending) -> Tensor")
 _LIBRARY.define("arg_scan(Tensor self, int dim, str kind) -> Tensor")
-
-
+_LIBRARY.define("scan(Tensor self, int dim, str kind) -> Tensor")
 _LIBRARY.define("resize_nearest(Tensor self, SymInt[] sizes, float[] scales, float offset) -> Tensor")
 
 
@@ -30,11 +29,16 @@ def _places(value: torch.Tensor, dim: int, how: object) -> torch.Tensor:
 for _name in ("argsort", "arg_scan"):
     _LIBRARY.impl(_name, _places, "Meta")
 
+_LIBRARY.impl("scan", lambda value, dim, kind: torch.empty(value.shape, dtype=value.dtype, device=value.device), "Meta")
+
 argsort = torch.ops.terrace.argsort.default
 """`graph.argsort`."""
 
 arg_scan = torch.ops.terrace.arg_scan.default
 """`graph.arg_scan`."""
+
+scan = torch.ops.terrace.scan.default
+"""`graph.scan`."""
 
 resize_nearest = torch.ops.terrace.resize_nearest.default
 """A resize by nearest neighbours; scales of 0 follow from the sizes."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-from terrace.frontend.own_operators import arg_scan, argsort
+from terrace.frontend.own_operators import arg_scan, argsort, scan
 
 aten = torch.ops.aten
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -127,7 +127,10 @@ def cumulative(kind: str) -> Callable[[torch.Tensor, int], Pair]:
     """`cummax` or `cummin`: of equal elements the last, of NaN the last so far."""
 
     def decompose(value: torch.Tensor, dim: int) -> Pair:
-        return elements_at(value, dim, arg_scan(value, dim, kind))
+        places = arg_scan(value, dim, kind)
+        if value.dtype in (torch.bool, torch.uint8):
+            return elements_at(value, dim, places)
+        return scan(value, dim, kind), places
 
     return decompose
 
