@@ -164,9 +164,9 @@ def follow(kind: str, before: ir.Value, after: ir.Value) -> ir.Value:
     """
     if kind in ("sum", "prod"):
         return combine(kind, before, after)
-    comes = compare("ge" if kind == "max" else "le", after, before)
-    if is_float(scalar_type(after.type)):
-        comes = arith.ori(comes, compare("ne", after, after))
+    if not is_float(scalar_type(after.type)):
+        return (arith.maxsi if kind == "max" else arith.minsi)(before, after)
+    comes = arith.ori(compare("ge" if kind == "max" else "le", after, before), compare("ne", after, after))
     return arith.select(comes, after, before)
 
 

@@ -320,9 +320,9 @@ class LoopBuilder:
         type_ = ir.VectorType.get([*shape_of(tile)[:-1], size], ir.VectorType(tile.type).element_type)
         return loop.BroadcastTileOp(tile, type_).operation.results[0]
 
-    def index_tile(self, shape: Sequence[int], start: Index, dim: int) -> ir.Value:
-        """`start` plus each element's position along `dim` of a tile of this shape, as i32."""
-        type_ = ir.VectorType.get(list(shape), ir.IntegerType.get_signless(32))
+    def index_tile(self, shape: Sequence[int], start: Index, dim: int, integer: ir.Type | None = None) -> ir.Value:
+        """`start` plus each element's position along `dim` of a tile of this shape, as i32 or another `integer`."""
+        type_ = ir.VectorType.get(list(shape), integer or ir.IntegerType.get_signless(32))
         return loop.IndexTileOp(self.value(start), to_attribute(dim), type_).operation.results[0]
 
     def splat(self, shape: Sequence[int], element_type: ir.Type, value: float) -> ir.Value:

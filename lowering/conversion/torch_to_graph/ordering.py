@@ -127,4 +127,6 @@ def build_scan(op: TorchOp) -> ir.Value | None:
 def build_arg_scan(op: TorchOp) -> ir.Value | None:
     value = op.tensor(0)
     axis = op.axis(1, len(shape_of(value)))
+    if is_bool(element_type_of(value)):
+        value = cast(value, ir.IntegerType.get_signless(8))
     return None if axis is None else graph.ArgScanOp.build(value, axis=axis, kind=op.string(2))

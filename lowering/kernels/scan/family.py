@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, to_attribute
-from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
@@ -23,19 +22,19 @@ SUMS_IN = {"f16": "f32", "bf16": "f32", "f32": "f64"}
 
 
 class Scan(KernelFamily):
-    """Running sums, products and extremes along an axis."""
+    """Running sums, products and extremes along an axis, and the places of extremes."""
 
     name = "scan"
-    roots = (graph.ScanOp,)
+    roots = (graph.ArgScanOp, graph.ScanOp)
     fusing_roots = roots
     operands = ("input",)
     schedules = {VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, machine)}
     alternatives = {
         VectorMachine: lambda kernel, chosen, machine: (
-            schedule_for_vectors(kernel.space, machine, unroll) for unroll in UNROLLS
+            schedule_for_vectors(kernel.space, machine, unroll) for unroll in (2, 4)
         ),
     }
-    words = "several vectors in flight, along a row, of several rows, or across lines"
+    words = "a few vectors along a row, or several across lines; memory is the limit"
 
     def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:
         type_, result = types_of(root)
