@@ -77,7 +77,7 @@ from terrace.dialects.graph_encoded import DecodeOp, EncodedMatmulOp, EncodeOp
 from terrace.dialects.graph_fourier import RootsOfUnityOp
 from terrace.dialects.graph_indexed import GatherOp, ScatterOp
 from terrace.dialects.graph_moves import BroadcastOp, ConcatOp, PackOp, PadOp, PermuteOp, ReshapeOp, SliceOp
-from terrace.dialects.graph_ordered import ArgScanOp, ArgsortOp, ScanOp
+from terrace.dialects.graph_ordered import ArgScanOp, ArgsortOp, ScanOp, TopkOp
 from terrace.dialects.graph_quantized import (
     DequantizeOp,
     IntegerLayerNormOp,

@@ -3,7 +3,7 @@
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
 from terrace.dialects.base import Attributes, Bool, ShapeError
 from terrace.dialects.graph_base import Operand, Result, Tensor, TensorOp, require_axis
-from terrace.mlir import ext, ir
+from terrace.mlir import DYNAMIC, ext, ir
 
 RUNNING = ("sum", "prod", "max", "min")
 """What a `graph.scan` makes of the elements so far."""
@@ -42,6 +42,28 @@ class ArgsortOp(TensorOp, name="argsort", traits=[ext.Pure]):
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
         require_axis(attrs.axis, len(shapes[0]))
         return shapes[0]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return ir.IntegerType.get_signless(64)
+
+
+class TopkOp(TensorOp, name="topk", traits=[ext.Pure]):
+    """The first `count` of the places that `argsort` gives: a line has at least as many elements."""
+
+    input: Operand[Tensor]
+    axis: ir.IntegerAttr
+    count: ir.IntegerAttr
+    descending: Bool
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        (shape,), axis = shapes, attrs.axis
+        require_axis(axis, len(shape))
+        if attrs.count < 1 or attrs.count > shape[axis] != DYNAMIC:
+            raise ShapeError(f"attribute 'count' must be from 1 to the axis' size, {shape[axis]}, got {attrs.count}")
+        return [*shape[:axis], attrs.count, *shape[axis + 1 :]]
 
     @staticmethod
     def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:

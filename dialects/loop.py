@@ -202,6 +202,23 @@ class ReduceTileOp(Loop.Operation, name="reduce_tile"):
         _check_numbers(op)
 
 
+class AnyTileOp(Loop.Operation, name="any_tile", traits=[ext.Pure]):
+    """Whether a tile of truth values holds a true one."""
+
+    tile: Operand[Tile]
+    result: Result[ir.IntegerType]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        element, truth = ir.VectorType(op.operands[0].type).element_type, op.results[0].type
+        are_bits = isinstance(truth, ir.IntegerType) and truth.width == 1 and element == truth
+        require(are_bits, f"must be of i1 and give one, got {op.operands[0].type} and {truth}")
+
+
 RUNNING = ("sum", "prod", "max", "min")
 
 
@@ -466,6 +483,7 @@ class AllocOp(Loop.Operation, name="alloc"):
 __all__ = [
     "LOCAL",
     "AllocOp",
+    "AnyTileOp",
     "BroadcastTileOp",
     "ContractTileOp",
     "DotTileOp",

@@ -309,6 +309,10 @@ class LoopBuilder:
         sizes = self._sizes(shape, valid)
         return loop.ReduceTileOp(tile, sizes, to_attribute(kind), type_).operation.results[0]
 
+    def any_tile(self, tile: ir.Value) -> ir.Value:
+        """Whether a tile of truth values holds a true one."""
+        return loop.AnyTileOp(tile, ir.IntegerType.get_signless(1)).operation.results[0]
+
     def scan_tile(self, tile: ir.Value, kind: str) -> tuple[ir.Value, ir.Value]:
         """What the elements of each row up to each one make by "sum", "prod", "max" or "min", and all of the row."""
         whole = ir.VectorType.get([*shape_of(tile)[:-1], 1], element_type_of(tile))

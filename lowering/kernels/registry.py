@@ -32,6 +32,7 @@ FAMILIES = {
     "row_reduction": "terrace.lowering.kernels.row_reduction.family:RowReduction",
     "scan": "terrace.lowering.kernels.scan.family:Scan",
     "scatter": "terrace.lowering.kernels.scatter.family:Scatter",
+    "sort": "terrace.lowering.kernels.sort.family:Sort",
 }
 """Family name to module and class."""
 

@@ -387,6 +387,8 @@ def reduction_cases() -> list[Case]:
         order = functools.partial(torch.argsort, dim=1, descending=descending, stable=True)
         attributes = {"axis": 1, "descending": descending}
         cases += both(f"argsort_{descending}", graph.ArgsortOp, (ties,), attributes, order)
+        first = functools.partial(lambda order, x: order(x)[:, :3], order)
+        cases += both(f"topk_{descending}", graph.TopkOp, (ties,), attributes | {"count": 3}, first)
     for kind, scan in (("max", torch.cummax), ("min", torch.cummin)):
         places = functools.partial(lambda scan, x: scan(x, 1).indices, scan)
         cases += both(f"arg_scan_{kind}", graph.ArgScanOp, (ties,), {"axis": 1, "kind": kind}, places)

@@ -57,7 +57,7 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
         MACS,
         because(
             (f"{SYMBOLS} fusion yield", "computes nothing; what a fusion holds is counted op by op"),
-            (f"{MOVES} argsort arg_scan", "moves, rounds or compares elements"),
+            (f"{MOVES} argsort arg_scan topk", "moves, rounds or compares elements"),
             (ELEMENTWISE, "sums nothing"),
             (ROUNDING, "rounds integers; sums without products"),
             ("avg_pool2d max_pool2d reduce scan scatter", "sums or compares without products"),
@@ -71,7 +71,8 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
             (f"{SYMBOLS} fusion yield", "computes nothing; functions are quantised before ops are fused"),
             (ROUNDING, "computes in integers already"),
             ("batch_norm attention", "taken apart before, into ops that have rules"),
-            ("shift_left shift_right argsort arg_scan random_bits", "computes in integers that stand for themselves"),
+            ("shift_left shift_right random_bits", "computes in integers that stand for themselves"),
+            ("argsort arg_scan topk", "gives integers that stand for themselves"),
             ("cast compare select copysign abs neg maximum minimum", "exact in float, and cheap"),
             ("ceil floor log log1p rsqrt sqrt", "jumps or is steep somewhere: 256 values do not say what it is"),
             ("div fmod pow", "a function of two tensors, which no table of 256 values holds"),

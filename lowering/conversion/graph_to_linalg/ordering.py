@@ -111,21 +111,39 @@ def repeat(
 
 @reference_of(graph.ArgsortOp)
 class ConvertArgsort(Pattern):
-    """A merge sort: neighbouring runs, sorted, become one of twice their length."""
+    """A merge sort."""
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
+        return b.finish(op, places_in_order(value, attrs.axis, attrs.descending))
 
-        def turn(at: Turn) -> ir.Value:
-            def comes_first(left: ir.Value, right: ir.Value) -> ir.Value:
-                """Whether the element at `left` stands before that at `right`; never for equal ones."""
-                first, second = at.rows.at(left), at.rows.at(right)
-                return is_larger(first, second) if attrs.descending else is_larger(second, first)
 
-            return merged(at, comes_first)
+@reference_of(graph.TopkOp)
+class ConvertTopk(Pattern):
+    """The first of a whole order."""
 
-        return b.finish(op, doubling(value, attrs.axis, turn))
+    def rewrite(self, op: ir.OpView) -> bool:
+        (value,) = op.operation.operands
+        attrs = attributes_of(op)
+        sizes: list[b.Size] = b.sizes_of(value)
+        sizes[attrs.axis] = attrs.count
+        ordered = places_in_order(value, attrs.axis, attrs.descending)
+        return b.finish(op, b.extract_slice(ordered, [0] * len(sizes), sizes, [1] * len(sizes)))
+
+
+def places_in_order(value: ir.Value, axis: int, descending: bool) -> ir.Value:
+    """Neighbouring runs, sorted, become one of twice their length, turn by turn."""
+
+    def turn(at: Turn) -> ir.Value:
+        def comes_first(left: ir.Value, right: ir.Value) -> ir.Value:
+            """Whether the element at `left` stands before that at `right`; never for equal ones."""
+            first, second = at.rows.at(left), at.rows.at(right)
+            return is_larger(first, second) if descending else is_larger(second, first)
+
+        return merged(at, comes_first)
+
+    return doubling(value, axis, turn)
 
 
 def merged(at: Turn, comes_first: Order) -> ir.Value:

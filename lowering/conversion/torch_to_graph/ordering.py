@@ -99,11 +99,25 @@ def build_arange(op: TorchOp) -> ir.Value | None:
 BUILDERS.update({"torch.aten.argmax": place_of_extreme("max"), "torch.aten.argmin": place_of_extreme("min")})
 
 
+def _comparable(value: ir.Value) -> ir.Value:
+    """Truth values as numbers."""
+    return cast(value, ir.IntegerType.get_signless(8)) if is_bool(element_type_of(value)) else value
+
+
 @converts("torch.terrace.argsort")
 def build_argsort(op: TorchOp) -> ir.Value | None:
-    value = op.tensor(0)
+    value = _comparable(op.tensor(0))
     axis = op.axis(1, len(shape_of(value)))
     return None if axis is None else graph.ArgsortOp.build(value, axis=axis, descending=op.flag(2))
+
+
+@converts("torch.terrace.topk")
+def build_topk(op: TorchOp) -> ir.Value | None:
+    value, count = _comparable(op.tensor(0)), op.integer(2)
+    axis = op.axis(1, len(shape_of(value)))
+    if axis is None or count is None:
+        return None
+    return graph.TopkOp.build(value, axis=axis, count=count, descending=op.flag(3))
 
 
 @converts("torch.aten.cumsum")
@@ -125,8 +139,6 @@ def build_scan(op: TorchOp) -> ir.Value | None:
 
 @converts("torch.terrace.arg_scan")
 def build_arg_scan(op: TorchOp) -> ir.Value | None:
-    value = op.tensor(0)
+    value = _comparable(op.tensor(0))
     axis = op.axis(1, len(shape_of(value)))
-    if is_bool(element_type_of(value)):
-        value = cast(value, ir.IntegerType.get_signless(8))
     return None if axis is None else graph.ArgScanOp.build(value, axis=axis, kind=op.string(2))

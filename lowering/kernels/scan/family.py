@@ -9,7 +9,8 @@ from terrace.dialects.base import attributes_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
-from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
+from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.line_space import line_space
 from terrace.lowering.kernels.scan.generator import generate
 from terrace.lowering.kernels.scan.schedule import schedule_for_vectors
 from terrace.lowering.kernels.type_rule import TypeRule, types_of
@@ -49,15 +50,8 @@ class Scan(KernelFamily):
         return {"axis": to_attribute(1)}
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
-        """Rows m along n; or lines along n, with l behind them. Before the first axis there is one of them."""
         assert root is not None
-        axis = attributes_of(root).axis
-        outer, behind = numbered("m", max(1, axis)), len(result) - axis - 1
-        inner = numbered("l", behind) if behind else ()
-        whole = (*(Axis({name: int(axis > 0)}) for name in outer), *along("n", *inner))
-        names = (*outer, "n", *inner)
-        kinds = ("parallel",) * len(outer) + ("reduction",) + ("parallel",) * len(inner)
-        return IterationSpace(names, kinds, (1, *result)[-len(names) :], (whole, whole))
+        return line_space(attributes_of(root).axis, result)
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)

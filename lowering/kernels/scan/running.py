@@ -17,11 +17,9 @@ from terrace.lowering.graph.payload_types import (
     scalar_type,
 )
 from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.places import integer_of_places
 from terrace.lowering.kernels.view import KernelView, TilePlace
-from terrace.mlir import DYNAMIC, arith, ir
-
-NARROW = 1 << 31
-"""Places in lines shorter than this are counted in 32 bits."""
+from terrace.mlir import arith, ir
 
 
 class Running(ABC):
@@ -74,8 +72,7 @@ class Places(Running):
 
     def __init__(self, b: LoopBuilder, kernel: KernelView) -> None:
         super().__init__(b, kernel)
-        size = shape_of(self.memory)[1]
-        self.integer = ir.IntegerType.get_signless(32 if size != DYNAMIC and size < NARROW else 64)
+        self.integer = integer_of_places(self.memory)
 
     def nothing(self, shape: Sequence[int]) -> list[ir.Value]:
         return [self.b.splat(shape, self.type, neutral(self.kind, self.type)), self.b.splat(shape, self.integer, 0)]
