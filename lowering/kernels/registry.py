@@ -1,7 +1,7 @@
 """The kernel families by name: Terrace's, and those of other packages, by entry points of the group `terrace.kernels`.
 
     [project.entry-points."terrace.kernels"]
-    scan = "my_package.scan:Scan"
+    histogram = "my_package.histogram:Histogram"
 
 Entry points are read when the families are first asked for.
 """
