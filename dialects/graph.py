@@ -77,6 +77,7 @@ from terrace.dialects.graph_encoded import DecodeOp, EncodedMatmulOp, EncodeOp
 from terrace.dialects.graph_fourier import RootsOfUnityOp
 from terrace.dialects.graph_indexed import GatherOp, ScatterOp
 from terrace.dialects.graph_moves import BroadcastOp, ConcatOp, PackOp, PadOp, PermuteOp, ReshapeOp, SliceOp
+from terrace.dialects.graph_ordered import ArgScanOp, ArgsortOp, ScanOp, TopkOp
 from terrace.dialects.graph_quantized import (
     DequantizeOp,
     IntegerLayerNormOp,
@@ -426,47 +427,6 @@ class EmbeddingOp(TensorOp, name="embedding", traits=[ext.Pure]):
         if len(shapes[0]) not in (2, 3):
             raise ShapeError(f"table must have rank 2, or 3 for blocks of rows, got {format_shape(shapes[0])}")
         return [*shapes[1], shapes[0][1]]
-
-
-class ArgsortOp(TensorOp, name="argsort", traits=[ext.Pure]):
-    """Places (i64) of the elements of `input` in order along `axis`: stable; NaN is larger than any number."""
-
-    input: Operand[Tensor]
-    axis: ir.IntegerAttr
-    descending: Bool
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        require_axis(attrs.axis, len(shapes[0]))
-        return shapes[0]
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return ir.IntegerType.get_signless(64)
-
-
-class ArgScanOp(TensorOp, name="arg_scan", traits=[ext.Pure]):
-    """Places (i64) of the extreme among the elements up to each one along `axis`: the last of equal ones, NaN first.
-
-    `kind` is max or min.
-    """
-
-    input: Operand[Tensor]
-    axis: ir.IntegerAttr
-    kind: ir.StringAttr
-    result: Result[Tensor]
-
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        require_axis(attrs.axis, len(shapes[0]))
-        if attrs.kind not in ("max", "min"):
-            raise ShapeError(f"unknown kind '{attrs.kind}', expected max or min")
-        return shapes[0]
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return ir.IntegerType.get_signless(64)
 
 
 ELEMENTWISE_OPS: dict[str, type] = {op.OPERATION_NAME: op for op in Graph.operations if issubclass(op, Elementwise)}

@@ -202,6 +202,55 @@ class ReduceTileOp(Loop.Operation, name="reduce_tile"):
         _check_numbers(op)
 
 
+class AnyTileOp(Loop.Operation, name="any_tile", traits=[ext.Pure]):
+    """Whether a tile of truth values holds a true one."""
+
+    tile: Operand[Tile]
+    result: Result[ir.IntegerType]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        element, truth = ir.VectorType(op.operands[0].type).element_type, op.results[0].type
+        are_bits = isinstance(truth, ir.IntegerType) and truth.width == 1 and element == truth
+        require(are_bits, f"must be of i1 and give one, got {op.operands[0].type} and {truth}")
+
+
+RUNNING = ("sum", "prod", "max", "min")
+
+
+class ScanTileOp(Loop.Operation, name="scan_tile", traits=[ext.Pure]):
+    """The elements of each row of a tile up to each one combined, and of the whole row, a tile [..., 1].
+
+    `kind` is sum, prod, max or min. A NaN is the extreme of all that follow it, and of equal elements the last is
+    given. The order in which sums and products are made is the target's.
+    """
+
+    tile: Operand[Tile]
+    kind: ir.StringAttr
+    running: Result[Tile]
+    whole: Result[Tile]
+
+    def verify_invariants(self) -> bool:
+        op = self.operation
+        return verify(self, lambda: self._check(op))
+
+    @staticmethod
+    def _check(op: ir.Operation) -> None:
+        shape, kind = shape_of(op.operands[0]), attributes_of(op).kind
+        require(kind in RUNNING, f"unknown kind '{kind}', expected one of {', '.join(RUNNING)}")
+        require(op.results[0].type == op.operands[0].type, f"result 0 must be {op.operands[0].type}")
+        whole = [*shape[:-1], 1]
+        found = shape_of(op.results[1])
+        require(found == whole, f"result 1 must be {format_shape(whole)}, got {format_shape(found)}")
+        element = ir.VectorType(op.operands[0].type).element_type
+        same = ir.VectorType(op.results[1].type).element_type == element
+        require(same and isinstance(element, (ir.IntegerType, ir.FloatType)), f"must be of numbers of {element}")
+
+
 class LookupTileOp(Loop.Operation, name="lookup_tile", traits=[ext.Pure]):
     """table[i] for each element i of a tile of integers; `table` is a dense attribute of one dimension.
 
@@ -434,6 +483,7 @@ class AllocOp(Loop.Operation, name="alloc"):
 __all__ = [
     "LOCAL",
     "AllocOp",
+    "AnyTileOp",
     "BroadcastTileOp",
     "ContractTileOp",
     "DotTileOp",
@@ -444,6 +494,7 @@ __all__ = [
     "ParallelOp",
     "ReduceTileOp",
     "RequantizeTileOp",
+    "ScanTileOp",
     "StoreTileOp",
     "ToBufferOp",
     "ToTensorOp",

@@ -157,6 +157,19 @@ def combine(kind: str, left: ir.Value, right: ir.Value) -> ir.Value:
     return (on_floats if is_float(scalar_type(left.type)) else on_integers)(left, right)
 
 
+def follow(kind: str, before: ir.Value, after: ir.Value) -> ir.Value:
+    """What so far was `before`, with `after`, by "sum", "prod", "max" or "min". Any grouping of an order is as good.
+
+    A NaN is the extreme of all that follow it; of equal elements the last is given.
+    """
+    if kind in ("sum", "prod"):
+        return combine(kind, before, after)
+    if not is_float(scalar_type(after.type)):
+        return (arith.maxsi if kind == "max" else arith.minsi)(before, after)
+    comes = arith.ori(compare("ge" if kind == "max" else "le", after, before), compare("ne", after, after))
+    return arith.select(comes, after, before)
+
+
 def larger_number(largest: ir.Value, value: ir.Value) -> ir.Value:
     """The larger of two floats; a `value` that is NaN does not count, which takes a third of the instructions."""
     return arith.select(compare("gt", value, largest), value, largest)
@@ -177,6 +190,8 @@ def limits(element: ir.IntegerType) -> tuple[int, int]:
 
 def neutral(kind: str, element: ir.Type) -> float:
     """What changes nothing in a reduction by `kind`."""
-    if kind != "max":
+    if kind not in ("max", "min"):
         return 1 if kind == "prod" else 0
-    return float("-inf") if is_float(element) else limits(element)[0]
+    if is_float(element):
+        return float("-inf" if kind == "max" else "inf")
+    return limits(element)[kind == "min"]

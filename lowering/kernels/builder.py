@@ -309,14 +309,24 @@ class LoopBuilder:
         sizes = self._sizes(shape, valid)
         return loop.ReduceTileOp(tile, sizes, to_attribute(kind), type_).operation.results[0]
 
+    def any_tile(self, tile: ir.Value) -> ir.Value:
+        """Whether a tile of truth values holds a true one."""
+        return loop.AnyTileOp(tile, ir.IntegerType.get_signless(1)).operation.results[0]
+
+    def scan_tile(self, tile: ir.Value, kind: str) -> tuple[ir.Value, ir.Value]:
+        """What the elements of each row up to each one make by "sum", "prod", "max" or "min", and all of the row."""
+        whole = ir.VectorType.get([*shape_of(tile)[:-1], 1], element_type_of(tile))
+        running, total = loop.ScanTileOp(tile, to_attribute(kind), tile.type, whole).operation.results
+        return running, total
+
     def broadcast_tile(self, tile: ir.Value, size: int) -> ir.Value:
         """Repeat a tile [..., 1] to [..., size]."""
         type_ = ir.VectorType.get([*shape_of(tile)[:-1], size], ir.VectorType(tile.type).element_type)
         return loop.BroadcastTileOp(tile, type_).operation.results[0]
 
-    def index_tile(self, shape: Sequence[int], start: Index, dim: int) -> ir.Value:
-        """`start` plus each element's position along `dim` of a tile of this shape, as i32."""
-        type_ = ir.VectorType.get(list(shape), ir.IntegerType.get_signless(32))
+    def index_tile(self, shape: Sequence[int], start: Index, dim: int, integer: ir.Type | None = None) -> ir.Value:
+        """`start` plus each element's position along `dim` of a tile of this shape, as i32 or another `integer`."""
+        type_ = ir.VectorType.get(list(shape), integer or ir.IntegerType.get_signless(32))
         return loop.IndexTileOp(self.value(start), to_attribute(dim), type_).operation.results[0]
 
     def splat(self, shape: Sequence[int], element_type: ir.Type, value: float) -> ir.Value:

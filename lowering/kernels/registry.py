@@ -1,7 +1,7 @@
 """The kernel families by name: Terrace's, and those of other packages, by entry points of the group `terrace.kernels`.
 
     [project.entry-points."terrace.kernels"]
-    scan = "my_package.scan:Scan"
+    histogram = "my_package.histogram:Histogram"
 
 Entry points are read when the families are first asked for.
 """
@@ -30,7 +30,9 @@ FAMILIES = {
     "pool2d": "terrace.lowering.kernels.pool2d.family:Pool2d",
     "reduce": "terrace.lowering.kernels.reduce.family:Reduce",
     "row_reduction": "terrace.lowering.kernels.row_reduction.family:RowReduction",
+    "scan": "terrace.lowering.kernels.scan.family:Scan",
     "scatter": "terrace.lowering.kernels.scatter.family:Scatter",
+    "sort": "terrace.lowering.kernels.sort.family:Sort",
 }
 """Family name to module and class."""
 

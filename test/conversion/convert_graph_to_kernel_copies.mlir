@@ -69,7 +69,7 @@ func.func @sizes(%x: tensor<3x?x4xf32>, %y: tensor<2x?xf32>, %m: tensor<?xi1>, %
 // CHECK:         "graph.concat"(%[[PART]], %arg0) {{.*}}why = "a slice among its parts, which is moved straight to its place"}
 // CHECK:         "graph.slice"(%arg0) {{.*}}why = "read by what is no kernel, which may read through it"}
 func.func @left(%x: tensor<4x6xf32>)
-    -> (tensor<2x6xf32>, tensor<8x6xf32>, tensor<4x8xf32>, tensor<4x3xi64>) {
+    -> (tensor<2x6xf32>, tensor<8x6xf32>, tensor<4x8xf32>, tensor<4x1x3xf32>) {
   %0 = "graph.slice"(%x) {starts = array<i64: 1, 0>, stops = array<i64: 3, -1>, steps = array<i64: 1, 1>}
     : (tensor<4x6xf32>) -> tensor<2x6xf32>
   %1 = "graph.concat"(%x, %x) {axis = 0 : i64} : (tensor<4x6xf32>, tensor<4x6xf32>) -> tensor<8x6xf32>
@@ -78,8 +78,9 @@ func.func @left(%x: tensor<4x6xf32>)
   %3 = "graph.concat"(%2, %x) {axis = 1 : i64} : (tensor<4x2xf32>, tensor<4x6xf32>) -> tensor<4x8xf32>
   %4 = "graph.slice"(%x) {starts = array<i64: 0, 0>, stops = array<i64: -1, 3>, steps = array<i64: 1, 1>}
     : (tensor<4x6xf32>) -> tensor<4x3xf32>
-  %5 = "graph.argsort"(%4) {axis = 1 : i64, descending = false} : (tensor<4x3xf32>) -> tensor<4x3xi64>
-  return %0, %1, %3, %5 : tensor<2x6xf32>, tensor<8x6xf32>, tensor<4x8xf32>, tensor<4x3xi64>
+  %5 = "graph.pack"(%4) {inner_dims = array<i64: 1>, inner_tiles = array<i64: 3>, outer_permutation = array<i64: 0, 1>}
+    : (tensor<4x3xf32>) -> tensor<4x1x3xf32>
+  return %0, %1, %3, %5 : tensor<2x6xf32>, tensor<8x6xf32>, tensor<4x8xf32>, tensor<4x1x3xf32>
 }
 
 // -----

@@ -119,3 +119,16 @@ func.func @loads(%x: tensor<2xf32>) -> tensor<2xf32> {
   %1 = "graph.maximum"(%x, %0) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
   return %1 : tensor<2xf32>
 }
+
+// -----
+
+// CHECK-LABEL: func.func @scan
+// CHECK:         %[[WIDE:.*]] = linalg.generic {{.*}} ins(%arg0 : tensor<?x4xf16>)
+// CHECK:         tm_tensor.scan dimension(0) inclusive(true) ins(%[[WIDE]] : tensor<?x4xf32>)
+// CHECK-NEXT:    ^bb0(%[[AFTER:.*]]: f32, %[[BEFORE:.*]]: f32):
+// CHECK-NEXT:      %[[SUM:.*]] = arith.addf %[[BEFORE]], %[[AFTER]]
+// CHECK-NEXT:      tm_tensor.yield %[[SUM]]
+func.func @scan(%x: tensor<?x4xf16>) -> tensor<?x4xf16> {
+  %0 = "graph.scan"(%x) {axis = 0 : i64, kind = "sum"} : (tensor<?x4xf16>) -> tensor<?x4xf16>
+  return %0 : tensor<?x4xf16>
+}

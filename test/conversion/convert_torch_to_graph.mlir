@@ -205,3 +205,16 @@ func.func @gathers(%x: !torch.vtensor<[4,6],f32>, %y: !torch.vtensor<[?,6],f32>,
   %1 = torch.aten.gather %y, %one, %i, %false : !torch.vtensor<[?,6],f32>, !torch.int, !torch.vtensor<[1,3],si64>, !torch.bool -> !torch.vtensor<[1,3],f32>
   return %0, %1 : !torch.vtensor<[1,3],f32>, !torch.vtensor<[1,3],f32>
 }
+
+// -----
+
+// Truth values are added up as what the result holds.
+// CHECK-LABEL: func.func @cumsum
+// CHECK:         %[[NUMBERS:.*]] = "graph.cast"(%{{.*}}) : (tensor<4x6xi1>) -> tensor<4x6xi64>
+// CHECK:         "graph.scan"(%[[NUMBERS]]) {axis = 1 : i64, kind = "sum"} : (tensor<4x6xi64>) -> tensor<4x6xi64>
+func.func @cumsum(%x: !torch.vtensor<[4,6],i1>) -> !torch.vtensor<[4,6],si64> {
+  %last = torch.constant.int -1
+  %none = torch.constant.none
+  %0 = torch.aten.cumsum %x, %last, %none : !torch.vtensor<[4,6],i1>, !torch.int, !torch.none -> !torch.vtensor<[4,6],si64>
+  return %0 : !torch.vtensor<[4,6],si64>
+}

@@ -387,9 +387,18 @@ def reduction_cases() -> list[Case]:
         order = functools.partial(torch.argsort, dim=1, descending=descending, stable=True)
         attributes = {"axis": 1, "descending": descending}
         cases += both(f"argsort_{descending}", graph.ArgsortOp, (ties,), attributes, order)
+        first = functools.partial(lambda order, x: order(x)[:, :3], order)
+        cases += both(f"topk_{descending}", graph.TopkOp, (ties,), attributes | {"count": 3}, first)
     for kind, scan in (("max", torch.cummax), ("min", torch.cummin)):
         places = functools.partial(lambda scan, x: scan(x, 1).indices, scan)
         cases += both(f"arg_scan_{kind}", graph.ArgScanOp, (ties,), {"axis": 1, "kind": kind}, places)
+        extremes = functools.partial(lambda scan, x: scan(x, 1).values, scan)
+        for name, value in {"": ties, "_int32": integers, "_half": ties.half()}.items():
+            cases += both(f"scan_{kind}{name}", graph.ScanOp, (value,), {"axis": 1, "kind": kind}, extremes)
+    for kind, scan in (("sum", torch.cumsum), ("prod", torch.cumprod)):
+        for name, value in {"": randn(4, 5, 7), "_int64": long, "_half": randn(4, 5, 7, dtype=HALF)}.items():
+            so_far = functools.partial(scan, dim=1)
+            cases += both(f"scan_{kind}{name}", graph.ScanOp, (value,), {"axis": 1, "kind": kind}, so_far)
     return cases
 
 

@@ -52,9 +52,9 @@ def test_a_batch_norm_in_a_linear_layer_is_named(bias: bool) -> None:
 
 
 def test_what_iree_runs_has_the_name_of_the_function() -> None:
-    layers = layers_of(lambda self, x: torch.arange(x.shape[0] * 2) + x.cumsum(0).argsort(), torch.randn(6, 12))
+    layers = layers_of(lambda self, x: x + torch.rand(6, 12), torch.randn(6, 12))
     kernels = {layer["kernel"] for layer in layers if layer["by"] == "iree"}
-    assert {"cumsum", "graph.argsort"} <= kernels
+    assert {"rand", "graph.random_bits"} <= kernels
     assert not any(kernel.startswith(("linalg.", "tm_tensor.")) for kernel in kernels), kernels
 
 
@@ -86,7 +86,7 @@ def test_an_exported_program_from_a_file_names_its_ops() -> None:
     for node in exported.graph.nodes:
         node.meta.pop("torch_fn", None)
     layers = lower(PyTorch(exported), until="kernel").layers["layers"]
-    assert {layer["kernel"] for layer in layers} == {"cumsum"}
+    assert [layer["called"] for layer in layers] == [["cumsum"]]
 
 
 def test_origins_of_locations() -> None:

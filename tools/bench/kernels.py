@@ -251,6 +251,30 @@ def _index_add(shape: tuple[int, ...]) -> Contest:
     return Contest(IndexAdd(), (x, rows, source), {"torch": lambda: x.index_add(0, rows, source)})
 
 
+def _of_rows(function: Callable[[torch.Tensor], torch.Tensor], shape: tuple[int, ...]) -> Contest:
+    import torch
+    from torch import nn
+
+    class OfRows(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(x)
+
+    x = torch.randn(shape)
+    return Contest(OfRows(), (x,), {"torch": lambda: function(x)})
+
+
+def _cumsum(shape: tuple[int, ...]) -> Contest:
+    return _of_rows(lambda x: x.cumsum(-1), shape)
+
+
+def _topk(shape: tuple[int, ...]) -> Contest:
+    return _of_rows(lambda x: x.topk(8).values, shape)
+
+
+def _sort(shape: tuple[int, ...]) -> Contest:
+    return _of_rows(lambda x: x.sort(-1).values, shape)
+
+
 def _matvec(size: int) -> Contest:
     return _linear(1, size, size)
 
@@ -279,6 +303,9 @@ _FLOAT32 = (
     memory_case("layer-norm-4096", "layer norm of rows", (4096, 4096), 2, _layer_norm),
     memory_case("embedding-128x768", "rows of a table of 30522", (128, 768), 2, _embedding),
     memory_case("index-add-2048x128", "rows added to some of 512", (2048, 128), 3, _index_add),
+    memory_case("cumsum-4096x1000", "running sums of rows", (4096, 1000), 2, _cumsum),
+    memory_case("topk-4096x1000", "the largest 8 of rows", (4096, 1000), 1, _topk),
+    memory_case("sort-4096x1000", "rows in order", (4096, 1000), 2, _sort),
     memory_case("gelu-128x3072", "gelu", (128, 3072), 2, _gelu),
     memory_case("add-relu-56x56x256", "relu(x + y)", (1, 56, 56, 256), 3, _add_relu),
 )

@@ -5,15 +5,16 @@ IREE's own sort exchanges neighbours, in a time that grows with the square of th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of, shape_of
+from terrace.dialects.base import attributes_of, element_type_of, shape_of, to_attribute
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
 from terrace.lowering.graph import payload
-from terrace.lowering.graph.payload_types import compare
-from terrace.mlir import arith, ir, linalg, scf, tensor
+from terrace.lowering.graph.payload_types import compare, follow, neutral
+from terrace.mlir import arith, ir, linalg, load_torch_dialects, scf, tensor
 from terrace.rewriting import Pattern
 
 Order = Callable[[ir.Value, ir.Value], ir.Value]
@@ -110,21 +111,39 @@ def repeat(
 
 @reference_of(graph.ArgsortOp)
 class ConvertArgsort(Pattern):
-    """A merge sort: neighbouring runs, sorted, become one of twice their length."""
+    """A merge sort."""
 
     def rewrite(self, op: ir.OpView) -> bool:
         (value,) = op.operation.operands
         attrs = attributes_of(op)
+        return b.finish(op, places_in_order(value, attrs.axis, attrs.descending))
 
-        def turn(at: Turn) -> ir.Value:
-            def comes_first(left: ir.Value, right: ir.Value) -> ir.Value:
-                """Whether the element at `left` stands before that at `right`; never for equal ones."""
-                first, second = at.rows.at(left), at.rows.at(right)
-                return is_larger(first, second) if attrs.descending else is_larger(second, first)
 
-            return merged(at, comes_first)
+@reference_of(graph.TopkOp)
+class ConvertTopk(Pattern):
+    """The first of a whole order."""
 
-        return b.finish(op, doubling(value, attrs.axis, turn))
+    def rewrite(self, op: ir.OpView) -> bool:
+        (value,) = op.operation.operands
+        attrs = attributes_of(op)
+        sizes: list[b.Size] = b.sizes_of(value)
+        sizes[attrs.axis] = attrs.count
+        ordered = places_in_order(value, attrs.axis, attrs.descending)
+        return b.finish(op, b.extract_slice(ordered, [0] * len(sizes), sizes, [1] * len(sizes)))
+
+
+def places_in_order(value: ir.Value, axis: int, descending: bool) -> ir.Value:
+    """Neighbouring runs, sorted, become one of twice their length, turn by turn."""
+
+    def turn(at: Turn) -> ir.Value:
+        def comes_first(left: ir.Value, right: ir.Value) -> ir.Value:
+            """Whether the element at `left` stands before that at `right`; never for equal ones."""
+            first, second = at.rows.at(left), at.rows.at(right)
+            return is_larger(first, second) if descending else is_larger(second, first)
+
+        return merged(at, comes_first)
+
+    return doubling(value, axis, turn)
 
 
 def merged(at: Turn, comes_first: Order) -> ir.Value:
@@ -163,6 +182,45 @@ def merged(at: Turn, comes_first: Order) -> ir.Value:
     has_other = arith.cmpi(arith.CmpIPredicate.ult, from_second, second_length)
     takes_other = arith.ori(is_used_up, arith.andi(has_other, comes_first(other, candidate)))
     return arith.select(takes_other, other, candidate)
+
+
+@reference_of(graph.ScanOp)
+class ConvertScan(Pattern):
+    """`tm_tensor.scan`, one element after another; narrow floats as f32."""
+
+    def rewrite(self, op: ir.OpView) -> bool:
+        (value,) = op.operation.operands
+        attrs, element_type = attributes_of(op), element_type_of(value)
+        wide = payload.compute_type(element_type)
+        value = b.convert_elements(value, wide)
+        sizes = b.sizes_of(value)
+        first = neutral(attrs.kind, wide)
+        into = [b.filled(some, wide, first) for some in (sizes, [*sizes[: attrs.axis], *sizes[attrs.axis + 1 :]])]
+        result = scan(value, into, attrs.axis, functools.partial(follow, attrs.kind))
+        return b.finish(op, b.convert_elements(result, element_type))
+
+
+def scan(value: ir.Value, into: Sequence[ir.Value], axis: int, body: Order) -> ir.Value:
+    """What `body` makes of what is so far and each element along an axis; `into` holds what nothing changes."""
+    if not value.context.is_registered_operation("tm_tensor.scan"):
+        load_torch_dialects(value.context)
+    operation = ir.Operation.create(
+        "tm_tensor.scan",
+        results=[memory.type for memory in into],
+        operands=[value, *into],
+        attributes={
+            "dimension": to_attribute(axis),
+            "inclusive": ir.BoolAttr.get(True),
+            "operandSegmentSizes": ir.DenseI32ArrayAttr.get([1, 2]),
+        },
+        regions=1,
+    )
+    element_type = element_type_of(value)
+    block = operation.regions[0].blocks.append(element_type, element_type, arg_locs=[operation.location] * 2)
+    with ir.InsertionPoint(block):
+        after, before = block.arguments
+        ir.Operation.create("tm_tensor.yield", operands=[body(before, after)])
+    return operation.results[0]
 
 
 @reference_of(graph.ArgScanOp)

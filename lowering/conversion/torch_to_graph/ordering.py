@@ -1,4 +1,4 @@
-"""Places of extremes, the numbers from 0 on that they are taken from, and orders of elements."""
+"""Places of extremes, the numbers from 0 on that they are taken from, scans, and orders of elements."""
 
 from __future__ import annotations
 
@@ -99,15 +99,46 @@ def build_arange(op: TorchOp) -> ir.Value | None:
 BUILDERS.update({"torch.aten.argmax": place_of_extreme("max"), "torch.aten.argmin": place_of_extreme("min")})
 
 
+def _comparable(value: ir.Value) -> ir.Value:
+    """Truth values as numbers."""
+    return cast(value, ir.IntegerType.get_signless(8)) if is_bool(element_type_of(value)) else value
+
+
 @converts("torch.terrace.argsort")
 def build_argsort(op: TorchOp) -> ir.Value | None:
-    value = op.tensor(0)
+    value = _comparable(op.tensor(0))
     axis = op.axis(1, len(shape_of(value)))
     return None if axis is None else graph.ArgsortOp.build(value, axis=axis, descending=op.flag(2))
 
 
+@converts("torch.terrace.topk")
+def build_topk(op: TorchOp) -> ir.Value | None:
+    value, count = _comparable(op.tensor(0)), op.integer(2)
+    axis = op.axis(1, len(shape_of(value)))
+    if axis is None or count is None:
+        return None
+    return graph.TopkOp.build(value, axis=axis, count=count, descending=op.flag(3))
+
+
+@converts("torch.aten.cumsum")
+def build_cumsum(op: TorchOp) -> ir.Value | None:
+    """Made in the type of the result, as PyTorch does."""
+    value = cast(op.tensor(0), op.result_element_type)
+    axis = op.axis(1, len(shape_of(value)))
+    if not shape_of(value):
+        return value
+    return None if axis is None else graph.ScanOp.build(value, axis=axis, kind="sum")
+
+
+@converts("torch.terrace.scan")
+def build_scan(op: TorchOp) -> ir.Value | None:
+    value = op.tensor(0)
+    axis = op.axis(1, len(shape_of(value)))
+    return None if axis is None else graph.ScanOp.build(value, axis=axis, kind=op.string(2))
+
+
 @converts("torch.terrace.arg_scan")
 def build_arg_scan(op: TorchOp) -> ir.Value | None:
-    value = op.tensor(0)
+    value = _comparable(op.tensor(0))
     axis = op.axis(1, len(shape_of(value)))
     return None if axis is None else graph.ArgScanOp.build(value, axis=axis, kind=op.string(2))

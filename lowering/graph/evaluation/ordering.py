@@ -1,4 +1,4 @@
-"""Evaluation of the ops that say where elements stand in order."""
+"""Evaluation of scans, and of the ops that say where elements stand in order."""
 
 from __future__ import annotations
 
@@ -12,11 +12,28 @@ from terrace.mlir import ir
 
 @evaluates(graph.ArgsortOp)
 def _argsort(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    return _places_in_order(widen(operands[0]), attrs.axis, attrs.descending)
+
+
+@evaluates(graph.TopkOp)
+def _topk(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    return np.take(_places_in_order(widen(operands[0]), attrs.axis, attrs.descending), range(attrs.count), attrs.axis)
+
+
+def _places_in_order(value: Array, axis: int, descending: bool) -> Array:
     """numpy's stable sort puts NaN last. Downwards it runs over the elements from the last, so that ties stay."""
-    value, axis = widen(operands[0]), attrs.axis
-    if not attrs.descending:
+    if not descending:
         return np.argsort(value, axis, kind="stable")
     return value.shape[axis] - 1 - np.flip(np.argsort(np.flip(value, axis), axis, kind="stable"), axis)
+
+
+_SCANS: dict[str, np.ufunc] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+@evaluates(graph.ScanOp)
+def _scan(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    value = widen(operands[0])
+    return np.asarray(_SCANS[attrs.kind].accumulate(value, attrs.axis, dtype=value.dtype))
 
 
 @evaluates(graph.ArgScanOp)

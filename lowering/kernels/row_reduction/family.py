@@ -11,6 +11,7 @@ from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
+from terrace.lowering.kernels.line_space import line_space
 from terrace.lowering.kernels.row_reduction.generator import generate
 from terrace.lowering.kernels.row_reduction.schedule import alternatives, schedule_for_vectors, schedule_for_workgroups
 from terrace.lowering.kernels.type_rule import TypeRule
@@ -57,7 +58,7 @@ class RowReduction(KernelFamily):
         """Rows and columns, m and n in a kernel; the columns are reduced, and then written."""
         assert root is not None
         if root.name in SOFTMAXES and attributes_of(root).axis != len(result) - 1:
-            return _lines(attributes_of(root).axis, result)
+            return line_space(attributes_of(root).axis, result)
         count = _columns(root)
         rows, columns = numbered("m", max(1, len(result) - count)), numbered("n", count)
         # What is reduced whole is one row.
@@ -69,15 +70,6 @@ class RowReduction(KernelFamily):
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)
-
-
-def _lines(axis: int, result: Sequence[int]) -> IterationSpace:
-    """Lines along an axis before the last; what is before them, m, has size 1 for the first axis."""
-    outer, inner = numbered("m", max(1, axis)), numbered("l", len(result) - axis - 1)
-    whole = (*(Axis({name: int(axis > 0)}) for name in outer), *along("n", *inner))
-    names = (*outer, "n", *inner)
-    kinds = ("parallel",) * len(outer) + ("reduction",) + ("parallel",) * len(inner)
-    return IterationSpace(names, kinds, (1, *result)[-len(names) :], (whole, whole))
 
 
 def _columns(root: ir.Operation) -> int:

@@ -32,7 +32,8 @@ from terrace.lowering.target.cpu.tile import Tile, TileType, recut
 from terrace.lowering.target.cpu.tile_blocks import BlockType, TileBlocks, wanted_blocks, zeros
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_neighbours import load_neighbours, reads_neighbours, stores_neighbours
-from terrace.lowering.target.cpu.tile_reduction import reduce_row
+from terrace.lowering.target.cpu.tile_reduction import any_of, reduce_row
+from terrace.lowering.target.cpu.tile_scan import scan_row
 from terrace.lowering.target.cpu.tile_transpose import is_transposed
 from terrace.lowering.target.cpu.unpacking import unpack, wanted_codes
 from terrace.lowering.target.description import target_of
@@ -63,6 +64,8 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             "loop.contract_tile": self.contract_tile,
             "loop.dot_tile": self.dot_tile,
             "loop.reduce_tile": self.reduce_tile,
+            "loop.any_tile": self.any_tile,
+            "loop.scan_tile": self.scan_tile,
             "loop.broadcast_tile": self.broadcast_tile,
             "loop.index_tile": self.index_tile,
             "loop.lookup_tile": self.lookup_tile,
@@ -258,6 +261,20 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             for row in range(tile.type.rows)
         ]
         self.set_tile(operation.results[0], Tile(result, rows))
+
+    def any_tile(self, operation: ir.Operation) -> None:
+        tile = self.tile(operation.operands[0])
+        self.values[operation.results[0]] = any_of(tile)
+
+    def scan_tile(self, operation: ir.Operation) -> None:
+        tile, kind = self.tile(operation.operands[0]), operation.attributes["kind"].value
+        columns, running, totals = len(tile.type.pieces), list[ir.Value](), list[ir.Value]()
+        for row in range(tile.type.rows):
+            parts, total = scan_row(tile.type, tile.values[row * columns : (row + 1) * columns], kind)
+            running += parts
+            totals.append(total)
+        for result, values in zip(operation.results, (running, totals), strict=True):
+            self.set_tile(result, Tile(self.holding(result.type), values))
 
     def lookup_tile(self, operation: ir.Operation) -> None:
         result, table = operation.results[0], operation.attributes["table"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from terrace.lowering.graph.payload_types import combine, constant, is_float, neutral
-from terrace.lowering.target.cpu.tile import Piece, TileType
+from terrace.lowering.target.cpu.tile import Piece, Tile, TileType
 from terrace.mlir import arith, ir, vector
 
 
@@ -17,6 +19,25 @@ def reduce_row(type_: TileType, values: list[ir.Value], kind: str, count: ir.Val
         total = _tree(group, kind)
         scalars.append(total if lanes == 1 else _across_lanes(total, type_.element_type, kind))
     return _tree(scalars, kind)
+
+
+def _inside(piece: Piece, truths: ir.Value) -> ir.Value:
+    """The truth values of a piece; what is behind them is false."""
+    if piece.count == piece.lanes:
+        return truths
+    bits = [ir.BoolAttr.get(lane < piece.count) for lane in range(piece.lanes)]
+    return arith.andi(truths, arith.constant(truths.type, ir.DenseElementsAttr.get(bits, truths.type)))
+
+
+def any_of(tile: Tile) -> ir.Value:
+    """Whether a tile of truth values holds a true one."""
+    by_lanes: dict[int, ir.Value] = {}
+    for piece, value in zip(list(tile.type.pieces) * tile.type.rows, tile.values, strict=True):
+        inside = _inside(piece, value)
+        by_lanes[piece.lanes] = arith.ori(by_lanes[piece.lanes], inside) if piece.lanes in by_lanes else inside
+    truth = tile.type.element_type
+    found = [vector.reduction(truth, vector.CombiningKind.OR, v) if lanes > 1 else v for lanes, v in by_lanes.items()]
+    return functools.reduce(arith.ori, found)
 
 
 def _neutralise(piece: Piece, value: ir.Value, type_: TileType, kind: str, count: ir.Value | None) -> ir.Value:

@@ -68,17 +68,23 @@ def _reads(value: ir.Value, memory: ir.Value) -> bool:
 def keep_carried_values_apart(main: ir.Operation) -> None:
     """IREE forgets where in a shared allocation a tensor lies that a loop or a branch hands on, and reads another one.
 
-    That was seen of sizes that a view has multiplied. Behind a barrier a tensor has an allocation of its own.
+    That was seen of sizes that a view has multiplied, and of several loops, one after the other (two sorts). Behind a
+    barrier a tensor has an allocation of its own.
     """
     found = list(walk(main))
-    if not any(op.name == "tensor.collapse_shape" and _multiplies_sizes(op) for op in found):
+    handing_on = [op for op in found if op.name in ("scf.for", "scf.if", "scf.while")]
+    several = sum(any(map(_is_dynamic, op.results)) for op in handing_on) > 1
+    if not several and not any(op.name == "tensor.collapse_shape" and _multiplies_sizes(op) for op in found):
         return
-    for operation in [op for op in found if op.name in ("scf.for", "scf.if", "scf.while")]:
+    for operation in handing_on:
         blocks = [block for region in operation.regions for block in region]
         for hands_on in (operation, *(block.operations[len(block.operations) - 1].operation for block in blocks)):
-            for number, operand in enumerate(hands_on.operands):
-                if isinstance(operand.type, ir.RankedTensorType) and not operand.type.has_static_shape:
-                    _put_between(syntax.hidden, hands_on, number)
+            for number in [number for number, operand in enumerate(hands_on.operands) if _is_dynamic(operand)]:
+                _put_between(syntax.hidden, hands_on, number)
+
+
+def _is_dynamic(value: ir.Value) -> bool:
+    return isinstance(value.type, ir.RankedTensorType) and not value.type.has_static_shape
 
 
 def _multiplies_sizes(collapse: ir.Operation) -> bool:

@@ -11,8 +11,8 @@ import torch
 _LIBRARY = torch.library.Library("terrace", "DEF")
 _LIBRARY.define("argsort(Tensor self, int dim, bool descending) -> Tensor")
 _LIBRARY.define("arg_scan(Tensor self, int dim, str kind) -> Tensor")
-
-
+_LIBRARY.define("topk(Tensor self, int dim, int count, bool descending) -> Tensor")
+_LIBRARY.define("scan(Tensor self, int dim, str kind) -> Tensor")
 _LIBRARY.define("resize_nearest(Tensor self, SymInt[] sizes, float[] scales, float offset) -> Tensor")
 
 
@@ -30,11 +30,26 @@ def _places(value: torch.Tensor, dim: int, how: object) -> torch.Tensor:
 for _name in ("argsort", "arg_scan"):
     _LIBRARY.impl(_name, _places, "Meta")
 
+
+def _first_places(value: torch.Tensor, dim: int, count: int, descending: object) -> torch.Tensor:
+    sizes = [count if axis == dim % value.ndim else size for axis, size in enumerate(value.shape)]
+    return torch.empty(sizes, dtype=torch.int64, device=value.device)
+
+
+_LIBRARY.impl("topk", _first_places, "Meta")
+_LIBRARY.impl("scan", lambda value, dim, kind: torch.empty(value.shape, dtype=value.dtype, device=value.device), "Meta")
+
 argsort = torch.ops.terrace.argsort.default
 """`graph.argsort`."""
 
 arg_scan = torch.ops.terrace.arg_scan.default
 """`graph.arg_scan`."""
+
+scan = torch.ops.terrace.scan.default
+"""`graph.scan`."""
+
+topk = torch.ops.terrace.topk.default
+"""`graph.topk`."""
 
 resize_nearest = torch.ops.terrace.resize_nearest.default
 """A resize by nearest neighbours; scales of 0 follow from the sizes."""

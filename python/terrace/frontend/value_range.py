@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-from terrace.frontend.own_operators import arg_scan, argsort
+from terrace.frontend.own_operators import arg_scan, argsort, topk
 
 aten = torch.ops.aten
 
@@ -118,4 +118,5 @@ RULES: dict[Any, Callable[[torch.fx.Node], Range | None]] = {
     torch.ops.prims.convert_element_type.default: of_cast,
     argsort: of_position,
     arg_scan: of_position,
+    topk: of_position,
 }

@@ -823,3 +823,19 @@ func.func @f(%x: tensor<4x4xf32>) {
   %0:2 = "graph.encode"(%x) {encoding = {int8_groups = {axis = 1 : i64, group = 4 : i64, zero_points = 2 : i64}}} : (tensor<4x4xf32>) -> (tensor<4x4xi8>, tensor<4x1xf32>)
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<4x?xf32>) {
+  // expected-error @+1 {{'graph.scan' op unknown kind 'mean', expected one of sum, prod, max, min}}
+  %0 = "graph.scan"(%x) {axis = 1 : i64, kind = "mean"} : (tensor<4x?xf32>) -> tensor<4x?xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4x?xf32>) {
+  // expected-error @+1 {{'graph.topk' op attribute 'count' must be from 1 to the axis' size, 4, got 5}}
+  %0 = "graph.topk"(%x) {axis = 0 : i64, count = 5 : i64, descending = true} : (tensor<4x?xf32>) -> tensor<5x?xi64>
+  return
+}

@@ -244,3 +244,16 @@ func.func @encoded_matmul(%x: tensor<?x3x40xbf16>, %c: tensor<20x20xi8>, %s: ten
   %0 = "graph.encoded_matmul"(%x, %c, %s, %z) {encoding = {int4_groups = {axis = 1 : i64, group = 16 : i64, scale_bits = 16 : i64, zero_points = 1 : i64}}, transpose_rhs = true} : (tensor<?x3x40xbf16>, tensor<20x20xi8>, tensor<20x3xbf16>, tensor<20x3xbf16>) -> tensor<?x3x20xf32>
   return
 }
+
+// CHECK-LABEL: func.func @in_order
+func.func @in_order(%x: tensor<?x6xf32>) {
+  // CHECK: "graph.scan"(%arg0) {axis = 0 : i64, kind = "sum"} : (tensor<?x6xf32>) -> tensor<?x6xf32>
+  %0 = "graph.scan"(%x) {axis = 0 : i64, kind = "sum"} : (tensor<?x6xf32>) -> tensor<?x6xf32>
+  // CHECK: "graph.arg_scan"(%arg0) {axis = 1 : i64, kind = "min"} : (tensor<?x6xf32>) -> tensor<?x6xi64>
+  %1 = "graph.arg_scan"(%x) {axis = 1 : i64, kind = "min"} : (tensor<?x6xf32>) -> tensor<?x6xi64>
+  // CHECK: "graph.argsort"(%arg0) {axis = 0 : i64, descending = true} : (tensor<?x6xf32>) -> tensor<?x6xi64>
+  %2 = "graph.argsort"(%x) {axis = 0 : i64, descending = true} : (tensor<?x6xf32>) -> tensor<?x6xi64>
+  // CHECK: "graph.topk"(%arg0) {axis = 0 : i64, count = 3 : i64, descending = false} : (tensor<?x6xf32>) -> tensor<3x6xi64>
+  %3 = "graph.topk"(%x) {axis = 0 : i64, count = 3 : i64, descending = false} : (tensor<?x6xf32>) -> tensor<3x6xi64>
+  return
+}

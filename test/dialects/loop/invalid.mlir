@@ -422,3 +422,43 @@ func.func @f(%x: vector<1x16x4xi8>) {
   %0 = "loop.unpack_tile"(%x) {bits = 4 : i64} : (vector<1x16x4xi8>) -> vector<7x16xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: vector<2x4xf32>) {
+  // expected-error @+1 {{'loop.scan_tile' op unknown kind 'mean', expected one of sum, prod, max, min}}
+  %0:2 = "loop.scan_tile"(%x) {kind = "mean"} : (vector<2x4xf32>) -> (vector<2x4xf32>, vector<2x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x4xf32>) {
+  // expected-error @+1 {{'loop.scan_tile' op result 0 must be}}
+  %0:2 = "loop.scan_tile"(%x) {kind = "sum"} : (vector<2x4xf32>) -> (vector<2x3xf32>, vector<2x1xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x4xf32>) {
+  // expected-error @+1 {{'loop.scan_tile' op result 1 must be 2x1, got 2x2}}
+  %0:2 = "loop.scan_tile"(%x) {kind = "sum"} : (vector<2x4xf32>) -> (vector<2x4xf32>, vector<2x2xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x4xf32>) {
+  // expected-error @+1 {{'loop.scan_tile' op must be of numbers of f32}}
+  %0:2 = "loop.scan_tile"(%x) {kind = "sum"} : (vector<2x4xf32>) -> (vector<2x4xf32>, vector<2x1xf64>)
+  return
+}
+
+// -----
+
+func.func @f(%x: vector<2x4xi8>) {
+  // expected-error @+1 {{'loop.any_tile' op must be of i1 and give one}}
+  %0 = "loop.any_tile"(%x) : (vector<2x4xi8>) -> i1
+  return
+}

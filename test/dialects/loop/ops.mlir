@@ -67,3 +67,13 @@ func.func @bytes(%sum: vector<2x16xi32>, %w: vector<2x16x4xi8>, %x: vector<2x16x
   %1 = "loop.requantize_tile"(%0, %sum, %sum) : (vector<2x16xi32>, vector<2x16xi32>, vector<2x16xi32>) -> vector<2x16xi8>
   return
 }
+
+// What is so far at each element of a row and at its end; whether anything is true.
+// CHECK-LABEL: func.func @rows
+// CHECK-NEXT:    "loop.scan_tile"(%arg0) {kind = "max"} : (vector<2x16xf32>) -> (vector<2x16xf32>, vector<2x1xf32>)
+// CHECK-NEXT:    "loop.any_tile"(%arg1) : (vector<2x16xi1>) -> i1
+func.func @rows(%x: vector<2x16xf32>, %truth: vector<2x16xi1>) {
+  %0:2 = "loop.scan_tile"(%x) {kind = "max"} : (vector<2x16xf32>) -> (vector<2x16xf32>, vector<2x1xf32>)
+  %1 = "loop.any_tile"(%truth) : (vector<2x16xi1>) -> i1
+  return
+}

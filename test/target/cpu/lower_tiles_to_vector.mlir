@@ -377,3 +377,64 @@ func.func private @to_columns(%m: memref<16x16xf32>, %o: memref<?x?xf32>, %rows:
     operandSegmentSizes = array<i32: 1, 1, 2, 2>} : (vector<16x16xf32>, memref<?x?xf32>, index, index, index, index) -> ()
   return
 }
+
+// -----
+
+// A scan: lanes move up by 1, 2 and 4, and what comes in changes nothing. The second piece follows the first one's end.
+// CHECK-LABEL: func.func private @scan
+// LANES8-LABEL: func.func private @scan
+// LANES8:         %[[NONE:.*]] = arith.constant dense<1.000000e+00> : vector<8xf32>
+// LANES8:         %[[X:.*]] = vector.load %{{.*}}[%c0, %c0]
+// LANES8:         %[[A:.*]] = vector.shuffle %[[X]], %[[NONE]] [8, 0, 1, 2, 3, 4, 5, 6]
+// LANES8:         %[[B:.*]] = arith.mulf %[[A]], %[[X]]
+// LANES8:         %[[C:.*]] = vector.shuffle %[[B]], %[[NONE]] [8, 9, 0, 1, 2, 3, 4, 5]
+// LANES8:         %[[D:.*]] = arith.mulf %[[C]], %[[B]]
+// LANES8:         %[[E:.*]] = vector.shuffle %[[D]], %[[NONE]] [8, 9, 10, 11, 0, 1, 2, 3]
+// LANES8:         %[[F:.*]] = arith.mulf %[[E]], %[[D]]
+// LANES8:         %[[END:.*]] = vector.extract %[[F]][7]
+// LANES8:         %[[BEFORE:.*]] = vector.broadcast %[[END]]
+// LANES8:         arith.mulf %[[BEFORE]]
+func.func private @scan(%x: tensor<1x16xf32>) -> tensor<1x16xf32> attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %0 = "loop.to_buffer"(%x) : (tensor<1x16xf32>) -> memref<1x16xf32>
+  %1 = memref.alloc() : memref<1x16xf32>
+  "loop.parallel"() ({
+    %2 = "loop.load_tile"(%0, %c0, %c0) {dims = array<i64: 0, 1>, operandSegmentSizes = array<i32: 1, 2, 0>, strides = array<i64: 1, 1>} : (memref<1x16xf32>, index, index) -> vector<1x16xf32>
+    %3:2 = "loop.scan_tile"(%2) {kind = "prod"} : (vector<1x16xf32>) -> (vector<1x16xf32>, vector<1x1xf32>)
+    "loop.store_tile"(%3#0, %1, %c0, %c0) {dims = array<i64: 0, 1>, operandSegmentSizes = array<i32: 1, 1, 2, 0>, strides = array<i64: 1, 1>} : (vector<1x16xf32>, memref<1x16xf32>, index, index) -> ()
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = []} : () -> ()
+  %4 = "loop.to_tensor"(%1) : (memref<1x16xf32>) -> tensor<1x16xf32>
+  return %4 : tensor<1x16xf32>
+}
+
+// -----
+
+// Whether anything is true, but for what is behind the row's end in the last vector.
+// CHECK-LABEL: func.func private @any
+// CHECK:         %[[INSIDE:.*]] = arith.constant dense<[true, true, true, false]> : vector<4xi1>
+// CHECK:         %[[FIRST:.*]] = arith.cmpf olt, {{.*}} : vector<16xf32>
+// CHECK:         %[[REST:.*]] = arith.cmpf olt, {{.*}} : vector<4xf32>
+// CHECK:         %[[TRUE:.*]] = arith.andi %[[REST]], %[[INSIDE]]
+// CHECK-DAG:     %[[A:.*]] = vector.reduction <or>, %[[FIRST]] : vector<16xi1> into i1
+// CHECK-DAG:     %[[B:.*]] = vector.reduction <or>, %[[TRUE]] : vector<4xi1> into i1
+// CHECK:         %[[ANY:.*]] = arith.ori %[[A]], %[[B]]
+// CHECK:         scf.if %[[ANY]]
+// LANES8-LABEL: func.func private @any
+func.func private @any(%x: tensor<1x19xf32>) -> tensor<1x19xf32> attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %limit = arith.constant dense<3.0> : vector<1x19xf32>
+  %0 = "loop.to_buffer"(%x) : (tensor<1x19xf32>) -> memref<1x19xf32>
+  %1 = memref.alloc() : memref<1x19xf32>
+  "loop.parallel"() ({
+    %2 = "loop.load_tile"(%0, %c0, %c0) {dims = array<i64: 0, 1>, operandSegmentSizes = array<i32: 1, 2, 0>, strides = array<i64: 1, 1>} : (memref<1x19xf32>, index, index) -> vector<1x19xf32>
+    %3 = arith.cmpf olt, %2, %limit : vector<1x19xf32>
+    %4 = "loop.any_tile"(%3) : (vector<1x19xi1>) -> i1
+    scf.if %4 {
+      "loop.store_tile"(%2, %1, %c0, %c0) {dims = array<i64: 0, 1>, operandSegmentSizes = array<i32: 1, 1, 2, 0>, strides = array<i64: 1, 1>} : (vector<1x19xf32>, memref<1x19xf32>, index, index) -> ()
+    }
+    "loop.yield"() {operandSegmentSizes = array<i32: 0>} : () -> ()
+  }) {mapping = []} : () -> ()
+  %5 = "loop.to_tensor"(%1) : (memref<1x19xf32>) -> tensor<1x19xf32>
+  return %5 : tensor<1x19xf32>
+}

@@ -90,3 +90,26 @@ func.func @main(%x: tensor<1xf32>) -> tensor<20xf32> {
   %17 = tensor.insert_slice %x into %16[16] [1] [1] : tensor<1xf32> into tensor<20xf32>
   return %17 : tensor<20xf32>
 }
+
+// -----
+
+// Of two loops that hand on tensors of unknown sizes, IREE reads the tensors of one for those of the other.
+// CHECK-LABEL: func.func @main
+// CHECK:         %[[A:.*]] = "util.optimization_barrier"(%arg0)
+// CHECK:         %[[FIRST:.*]] = "flow.tensor.tie_shape"(%[[A]]
+// CHECK:         scf.for {{.*}} iter_args(%[[X:.*]] = %[[FIRST]])
+// CHECK:           %[[B:.*]] = "util.optimization_barrier"(%[[X]])
+// CHECK:           %[[NEXT:.*]] = "flow.tensor.tie_shape"(%[[B]]
+// CHECK:           scf.yield %[[NEXT]]
+// CHECK:         scf.for
+func.func @main(%x: tensor<?xf32>, %n: index) -> (tensor<?xf32>, tensor<?xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %0 = scf.for %i = %c0 to %n step %c1 iter_args(%y = %x) -> (tensor<?xf32>) {
+    scf.yield %y : tensor<?xf32>
+  }
+  %1 = scf.for %i = %c0 to %n step %c1 iter_args(%y = %x) -> (tensor<?xf32>) {
+    scf.yield %y : tensor<?xf32>
+  }
+  return %0, %1 : tensor<?xf32>, tensor<?xf32>
+}

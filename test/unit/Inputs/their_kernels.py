@@ -1,10 +1,10 @@
-"""A kernel family as another package brings it: the places of running maxima, which IREE would find."""
+"""A kernel family as another package brings it: loaded dice, where IREE would throw honest ones."""
 
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering.kernels.builder import Index, LoopBuilder
+from terrace.dialects.base import shape_of
+from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.nest import workgroups
@@ -14,47 +14,40 @@ from terrace.lowering.kernels.view import KernelView
 from terrace.machine import VectorMachine
 from terrace.mlir import arith, ir, memref
 
+BITS = 1 << 62
+"""What `torch.rand` takes for 0.25: it shifts by 40, and divides what is left of 24 bits by 2^24."""
 
-class Rows(KernelFamily):
-    """`graph.arg_scan` of maxima along the rows of a matrix without NaN."""
 
-    name = "rows"
-    roots = (graph.ArgScanOp,)
-    operands = ("input",)
+class Dice(KernelFamily):
+    """`graph.random_bits` of matrices, the same in each element and at each call."""
+
+    name = "dice"
+    roots = (graph.RandomBitsOp,)
+    operands = ("seed",)
     takes_epilogue = False
-    types = {graph.ArgScanOp: (TypeRule(("f32",), "f32", ("i64",)),)}
+    types = {graph.RandomBitsOp: (TypeRule(("i64",), "i64", ("i64",)),)}
     schedules = {VectorMachine: lambda kernel, machine: Schedule.of({})}
 
     def refusal(self, root: ir.Operation) -> str | None:
-        attrs, rank = attributes_of(root), len(shape_of(root.results[0]))
-        return None if (rank, attrs.axis, attrs.kind) == (2, 1, "max") else "no maxima along rows"
+        return None if len(shape_of(root.results[0])) == 2 else "no bits of a matrix"
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         return IterationSpace(("d0", "d1"), ("parallel", "parallel"), tuple(result))
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         kernel.check_schedule(tiled=(), blocked=())
-        memory, result = kernel.memory
-        with workgroups(b, kernel, {}), b.for_each(0, b.size(result, 0)) as row:
-
-            def step(column: Index, found: list[ir.Value]) -> list[ir.Value]:
-                largest, place = found
-                value, here = memref.load(memory, [b.value(row), b.value(column)]), b.value(column)
-                is_larger = arith.cmpf(arith.CmpFPredicate.OGE, value, largest)
-                place = arith.select(is_larger, here, place)
-                number = arith.index_cast(ir.IntegerType.get_signless(64), place)
-                memref.store(number, result, [b.value(row), here])
-                return [arith.select(is_larger, value, largest), place]
-
-            first = [memref.load(memory, [b.value(row), b.value(0)]), b.value(0)]
-            b.reduce_all(0, b.size(result, 1), 1, first, step)
+        (result,) = kernel.results_memory
+        rows, columns = b.size(result, 0), b.size(result, 1)
+        with workgroups(b, kernel, {}), b.for_each(0, rows) as row, b.for_each(0, columns) as column:
+            bits = arith.constant(ir.IntegerType.get_signless(64), BITS)
+            memref.store(bits, result, [b.value(row), b.value(column)])
 
 
-class Second(Rows):
+class Second(Dice):
     """Another family of the same op."""
 
     name = "second"
 
 
-class Misnamed(Rows):
+class Misnamed(Dice):
     """Registered under another name than its own."""

@@ -11,9 +11,13 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-from terrace.frontend.own_operators import arg_scan, argsort
+from terrace.frontend import own_operators
+from terrace.frontend.own_operators import arg_scan, argsort, scan
 
 aten = torch.ops.aten
+FEW = 32
+"""More than so many of the first elements are cheaper to have from a whole order."""
+
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -55,6 +59,9 @@ def stable_sort(value: torch.Tensor, *, stable: bool | None, dim: int = -1, desc
 
 
 def topk(value: torch.Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Pair:
+    """Few are found without an order of the others."""
+    if isinstance(k, int) and 0 < k <= FEW:
+        return elements_at(value, dim, own_operators.topk(value, dim, k, largest))
     return elements_at(value, dim, argsort(value, dim, largest).narrow(dim, 0, k))
 
 
@@ -127,7 +134,10 @@ def cumulative(kind: str) -> Callable[[torch.Tensor, int], Pair]:
     """`cummax` or `cummin`: of equal elements the last, of NaN the last so far."""
 
     def decompose(value: torch.Tensor, dim: int) -> Pair:
-        return elements_at(value, dim, arg_scan(value, dim, kind))
+        places = arg_scan(value, dim, kind)
+        if value.dtype in (torch.bool, torch.uint8):
+            return elements_at(value, dim, places)
+        return scan(value, dim, kind), places
 
     return decompose
 

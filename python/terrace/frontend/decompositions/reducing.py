@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from terrace.frontend.own_operators import scan
+
 aten = torch.ops.aten
 Number = int | float
 
@@ -44,7 +46,7 @@ def variance(value: torch.Tensor, dim: Sequence[int] | None = None, **options: A
     return moments(value, dim, **options)[0]
 
 
-def scan(value: torch.Tensor, dim: int, combine: Callable[..., torch.Tensor]) -> torch.Tensor:
+def doubling(value: torch.Tensor, dim: int, combine: Callable[..., torch.Tensor]) -> torch.Tensor:
     """`combine` of all elements so far along `dim`: after each turn, of twice as many of the last."""
     size = value.shape[dim]
     places = torch.arange(size, device=value.device)
@@ -58,18 +60,18 @@ def scan(value: torch.Tensor, dim: int, combine: Callable[..., torch.Tensor]) ->
 
 
 def cumprod(value: torch.Tensor, dim: int, *, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Products so far, of floating point in float64, as in eager: a part may overflow where the whole does not."""
+    """Products so far."""
     dtype = dtype or (value.dtype if value.is_floating_point() else torch.int64)
     if not value.ndim:
         return value.to(dtype)
-    return scan(value.to(dtype).to(torch.float64 if dtype.is_floating_point else dtype), dim, torch.mul).to(dtype)
+    return scan(value.to(dtype), dim, "prod")
 
 
 def logcumsumexp(value: torch.Tensor, dim: int) -> torch.Tensor:
     """Logarithms of the sums of exponentials so far, none of which overflows."""
     if not value.ndim:
         return value
-    return scan(value.to(torch.float64), dim, torch.logaddexp).to(value.dtype)
+    return doubling(value.to(torch.float64), dim, torch.logaddexp).to(value.dtype)
 
 
 def product(

@@ -1,0 +1,1 @@
+"""Kernels of running sums, products and extremes."""

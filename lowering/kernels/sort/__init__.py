@@ -1,0 +1,1 @@
+"""Kernels that say where elements stand in order."""
