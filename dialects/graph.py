@@ -40,6 +40,9 @@ from terrace.dialects.graph_contraction import (
 from terrace.dialects.graph_elementwise import (
     AbsOp,
     AddOp,
+    BitwiseAndOp,
+    BitwiseOrOp,
+    BitwiseXorOp,
     CastOp,
     CeilOp,
     CompareOp,
@@ -62,6 +65,7 @@ from terrace.dialects.graph_elementwise import (
     NegOp,
     PowOp,
     ReluOp,
+    RoundOp,
     RsqrtOp,
     SelectOp,
     ShiftLeftOp,

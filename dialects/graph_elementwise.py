@@ -105,6 +105,13 @@ class ReluOp(Elementwise, name="relu", traits=[ext.Pure]):
     result: Result[Tensor]
 
 
+class RoundOp(Elementwise, name="round", traits=[ext.Pure]):
+    """The nearest integer, of two the even one, with the sign of the input where it is 0."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
 class RsqrtOp(Elementwise, name="rsqrt", traits=[ext.Pure]):
     """1 / sqrt(x)."""
 
@@ -205,6 +212,30 @@ class ShiftLeftOp(Elementwise, name="shift_left", traits=[ext.Pure]):
 
 class ShiftRightOp(Elementwise, name="shift_right", traits=[ext.Pure]):
     """floor(lhs / 2^rhs) on integers; 0 or -1, by the sign of lhs, where rhs is negative or not below the width."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class BitwiseAndOp(Elementwise, name="bitwise_and", traits=[ext.Pure]):
+    """The bits that both integers, or truth values, have."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class BitwiseOrOp(Elementwise, name="bitwise_or", traits=[ext.Pure]):
+    """The bits that one of two integers, or truth values, has."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class BitwiseXorOp(Elementwise, name="bitwise_xor", traits=[ext.Pure]):
+    """The bits that exactly one of two integers, or truth values, has."""
 
     lhs: Operand[Tensor]
     rhs: Operand[Tensor]

@@ -29,6 +29,9 @@ def _is_shift(x: Array, y: Array) -> Array:
 _FUNCTIONS: dict[type[ir.OpView], Callable[..., Array]] = {
     graph.AbsOp: np.abs,
     graph.AddOp: np.add,
+    graph.BitwiseAndOp: np.bitwise_and,
+    graph.BitwiseOrOp: np.bitwise_or,
+    graph.BitwiseXorOp: np.bitwise_xor,
     graph.CeilOp: np.ceil,
     graph.CopysignOp: np.copysign,
     graph.CosOp: np.cos,
@@ -48,6 +51,7 @@ _FUNCTIONS: dict[type[ir.OpView], Callable[..., Array]] = {
     graph.NegOp: np.negative,
     graph.PowOp: np.power,
     graph.ReluOp: lambda x: np.where(x < 0, x.dtype.type(0), x),
+    graph.RoundOp: np.rint,
     graph.RsqrtOp: lambda x: 1 / np.sqrt(x),
     graph.SelectOp: np.where,
     graph.ShiftLeftOp: lambda x, y: np.where(_is_shift(x, y), x << (y * _is_shift(x, y)), x.dtype.type(0)),
