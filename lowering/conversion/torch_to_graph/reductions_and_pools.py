@@ -149,7 +149,8 @@ def build_pool(
     rank = len(shape_of(value))
     if kernel is None or strides is None or padding is None or dilations is None:
         return None
-    if rank not in (3, 4) or not is_float(element_type_of(value)):
+    is_of_integers = op_class is graph.AvgPool2dOp and not is_float(element_type_of(value))
+    if rank not in (3, 4) or is_of_integers or is_bool(element_type_of(value)):
         return None
     pooled = op_class.build(
         insert_axis(value, 0) if rank == 3 else value,

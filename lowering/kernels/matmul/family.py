@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.element_types import ELEMENT_TYPES, F32
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
@@ -19,6 +17,7 @@ from terrace.lowering.kernels.matmul.schedule import (
     schedule_for_vectors,
     schedule_for_workgroups,
 )
+from terrace.lowering.kernels.register_tile import register_machine
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
@@ -33,16 +32,16 @@ class Matmul(KernelFamily):
     roots = (graph.BatchMatmulOp, graph.MatmulOp)
     fusing_roots = roots
     operands = ("lhs", "rhs")
-    takes_doubles = True
+    wide_types = ("f64", "i32", "i64")
     types = dict.fromkeys(roots, (TypeRule(("i8", "i8"), "i32", ("i32",)),))
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), register_machine(kernel.accumulator, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
 
     alternatives = {
-        VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, _held(kernel, machine)),
+        VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, register_machine(kernel.accumulator, machine)),
     }
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
@@ -67,9 +66,3 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...
     """What schedules depend on."""
     assert kernel.rule is not None
     return kernel.space, bool(attributes_of(kernel.root).transpose_rhs), kernel.constant, kernel.rule
-
-
-def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:
-    """The machine whose registers hold as many floats as this one's hold of the accumulator's type."""
-    bits = ELEMENT_TYPES[str(kernel.accumulator)].bits
-    return dataclasses.replace(machine, vector_bits=machine.vector_bits * F32.bits // max(bits, F32.bits))
