@@ -40,6 +40,7 @@ from terrace.dialects.graph_contraction import (
 from terrace.dialects.graph_elementwise import (
     AbsOp,
     AddOp,
+    BitcastOp,
     BitwiseAndOp,
     BitwiseOrOp,
     BitwiseXorOp,

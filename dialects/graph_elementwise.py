@@ -3,6 +3,7 @@
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
 from terrace.dialects.base import Attributes, ShapeError
 from terrace.dialects.graph_base import Elementwise, Operand, Result, Tensor, require_same_type
+from terrace.element_types import ELEMENT_TYPES
 from terrace.mlir import ext, ir
 
 
@@ -295,6 +296,25 @@ class SelectOp(Elementwise, name="select", traits=[ext.Pure]):
         if types[0] != ir.IntegerType.get_signless(1):
             raise ShapeError(f"condition must have element type i1, got {types[0]}")
         return require_same_type(types[1:3])
+
+
+class BitcastOp(Elementwise, name="bitcast", traits=[ext.Pure]):
+    """The bits of each element as another type of as many bits, as `Tensor.view(dtype)`.
+
+    No type for storage alone (f16, bf16), whose numbers kernels hold in another one.
+    """
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return types[0]
+
+    @classmethod
+    def accepts(cls, inferred: ir.Type, declared: ir.Type, attrs: Attributes) -> bool:
+        rows = [ELEMENT_TYPES[str(type_)] for type_ in (inferred, declared)]
+        return rows[0].bits == rows[1].bits and all(row.held == row for row in rows)
 
 
 class CastOp(Elementwise, name="cast", traits=[ext.Pure]):

@@ -16,7 +16,16 @@ from terrace.errors import CompileError
 from terrace.lowering.graph import payload_f64
 from terrace.lowering.graph.builders import splat_value
 from terrace.lowering.graph.payload_quantized import QUANTIZED
-from terrace.lowering.graph.payload_types import cast, compare, compute_type, constant, is_bool, is_float, scalar_type
+from terrace.lowering.graph.payload_types import (
+    cast,
+    compare,
+    compute_type,
+    constant,
+    is_bool,
+    is_float,
+    scalar_type,
+    with_element,
+)
 from terrace.mlir import arith, ir, math
 
 Values = list[ir.Value]
@@ -36,6 +45,8 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
     name = op_name.removeprefix("graph.")
     if name == "cast":
         return cast(operands[0], result_element_type)
+    if name == "bitcast":
+        return arith.bitcast(with_element(operands[0].type, result_element_type), operands[0])
     if name == "compare":
         return compare(attrs.predicate, *operands)
     if name == "select":
@@ -218,7 +229,9 @@ EXACT = frozenset({"abs", "copysign", "maximum", "minimum", "neg", "relu"})
 """Ops whose result is never rounded, so that half precision needs no detour through f32."""
 
 
-JUMPING = frozenset(f"graph.{name}" for name in ("cast", "ceil", "compare", "floor", "fmod", "pow", "quantize", "round"))
+JUMPING = frozenset(
+    f"graph.{name}" for name in ("bitcast", "cast", "ceil", "compare", "floor", "fmod", "pow", "quantize", "round")
+)
 """Ops whose results may differ by more than a rounding where their operands do."""
 
 # fmt: off

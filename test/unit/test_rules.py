@@ -34,7 +34,7 @@ SYMBOLS = "constant load load_state parameter part state store_state"
 MOVES = "decode encode broadcast concat embedding gather pack pad permute reshape slice"
 ROUNDING = "dequantize lookup quantize requantize scaled_add integer_layer_norm integer_softmax sum_pool2d"
 ELEMENTWISE = (
-    "abs add bitwise_and bitwise_or bitwise_xor cast ceil compare copysign cos div erf exp expm1 floor fmod gelu"
+    "abs add bitcast bitwise_and bitwise_or bitwise_xor cast ceil compare copysign cos div erf exp expm1 floor fmod gelu"
     " hardsigmoid hardswish log log1p maximum minimum mul neg pow relu round rsqrt select shift_left shift_right sigmoid silu sin sqrt sub tanh"
 )
 
@@ -71,7 +71,10 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
             (f"{SYMBOLS} fusion yield", "computes nothing; functions are quantised before ops are fused"),
             (ROUNDING, "computes in integers already"),
             ("batch_norm attention", "taken apart before, into ops that have rules"),
-            ("bitwise_and bitwise_or bitwise_xor shift_left shift_right", "computes in integers that stand for themselves"),
+            (
+                "bitcast bitwise_and bitwise_or bitwise_xor shift_left shift_right",
+                "computes in integers that stand for themselves",
+            ),
             ("argsort arg_scan random_bits", "computes in integers that stand for themselves"),
             ("cast compare select copysign abs neg maximum minimum", "exact in float, and cheap"),
             ("ceil floor log log1p round rsqrt sqrt", "jumps or is steep somewhere: 256 values do not say what it is"),

@@ -97,6 +97,12 @@ def _compare(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Arra
     return _COMPARISONS[attrs.predicate](*map(widen, operands))
 
 
+@evaluates(graph.BitcastOp)
+def _bitcast(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    source = numpy_type(op.operands[0])
+    return to_round(operands[0], source).astype(source).view(result_type(op))
+
+
 @evaluates(graph.CastOp)
 def _cast(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     (value,) = operands

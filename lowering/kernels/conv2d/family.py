@@ -43,7 +43,9 @@ class Conv2d(KernelFamily):
     wide_types = ("f64", "i32", "i64")
     types = {graph.Conv2dOp: (TypeRule(("i8", "i8"), "i32", ("i32",)),)}
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), register_machine(kernel.accumulator, machine)),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(
+            *_sizes_of(kernel), register_machine(kernel.accumulator, machine)
+        ),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
     }
@@ -51,9 +53,9 @@ class Conv2d(KernelFamily):
     follows_examples = True
     alternatives = {
         VectorMachine: lambda kernel, chosen, machine: alternatives(
-            kernel, machine, functools.partial(
-                schedule_for_vectors, *_sizes_of(kernel), register_machine(kernel.accumulator, machine)
-            )
+            kernel,
+            machine,
+            functools.partial(schedule_for_vectors, *_sizes_of(kernel), register_machine(kernel.accumulator, machine)),
         ),
     }
     variants = (DIRECT, *VARIANTS)

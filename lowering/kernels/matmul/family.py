@@ -35,13 +35,17 @@ class Matmul(KernelFamily):
     wide_types = ("f64", "i32", "i64")
     types = dict.fromkeys(roots, (TypeRule(("i8", "i8"), "i32", ("i32",)),))
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), register_machine(kernel.accumulator, machine)),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(
+            *_sizes_of(kernel), register_machine(kernel.accumulator, machine)
+        ),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
 
     alternatives = {
-        VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, register_machine(kernel.accumulator, machine)),
+        VectorMachine: lambda kernel, chosen, machine: alternatives(
+            *_sizes_of(kernel), chosen, register_machine(kernel.accumulator, machine)
+        ),
     }
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:

@@ -10,11 +10,11 @@ import contextlib
 import operator
 
 import torch
-from terrace.lowering.conversion.torch_to_graph.unsigned import OF_EITHER_SIGN
 from torch._guards import detect_fake_mode
 from torch.utils import _pytree as pytree
 
 from terrace.frontend.bodies import bodies_of
+from terrace.lowering.conversion.torch_to_graph.unsigned import OF_EITHER_SIGN
 
 aten = torch.ops.aten
 

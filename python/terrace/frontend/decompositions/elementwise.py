@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
+from terrace.lowering.graph.payload_f64 import ERFC
+
 aten = torch.ops.aten
 Number = bool | int | float
 
@@ -54,7 +56,7 @@ def angle(value: torch.Tensor) -> torch.Tensor:
     real = value if value.is_floating_point() else value.to(torch.get_default_dtype())
     if value.dtype == torch.bool:
         return torch.zeros_like(real)
-    return torch.where(torch.isnan(real), real, torch.where(real < 0, math.pi, 0.0).to(real.dtype))
+    return torch.where(torch.isnan(real), real, (real < 0).to(real.dtype) * math.pi)
 
 
 def erfinv(value: torch.Tensor) -> torch.Tensor:
@@ -124,20 +126,6 @@ def chebyshev(twice: torch.Tensor, coefficients: Sequence[float]) -> torch.Tenso
     for coefficient in coefficients[:0:-1]:
         total, last = twice * total - last + coefficient, total
     return 0.5 * (twice * total + coefficients[0]) - last
-
-
-# fmt: off
-ERFC = (
-    -1.3026537197817094, 0.6419697923564902, 0.019476473204185836, -0.009561514786808632, -0.0009465953444820369,
-    0.00036683949785276145, 4.252332480690777e-05, -2.0278578112534242e-05, -1.6242900046470256e-06,
-    1.3036558355805232e-06, 1.5626441722066142e-08, -8.523809591492654e-08, 6.5290544390988515e-09,
-    5.059343495551469e-09, -9.91364156493033e-10, -2.273651222931836e-10, 9.646791102015527e-11,
-    2.3940380830391146e-12, -6.886027526497553e-12, 8.944879273090725e-13, 3.130921399342958e-13,
-    -1.1270822361367252e-13, 3.810905255189232e-16, 7.106097613609237e-15, -1.5230282014571041e-15,
-    -9.457494571291254e-17, 1.210237189224273e-16, -2.816663087746774e-17,
-)
-# fmt: on
-"""Those of log(erfc(x) * exp(x^2) / t), by powers of 2 * t - 1, computed to 40 digits at Chebyshev's 40 points."""
 
 
 def isclose(
