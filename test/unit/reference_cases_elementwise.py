@@ -131,7 +131,8 @@ def binary_cases() -> list[Case]:
         target = {"f32": torch.float32, "i32": torch.int32}[name]
 
         def bits(x: torch.Tensor, source: torch.dtype = source, target: torch.dtype = target) -> torch.Tensor:
-            return x.to(source).view(target)
+            seen = x.to(source).view(target)
+            return seen.double() if target.is_floating_point else seen
 
         cases.append(Case(f"bitcast_{name}", graph.BitcastOp, (value,), {}, bits, result=([6], name)))
     for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):

@@ -131,7 +131,7 @@ def build_sign(op: TorchOp) -> ir.Value | None:
     value = op.tensor(0)
     element_type = element_type_of(value)
     if is_bool(element_type):
-        return None
+        return value
     zero = scalar(0, element_type)
     is_negative = graph.CompareOp.build(value, zero, predicate="lt")
     is_positive = graph.CompareOp.build(value, zero, predicate="gt")
@@ -156,8 +156,6 @@ def build_not(op: TorchOp) -> ir.Value | None:
 @converts("torch.aten.clamp", "torch.aten.clamp.Tensor", "torch.aten.hardtanh")
 def build_clamp(op: TorchOp) -> ir.Value | None:
     element_type = op.result_element_type
-    if is_bool(element_type):
-        return None
     value = cast(op.tensor(0), element_type)
     for index, op_class in ((1, graph.MaximumOp), (2, graph.MinimumOp)):
         bound = None if op.is_none(index) else op.broadcastable(index, element_type)
@@ -209,7 +207,7 @@ def binary(op_class: type[graph.TensorOp]) -> Builder:
     def build(op: TorchOp) -> ir.Value | None:
         element_type = op.result_element_type
         lhs, rhs = op.broadcastable(0, element_type), op.broadcastable(1, element_type)
-        if lhs is None or rhs is None or is_bool(element_type):
+        if lhs is None or rhs is None:
             return None
         return op_class.build(lhs, rhs, result_type=op.result_type)
 
@@ -237,7 +235,7 @@ def scaled_sum(op_class: type[graph.TensorOp], reverse: bool) -> Builder:
     def build(op: TorchOp) -> ir.Value | None:
         element_type, alpha = op.result_element_type, op.number(2)
         lhs, rhs = op.broadcastable(0, element_type), op.broadcastable(1, element_type)
-        if lhs is None or rhs is None or alpha is None or is_bool(element_type):
+        if lhs is None or rhs is None or alpha is None or (is_bool(element_type) and alpha != 1):
             return None
         if reverse:
             lhs, rhs = rhs, lhs

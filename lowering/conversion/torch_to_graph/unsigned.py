@@ -16,11 +16,11 @@ CASTS = frozenset({"torch.aten.to.dtype", "torch.aten._to_copy", "torch.prims.co
 
 # fmt: off
 OF_EITHER_SIGN = frozenset(f"torch.aten.{name}" for name in (
-    "add.Scalar", "add.Tensor", "alias", "bitwise_and.Scalar", "bitwise_and.Tensor", "bitwise_not", "bitwise_or.Scalar",
-    "bitwise_or.Tensor", "bitwise_xor.Scalar", "bitwise_xor.Tensor", "bmm", "cat", "clone", "convolution", "detach", "expand",
-    "gather", "index_select", "mm", "mul.Scalar", "mul.Tensor", "permute", "select.int", "slice.Tensor", "squeeze.dims",
-    "sub.Scalar", "sub.Tensor", "transpose.int", "unsqueeze", "view", "where.ScalarOther", "where.ScalarSelf",
-    "where.self",
+    "add.Scalar", "add.Tensor", "alias", "bitwise_and.Scalar", "bitwise_and.Tensor", "bitwise_not",
+    "bitwise_or.Scalar", "bitwise_or.Tensor", "bitwise_xor.Scalar", "bitwise_xor.Tensor", "bmm", "cat", "clone",
+    "convolution", "detach", "expand", "gather", "index_select", "mm", "mul.Scalar", "mul.Tensor", "permute",
+    "select.int", "slice.Tensor", "squeeze.dims", "sub.Scalar", "sub.Tensor", "transpose.int", "unsqueeze", "view",
+    "where.ScalarOther", "where.ScalarSelf", "where.self",
 ))
 # fmt: on
 """Ops that have a builder for every form, and whose uint8 result is made of the last 8 bits of their operands."""

@@ -43,9 +43,7 @@ class Conv2d(KernelFamily):
     wide_types = ("f64", "i32", "i64")
     types = {graph.Conv2dOp: (TypeRule(("i8", "i8"), "i32", ("i32",)),)}
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(
-            *_sizes_of(kernel), register_machine(kernel.accumulator, machine)
-        ),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
     }
@@ -55,7 +53,7 @@ class Conv2d(KernelFamily):
         VectorMachine: lambda kernel, chosen, machine: alternatives(
             kernel,
             machine,
-            functools.partial(schedule_for_vectors, *_sizes_of(kernel), register_machine(kernel.accumulator, machine)),
+            functools.partial(schedule_for_vectors, *_sizes_of(kernel), _held(kernel, machine)),
         ),
     }
     variants = (DIRECT, *VARIANTS)
@@ -78,7 +76,7 @@ class Conv2d(KernelFamily):
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         assert isinstance(machine, VectorMachine), "other machines compare no candidates"
-        direct = schedule_for_vectors(*_sizes_of(kernel), register_machine(kernel.accumulator, machine))
+        direct = schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine))
         return [*explain_variants(kernel, direct, machine), *self._explain_tile(kernel, machine)]
 
     def _explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
@@ -93,3 +91,7 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, Attributes, list[int]
     """What schedules depend on."""
     root = kernel.root
     return kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.constant, kernel.operand_types[0]
+
+
+def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:
+    return register_machine(kernel.accumulator, machine)

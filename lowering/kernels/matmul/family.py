@@ -35,17 +35,13 @@ class Matmul(KernelFamily):
     wide_types = ("f64", "i32", "i64")
     types = dict.fromkeys(roots, (TypeRule(("i8", "i8"), "i32", ("i32",)),))
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(
-            *_sizes_of(kernel), register_machine(kernel.accumulator, machine)
-        ),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
 
     alternatives = {
-        VectorMachine: lambda kernel, chosen, machine: alternatives(
-            *_sizes_of(kernel), chosen, register_machine(kernel.accumulator, machine)
-        ),
+        VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, _held(kernel, machine)),
     }
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
@@ -70,3 +66,7 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...
     """What schedules depend on."""
     assert kernel.rule is not None
     return kernel.space, bool(attributes_of(kernel.root).transpose_rhs), kernel.constant, kernel.rule
+
+
+def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:
+    return register_machine(kernel.accumulator, machine)
