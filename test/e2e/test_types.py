@@ -42,8 +42,31 @@ def contractions(image: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, y: 
 def of_bytes(image: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
     """What the sign of eight bits matters to, and Python numbers that eager takes modulo 256."""
     y = y.t()
-    made = [x + y, x - y, x * 100, x // 7, x % 7, x // -3, x % -5, x > -3, x < y, x >> 3, x << 3, -x, torch.maximum(x, y)]
-    made += [x.sum(), x.amax(1), x.sort(1)[0], x.float(), x.to(torch.int8), x.to(torch.int64), x.bool(), x / y.clamp(min=1)]
+    made = [
+        x + y,
+        x - y,
+        x * 100,
+        x // 7,
+        x % 7,
+        x // -3,
+        x % -5,
+        x > -3,
+        x < y,
+        x >> 3,
+        x << 3,
+        -x,
+        torch.maximum(x, y),
+    ]
+    made += [
+        x.sum(),
+        x.amax(1),
+        x.sort(1)[0],
+        x.float(),
+        x.to(torch.int8),
+        x.to(torch.int64),
+        x.bool(),
+        x / y.clamp(min=1),
+    ]
     return [*made, image.permute(0, 2, 3, 1).half() / 255, (image.float() * 2.5 - 300).to(torch.uint8)]
 
 
