@@ -72,6 +72,7 @@ def of_bytes(image: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, y: torc
 
 def of_truths(x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
     made = [x + y, x * y, x.clamp(min=y), torch.minimum(x, y), x.sign(), x & y, x | y, ~x]
+    made += [x.sum(1, dtype=torch.bool), x.amax(1), y.amin(0)]
     return [*made, torch.isclose(x, y), x.to(torch.uint8)]
 
 

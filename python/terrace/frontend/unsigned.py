@@ -33,8 +33,8 @@ def widen_unsigned(graph: torch.fx.Graph) -> None:
     for node in list(graph.nodes):
         for body in bodies_of(node):
             widen_unsigned(body)
-        is_left = node.target in (CASTS | SIZES) or node.target is operator.getitem or bodies_of(node)
-        is_left = is_left or (is_unsigned(node) and is_of_either_sign(node.target))
+        is_right = node.target in (CASTS | SIZES) or (is_unsigned(node) and is_of_either_sign(node.target))
+        is_left = is_right or node.target is operator.getitem or bool(bodies_of(node))
         if node.op != "call_function" or is_left:
             continue
         if any(is_unsigned(value) for value in node.all_input_nodes):
