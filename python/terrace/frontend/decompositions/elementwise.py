@@ -108,7 +108,7 @@ def polynomial(x: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:
 
 
 def erfc(value: torch.Tensor) -> torch.Tensor:
-    """In float64, as 1 - erf(x) has no digits of it for large x: t * exp(-x^2 + a polynomial of t = 2 / (2 + |x|))."""
+    """In float64, as 1 - erf(x) has no digits of it beyond 1: t * exp(-x^2 + a polynomial of t = 2 / (2 + |x|))."""
     dtype = value.dtype if value.is_floating_point() else torch.get_default_dtype()
     x = value.to(torch.float64)
     size = x.abs().clamp(max=40.0)
@@ -116,8 +116,8 @@ def erfc(value: torch.Tensor) -> torch.Tensor:
     # exp(-x^2) has the relative error that x^2 has absolutely: so its first digits, and the rest.
     first = size.to(torch.float32).to(torch.float64)
     power = torch.exp(-(first * first)) * torch.exp(chebyshev(4 * t - 2, ERFC) - (size - first) * (size + first))
-    result = t * power
-    return torch.where(x < 0, 2 - result, result).to(dtype)
+    tail = torch.where(x < 0, 2 - t * power, t * power)
+    return torch.where(size < 1, 1 - torch.erf(x), tail).to(dtype)
 
 
 def chebyshev(twice: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:
