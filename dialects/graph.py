@@ -40,6 +40,10 @@ from terrace.dialects.graph_contraction import (
 from terrace.dialects.graph_elementwise import (
     AbsOp,
     AddOp,
+    BitcastOp,
+    BitwiseAndOp,
+    BitwiseOrOp,
+    BitwiseXorOp,
     CastOp,
     CeilOp,
     CompareOp,
@@ -62,6 +66,7 @@ from terrace.dialects.graph_elementwise import (
     NegOp,
     PowOp,
     ReluOp,
+    RoundOp,
     RsqrtOp,
     SelectOp,
     ShiftLeftOp,

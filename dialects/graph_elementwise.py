@@ -3,6 +3,7 @@
 # No `from __future__ import annotations` here: the bindings read the annotations of an op class as objects.
 from terrace.dialects.base import Attributes, ShapeError
 from terrace.dialects.graph_base import Elementwise, Operand, Result, Tensor, require_same_type
+from terrace.element_types import ELEMENT_TYPES
 from terrace.mlir import ext, ir
 
 
@@ -100,6 +101,13 @@ class NegOp(Elementwise, name="neg", traits=[ext.Pure]):
 
 class ReluOp(Elementwise, name="relu", traits=[ext.Pure]):
     """0 where x < 0, else x; so NaN stays NaN."""
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class RoundOp(Elementwise, name="round", traits=[ext.Pure]):
+    """The nearest integer, of two the even one, with the sign of the input where it is 0."""
 
     input: Operand[Tensor]
     result: Result[Tensor]
@@ -211,6 +219,30 @@ class ShiftRightOp(Elementwise, name="shift_right", traits=[ext.Pure]):
     result: Result[Tensor]
 
 
+class BitwiseAndOp(Elementwise, name="bitwise_and", traits=[ext.Pure]):
+    """The bits that both integers, or truth values, have."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class BitwiseOrOp(Elementwise, name="bitwise_or", traits=[ext.Pure]):
+    """The bits that one of two integers, or truth values, has."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
+class BitwiseXorOp(Elementwise, name="bitwise_xor", traits=[ext.Pure]):
+    """The bits that exactly one of two integers, or truth values, has."""
+
+    lhs: Operand[Tensor]
+    rhs: Operand[Tensor]
+    result: Result[Tensor]
+
+
 class PowOp(Elementwise, name="pow", traits=[ext.Pure]):
     """lhs to the power rhs, on floating point."""
 
@@ -264,6 +296,25 @@ class SelectOp(Elementwise, name="select", traits=[ext.Pure]):
         if types[0] != ir.IntegerType.get_signless(1):
             raise ShapeError(f"condition must have element type i1, got {types[0]}")
         return require_same_type(types[1:3])
+
+
+class BitcastOp(Elementwise, name="bitcast", traits=[ext.Pure]):
+    """The bits of each element as another type of as many bits, as `Tensor.view(dtype)`.
+
+    No type for storage alone (f16, bf16), whose numbers kernels hold in another one.
+    """
+
+    input: Operand[Tensor]
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        return types[0]
+
+    @classmethod
+    def accepts(cls, inferred: ir.Type, declared: ir.Type, attrs: Attributes) -> bool:
+        rows = [ELEMENT_TYPES[str(type_)] for type_ in (inferred, declared)]
+        return rows[0].bits == rows[1].bits and all(row.held == row for row in rows)
 
 
 class CastOp(Elementwise, name="cast", traits=[ext.Pure]):

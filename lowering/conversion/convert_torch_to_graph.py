@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from terrace.lowering.conversion.torch_to_graph import BUILDERS, TorchOp, TypeTable
 from terrace.lowering.conversion.torch_to_graph.registered import rewrite_registered
 from terrace.lowering.conversion.torch_to_graph.torch_op import Builder, to_torch
+from terrace.lowering.conversion.torch_to_graph.unsigned import takes_unsigned
 from terrace.mlir import ir, tensor
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace
@@ -27,7 +28,8 @@ class ConvertTorchOp(Pattern):
     def rewrite(self, op: ir.OpView) -> bool:
         operation = op.operation
         torch_op = TorchOp(operation, self._types)
-        if torch_op.result_type is None or any(is_unsigned(v.type) for v in [*operation.operands, *operation.results]):
+        is_read_right = takes_unsigned(torch_op.name, operation.operands, operation.results)
+        if torch_op.result_type is None or not is_read_right:
             return False
         value = self._builder(torch_op)
         if value is None:
@@ -48,11 +50,6 @@ class ConvertForeignOp(ConvertTorchOp):
 
     def rewrite(self, op: ir.OpView) -> bool:
         return rewrite_registered(op.operation, self._types) or super().rewrite(op)
-
-
-def is_unsigned(type_: ir.Type) -> bool:
-    """Whether a torch tensor type holds unsigned integers: builtin types drop the sign, and graph ops assume signed."""
-    return str(type_).endswith(",ui8>")
 
 
 def patterns_for(types: TypeTable) -> Sequence[Pattern]:

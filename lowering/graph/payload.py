@@ -16,7 +16,16 @@ from terrace.errors import CompileError
 from terrace.lowering.graph import payload_f64
 from terrace.lowering.graph.builders import splat_value
 from terrace.lowering.graph.payload_quantized import QUANTIZED
-from terrace.lowering.graph.payload_types import cast, compare, compute_type, constant, is_bool, is_float, scalar_type
+from terrace.lowering.graph.payload_types import (
+    cast,
+    compare,
+    compute_type,
+    constant,
+    is_bool,
+    is_float,
+    scalar_type,
+    with_element,
+)
 from terrace.mlir import arith, ir, math
 
 Values = list[ir.Value]
@@ -36,6 +45,8 @@ def emit(op_name: str, attrs: Attributes, operands: Values, result_element_type:
     name = op_name.removeprefix("graph.")
     if name == "cast":
         return cast(operands[0], result_element_type)
+    if name == "bitcast":
+        return arith.bitcast(with_element(operands[0].type, result_element_type), operands[0])
     if name == "compare":
         return compare(attrs.predicate, *operands)
     if name == "select":
@@ -203,6 +214,7 @@ FLOAT: dict[str, Emitter] = {
     "neg": _direct(arith.negf),
     "pow": _pow,
     "relu": _relu,
+    "round": _direct(math.roundeven),
     "rsqrt": _direct(math.rsqrt),
     "sigmoid": _sigmoid,
     "silu": _silu,
@@ -217,7 +229,9 @@ EXACT = frozenset({"abs", "copysign", "maximum", "minimum", "neg", "relu"})
 """Ops whose result is never rounded, so that half precision needs no detour through f32."""
 
 
-JUMPING = frozenset(f"graph.{name}" for name in ("cast", "ceil", "compare", "floor", "fmod", "pow", "quantize"))
+JUMPING = frozenset(
+    f"graph.{name}" for name in ("bitcast", "cast", "ceil", "compare", "floor", "fmod", "pow", "quantize", "round")
+)
 """Ops whose results may differ by more than a rounding where their operands do."""
 
 # fmt: off
@@ -282,6 +296,9 @@ def _shift_right(lhs: ir.Value, rhs: ir.Value) -> ir.Value:
 INTEGER: dict[str, Emitter] = {
     "abs": _by_width(_identity, math.absi),
     "add": _by_width(arith.ori, arith.addi),
+    "bitwise_and": _direct(arith.andi),
+    "bitwise_or": _direct(arith.ori),
+    "bitwise_xor": _direct(arith.xori),
     "ceil": _direct(_identity),
     "div": _by_width(None, _divide),
     "floor": _direct(_identity),
@@ -290,6 +307,7 @@ INTEGER: dict[str, Emitter] = {
     "mul": _by_width(arith.andi, arith.muli),
     "neg": _by_width(None, _negate),
     "relu": _by_width(_identity, _relu_integer),
+    "round": _direct(_identity),
     "shift_left": _by_width(None, _shift_left),
     "shift_right": _by_width(None, _shift_right),
     "sub": _by_width(None, arith.subi),

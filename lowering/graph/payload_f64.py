@@ -9,7 +9,7 @@ from terrace.mlir import arith, ir, math
 
 Constant = Callable[[ir.Type, float], ir.Value]
 
-_ERFC = (
+ERFC = (
     -1.3026537197817092, 0.6419697923564902, 0.01947647320418594, -0.009561514786808757, -0.0009465953444819487,
     0.0003668394978525669, 4.252332480693122e-05, -2.0278578112398195e-05, -1.6242900045426724e-06,
     1.3036558353274332e-06, 1.5626441363103538e-08, -8.523809622573709e-08, 6.529054186188432e-09,
@@ -50,10 +50,10 @@ def _tail(z: ir.Value, constant: Constant) -> ir.Value:
     # Clenshaw's recurrence.
     twice = arith.mulf(u, two)
     last, before = constant(z.type, 0.0), constant(z.type, 0.0)
-    for coefficient in reversed(_ERFC[1:]):
+    for coefficient in reversed(ERFC[1:]):
         next_ = arith.addf(arith.subf(arith.mulf(twice, last), before), constant(z.type, coefficient))
         last, before = next_, last
-    series = arith.addf(arith.subf(arith.mulf(u, last), before), constant(z.type, _ERFC[0] / 2))
+    series = arith.addf(arith.subf(arith.mulf(u, last), before), constant(z.type, ERFC[0] / 2))
     erfc = arith.mulf(t, math.exp(arith.subf(series, arith.mulf(z, z))))
     return arith.subf(constant(z.type, 1.0), erfc)
 

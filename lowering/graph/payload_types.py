@@ -66,7 +66,10 @@ def cast(value: ir.Value, element: ir.Type) -> ir.Value:
     if is_bool(element):
         return compare("ne", value, constant(value.type, 0))
     if is_float(source):
-        return arith.fptosi(target, value)
+        # To narrow integers by way of i32, whose last bits are what numbers beyond them become in PyTorch on x86.
+        wide = with_element(value.type, ir.IntegerType.get_signless(max(32, element.width)))
+        whole = arith.fptosi(wide, value)
+        return whole if wide == target else arith.trunci(target, whole)
     return _cast_integer(value, source, target)
 
 

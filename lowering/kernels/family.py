@@ -43,8 +43,8 @@ class KernelFamily:
     is read along some of them. Else they become one, and such an input is made as large as the result."""
     types: ClassVar[Mapping[type[TensorOp], Sequence[TypeRule]]] = {}
     """The element types that a root may have beside those that are computed in f32."""
-    takes_doubles: ClassVar[bool] = False
-    """Whether a root may be all in f64, too, where the target reduces that."""
+    wide_types: ClassVar[tuple[str, ...]] = ()
+    """The types beside f32 that a root may be computed in as a whole, where the target reduces them."""
     schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Any], Schedule]]]
     """What chooses a kernel's schedule, by the kind of machine; on another kind the family is not used."""
     variants: ClassVar[tuple[str, ...]] = (DIRECT,)
@@ -75,8 +75,8 @@ class KernelFamily:
         """
         types = types_of(root)
         rules = self.types.get(type(root.opview), ())
-        doubles = all_in("f64", types) if self.takes_doubles and "f64" in reduced else None
-        return all_in("f32", types) or doubles or next((rule for rule in rules if rule.takes(types)), None)
+        whole = [all_in(name, types) for name in ("f32", *self.wide_types) if name == "f32" or name in reduced]
+        return next((rule for rule in (*whole, *rules) if rule is not None and rule.takes(types)), None)
 
     def collapsed_attributes(self, root: ir.Operation, collapse: Collapse) -> dict[str, ir.Attribute]:
         """The root's attributes that name axes, as they are in its kernel, whose dimensions became one so."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from terrace.element_types import ELEMENT_TYPES, F32
 from terrace.machine import VectorMachine
+from terrace.mlir import ir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,12 @@ class RegisterTile:
 
     rows: int
     columns: int
+
+
+def register_machine(accumulator: ir.Type, machine: VectorMachine) -> VectorMachine:
+    """The machine whose registers hold as many floats as this one's hold of the accumulator's type."""
+    bits = ELEMENT_TYPES[str(accumulator)].bits
+    return dataclasses.replace(machine, vector_bits=machine.vector_bits * F32.bits // max(bits, F32.bits))
 
 
 def vectors(columns: int, machine: VectorMachine) -> int:

@@ -23,6 +23,7 @@ LeafKind = Literal["tensor", "constant", "scalar"]
 DTYPES = (
     "float32", "float64", "float16", "bfloat16", "bool",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float8_e4m3fn", "float8_e5m2",
 )  # fmt: skip
 """The element types of tensor leaves, by NumPy's (and ml_dtypes') names."""
 

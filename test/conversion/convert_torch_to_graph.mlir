@@ -83,16 +83,32 @@ func.func @view(%x: !torch.vtensor<[?,4],f32>) -> !torch.vtensor<[2,?],f32> {
 
 // -----
 
-// Unsigned integers are left: graph ops on i8 would read them as signed. So is what graph has no op for.
+// Comparisons of unsigned integers are left: graph ops on i8 would read them as signed. So is what graph has no op for.
 // CHECK-LABEL: func.func @left
-// CHECK:         torch.prims.convert_element_type
+// CHECK:         torch.aten.gt.Tensor
 // CHECK:         torch.aten.atan
 // CHECK-NOT:     graph.
-func.func @left(%x: !torch.vtensor<[4],ui8>, %y: !torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>, !torch.vtensor<[4],f32>) {
-  %f32 = torch.constant.int 6
-  %0 = torch.prims.convert_element_type %x, %f32 : !torch.vtensor<[4],ui8>, !torch.int -> !torch.vtensor<[4],f32>
+func.func @left(%x: !torch.vtensor<[4],ui8>, %y: !torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],i1>, !torch.vtensor<[4],f32>) {
+  %0 = torch.aten.gt.Tensor %x, %x : !torch.vtensor<[4],ui8>, !torch.vtensor<[4],ui8> -> !torch.vtensor<[4],i1>
   %1 = torch.aten.atan %y : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
-  return %0, %1 : !torch.vtensor<[4],f32>, !torch.vtensor<[4],f32>
+  return %0, %1 : !torch.vtensor<[4],i1>, !torch.vtensor<[4],f32>
+}
+
+// -----
+
+// Sums of unsigned integers have the bits of signed ones; casts know the sign.
+// CHECK-LABEL: func.func @unsigned
+// CHECK-SAME:    %[[X:.*]]: !torch.vtensor<[4],ui8>
+// CHECK:         %[[SUM:.*]] = "graph.add"({{.*}}) : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+// CHECK:         %[[WIDE:.*]] = "graph.cast"(%[[SUM]]) : (tensor<4xi8>) -> tensor<4xi32>
+// CHECK:         %[[NUMBER:.*]] = "graph.bitwise_and"(%[[WIDE]], %{{.*}}) : (tensor<4xi32>, tensor<i32>) -> tensor<4xi32>
+// CHECK:         "graph.cast"(%[[NUMBER]]) : (tensor<4xi32>) -> tensor<4xf32>
+func.func @unsigned(%x: !torch.vtensor<[4],ui8>) -> !torch.vtensor<[4],f32> {
+  %f32 = torch.constant.int 6
+  %one = torch.constant.int 1
+  %0 = torch.aten.add.Tensor %x, %x, %one : !torch.vtensor<[4],ui8>, !torch.vtensor<[4],ui8>, !torch.int -> !torch.vtensor<[4],ui8>
+  %1 = torch.prims.convert_element_type %0, %f32 : !torch.vtensor<[4],ui8>, !torch.int -> !torch.vtensor<[4],f32>
+  return %1 : !torch.vtensor<[4],f32>
 }
 
 // -----

@@ -35,6 +35,7 @@ UNARY = {
     "log1p": torch.log1p,
     "neg": torch.neg,
     "relu": torch.relu,
+    "round": torch.round,
     "rsqrt": torch.rsqrt,
     "sigmoid": torch.sigmoid,
     "silu": F.silu,
@@ -125,6 +126,18 @@ def binary_cases() -> list[Case]:
     numbers = torch.tensor([1, -1, 5, -8, 2**31 - 1, -(2**31), 0], dtype=torch.int32)
     cases += both("shift_left", graph.ShiftLeftOp, (numbers, amounts), {}, torch.bitwise_left_shift)
     cases += both("shift_right", graph.ShiftRightOp, (numbers, amounts), {}, torch.bitwise_right_shift)
+    words = torch.tensor([0, 1, -1, 0x3F800000, 0x7F800000, -(2**31)], dtype=torch.int32)
+    for value, source, name in ((words, torch.int32, "f32"), (words.view(torch.float32), torch.float32, "i32")):
+        target = {"f32": torch.float32, "i32": torch.int32}[name]
+
+        def bits(x: torch.Tensor, source: torch.dtype = source, target: torch.dtype = target) -> torch.Tensor:
+            seen = x.to(source).view(target)
+            return seen.double() if target.is_floating_point else seen
+
+        cases.append(Case(f"bitcast_{name}", graph.BitcastOp, (value,), {}, bits, result=([6], name)))
+    for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+        for dtype, operands in (("int8", integers(torch.int8)), ("int64", integers(torch.int64)), ("bool", booleans())):
+            cases.append(Case(f"{name}_{dtype}", op_class(name), operands, {}, getattr(torch, name)))
     return cases
 
 

@@ -34,8 +34,9 @@ SYMBOLS = "constant load load_state parameter part state store_state"
 MOVES = "decode encode broadcast concat embedding gather pack pad permute reshape slice"
 ROUNDING = "dequantize lookup quantize requantize scaled_add integer_layer_norm integer_softmax sum_pool2d"
 ELEMENTWISE = (
-    "abs add cast ceil compare copysign cos div erf exp expm1 floor fmod gelu hardsigmoid hardswish log log1p maximum"
-    " minimum mul neg pow relu rsqrt select shift_left shift_right sigmoid silu sin sqrt sub tanh"
+    "abs add bitcast bitwise_and bitwise_or bitwise_xor cast ceil compare copysign cos div erf exp expm1 floor fmod"
+    " gelu hardsigmoid hardswish log log1p maximum minimum mul neg pow relu round rsqrt select shift_left"
+    " shift_right sigmoid silu sin sqrt sub tanh"
 )
 
 WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
@@ -71,10 +72,11 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
             (f"{SYMBOLS} fusion yield", "computes nothing; functions are quantised before ops are fused"),
             (ROUNDING, "computes in integers already"),
             ("batch_norm attention", "taken apart before, into ops that have rules"),
+            ("bitcast bitwise_and bitwise_or bitwise_xor", "computes in integers that stand for themselves"),
             ("shift_left shift_right random_bits", "computes in integers that stand for themselves"),
             ("argsort arg_scan topk", "gives integers that stand for themselves"),
             ("cast compare select copysign abs neg maximum minimum", "exact in float, and cheap"),
-            ("ceil floor log log1p rsqrt sqrt", "jumps or is steep somewhere: 256 values do not say what it is"),
+            ("ceil floor log log1p round rsqrt sqrt", "jumps or is steep somewhere: 256 values do not say what it is"),
             ("div fmod pow", "a function of two tensors, which no table of 256 values holds"),
             (
                 "broadcast concat embedding gather pad pack roots_of_unity scatter",
@@ -100,7 +102,7 @@ def test_every_op_has_a_rule_or_a_reason(table: str) -> None:
 
 def test_every_elementwise_op_has_a_payload() -> None:
     """By element type; without one, its reference and its kernels would refuse every type."""
-    found = {f"graph.{name}" for name in (*FLOAT, *INTEGER, *QUANTIZED, "cast", "compare", "select")}
+    found = {f"graph.{name}" for name in (*FLOAT, *INTEGER, *QUANTIZED, "bitcast", "cast", "compare", "select")}
     assert found == set(graph.ELEMENTWISE_OPS)
 
 

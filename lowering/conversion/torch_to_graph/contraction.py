@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of, compatible, element_type_of, shape_of
+from terrace.dialects.base import Attributes, attributes_of, compatible, element_type_of, shape_of
 from terrace.dialects.graph_base import broadcast_shapes
 from terrace.lowering.conversion.torch_to_graph.torch_op import (
     TorchOp,
@@ -39,7 +39,8 @@ def build_linear(op: TorchOp) -> ir.Value | None:
         assert product is not None, "PyTorch wants one element type, and a vector has no batch sizes"
     else:
         is_vector = len(shape_of(lhs)) == 1
-        product = graph.MatmulOp.build(insert_axis(lhs, 0) if is_vector else lhs, weight, transpose_rhs=True)
+        matrix = insert_axis(lhs, 0) if is_vector else lhs
+        product = contraction(graph.MatmulOp, matrix, weight, transpose_rhs=True)
         product = drop_axes(product, [0]) if is_vector else product
     return product if bias is None else graph.AddOp.build(product, bias)
 
@@ -61,7 +62,7 @@ def build_addmm(op: TorchOp) -> ir.Value | None:
     """beta * input + alpha * (lhs @ rhs)."""
     beta, alpha = op.number(3), op.number(4)
     product = matmul(op.tensor(1), op.tensor(2))
-    if product is None or beta is None or alpha is None or not is_float(element_type_of(product)):
+    if product is None or beta is None or alpha is None:
         return None
     terms = [(product, alpha), (op.tensor(0), beta)]
     scaled = [
@@ -70,6 +71,19 @@ def build_addmm(op: TorchOp) -> ir.Value | None:
         if factor != 0
     ]
     return graph.AddOp.build(*scaled) if len(scaled) == 2 else None
+
+
+def contraction(op_class: type[graph.TensorOp], lhs: ir.Value, rhs: ir.Value, **attrs: object) -> ir.Value:
+    """The op on two operands of one type; integers below 32 bits are summed in 32, whose last bits are the result."""
+    element_type = element_type_of(lhs)
+    if is_float(element_type) or element_type.width >= 32:
+        return op_class.build(lhs, rhs, **attrs)
+    wide = ir.IntegerType.get_signless(32)
+    if element_type.width != 8:
+        lhs, rhs = cast(lhs, wide), cast(rhs, wide)
+    shape = op_class.infer([shape_of(lhs), shape_of(rhs)], Attributes(attrs))
+    product = op_class.build(lhs, rhs, result_type=ir.RankedTensorType.get(shape, wide), **attrs)
+    return cast(product, element_type)
 
 
 def matmul(lhs: ir.Value, rhs: ir.Value) -> ir.Value | None:
@@ -89,14 +103,14 @@ def matrix_product(lhs: ir.Value, rhs: ir.Value) -> ir.Value | None:
     source = transposed_source(rhs)
     rhs, transpose_rhs = (rhs, False) if source is None else (source, True)
     if len(shape_of(rhs)) == 2:
-        return graph.MatmulOp.build(lhs, rhs, transpose_rhs=transpose_rhs)
+        return contraction(graph.MatmulOp, lhs, rhs, transpose_rhs=transpose_rhs)
     batches = shape_of(lhs)[:-2], shape_of(rhs)[:-2]
     if not compatible(*batches):
         batch = broadcast_shapes(batches)
         if DYNAMIC in batch:
             return None
         lhs, rhs = (broadcast_batch(value, batch) for value in (lhs, rhs))
-    return graph.BatchMatmulOp.build(lhs, rhs, transpose_rhs=transpose_rhs)
+    return contraction(graph.BatchMatmulOp, lhs, rhs, transpose_rhs=transpose_rhs)
 
 
 def transposed_source(value: ir.Value) -> ir.Value | None:
@@ -159,9 +173,8 @@ def build_convolution(op: TorchOp) -> ir.Value | None:
         )
     else:
         sides = [padding[0], padding[0], padding[1], padding[1]]
-        result = graph.Conv2dOp.build(
-            image, weight, strides=strides, padding=sides, dilations=dilations, groups=groups, layout="NCHW"
-        )
+        attrs = {"strides": strides, "padding": sides, "dilations": dilations, "groups": groups, "layout": "NCHW"}
+        result = contraction(graph.Conv2dOp, image, weight, **attrs)
     return add_channel_bias(drop_axes(result, [2]) if rank == 3 else result, op.optional_tensor(2))
 
 

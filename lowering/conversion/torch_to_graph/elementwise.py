@@ -17,8 +17,10 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     converts,
     is_bool,
     is_float,
+    is_unsigned,
     scalar,
 )
+from terrace.lowering.conversion.torch_to_graph.unsigned import CASTS, cast_to_unsigned, cast_unsigned
 from terrace.mlir import ir
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -36,6 +38,7 @@ FLOAT_UNARY: dict[str, type[graph.TensorOp]] = {
     "torch.aten.hardswish": graph.HardswishOp,
     "torch.aten.log": graph.LogOp,
     "torch.aten.log1p": graph.Log1pOp,
+    "torch.aten.round": graph.RoundOp,
     "torch.aten.rsqrt": graph.RsqrtOp,
     "torch.aten.sigmoid": graph.SigmoidOp,
     "torch.aten.silu": graph.SiluOp,
@@ -82,9 +85,12 @@ def build_dropout(op: TorchOp) -> ir.Value | None:
     return None if op.flag(2) else op.tensor(0)
 
 
-@converts("torch.aten.to.dtype", "torch.aten._to_copy", "torch.prims.convert_element_type")
+@converts(*CASTS)
 def build_cast(op: TorchOp) -> ir.Value | None:
-    return cast(op.tensor(0), op.result_element_type)
+    if is_unsigned(op.value(0).type):
+        return cast_unsigned(op.tensor(0), op.result_element_type)
+    make = cast_to_unsigned if op.is_result_unsigned else cast
+    return make(op.tensor(0), op.result_element_type)
 
 
 @converts("torch.aten.gelu")
@@ -112,7 +118,8 @@ def build_isnan(op: TorchOp) -> ir.Value | None:
 def build_isfinite(op: TorchOp) -> ir.Value | None:
     value = op.tensor(0)
     if not is_float(element_type_of(value)):
-        return None
+        # Each number equals itself.
+        return graph.CompareOp.build(value, value, predicate="eq" if op.name == "torch.aten.isfinite" else "ne")
     predicate = "lt" if op.name == "torch.aten.isfinite" else "eq"
     infinity = scalar(math.inf, element_type_of(value))
     return graph.CompareOp.build(graph.AbsOp.build(value), infinity, predicate=predicate)
@@ -124,7 +131,7 @@ def build_sign(op: TorchOp) -> ir.Value | None:
     value = op.tensor(0)
     element_type = element_type_of(value)
     if is_bool(element_type):
-        return None
+        return value
     zero = scalar(0, element_type)
     is_negative = graph.CompareOp.build(value, zero, predicate="lt")
     is_positive = graph.CompareOp.build(value, zero, predicate="gt")
@@ -137,7 +144,7 @@ def build_not(op: TorchOp) -> ir.Value | None:
     value = op.tensor(0)
     element_type = element_type_of(value)
     if op.name == "torch.aten.bitwise_not" and not is_bool(element_type):
-        return None
+        return graph.BitwiseXorOp.build(value, scalar(-1, element_type))
     return graph.CompareOp.build(value, scalar(0, element_type), predicate="eq")
 
 
@@ -149,8 +156,6 @@ def build_not(op: TorchOp) -> ir.Value | None:
 @converts("torch.aten.clamp", "torch.aten.clamp.Tensor", "torch.aten.hardtanh")
 def build_clamp(op: TorchOp) -> ir.Value | None:
     element_type = op.result_element_type
-    if is_bool(element_type):
-        return None
     value = cast(op.tensor(0), element_type)
     for index, op_class in ((1, graph.MaximumOp), (2, graph.MinimumOp)):
         bound = None if op.is_none(index) else op.broadcastable(index, element_type)
@@ -202,7 +207,7 @@ def binary(op_class: type[graph.TensorOp]) -> Builder:
     def build(op: TorchOp) -> ir.Value | None:
         element_type = op.result_element_type
         lhs, rhs = op.broadcastable(0, element_type), op.broadcastable(1, element_type)
-        if lhs is None or rhs is None or is_bool(element_type):
+        if lhs is None or rhs is None:
             return None
         return op_class.build(lhs, rhs, result_type=op.result_type)
 
@@ -230,7 +235,7 @@ def scaled_sum(op_class: type[graph.TensorOp], reverse: bool) -> Builder:
     def build(op: TorchOp) -> ir.Value | None:
         element_type, alpha = op.result_element_type, op.number(2)
         lhs, rhs = op.broadcastable(0, element_type), op.broadcastable(1, element_type)
-        if lhs is None or rhs is None or alpha is None or is_bool(element_type):
+        if lhs is None or rhs is None or alpha is None or (is_bool(element_type) and alpha != 1):
             return None
         if reverse:
             lhs, rhs = rhs, lhs
@@ -346,29 +351,21 @@ def category(type_: ir.Type) -> int:
     return 2 if is_float(type_) else 0 if is_bool(type_) else 1
 
 
-def logical(name: str) -> Builder:
-    """The builder of and, or and xor on truth values, as selections: clear of what arithmetic on i1 means."""
+def bitwise(op_class: type[graph.TensorOp], is_logical: bool) -> Builder:
+    """The builder of and, or and xor: on the bits of integers, or (`is_logical`) on whether operands are zero."""
 
     def build(op: TorchOp) -> ir.Value | None:
-        i1 = ir.IntegerType.get_signless(1)
-        bitwise = ".bitwise_" in op.name
-        if bitwise and not is_bool(op.result_element_type):
-            return None
-        lhs, rhs = op.broadcastable(0, i1), op.broadcastable(1, i1)
-        if lhs is None or rhs is None:
-            return None
-        if name == "and":
-            return graph.SelectOp.build(lhs, rhs, scalar(False, i1))
-        if name == "or":
-            return graph.SelectOp.build(lhs, scalar(True, i1), rhs)
-        return graph.CompareOp.build(lhs, rhs, predicate="ne")
+        element_type = ir.IntegerType.get_signless(1) if is_logical else op.result_element_type
+        lhs, rhs = op.broadcastable(0, element_type), op.broadcastable(1, element_type)
+        return None if lhs is None or rhs is None else op_class.build(lhs, rhs)
 
     return build
 
 
-for _name in ("and", "or", "xor"):
-    BUILDERS[f"torch.aten.logical_{_name}"] = logical(_name)
-    BUILDERS[f"torch.aten.bitwise_{_name}.Tensor"] = logical(_name)
+for _name, _op in {"and": graph.BitwiseAndOp, "or": graph.BitwiseOrOp, "xor": graph.BitwiseXorOp}.items():
+    BUILDERS[f"torch.aten.logical_{_name}"] = bitwise(_op, is_logical=True)
+    BUILDERS[f"torch.aten.bitwise_{_name}.Tensor"] = bitwise(_op, is_logical=False)
+    BUILDERS[f"torch.aten.bitwise_{_name}.Scalar"] = bitwise(_op, is_logical=False)
 
 
 @converts(

@@ -49,7 +49,5 @@ def power_of_tensor(base: ir.Value, exponent: ir.Value) -> ir.Value:
 
 def is_odd(value: ir.Value) -> ir.Value:
     element_type = element_type_of(value)
-    one = scalar(1, element_type)
-    half = graph.ShiftRightOp.build(value, one)
-    rest = graph.SubOp.build(value, graph.ShiftLeftOp.build(half, one))
+    rest = graph.BitwiseAndOp.build(value, scalar(1, element_type))
     return graph.CompareOp.build(rest, scalar(0, element_type), predicate="ne")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import element_type_of, shape_of
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.conversion.torch_to_graph.torch_op import (
     TorchOp,
     cast,
@@ -48,7 +49,14 @@ def build_bitcast(op: TorchOp) -> ir.Value | None:
     value, result_type = op.tensor(0), op.result_type
     if result_type is None or width_of(element_type_of(value)) != width_of(op.result_element_type):
         return None
+    if is_held_as_stored(element_type_of(value)) and is_held_as_stored(op.result_element_type):
+        return graph.BitcastOp.build(value, result_type=result_type)
     return tensor.bitcast(result_type, value)
+
+
+def is_held_as_stored(type_: ir.Type) -> bool:
+    """Whether kernels hold numbers of a type in itself."""
+    return ELEMENT_TYPES[str(type_)].computes_in == str(type_)
 
 
 def width_of(type_: ir.Type) -> int:

@@ -49,8 +49,10 @@ def partial_reduction(kind: str) -> Builder:
 def reduce(op: TorchOp, kind: str, axes: Sequence[int], keepdims: bool) -> ir.Value | None:
     """Operand 0 reduced in the result's element type; no axes stands for all of them, as in PyTorch."""
     element_type = op.result_element_type
-    if is_bool(element_type) or (kind == "mean" and not is_float(element_type)):
+    if kind == "mean" and not is_float(element_type):
         return None
+    if is_bool(element_type):
+        return any_or_all("any" if kind in ("sum", "max") else "all", op.tensor(0), axes, keepdims)
     return reduced(cast(op.tensor(0), element_type), kind, axes, keepdims)
 
 
@@ -85,10 +87,7 @@ def build_vector_norm(op: TorchOp) -> ir.Value | None:
 
 
 def truth(kind: str) -> Builder:
-    """The builder of any, or of all: whether no element is false. Booleans are i8 in reductions.
-
-    The maximum of no elements is the least i8, which is as good as a false.
-    """
+    """The builder of any, or of all."""
 
     def build(op: TorchOp) -> ir.Value | None:
         value = op.tensor(0)
@@ -98,13 +97,21 @@ def truth(kind: str) -> Builder:
         axes = [] if is_whole else op.integers(1) if axis is None else [axis]
         if axes is None:
             return None
-        predicate = "ne" if kind == "any" else "eq"
-        found = graph.CompareOp.build(value, scalar(0, element_type_of(value)), predicate=predicate)
-        i8 = ir.IntegerType.get_signless(8)
-        counted = reduced(cast(found, i8), "max", axes, not is_whole and op.flag(2))
-        return graph.CompareOp.build(counted, scalar(0, i8), predicate="gt" if kind == "any" else "le")
+        return any_or_all(kind, value, axes, not is_whole and op.flag(2))
 
     return build
+
+
+def any_or_all(kind: str, value: ir.Value, axes: Sequence[int], keepdims: bool) -> ir.Value:
+    """Whether any element is not zero, or all are not: booleans are i8 in reductions.
+
+    The maximum of no elements is the least i8, which is as good as a false.
+    """
+    predicate = "ne" if kind == "any" else "eq"
+    found = graph.CompareOp.build(value, scalar(0, element_type_of(value)), predicate=predicate)
+    i8 = ir.IntegerType.get_signless(8)
+    counted = reduced(cast(found, i8), "max", axes, keepdims)
+    return graph.CompareOp.build(counted, scalar(0, i8), predicate="gt" if kind == "any" else "le")
 
 
 for _kind in ("any", "all"):
@@ -149,7 +156,8 @@ def build_pool(
     rank = len(shape_of(value))
     if kernel is None or strides is None or padding is None or dilations is None:
         return None
-    if rank not in (3, 4) or not is_float(element_type_of(value)):
+    is_of_integers = op_class is graph.AvgPool2dOp and not is_float(element_type_of(value))
+    if rank not in (3, 4) or is_of_integers or is_bool(element_type_of(value)):
         return None
     pooled = op_class.build(
         insert_axis(value, 0) if rank == 3 else value,

@@ -64,6 +64,7 @@ class TorchOp:
         self._operands = list(operation.operands)
         self._types = types
         self.result_type = types.builtin(operation.results[0].type)
+        self.is_result_unsigned = is_unsigned(operation.results[0].type)
 
     def refuse(self, message: str) -> PassError:
         """The error to raise for an op that torch-mlir's own conversion would get wrong."""
@@ -217,6 +218,11 @@ def _scalar_tensor(value: ir.Value) -> ir.Value:
     return tensor.from_elements(ir.RankedTensorType.get([], type_), [_create(name, type_, value)])
 
 
+def is_unsigned(type_: ir.Type) -> bool:
+    """Whether a torch tensor type holds unsigned integers."""
+    return str(type_).endswith(",ui8>")
+
+
 def is_float(type_: ir.Type) -> bool:
     return isinstance(type_, ir.FloatType)
 
@@ -230,6 +236,9 @@ def splat(number: Number, shape: Sequence[int], element_type: ir.Type) -> ir.Val
     if is_float(element_type):
         element: ir.Attribute = ir.FloatAttr.get(element_type, float(number))
     else:
+        # A number that does not fit wraps, as PyTorch's do.
+        last = 1 << (element_type.width - 1)
+        number = number if is_bool(element_type) else (int(number) + last) % (2 * last) - last
         element = ir.IntegerAttr.get(element_type, int(number))
     type_ = ir.RankedTensorType.get(list(shape), element_type)
     return arith.constant(type_, ir.DenseElementsAttr.get_splat(type_, element))

@@ -29,6 +29,9 @@ def _is_shift(x: Array, y: Array) -> Array:
 _FUNCTIONS: dict[type[ir.OpView], Callable[..., Array]] = {
     graph.AbsOp: np.abs,
     graph.AddOp: np.add,
+    graph.BitwiseAndOp: np.bitwise_and,
+    graph.BitwiseOrOp: np.bitwise_or,
+    graph.BitwiseXorOp: np.bitwise_xor,
     graph.CeilOp: np.ceil,
     graph.CopysignOp: np.copysign,
     graph.CosOp: np.cos,
@@ -48,6 +51,7 @@ _FUNCTIONS: dict[type[ir.OpView], Callable[..., Array]] = {
     graph.NegOp: np.negative,
     graph.PowOp: np.power,
     graph.ReluOp: lambda x: np.where(x < 0, x.dtype.type(0), x),
+    graph.RoundOp: np.rint,
     graph.RsqrtOp: lambda x: 1 / np.sqrt(x),
     graph.SelectOp: np.where,
     graph.ShiftLeftOp: lambda x, y: np.where(_is_shift(x, y), x << (y * _is_shift(x, y)), x.dtype.type(0)),
@@ -91,6 +95,12 @@ _COMPARISONS: dict[str, Callable[..., Array]] = {
 @evaluates(graph.CompareOp)
 def _compare(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     return _COMPARISONS[attrs.predicate](*map(widen, operands))
+
+
+@evaluates(graph.BitcastOp)
+def _bitcast(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    source = numpy_type(op.operands[0])
+    return to_round(operands[0], source).astype(source).view(result_type(op))
 
 
 @evaluates(graph.CastOp)

@@ -24,6 +24,7 @@ from terrace.lowering.kernels.conv2d.winograd_shape import VARIANTS
 from terrace.lowering.kernels.conv2d.winograd_words import explain_products, explain_variants
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.register_tile import register_machine
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
 from terrace.lowering.kernels.schedule import DIRECT
 from terrace.lowering.kernels.type_rule import TypeRule
@@ -39,9 +40,10 @@ class Conv2d(KernelFamily):
     roots = (graph.Conv2dOp,)
     fusing_roots = roots
     operands = ("input", "weight")
+    wide_types = ("f64", "i32", "i64")
     types = {graph.Conv2dOp: (TypeRule(("i8", "i8"), "i32", ("i32",)),)}
     schedules = {
-        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), machine),
+        VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
     }
@@ -49,7 +51,9 @@ class Conv2d(KernelFamily):
     follows_examples = True
     alternatives = {
         VectorMachine: lambda kernel, chosen, machine: alternatives(
-            kernel, machine, functools.partial(schedule_for_vectors, *_sizes_of(kernel), machine)
+            kernel,
+            machine,
+            functools.partial(schedule_for_vectors, *_sizes_of(kernel), _held(kernel, machine)),
         ),
     }
     variants = (DIRECT, *VARIANTS)
@@ -72,7 +76,7 @@ class Conv2d(KernelFamily):
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         assert isinstance(machine, VectorMachine), "other machines compare no candidates"
-        direct = schedule_for_vectors(*_sizes_of(kernel), machine)
+        direct = schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine))
         return [*explain_variants(kernel, direct, machine), *self._explain_tile(kernel, machine)]
 
     def _explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
@@ -87,3 +91,7 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, Attributes, list[int]
     """What schedules depend on."""
     root = kernel.root
     return kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.constant, kernel.operand_types[0]
+
+
+def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:
+    return register_machine(kernel.accumulator, machine)

@@ -25,7 +25,7 @@ class GroupNorm(KernelFamily):
     roots = (graph.GroupNormOp,)
     fusing_roots = (graph.GroupNormOp,)
     operands = ("input", "scale", "shift")
-    takes_doubles = True
+    wide_types = ("f64",)
     schedules = {VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, machine)}
     alternatives = {
         VectorMachine: lambda kernel, chosen, machine: (

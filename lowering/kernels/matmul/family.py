@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.element_types import ELEMENT_TYPES, F32
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
@@ -19,6 +17,7 @@ from terrace.lowering.kernels.matmul.schedule import (
     schedule_for_vectors,
     schedule_for_workgroups,
 )
+from terrace.lowering.kernels.register_tile import register_machine
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
@@ -33,7 +32,7 @@ class Matmul(KernelFamily):
     roots = (graph.BatchMatmulOp, graph.MatmulOp)
     fusing_roots = roots
     operands = ("lhs", "rhs")
-    takes_doubles = True
+    wide_types = ("f64", "i32", "i64")
     types = dict.fromkeys(roots, (TypeRule(("i8", "i8"), "i32", ("i32",)),))
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
@@ -70,6 +69,4 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...
 
 
 def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:
-    """The machine whose registers hold as many floats as this one's hold of the accumulator's type."""
-    bits = ELEMENT_TYPES[str(kernel.accumulator)].bits
-    return dataclasses.replace(machine, vector_bits=machine.vector_bits * F32.bits // max(bits, F32.bits))
+    return register_machine(kernel.accumulator, machine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.dialects import graph
-from terrace.dialects.base import attributes_of, shape_of
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
@@ -29,6 +29,7 @@ class Pool2d(KernelFamily):
     operands = ("input",)
     assumed_size = ASSUMED_SIZE
     follows_examples = True
+    wide_types = ("f64", "i8", "i16", "i32", "i64")
     types = {
         graph.MaxPool2dOp: (TypeRule(("i8",), "i8", ("i8",)),),
         graph.SumPool2dOp: (TypeRule(("i8",), "i32", ("i32",)),),
@@ -53,7 +54,8 @@ class Pool2d(KernelFamily):
             return "layout NCHW; choose-layout makes it NHWC"
         if attrs.ceil_mode and DYNAMIC in shape_of(root.operands[0])[1:3]:
             return "ceil_mode over an image of dynamic size"
-        return None
+        is_float = isinstance(element_type_of(root.results[0]), ir.FloatType)
+        return None if is_float or root.name != "graph.avg_pool2d" else "a mean of integers"
 
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         assert root is not None

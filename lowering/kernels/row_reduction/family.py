@@ -29,7 +29,7 @@ class RowReduction(KernelFamily):
     roots = (graph.IntegerLayerNormOp, graph.IntegerSoftmaxOp, graph.LayerNormOp, graph.RmsNormOp, graph.SoftmaxOp)
     fusing_roots = (graph.IntegerLayerNormOp,)
     operands = ("input", "scale", "shift")
-    takes_doubles = True
+    wide_types = ("f64",)
     types = {
         graph.IntegerLayerNormOp: (TypeRule(("i8",), "i64", ("i32",)),),
         graph.IntegerSoftmaxOp: (TypeRule(("i8",), "i32", ("i8",)),),

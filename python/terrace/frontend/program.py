@@ -26,7 +26,7 @@ from terrace.frontend.checks import Checks
 from terrace.frontend.complex_values import as_real, holds_complex, without_complex
 from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.division_checks import check_divisions
-from terrace.frontend.float8 import hold_as_float32, is_held
+from terrace.frontend.float8 import hold_as_float32, is_float8, is_held
 from terrace.frontend.index_checks import IndexBounds
 from terrace.frontend.index_put import drop_empty_scatter, rewrite_along, rewrite_index_put
 from terrace.frontend.merged_index import rewrite_index
@@ -205,9 +205,14 @@ class Keys:
         tensor = tensor_of(self._exported, target)
         require_plain(f"the model's '{target}'", tensor)
         if target in self._states:
+            if is_float8(tensor.dtype):
+                raise ModelImportError(
+                    f"the model writes to its buffer '{target}', which is {dtype_name(tensor)}: keep it in bfloat16"
+                )
             # Two mutable buffers never become one, and none is one with a parameter.
             self.parameters[initial_name(target)] = tensor
             return Symbol(initial_name(target), target)
+        tensor = tensor.view(torch.uint8) if is_float8(tensor.dtype) else tensor
         key = self._key_of_tensor.setdefault(tensor_identity(tensor), parameter_name(target))
         self.parameters.setdefault(key, tensor)
         return Symbol(key)

@@ -1,6 +1,7 @@
-"""Arithmetic on uint8: torch-mlir reads its bits as signed in many ops, and crashes on others, so it is done in int64.
+"""Arithmetic on uint8: torch-mlir reads its bits as signed in many ops, and crashes on others.
 
-Only casts are left on uint8 tensors, which torch-mlir lowers with the right sign. A cast back wraps, as uint8 does.
+So it is done in int32 and cast back, which wraps, as uint8 does. Casts are left on uint8 tensors, and ops whose results
+have the same bits for numbers of either sign.
 """
 
 from __future__ import annotations
@@ -10,28 +11,41 @@ import operator
 
 import torch
 from torch._guards import detect_fake_mode
+from torch.utils import _pytree as pytree
 
 from terrace.frontend.bodies import bodies_of
+from terrace.lowering.conversion.torch_to_graph.unsigned import OF_EITHER_SIGN
 
 aten = torch.ops.aten
 
 CASTS = {aten._to_copy.default, torch.ops.prims.convert_element_type.default}
 
+COMPARISONS = {getattr(aten, name).Scalar for name in ("eq", "ge", "gt", "le", "lt", "ne")}
+
+BY_NUMBERS = {aten.div.Tensor_mode, aten.floor_divide.default, aten.fmod.Scalar, aten.remainder.Scalar, *COMPARISONS}
+"""Ops whose results depend on more than the last 8 bits of a number: it is a uint8 in eager, so -3 is 253."""
+
 SIZES = {aten.sym_size.int, aten.sym_numel.default}
 
 
 def widen_unsigned(graph: torch.fx.Graph) -> None:
-    """Let ops of `graph` that take or give uint8 tensors take and give int64, but for casts, sizes and control flow."""
+    """Let ops of `graph` that take or give uint8 tensors take and give int32, but for those that are right on it."""
     for node in list(graph.nodes):
         for body in bodies_of(node):
             widen_unsigned(body)
-        is_left = node.target in (CASTS | SIZES) or node.target is operator.getitem or bodies_of(node)
+        is_right = node.target in (CASTS | SIZES) or (is_unsigned(node) and is_of_either_sign(node.target))
+        is_left = is_right or node.target is operator.getitem or bool(bodies_of(node))
         if node.op != "call_function" or is_left:
             continue
         if any(is_unsigned(value) for value in node.all_input_nodes):
             widen_inputs(graph, node)
         elif is_unsigned(node):
             narrow_result(graph, node)
+
+
+def is_of_either_sign(target: object) -> bool:
+    """Whether an op of PyTorch's that gives uint8 only asks for the last 8 bits of its operands."""
+    return f"torch.{target}".removesuffix(".default") in OF_EITHER_SIGN
 
 
 def is_unsigned(node: torch.fx.Node) -> bool:
@@ -41,13 +55,16 @@ def is_unsigned(node: torch.fx.Node) -> bool:
 
 
 def widen_inputs(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
-    """Cast the uint8 inputs of `node` to int64, and what it then gives back to what it gave."""
+    """Cast the uint8 inputs of `node` to a wider type, and what it then gives back to what it gave."""
+    wide = wide_type(node)
     for value in node.all_input_nodes:
         if is_unsigned(value):
             with graph.inserting_before(node):
-                node.replace_input_with(value, cast(graph, value, torch.int64, node))
+                node.replace_input_with(value, cast(graph, value, wide, node))
     if node.kwargs.get("dtype") == torch.uint8:
-        node.kwargs = {**node.kwargs, "dtype": torch.int64}
+        node.kwargs = {**node.kwargs, "dtype": wide}
+    if node.target in BY_NUMBERS and all(value.meta["val"].dtype == wide for value in node.all_input_nodes):
+        node.args = tuple(value % 256 if type(value) is int else value for value in node.args)
     results = [user for user in node.users if user.target is operator.getitem] or [node]
     given = [result.meta["val"].dtype for result in results]
     update_value(node)
@@ -58,9 +75,15 @@ def widen_inputs(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
             cast_users(graph, result, dtype)
 
 
+def wide_type(node: torch.fx.Node) -> torch.dtype:
+    """int32, unless a number among the arguments of `node` needs int64."""
+    numbers = [value for value in pytree.tree_leaves((node.args, node.kwargs)) if isinstance(value, int)]
+    return torch.int32 if all(-(2**31) <= number < 2**31 for number in numbers) else torch.int64
+
+
 def narrow_result(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
-    """Let a node that makes a uint8 tensor of none (zeros, full) make one of int64, and cast it."""
-    node.kwargs = {**node.kwargs, "dtype": torch.int64}
+    """Let a node that makes a uint8 tensor of none (zeros, full) make one of int32, and cast it."""
+    node.kwargs = {**node.kwargs, "dtype": wide_type(node)}
     update_value(node)
     cast_users(graph, node, torch.uint8)
 

@@ -30,6 +30,7 @@ _ELEMENT_TYPES = {
         **{f"int{bits}": f"INT_{bits}" for bits in (8, 16, 32, 64)},
         **{f"uint{bits}": f"UINT_{bits}" for bits in (8, 16, 32, 64)},
         "bfloat16": "BFLOAT_16",
+        **dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), "UINT_8"),
         "bool": "BOOL_8",
     }.items()
 }

@@ -31,7 +31,7 @@ from terrace.storage.artifact import (
     verify_archive,
     write_artifact,
 )
-from terrace.storage.parameter_archive import Array, MappedParameters, ParameterSource, aligned, numpy_dtype
+from terrace.storage.parameter_archive import BITS, Array, MappedParameters, ParameterSource, aligned, numpy_dtype
 from terrace.structure import dtype_name
 from terrace.target import registered_as, targets_with
 from terrace.texts import plain
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 LITTLE_BYTES = 16 << 10
 """Up to here, a result is copied to torch's memory: that takes less time than an owner of IREE's memory."""
-
-_BFLOAT16 = numpy_dtype("bfloat16")
 
 
 def load(
@@ -364,7 +362,7 @@ class CompiledModel:
 def _is_little(leaf: Leaf) -> bool:
     """Whether a result is a tensor of a few KB for sure, and of a type that IREE has, too."""
     sizes = [size for size in leaf.shape if isinstance(size, int)]
-    is_iree_type = leaf.dtype not in COMPLEX and not leaf.dtype.startswith("uint")
+    is_iree_type = leaf.dtype not in COMPLEX and not leaf.dtype.startswith(("uint", "float8"))
     is_static_tensor = leaf.kind == "tensor" and len(sizes) == len(leaf.shape)
     return is_static_tensor and is_iree_type and math.prod(sizes) * numpy_dtype(leaf.dtype).itemsize <= LITTLE_BYTES
 
@@ -427,9 +425,9 @@ def _to_numpy(value: Any, path: str) -> Array:
             f"{path}: expected a plain tensor, found a view with the negative bit; call .resolve_neg() on it"
         )
     value = value.detach().resolve_conj()
-    if value.dtype == torch.bfloat16:
-        value = value.view(torch.int16)
-        return _seen_by_numpy(value, path).view(_BFLOAT16)
+    name = dtype_name(value)
+    if name in BITS:
+        return _seen_by_numpy(value.view(getattr(torch, BITS[name])), path).view(numpy_dtype(name))
     return _seen_by_numpy(value, path)
 
 
@@ -458,6 +456,7 @@ def _from_parts(value: Array, dtype: str) -> Array:
 
 def _to_torch(value: Array) -> Any:
     torch = sys.modules["torch"]
-    if value.dtype == _BFLOAT16:
-        return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+    name = value.dtype.name
+    if name in BITS:
+        return torch.from_numpy(value.view(BITS[name])).view(getattr(torch, name))
     return torch.from_numpy(value)

@@ -50,7 +50,11 @@ class ParameterInfo:
 @functools.cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The NumPy dtype of one of `signature.DTYPES`."""
-    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
+    return np.dtype(getattr(ml_dtypes, name) if name in BITS else name)
+
+
+BITS = {"bfloat16": "int16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}
+"""The types that ml_dtypes adds to NumPy's, and the integers as which their bits travel between it and torch."""
 
 
 def aligned_copy(value: Array, dtype: np.dtype[Any] | type[np.generic] | None = None) -> Array:

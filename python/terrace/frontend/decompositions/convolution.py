@@ -24,9 +24,9 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> torch.Tensor:
-    """Transposed convolutions, and those of three dimensions, of floats."""
+    """Transposed convolutions, and those of three dimensions."""
     spatial = weight.ndim - 2
-    if image.ndim != weight.ndim or not image.is_floating_point():
+    if image.ndim != weight.ndim:
         return NotImplemented
     stride, padding, dilation, output_padding = (
         [*values] * spatial if len(values) == 1 else [*values]
@@ -53,11 +53,11 @@ def convolution_3d(
     A depthwise one is a sum of depthwise ones instead, one for each d of the window.
     """
     taps, is_depthwise = weight.shape[2], weight.shape[1] == 1 and groups > 1
-    if is_depthwise and image.dtype.itemsize < 4:  # The sums of planes would be rounded.
+    if is_depthwise and image.is_floating_point() and image.dtype.itemsize < 4:  # The sums of planes would be rounded.
         added = None if bias is None else bias.float()
         wide = convolution_3d(image.float(), weight.float(), added, stride, padding, dilation, groups)
         return wide.to(image.dtype)
-    image = padded_in_depth(image, padding[0], padding[0], 0.0)
+    image = padded_in_depth(image, padding[0], padding[0], 0)
     depth = length_of(image.shape[2], taps, stride[0], dilation[0])
     # Images first: [n, d, c, h, w], of which a slice is a run of memory.
     slices = depth_slices(image.transpose(1, 2), 1, depth, taps, stride[0], dilation[0])
