@@ -23,6 +23,16 @@ def _resized(value: torch.Tensor, sizes: list[int], scales: object, offset: obje
 _LIBRARY.impl("resize_nearest", _resized, "Meta")
 
 
+_LIBRARY.define("resample(Tensor self, Tensor indices, Tensor weights, int axis) -> Tensor")
+
+
+def _resampled(value: torch.Tensor, indices: torch.Tensor, weights: object, axis: int) -> torch.Tensor:
+    return value.new_empty([*value.shape[:axis], indices.shape[0], *value.shape[axis + 1 :]])
+
+
+_LIBRARY.impl("resample", _resampled, "Meta")
+
+
 def _places(value: torch.Tensor, dim: int, how: object) -> torch.Tensor:
     return torch.empty(value.shape, dtype=torch.int64, device=value.device)
 
@@ -38,3 +48,6 @@ arg_scan = torch.ops.terrace.arg_scan.default
 
 resize_nearest = torch.ops.terrace.resize_nearest.default
 """A resize by nearest neighbours; scales of 0 follow from the sizes."""
+
+resample = torch.ops.terrace.resample.default
+"""`graph.resample`; the axis counts from the front."""
