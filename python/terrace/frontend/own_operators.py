@@ -33,6 +33,16 @@ def _resampled(value: torch.Tensor, indices: torch.Tensor, weights: object, axis
 _LIBRARY.impl("resample", _resampled, "Meta")
 
 
+_LIBRARY.define("border_pad(Tensor self, int[] low, int[] high, str mode) -> Tensor")
+
+
+def _padded(value: torch.Tensor, low: list[int], high: list[int], mode: object) -> torch.Tensor:
+    return value.new_empty([before + size + after for before, size, after in zip(low, value.shape, high, strict=True)])
+
+
+_LIBRARY.impl("border_pad", _padded, "Meta")
+
+
 def _places(value: torch.Tensor, dim: int, how: object) -> torch.Tensor:
     return torch.empty(value.shape, dtype=torch.int64, device=value.device)
 
@@ -51,3 +61,6 @@ resize_nearest = torch.ops.terrace.resize_nearest.default
 
 resample = torch.ops.terrace.resample.default
 """`graph.resample`; the axis counts from the front."""
+
+border_pad = torch.ops.terrace.border_pad.default
+"""`graph.border_pad`, along all axes."""
