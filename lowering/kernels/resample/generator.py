@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from terrace.dialects.base import attributes_of
-from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
+from terrace.lowering.kernels.builder import Index, LoopBuilder, Span, TileBody
 from terrace.lowering.kernels.gather.space import load_index
-from terrace.lowering.kernels.nest import TileBody, nest
+from terrace.lowering.kernels.nest import nest
 from terrace.lowering.kernels.resample.schedule import LONGEST
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import arith, ir, memref
@@ -38,7 +38,7 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     nest(b, kernel, sizes, lambda start: runs(b, kernel, axis))
 
 
-def runs(b: LoopBuilder, kernel: KernelView, axis: int) -> TileBody:
+def runs(b: LoopBuilder, kernel: KernelView, axis: int) -> Callable[[dict[str, Span]], None]:
     """Tiles along the last dimension, or of one element."""
     *names, _ = kernel.space.names
     value = kernel.memory_of(kernel.root.operands[0])
@@ -124,8 +124,16 @@ class Lines:
             total = b.load(self.sums, [0, 0], shape, [0, 1], valid=inside)
             self._store(total, TilePlace((line, first), (1, 0), shape, inside))
 
-        b.tiles(0, 0, self.width, self.lanes, lay_out)
-        b.tiles(0, 0, b.size(self.result, 1), self.lanes, add_up)
+        self._columns(self.width, lay_out)
+        self._columns(b.size(self.result, 1), add_up)
+
+    def _columns(self, total: Index, body: TileBody) -> None:
+        """Tiles along a line. The last may begin in the one before: that is less code than a tile of its size."""
+        if not isinstance(total, int) or total < self.lanes:
+            self.b.tiles(0, 0, total, self.lanes, body)
+            return
+        with self.b.for_each(0, total, self.lanes) as first:
+            body(self.b.min(first, total - self.lanes) if total % self.lanes else first, self.lanes, None)
 
     def _one_by_one(self, span: Span) -> None:
         b, (first, lines, valid) = self.b, span

@@ -166,18 +166,18 @@ def filter_taps(
     center = ((steps_of(value, result) + 0.5) * scale).unsqueeze(1)
     first = (center - support + 0.5).to(torch.int64).clamp(min=0)
     last = (center + support + 0.5).to(torch.int64).clamp(max=size) - 1
-    places, shares = window_taps(first, last, math.ceil(support) * 2 + 1)
+    places, shares = window_taps(first, last, math.ceil(support) * 2 + 1, center.dtype)
     weights = weigh((places - center + 0.5) * (1 / wide)) * shares
     return places, weights / weights.sum(1, keepdim=True)
 
 
-def window_taps(first: torch.Tensor, last: torch.Tensor, count: int) -> Taps:
+def window_taps(first: torch.Tensor, last: torch.Tensor, count: int, dtype: torch.dtype) -> Taps:
     """The places from `first` to `last`, both columns, as `count` ones, and the part of its element that each is.
 
     A short window repeats its last element, whose parts add up to 1: a weight of 0 would make NaN of what is infinite.
     """
     places = torch.minimum(first + torch.arange(count, device=first.device), last)
-    return places, torch.where(places == last, 1.0 / (count - (last - first)), 1.0)
+    return places, torch.where(places == last, 1 / (count - (last - first)).to(dtype), 1.0)
 
 
 _INTERPOLATED = {

@@ -23,20 +23,14 @@ def bordered(value: torch.Tensor, amounts: Sequence[int], mode: str) -> torch.Te
     return border_pad(value, low, high, mode)
 
 
-def padded_by(mode: str, op: Any) -> Callable[..., torch.Tensor]:
-    """The decomposition of `op`, by PyTorch's own where ours has no border for it."""
+def padded_by(mode: str, usual: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """The decomposition of a padding mode; the `usual` one where ours has no border for it."""
 
     def decompose(value: torch.Tensor, amounts: Sequence[int]) -> torch.Tensor:
         found = bordered(value, amounts, mode)
-        own: torch.Tensor = decomposition_table[op](value, amounts) if found is None else found
-        return own
+        return usual(value, amounts) if found is None else found
 
     return decompose
-
-
-def circular(value: torch.Tensor, amounts: Sequence[int]) -> torch.Tensor:
-    found = bordered(value, amounts, "circular")
-    return NotImplemented if found is None else found
 
 
 _PADS = {
@@ -45,6 +39,6 @@ _PADS = {
 }
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
-    **{op.default: padded_by(mode, op.default) for mode, ops in _PADS.items() for op in ops},
-    aten._pad_circular.default: circular,
+    **{op.default: padded_by(mode, decomposition_table[op.default]) for mode, ops in _PADS.items() for op in ops},
+    aten._pad_circular.default: padded_by("circular", aten._pad_circular.default.decompose),
 }

@@ -180,7 +180,7 @@ def adaptive_avg_pool(value: torch.Tensor, counts: Sequence[int]) -> torch.Tenso
     for axis, count in enumerate(counts, start=value.ndim - len(counts)):
         size = value.shape[axis]
         first, last = (bounds.unsqueeze(1) for bounds in adaptive_bounds(size, count))
-        places, shares = window_taps(first, last, longest_window(size, count))
+        places, shares = window_taps(first, last, longest_window(size, count), wide.dtype)
         wide = resample(wide, places, shares / (last - first + 1), axis)
     return wide.to(value.dtype)
 
