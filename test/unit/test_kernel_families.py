@@ -48,7 +48,7 @@ def test_machines_have_families() -> None:
     assert families_for(VectorMachine) == tuple(FAMILIES)
     assert families_for(WorkgroupMachine) == ("attention", "conv2d", "elementwise", "matmul", "row_reduction")
     # Circuits keep decoded weights, and have no group norm and no op that takes an index.
-    others = ("encoded_matmul", "gather", "group_norm", "scatter")
+    others = ("encoded_matmul", "gather", "group_norm", "resample", "scatter")
     assert families_for(CircuitMachine) == tuple(name for name in FAMILIES if name not in others)
 
 
