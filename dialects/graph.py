@@ -76,7 +76,16 @@ from terrace.dialects.graph_elementwise import (
 from terrace.dialects.graph_encoded import DecodeOp, EncodedMatmulOp, EncodeOp
 from terrace.dialects.graph_fourier import RootsOfUnityOp
 from terrace.dialects.graph_indexed import GatherOp, ResampleOp, ScatterOp
-from terrace.dialects.graph_moves import BorderPadOp, BroadcastOp, ConcatOp, PackOp, PadOp, PermuteOp, ReshapeOp, SliceOp
+from terrace.dialects.graph_moves import (
+    BorderPadOp,
+    BroadcastOp,
+    ConcatOp,
+    PackOp,
+    PadOp,
+    PermuteOp,
+    ReshapeOp,
+    SliceOp,
+)
 from terrace.dialects.graph_quantized import (
     DequantizeOp,
     IntegerLayerNormOp,

@@ -178,7 +178,9 @@ class BorderPadOp(TensorOp, name="border_pad", traits=[ext.Pure]):
         for axis, (size, low, high) in enumerate(zip(shape, attrs.low, attrs.high, strict=True)):
             most = {"reflect": size - 1, "circular": size}.get(attrs.mode, max(low, high) if size else 0)
             if size != DYNAMIC and max(low, high) > max(most, 0):
-                raise ShapeError(f"a border of {max(low, high)} takes more elements than dimension {axis} of {size} has")
+                raise ShapeError(
+                    f"a border of {max(low, high)} takes more elements than dimension {axis} of {size} has"
+                )
         return result
 
 

@@ -235,7 +235,13 @@ def sinking_patterns(permutation: list[int]) -> list[Pattern]:
     """The patterns that move a permute by `permutation` below every op that can take its input instead."""
     by_class: dict[type[SinkPermute], list[str]] = {
         SinkThroughElementwise: list(ELEMENTWISE_OPS),
-        SinkThroughAxis: ["graph.batch_norm", "graph.group_norm", "graph.integer_softmax", "graph.resample", "graph.softmax"],
+        SinkThroughAxis: [
+            "graph.batch_norm",
+            "graph.group_norm",
+            "graph.integer_softmax",
+            "graph.resample",
+            "graph.softmax",
+        ],
         SinkThroughConcat: ["graph.concat"],
         SinkThroughBounds: ["graph.border_pad", "graph.pad", "graph.slice"],
         SinkThroughReduce: ["graph.reduce"],

@@ -61,7 +61,10 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
             (ELEMENTWISE, "sums nothing"),
             (ROUNDING, "rounds integers; sums without products"),
             ("avg_pool2d max_pool2d reduce scatter", "sums or compares without products"),
-            ("batch_norm group_norm layer_norm resample rms_norm softmax", "few operations for each element that is moved"),
+            (
+                "batch_norm group_norm layer_norm resample rms_norm softmax",
+                "few operations for each element that is moved",
+            ),
             ("random_bits roots_of_unity", "makes numbers of nothing"),
         ),
     ),

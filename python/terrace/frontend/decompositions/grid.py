@@ -49,9 +49,9 @@ def within(places: torch.Tensor, size: int, padding: int, align_corners: bool) -
 def along(
     places: torch.Tensor, size: int, mode: int, padding: int, align_corners: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The pixels [..., t] along an axis of points at `places` [..., 1], as floats, and their weights."""
+    """The pixels [t, n] along an axis of n points at `places` [1, n], as floats, and their weights."""
     first, last = TAPS[mode]
-    offsets = torch.arange(first, last + 1, dtype=places.dtype)
+    offsets = torch.arange(first, last + 1, dtype=places.dtype).unsqueeze(1)
     if mode == BICUBIC:
         pixel = torch.floor(places)
         weights = keys((places - pixel - offsets).abs(), CUBIC)
@@ -84,19 +84,19 @@ def grid_sampler_2d(
     pixels = []
     for coordinate, size in ((1, height), (0, width)):
         scale = (size - 1) / 2 if align_corners else size / 2
-        places = grid[..., coordinate].reshape(-1, 1) * scale + (size - 1) / 2
+        places = grid[..., coordinate].reshape(1, -1) * scale + (size - 1) / 2
         pixels.append(along(places, size, interpolation_mode, padding_mode, align_corners))
     (y, by_y), (x, by_x) = pixels
-    y, by_y, x, by_x = y.unsqueeze(2), by_y.unsqueeze(2), x.unsqueeze(1), by_x.unsqueeze(1)
+    y, by_y, x, by_x = y.unsqueeze(1), by_y.unsqueeze(1), x.unsqueeze(0), by_x.unsqueeze(0)
     count = batch * height * width
-    images = torch.arange(batch).repeat_interleave(points[0] * points[1]).reshape(-1, 1, 1) * (height * width)
+    images = torch.arange(batch).repeat_interleave(points[0] * points[1]) * (height * width)
     is_inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     inside = torch.where(is_inside, y * width + x, 0.0).to(torch.int64) + images
     indices = torch.where(is_inside, inside, count)
     weights = by_y * by_x
     rows = value.permute(0, 2, 3, 1).reshape(count, channels)
     rows = aten.constant_pad_nd.default(rows, [0, 0, 0, 1], 0.0)
-    sampled = resample(rows, indices.flatten(1), weights.flatten(1), 0)
+    sampled = resample(rows, indices.flatten(0, 1).t(), weights.flatten(0, 1).t(), 0)
     return sampled.reshape(batch, *points, channels).permute(0, 3, 1, 2)
 
 

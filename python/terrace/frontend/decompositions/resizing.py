@@ -88,7 +88,7 @@ def nearest(offset: float) -> Callable[..., torch.Tensor]:
 def times(size: int, factor: float) -> int:
     """int(size * factor); in whole numbers, which sizes not known need, where the factor is in quarters or the like."""
     numerator, denominator = factor.as_integer_ratio()
-    return size * numerator // denominator if denominator <= FINEST else int(size * factor)
+    return size * numerator // denominator if denominator <= FINEST else torch.sym_int(size * factor)
 
 
 def with_factors(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
