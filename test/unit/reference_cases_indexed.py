@@ -51,7 +51,7 @@ def gather_cases() -> list[Case]:
 
 def resample_cases() -> list[Case]:
     """Two terms and one, along each axis; a weight of 0 beside an infinity; half precision with weights of float32."""
-    value, cases = randn(4, 5, 6), list[Case]()
+    value, cases = randn(4, 5, 6).abs(), list[Case]()
     value[1, 2, 3], value[3, 4, 5] = math.inf, math.nan
 
     def weigh(axis: int, x: torch.Tensor, i: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
@@ -61,7 +61,7 @@ def resample_cases() -> list[Case]:
     for axis in range(3):
         places = torch.arange(14).reshape(7, 2) % 4
         for terms, dtype in ((2, torch.float32), (1, torch.float32), (2, HALF)):
-            weights = randn(7, terms, seed=2) * (torch.arange(7).unsqueeze(1) != 3)
+            weights = randn(7, terms, seed=2).abs() * (torch.arange(7).unsqueeze(1) != 3)
             cases += both(
                 f"resample_{axis}_{terms}_{str(dtype)[6:]}",
                 graph.ResampleOp,

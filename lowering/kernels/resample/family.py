@@ -22,6 +22,17 @@ from terrace.machine import VectorMachine
 from terrace.mlir import ir
 
 
+def _schedule(kernel: KernelView, machine: VectorMachine) -> Schedule:
+    width = shape_of(kernel.root.operands[0])[-1]
+    return schedule_for_vectors(kernel.space, attributes_of(kernel.root).axis, width, kernel.types, machine)
+
+
+def _alternatives(kernel: KernelView, chosen: Schedule, machine: VectorMachine) -> Iterator[Schedule]:
+    axis, width = attributes_of(kernel.root).axis, shape_of(kernel.root.operands[0])[-1]
+    for unroll in UNROLLS:
+        yield schedule_for_vectors(kernel.space, axis, width, kernel.types, machine, unroll)
+
+
 class Resample(KernelFamily):
     """Weighted sums of elements along an axis, whose places and weights all lines along it share."""
 
@@ -29,8 +40,8 @@ class Resample(KernelFamily):
     roots = (graph.ResampleOp,)
     fusing_roots = roots
     operands = ("input", "indices", "weights")
-    schedules = {VectorMachine: lambda kernel, machine: _schedule(kernel, machine)}
-    alternatives = {VectorMachine: lambda kernel, chosen, machine: _alternatives(kernel, machine)}
+    schedules = {VectorMachine: _schedule}
+    alternatives = {VectorMachine: _alternatives}
     words = "vectors along what lies behind the axis, or across the lines along it, which are transposed"
 
     def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:
@@ -53,14 +64,3 @@ class Resample(KernelFamily):
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)
-
-
-def _schedule(kernel: KernelView, machine: VectorMachine) -> Schedule:
-    width = shape_of(kernel.root.operands[0])[-1]
-    return schedule_for_vectors(kernel.space, attributes_of(kernel.root).axis, width, kernel.types, machine)
-
-
-def _alternatives(kernel: KernelView, machine: VectorMachine) -> Iterator[Schedule]:
-    axis, width = attributes_of(kernel.root).axis, shape_of(kernel.root.operands[0])[-1]
-    for unroll in UNROLLS:
-        yield schedule_for_vectors(kernel.space, axis, width, kernel.types, machine, unroll)

@@ -33,6 +33,17 @@ def padded_by(mode: str, usual: Callable[..., torch.Tensor]) -> Callable[..., to
     return decompose
 
 
+def wrapped(value: torch.Tensor, amounts: Sequence[int]) -> torch.Tensor:
+    """What is left of `value` by negative amounts, between copies of its ends."""
+    for place, (before, after) in enumerate(zip(amounts[::2], amounts[1::2], strict=True)):
+        axis = value.ndim - 1 - place
+        left = aten.slice.Tensor(value, axis, max(-before, 0), value.shape[axis] - max(-after, 0))
+        size = left.shape[axis]
+        low = aten.slice.Tensor(left, axis, size - max(before, 0), size)
+        value = torch.cat([low, left, aten.slice.Tensor(left, axis, 0, max(after, 0))], axis)
+    return value
+
+
 _PADS = {
     "reflect": (aten.reflection_pad1d, aten.reflection_pad2d, aten.reflection_pad3d),
     "replicate": (aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d),
@@ -40,5 +51,5 @@ _PADS = {
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     **{op.default: padded_by(mode, decomposition_table[op.default]) for mode, ops in _PADS.items() for op in ops},
-    aten._pad_circular.default: padded_by("circular", aten._pad_circular.default.decompose),
+    aten._pad_circular.default: padded_by("circular", wrapped),
 }
