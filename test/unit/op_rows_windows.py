@@ -71,7 +71,7 @@ RESIZES: dict[str, Row] = {
             (s.line, (2, 1)),
             (s.image, (1, 0, 2, 1)),
             (s.smooth.double(), (0, 1, 1, 0)),
-            (s.image[:0], (1, 1)),
+            (s.image[:0], (1, 1, 0, 1)),
         )
     ],
     "border_pads_cut": lambda s: [F.pad(s.image, (1, -1, -1, 2), mode=m) for m in ("reflect", "replicate", "circular")],
