@@ -80,8 +80,17 @@ from terrace.dialects.graph_elementwise import (
 )
 from terrace.dialects.graph_encoded import DecodeOp, EncodedMatmulOp, EncodeOp
 from terrace.dialects.graph_fourier import RootsOfUnityOp
-from terrace.dialects.graph_indexed import GatherOp, ScatterOp
-from terrace.dialects.graph_moves import BroadcastOp, ConcatOp, PackOp, PadOp, PermuteOp, ReshapeOp, SliceOp
+from terrace.dialects.graph_indexed import GatherOp, ResampleOp, ScatterOp
+from terrace.dialects.graph_moves import (
+    BorderPadOp,
+    BroadcastOp,
+    ConcatOp,
+    PackOp,
+    PadOp,
+    PermuteOp,
+    ReshapeOp,
+    SliceOp,
+)
 from terrace.dialects.graph_ordered import ArgScanOp, ArgsortOp, ScanOp, TopkOp
 from terrace.dialects.graph_quantized import (
     DequantizeOp,

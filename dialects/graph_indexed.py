@@ -4,7 +4,16 @@
 from collections.abc import Sequence
 
 from terrace.dialects.base import Attributes, ShapeError, format_shape
-from terrace.dialects.graph_base import Operand, Result, Tensor, TensorOp, require_axis, require_rank, require_same_type
+from terrace.dialects.graph_base import (
+    Operand,
+    Result,
+    Tensor,
+    TensorOp,
+    require_axis,
+    require_equal,
+    require_rank,
+    require_same_type,
+)
 from terrace.mlir import DYNAMIC, ext, ir
 
 UPDATES = ("replace", "sum", "prod", "max", "min")
@@ -60,6 +69,41 @@ class GatherOp(TensorOp, name="gather", traits=[ext.Pure]):
     def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
         _require_integers(types[1])
         return types[0]
+
+
+class ResampleOp(TensorOp, name="resample", traits=[ext.Pure]):
+    """Weighted sums along `axis`: result[..., j, ...] = sum over t of weights[j, t] * input[..., indices[j, t], ...].
+
+    `indices` and `weights` are [n, t], t of at least 1. Floats of less than 32 bits have weights of f32, in which sums
+    are rounded once. A weight of 0 counts: it makes NaN of an infinity. An index out of range is undefined.
+    """
+
+    input: Operand[Tensor]
+    indices: Operand[Tensor]
+    weights: Operand[Tensor]
+    axis: ir.IntegerAttr
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        value, indices, weights = shapes
+        require_axis(attrs.axis, len(value))
+        require_rank("indices", indices, 2)
+        require_rank("weights", weights, 2)
+        for name, *sizes in zip(("numbers of elements", "numbers of terms"), indices, weights, strict=True):
+            require_equal(f"{name} of indices and weights", *sizes)
+        if indices[1] == 0:
+            raise ShapeError("needs at least one term of each element")
+        return [*value[: attrs.axis], indices[0], *value[attrs.axis + 1 :]]
+
+    @staticmethod
+    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+        value, indices, weights = types
+        _require_integers(indices)
+        wanted = value if isinstance(value, ir.F64Type) else ir.F32Type.get()
+        if not isinstance(value, ir.FloatType) or weights != wanted:
+            raise ShapeError(f"cannot weigh elements of {value} by {weights}")
+        return value
 
 
 class ScatterOp(TensorOp, name="scatter", traits=[ext.Pure]):

@@ -152,6 +152,38 @@ class PadOp(TensorOp, name="pad", traits=[ext.Pure]):
         ]
 
 
+BORDERS = ("reflect", "replicate", "circular")
+"""Where the elements of a border come from: mirrored at the outermost element, that one again, or the other end."""
+
+
+class BorderPadOp(TensorOp, name="border_pad", traits=[ext.Pure]):
+    """`low` and `high` elements of the input itself before and after each dimension, as torch's padding modes.
+
+    A border that takes more elements than there are is undefined: for "reflect" it has fewer than the dimension, for
+    "circular" no more, and for "replicate" the dimension has one.
+    """
+
+    input: Operand[Tensor]
+    low: I64Array
+    high: I64Array
+    mode: ir.StringAttr
+    result: Result[Tensor]
+
+    @staticmethod
+    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+        (shape,) = shapes
+        if attrs.mode not in BORDERS:
+            raise ShapeError(f"unknown mode '{attrs.mode}', expected one of {', '.join(BORDERS)}")
+        result = PadOp.infer(shapes, attrs)
+        for axis, (size, low, high) in enumerate(zip(shape, attrs.low, attrs.high, strict=True)):
+            most = {"reflect": size - 1, "circular": size}.get(attrs.mode, max(low, high) if size else 0)
+            if size != DYNAMIC and max(low, high) > max(most, 0):
+                raise ShapeError(
+                    f"a border of {max(low, high)} takes more elements than dimension {axis} of {size} has"
+                )
+        return result
+
+
 class PackOp(TensorOp, name="pack", traits=[ext.Pure]):
     """A blocked layout, as linalg.pack with zero padding.
 

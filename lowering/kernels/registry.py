@@ -29,6 +29,7 @@ FAMILIES = {
     "permute": "terrace.lowering.kernels.permute.family:Permute",
     "pool2d": "terrace.lowering.kernels.pool2d.family:Pool2d",
     "reduce": "terrace.lowering.kernels.reduce.family:Reduce",
+    "resample": "terrace.lowering.kernels.resample.family:Resample",
     "row_reduction": "terrace.lowering.kernels.row_reduction.family:RowReduction",
     "scan": "terrace.lowering.kernels.scan.family:Scan",
     "scatter": "terrace.lowering.kernels.scatter.family:Scatter",

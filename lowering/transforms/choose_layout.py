@@ -131,7 +131,7 @@ class SinkThroughBounds(SinkPermute):
 
     def attributes(self, operation: ir.Operation) -> tuple[list[int], dict[str, Any]]:
         attrs = attributes_of(operation)
-        names = ("low", "high") if operation.name == "graph.pad" else ("starts", "stops", "steps")
+        names = ("low", "high") if operation.name != "graph.slice" else ("starts", "stops", "steps")
         position = inverse(self._permutation)
         return self._permutation, {name: [getattr(attrs, name)[i] for i in position] for name in names}
 
@@ -235,9 +235,15 @@ def sinking_patterns(permutation: list[int]) -> list[Pattern]:
     """The patterns that move a permute by `permutation` below every op that can take its input instead."""
     by_class: dict[type[SinkPermute], list[str]] = {
         SinkThroughElementwise: list(ELEMENTWISE_OPS),
-        SinkThroughAxis: ["graph.batch_norm", "graph.group_norm", "graph.integer_softmax", "graph.softmax"],
+        SinkThroughAxis: [
+            "graph.batch_norm",
+            "graph.group_norm",
+            "graph.integer_softmax",
+            "graph.resample",
+            "graph.softmax",
+        ],
         SinkThroughConcat: ["graph.concat"],
-        SinkThroughBounds: ["graph.pad", "graph.slice"],
+        SinkThroughBounds: ["graph.border_pad", "graph.pad", "graph.slice"],
         SinkThroughReduce: ["graph.reduce"],
     }
     return [kind(name, permutation) for kind, names in by_class.items() for name in names]

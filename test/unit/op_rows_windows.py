@@ -53,7 +53,33 @@ RESIZES: dict[str, Row] = {
         F.interpolate(s.image, size=(3, 2), mode="bilinear", antialias=True),
         F.interpolate(s.smooth, scale_factor=0.6, mode="bilinear", antialias=True),
     ),
-    "grid_sample": lambda s: (F.grid_sample(s.smooth, s.smooth[:, :2].permute(0, 2, 3, 1), align_corners=False),),
+    "resize_special": lambda s: [
+        F.interpolate(v, size=n, mode=m)
+        for v in (s.image, s.smooth.double())
+        for m in ("bilinear", "bicubic")
+        for n in (1, 6)
+    ],
+    "resize_corners": lambda s: [
+        F.interpolate(s.smooth[:, :, :1], size=n, mode=m, align_corners=True)
+        for m in ("bilinear", "bicubic")
+        for n in ((1, 5), (3, 1))
+    ],
+    "border_pads": lambda s: [
+        F.pad(v, p, mode=m)
+        for m in ("reflect", "replicate", "circular")
+        for v, p in (
+            (s.line, (2, 1)),
+            (s.image, (1, 0, 2, 1)),
+            (s.smooth.double(), (0, 1, 1, 0)),
+            (s.image[:0], (1, 1, 0, 1)),
+        )
+    ],
+    "border_pads_cut": lambda s: [F.pad(s.image, (1, -1, -1, 2), mode=m) for m in ("reflect", "replicate", "circular")],
+    "grid_sample": lambda s: [
+        F.grid_sample(s.smooth, s.smooth[:, :2].permute(0, 2, 3, 1) * 2, mode=m, padding_mode=p, align_corners=a)
+        for m, a in (("bilinear", False), ("nearest", True), ("bicubic", False))
+        for p in ("zeros", "border", "reflection")
+    ],
     "shuffles": lambda s: (
         F.pixel_shuffle(s.volume[0, 0].reshape(1, 4, 5, 3), 2),
         F.channel_shuffle(s.volume[0, 0].reshape(1, 4, 5, 3), 2),

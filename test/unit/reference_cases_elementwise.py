@@ -127,12 +127,11 @@ def binary_cases() -> list[Case]:
     cases += both("shift_left", graph.ShiftLeftOp, (numbers, amounts), {}, torch.bitwise_left_shift)
     cases += both("shift_right", graph.ShiftRightOp, (numbers, amounts), {}, torch.bitwise_right_shift)
     words = torch.tensor([0, 1, -1, 0x3F800000, 0x7F800000, -(2**31)], dtype=torch.int32)
-    for value, source, name in ((words, torch.int32, "f32"), (words.view(torch.float32), torch.float32, "i32")):
+    for value, name in ((words, "f32"), (words.view(torch.float32), "i32")):
         target = {"f32": torch.float32, "i32": torch.int32}[name]
 
-        def bits(x: torch.Tensor, source: torch.dtype = source, target: torch.dtype = target) -> torch.Tensor:
-            seen = x.to(source).view(target)
-            return seen.double() if target.is_floating_point else seen
+        def bits(_: torch.Tensor, seen: torch.Tensor = value.view(target)) -> torch.Tensor:
+            return seen.double() if seen.is_floating_point() else seen
 
         cases.append(Case(f"bitcast_{name}", graph.BitcastOp, (value,), {}, bits, result=([6], name)))
     for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):

@@ -49,6 +49,29 @@ def gather_cases() -> list[Case]:
     return cases
 
 
+def resample_cases() -> list[Case]:
+    """Two terms and one, along each axis; a weight of 0 beside an infinity; half precision with weights of float32."""
+    value, cases = randn(4, 5, 6).abs(), list[Case]()
+    value[1, 2, 3], value[3, 4, 5] = math.inf, math.nan
+
+    def weigh(axis: int, x: torch.Tensor, i: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        picked = x.movedim(axis, -1).to(w.dtype)[..., i.long()]
+        return (picked * w).sum(-1).movedim(-1, axis).to(x.dtype)
+
+    for axis in range(3):
+        places = torch.arange(14).reshape(7, 2) % 4
+        for terms, dtype in ((2, torch.float32), (1, torch.float32), (2, HALF)):
+            weights = randn(7, terms, seed=2).abs() * (torch.arange(7).unsqueeze(1) != 3)
+            cases += both(
+                f"resample_{axis}_{terms}_{str(dtype)[6:]}",
+                graph.ResampleOp,
+                (value.to(dtype), places[:, :terms], weights),
+                {"axis": axis},
+                functools.partial(weigh, axis),
+            )
+    return cases
+
+
 def scatter_cases() -> list[Case]:
     """Places that are met twice, sources that are larger or one number, NaN, truth values."""
     value, source, places = randn(4, 5, 6), randn(3, 4, 4, seed=1), torch.arange(24).reshape(3, 4, 2) * 7 % 4
@@ -91,4 +114,4 @@ def fill_first(x: torch.Tensor, i: torch.Tensor, s: torch.Tensor) -> torch.Tenso
     return result
 
 
-FAMILIES = {"embedding": embedding_cases, "gather": gather_cases, "scatter": scatter_cases}
+FAMILIES = {"embedding": embedding_cases, "gather": gather_cases, "resample": resample_cases, "scatter": scatter_cases}

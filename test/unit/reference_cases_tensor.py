@@ -438,6 +438,10 @@ def layout_cases() -> list[Case]:
         "concat_int", graph.ConcatOp, (torch.arange(3), torch.arange(4)), {"axis": 0}, lambda *x: torch.cat(x, 0)
     )
     pads = {"low": [1, 0, 2], "high": [0, 0, 3], "value": -1.5}
+    for mode in ("reflect", "replicate", "circular"):
+        around = {"low": [0, 2, 1], "high": [0, 0, 2], "mode": mode}
+        border = functools.partial(F.pad, pad=(1, 2, 2, 0), mode=mode)
+        cases += both(f"border_pad_{mode}", graph.BorderPadOp, (randn(2, 3, 5),), around, border)
     cases += both("pad", graph.PadOp, (value,), pads, lambda x: F.pad(x, (2, 3, 0, 0, 1, 0), value=-1.5))
     cases += both(
         "pad_int",

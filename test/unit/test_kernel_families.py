@@ -48,7 +48,7 @@ def test_machines_have_families() -> None:
     assert families_for(VectorMachine) == tuple(FAMILIES)
     assert families_for(WorkgroupMachine) == ("attention", "conv2d", "elementwise", "matmul", "row_reduction")
     # Circuits keep decoded weights, and have no group norm, no op that takes an index and none in order.
-    others = ("encoded_matmul", "gather", "group_norm", "scan", "scatter", "sort")
+    others = ("encoded_matmul", "gather", "group_norm", "resample", "scan", "scatter", "sort")
     assert families_for(CircuitMachine) == tuple(name for name in FAMILIES if name not in others)
 
 

@@ -31,7 +31,7 @@ def because(*reasons: tuple[str, str]) -> dict[str, str]:
 
 
 SYMBOLS = "constant load load_state parameter part state store_state"
-MOVES = "decode encode broadcast concat embedding gather pack pad permute reshape slice"
+MOVES = "decode encode border_pad broadcast concat embedding gather pack pad permute reshape slice"
 ROUNDING = "dequantize lookup quantize requantize scaled_add integer_layer_norm integer_softmax sum_pool2d"
 ELEMENTWISE = (
     "abs add bitcast bitwise_and bitwise_or bitwise_xor cast ceil compare copysign cos div erf exp expm1 floor fmod"
@@ -62,7 +62,10 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
             (ELEMENTWISE, "sums nothing"),
             (ROUNDING, "rounds integers; sums without products"),
             ("avg_pool2d max_pool2d reduce scan scatter", "sums or compares without products"),
-            ("batch_norm group_norm layer_norm rms_norm softmax", "few operations for each element that is moved"),
+            (
+                "batch_norm group_norm layer_norm resample rms_norm softmax",
+                "few operations for each element that is moved",
+            ),
             ("random_bits roots_of_unity", "makes numbers of nothing"),
         ),
     ),
@@ -79,8 +82,8 @@ WITHOUT: dict[str, tuple[RuleTable[Any], dict[str, str]]] = {
             ("ceil floor log log1p round rsqrt sqrt", "jumps or is steep somewhere: 256 values do not say what it is"),
             ("div fmod pow", "a function of two tensors, which no table of 256 values holds"),
             (
-                "broadcast concat embedding gather pad pack roots_of_unity scatter",
-                "moves elements, makes them of nothing, or updates a few, in float",
+                "border_pad broadcast concat embedding gather pad pack resample roots_of_unity scatter",
+                "moves or weighs elements, makes them of nothing, or updates a few, in float",
             ),
             (
                 "conv_transpose2d decode encode encoded_matmul group_norm rms_norm scan",

@@ -1,4 +1,4 @@
-"""embedding, gather and scatter: elements are extracted at indices, and updated by tm_tensor.scatter."""
+"""embedding, gather, resample and scatter: elements are extracted at indices, and updated by tm_tensor.scatter."""
 
 from __future__ import annotations
 
@@ -57,6 +57,28 @@ class ConvertGather(Pattern):
 
         result = b.elementwise([indices], [repeated_map(stretched)], sizes, element_type_of(value), body)
         return b.finish(op, result)
+
+
+@reference_of(graph.ResampleOp)
+class ConvertResample(Pattern):
+    """The terms, along a last dimension, each an element by tensor.extract; then their sums."""
+
+    def rewrite(self, op: ir.OpView) -> bool:
+        value, indices, weights = op.operation.operands
+        axis, wide = attributes_of(op).axis, element_type_of(weights)
+        sizes = [*b.sizes_of(value), b.size_of(indices, 1)]
+        sizes[axis] = b.size_of(indices, 0)
+        rank = len(sizes) - 1
+        table = [ir.AffineExpr.get_dim(axis), ir.AffineExpr.get_dim(rank)]
+
+        def body(index: ir.Value, weight: ir.Value) -> ir.Value:
+            place = arith.index_cast(ir.IndexType.get(), index)
+            at = [place if i == axis else linalg.IndexOp(i).result for i in range(rank)]
+            return arith.mulf(payload.cast(tensor.extract(value, at), wide), weight)
+
+        terms = b.elementwise([indices, weights], [table, table], sizes, wide, body)
+        total = b.reduce(terms, [rank], wide, initial=0.0, combine=arith.addf)
+        return b.finish(op, b.convert_elements(total, element_type_of(value)))
 
 
 @reference_of(graph.ScatterOp)

@@ -1,4 +1,4 @@
-"""Ops that move elements: reshape, permute, broadcast, slice, concat, pad, pack."""
+"""Ops that move elements: reshape, permute, broadcast, slice, concat, pads, pack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.conversion.graph_to_linalg import builders as b
 from terrace.lowering.conversion.graph_to_linalg.reference import reference_of
-from terrace.mlir import DYNAMIC, ir
+from terrace.mlir import DYNAMIC, arith, ir, linalg, tensor
 from terrace.rewriting import Pattern
 
 
@@ -105,6 +105,33 @@ class ConvertPad(Pattern):
     def rewrite(self, op: ir.OpView) -> bool:
         attrs = attributes_of(op)
         return b.finish(op, b.pad(op.operation.operands[0], attrs.low, attrs.high, attrs.value))
+
+
+@reference_of(graph.BorderPadOp)
+class ConvertBorderPad(Pattern):
+    """Each element by tensor.extract, from the place that the mode says."""
+
+    def rewrite(self, op: ir.OpView) -> bool:
+        (value,), attrs = op.operation.operands, attributes_of(op)
+        inner = b.sizes_of(value)
+        sizes = [b.add(b.add(low, n), high) for low, n, high in zip(attrs.low, inner, attrs.high, strict=True)]
+
+        def body() -> ir.Value:
+            sides = enumerate(zip(attrs.low, inner, strict=True))
+            return tensor.extract(value, [self._place(attrs.mode, axis, *side) for axis, side in sides])
+
+        return b.finish(op, b.elementwise([], [], sizes, element_type_of(value), body))
+
+    @staticmethod
+    def _place(mode: str, axis: int, low: int, size: b.Size) -> ir.Value:
+        beside = arith.subi(linalg.IndexOp(axis).result, b.index_value(low))
+        last = b.index_value(b.sub(size, 1))
+        if mode == "circular":
+            return arith.remui(arith.addi(beside, b.index_value(size)), b.index_value(size))
+        if mode == "replicate":
+            return arith.minsi(arith.maxsi(beside, b.index_value(0)), last)
+        distance = arith.maxsi(beside, arith.subi(b.index_value(0), beside))
+        return arith.minsi(distance, arith.subi(arith.addi(last, last), distance))
 
 
 @reference_of(graph.PackOp)

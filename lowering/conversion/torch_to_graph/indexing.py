@@ -125,6 +125,13 @@ def single_index(op: TorchOp) -> tuple[int, ir.Value] | None:
     return given[0]
 
 
+@converts("torch.terrace.resample")
+def build_resample(op: TorchOp) -> ir.Value | None:
+    value = op.tensor(0)
+    axis = op.axis(3, len(shape_of(value)))
+    return None if axis is None else graph.ResampleOp.build(value, op.tensor(1), op.tensor(2), axis=axis)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Writes
 # ---------------------------------------------------------------------------------------------------------------------

@@ -247,6 +247,12 @@ def build_pad(op: TorchOp) -> ir.Value | None:
     return graph.PadOp.build(value, low=low, high=high, value=float(filling)) if any(low + high) else value
 
 
+@converts("torch.terrace.border_pad")
+def build_border_pad(op: TorchOp) -> ir.Value | None:
+    low, high, mode = op.integers(1), op.integers(2), op.string(3)
+    return None if low is None or high is None else graph.BorderPadOp.build(op.tensor(0), low=low, high=high, mode=mode)
+
+
 def cut(op: TorchOp, value: ir.Value, low: Sequence[int], high: Sequence[int]) -> ir.Value:
     """`value` without as many elements before and after each dimension as the negative amounts say."""
     shape = shape_of(value)

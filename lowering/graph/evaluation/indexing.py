@@ -45,6 +45,16 @@ def _gather(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array
     return value[_coordinates(points(indices.shape, value.shape, attrs.axis), indices, attrs.axis)]
 
 
+@evaluates(graph.ResampleOp)
+def _resample(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    value, indices, weights = operands
+    _require_inside(op, indices, value.shape[attrs.axis])
+    picked = np.take(widen(value), indices, attrs.axis)
+    shape = [*weights.shape, *[1] * (value.ndim - attrs.axis - 1)]
+    total: Array = (picked * widen(weights).reshape(shape)).sum(attrs.axis + 1)
+    return total
+
+
 @evaluates(graph.ScatterOp)
 def _scatter(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     """`ufunc.at` updates in order, each time an index is met."""

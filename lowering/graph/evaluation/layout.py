@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from terrace.dialects import graph
@@ -38,6 +39,12 @@ def _slice(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
 def _concat(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
     same = len({operand.dtype for operand in operands}) == 1
     return np.concatenate(operands if same else [widen(operand) for operand in operands], axis=attrs.axis)
+
+
+@evaluates(graph.BorderPadOp)
+def _border_pad(op: ir.Operation, attrs: Attributes, operands: list[Array]) -> Array:
+    mode: Any = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[attrs.mode]
+    return np.pad(operands[0], list(zip(attrs.low, attrs.high, strict=True)), mode)
 
 
 @evaluates(graph.PadOp)

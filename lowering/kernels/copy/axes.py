@@ -23,6 +23,7 @@ def _padded(root: ir.Operation) -> set[int]:
 
 
 _MOVED: dict[str, Callable[[ir.Operation], set[int]]] = {
+    "graph.border_pad": _padded,
     "graph.broadcast": lambda root: set(),
     "graph.concat": lambda root: {attributes_of(root).axis},
     "graph.pad": _padded,
@@ -41,7 +42,8 @@ def moved_axes(root: ir.Operation) -> set[int]:
 def dimensions(root: ir.Operation) -> tuple[str, ...]:
     """The names of the dimensions. Those of one letter may become one: a moved axis and the whole ones after it.
 
-    But not what follows a step, nor where a size is not known by which places would be multiplied.
+    But not what follows a step or stays beside a border of elements, nor where a size is not known by which places
+    would be multiplied.
     """
     moved, shape = moved_axes(root), shape_of(root.results[0])
     steps = attributes_of(root).steps if root.name == "graph.slice" else [1] * len(shape)
@@ -51,12 +53,18 @@ def dimensions(root: ir.Operation) -> tuple[str, ...]:
             letter, number, is_closed = letter + 1, 0, False
         names.append(f"{chr(letter)}{number}")
         number += 1
-        is_closed |= axis in moved and (step != 1 or DYNAMIC in shape[axis + 1 :])
+        is_alone = step != 1 or root.name == "graph.border_pad" or DYNAMIC in shape[axis + 1 :]
+        is_closed = (is_closed and axis in moved) or (axis in moved and is_alone)
     return tuple(names)
 
 
 def rows_of(root: ir.Operation) -> str | None:
-    """The dimension whose rows are moved together: along which a broadcast repeats them, or the last but one."""
+    """The dimension whose rows are moved together: along which a broadcast repeats them, or the last but one.
+
+    None where each row is moved by itself, as beside a border, whose rows come from other places.
+    """
+    if root.name == "graph.border_pad":
+        return None
     names = dimensions(root)
     source, found = shape_of(root.operands[0]), list(names[:-1])
     if root.name == "graph.broadcast":
@@ -108,6 +116,7 @@ def _collapsed_concat(root: ir.Operation, runs: Runs) -> Iterator[tuple[str, int
 
 
 _COLLAPSED: dict[str, Callable[[ir.Operation, Runs], Iterator[tuple[str, object]]]] = {
+    "graph.border_pad": _collapsed_pad,
     "graph.broadcast": lambda root, runs: iter(()),
     "graph.concat": _collapsed_concat,
     "graph.pad": _collapsed_pad,

@@ -26,7 +26,7 @@ class Copy(KernelFamily):
     """Ops that move elements and compute nothing: elements stay as they are stored, whatever their type."""
 
     name = "copy"
-    roots = (graph.BroadcastOp, graph.ConcatOp, graph.PadOp, graph.SliceOp)
+    roots = (graph.BorderPadOp, graph.BroadcastOp, graph.ConcatOp, graph.PadOp, graph.SliceOp)
     any_rank = True
     takes_epilogue = False
     schedules = {

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.copy.axes import moved_axes, rows_of
+from terrace.lowering.kernels.copy.borders import pad_rows
 from terrace.lowering.kernels.nest import over_tiles, workgroups
 from terrace.lowering.kernels.view import KernelView
 from terrace.mlir import ir
@@ -119,6 +120,9 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
     result = kernel.results_memory[0]
     sizes = {name: b.size(result, axis) for axis, name in enumerate(names) if name in shared}
     with workgroups(b, kernel, sizes) as start:
+        if kernel.root.name == "graph.border_pad":
+            pad_rows(b, kernel, start)
+            return
         for piece in _ROOTS[kernel.root.name](b, kernel):
 
             def tile(spans: dict[str, Span], piece: Piece = piece) -> None:

@@ -43,6 +43,7 @@ def _given(root: ir.Operation, axis: int) -> ir.Value:
 
 
 _OF_ROOT: dict[str, Callable[[ir.Operation, int], ir.Value]] = {
+    "graph.border_pad": _padded,
     "graph.broadcast": _given,
     "graph.concat": _joined,
     "graph.pad": _padded,

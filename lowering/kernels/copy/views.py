@@ -12,6 +12,8 @@ from terrace.mlir import ir, operation_of
 
 def view_refusal(root: ir.Operation) -> str | None:
     """Why this slice, concat, pad or broadcast is no kernel where a run of memory is a view of it, or None."""
+    if root.name == "graph.border_pad":
+        return None
     if root.name in ("graph.slice", "graph.concat") and _is_run(root):
         return "a run of memory: a view, or written in place"
     if root.name == "graph.concat" and any(map(_is_slice_of_one, root.operands)):

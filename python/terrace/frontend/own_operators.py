@@ -23,6 +23,26 @@ def _resized(value: torch.Tensor, sizes: list[int], scales: object, offset: obje
 _LIBRARY.impl("resize_nearest", _resized, "Meta")
 
 
+_LIBRARY.define("resample(Tensor self, Tensor indices, Tensor weights, int axis) -> Tensor")
+
+
+def _resampled(value: torch.Tensor, indices: torch.Tensor, weights: object, axis: int) -> torch.Tensor:
+    return value.new_empty([*value.shape[:axis], indices.shape[0], *value.shape[axis + 1 :]])
+
+
+_LIBRARY.impl("resample", _resampled, "Meta")
+
+
+_LIBRARY.define("border_pad(Tensor self, int[] low, int[] high, str mode) -> Tensor")
+
+
+def _padded(value: torch.Tensor, low: list[int], high: list[int], mode: object) -> torch.Tensor:
+    return value.new_empty([before + size + after for before, size, after in zip(low, value.shape, high, strict=True)])
+
+
+_LIBRARY.impl("border_pad", _padded, "Meta")
+
+
 def _places(value: torch.Tensor, dim: int, how: object) -> torch.Tensor:
     return torch.empty(value.shape, dtype=torch.int64, device=value.device)
 
@@ -53,3 +73,9 @@ topk = torch.ops.terrace.topk.default
 
 resize_nearest = torch.ops.terrace.resize_nearest.default
 """A resize by nearest neighbours; scales of 0 follow from the sizes."""
+
+resample = torch.ops.terrace.resample.default
+"""`graph.resample`; the axis counts from the front."""
+
+border_pad = torch.ops.terrace.border_pad.default
+"""`graph.border_pad`, along all axes."""

@@ -834,8 +834,64 @@ func.func @f(%x: tensor<4x?xf32>) {
 
 // -----
 
+func.func @resample_axis(%a: tensor<4x3xf32>, %i: tensor<2x2xi64>, %w: tensor<2x2xf32>) {
+  // expected-error @+1 {{'graph.resample' op axis 2 is out of range for rank 2}}
+  %0 = "graph.resample"(%a, %i, %w) {axis = 2 : i64} : (tensor<4x3xf32>, tensor<2x2xi64>, tensor<2x2xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<4x?xf32>) {
   // expected-error @+1 {{'graph.topk' op attribute 'count' must be from 1 to the axis' size, 4, got 5}}
   %0 = "graph.topk"(%x) {axis = 0 : i64, count = 5 : i64, descending = true} : (tensor<4x?xf32>) -> tensor<5x?xi64>
+  return
+}
+
+// -----
+
+func.func @resample_rank(%a: tensor<4x3xf32>, %i: tensor<2xi64>, %w: tensor<2x2xf32>) {
+  // expected-error @+1 {{'graph.resample' op indices must have rank 2, got 2}}
+  %0 = "graph.resample"(%a, %i, %w) {axis = 0 : i64} : (tensor<4x3xf32>, tensor<2xi64>, tensor<2x2xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @resample_terms(%a: tensor<4x3xf32>, %i: tensor<2x2xi64>, %w: tensor<2x3xf32>) {
+  // expected-error @+1 {{'graph.resample' op numbers of terms of indices and weights}}
+  %0 = "graph.resample"(%a, %i, %w) {axis = 0 : i64} : (tensor<4x3xf32>, tensor<2x2xi64>, tensor<2x3xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @resample_no_terms(%a: tensor<4x3xf32>, %i: tensor<2x0xi64>, %w: tensor<2x0xf32>) {
+  // expected-error @+1 {{'graph.resample' op needs at least one term of each element}}
+  %0 = "graph.resample"(%a, %i, %w) {axis = 0 : i64} : (tensor<4x3xf32>, tensor<2x0xi64>, tensor<2x0xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @resample_types(%a: tensor<4x3xf16>, %i: tensor<2x2xi64>, %w: tensor<2x2xf16>) {
+  // expected-error @+1 {{'graph.resample' op cannot weigh elements of f16 by f16}}
+  %0 = "graph.resample"(%a, %i, %w) {axis = 0 : i64} : (tensor<4x3xf16>, tensor<2x2xi64>, tensor<2x2xf16>) -> tensor<2x3xf16>
+  return
+}
+
+// -----
+
+func.func @border_pad_mode(%a: tensor<3xf32>) {
+  // expected-error @+1 {{'graph.border_pad' op unknown mode 'edge', expected one of reflect, replicate, circular}}
+  %0 = "graph.border_pad"(%a) {low = array<i64: 1>, high = array<i64: 0>, mode = "edge"} : (tensor<3xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @border_pad_too_far(%a: tensor<3xf32>) {
+  // expected-error @+1 {{'graph.border_pad' op a border of 3 takes more elements than dimension 0 of 3 has}}
+  %0 = "graph.border_pad"(%a) {low = array<i64: 3>, high = array<i64: 0>, mode = "reflect"} : (tensor<3xf32>) -> tensor<6xf32>
   return
 }

@@ -209,17 +209,21 @@ func.func @layouts(%x: tensor<?x6xf32>, %y: tensor<1x6xf32>, %n: index) {
   %4 = "graph.concat"(%x, %y) {axis = 0 : i64} : (tensor<?x6xf32>, tensor<1x6xf32>) -> tensor<?x6xf32>
   // CHECK: "graph.pad"({{.*}}) {high = array<i64: 1, 1>, low = array<i64: 0, 2>, value = 0.000000e+00 : f64} : (tensor<?x6xf32>) -> tensor<?x9xf32>
   %5 = "graph.pad"(%x) {high = array<i64: 1, 1>, low = array<i64: 0, 2>, value = 0.000000e+00 : f64} : (tensor<?x6xf32>) -> tensor<?x9xf32>
+  // CHECK: "graph.border_pad"({{.*}}) {high = array<i64: 1, 1>, low = array<i64: 0, 2>, mode = "reflect"} : (tensor<?x6xf32>) -> tensor<?x9xf32>
+  %b = "graph.border_pad"(%x) {high = array<i64: 1, 1>, low = array<i64: 0, 2>, mode = "reflect"} : (tensor<?x6xf32>) -> tensor<?x9xf32>
   // CHECK: "graph.pack"({{.*}}) {inner_dims = array<i64: 1>, inner_tiles = array<i64: 4>, outer_permutation = array<i64: 1, 0>} : (tensor<?x6xf32>) -> tensor<2x?x4xf32>
   %6 = "graph.pack"(%x) {inner_dims = array<i64: 1>, inner_tiles = array<i64: 4>, outer_permutation = array<i64: 1, 0>} : (tensor<?x6xf32>) -> tensor<2x?x4xf32>
   return
 }
 
 // CHECK-LABEL: func.func @indices
-func.func @indices(%x: tensor<?x6xf32>, %i: tensor<?x1xi64>, %j: tensor<?x4xi32>, %s: tensor<?x6xf32>) {
+func.func @indices(%x: tensor<?x6xf32>, %i: tensor<?x1xi64>, %j: tensor<?x4xi32>, %s: tensor<?x6xf32>, %p: tensor<?x2xi64>, %w: tensor<?x2xf32>) {
   // CHECK: "graph.gather"(%arg0, %arg1) {axis = 0 : i64} : (tensor<?x6xf32>, tensor<?x1xi64>) -> tensor<?x6xf32>
   %0 = "graph.gather"(%x, %i) {axis = 0 : i64} : (tensor<?x6xf32>, tensor<?x1xi64>) -> tensor<?x6xf32>
   // CHECK: "graph.gather"(%arg0, %arg2) {axis = 1 : i64} : (tensor<?x6xf32>, tensor<?x4xi32>) -> tensor<?x4xf32>
   %1 = "graph.gather"(%x, %j) {axis = 1 : i64} : (tensor<?x6xf32>, tensor<?x4xi32>) -> tensor<?x4xf32>
+  // CHECK: "graph.resample"(%arg0, %arg4, %arg5) {axis = 1 : i64} : (tensor<?x6xf32>, tensor<?x2xi64>, tensor<?x2xf32>) -> tensor<?x?xf32>
+  %r = "graph.resample"(%x, %p, %w) {axis = 1 : i64} : (tensor<?x6xf32>, tensor<?x2xi64>, tensor<?x2xf32>) -> tensor<?x?xf32>
   // CHECK: "graph.scatter"(%arg0, %arg1, %arg3) {axis = 0 : i64, kind = "sum"} : (tensor<?x6xf32>, tensor<?x1xi64>, tensor<?x6xf32>) -> tensor<?x6xf32>
   %2 = "graph.scatter"(%x, %i, %s) {axis = 0 : i64, kind = "sum"} : (tensor<?x6xf32>, tensor<?x1xi64>, tensor<?x6xf32>) -> tensor<?x6xf32>
   return

@@ -16,10 +16,13 @@ from terrace.frontend.decompositions import (
     elementwise,
     experts,
     float8,
+    grid,
     indexing,
+    interpolation,
     losses,
     norms,
     ordering,
+    padding,
     pooling,
     pooling_3d,
     products,
@@ -43,7 +46,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
 ARITHMETIC = (elementwise, experts, float8, losses, norms, ordering, products, recurrent, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
-MOVES = (convolution, indexing, pooling, pooling_3d, resizing, shapes)
+MOVES = (convolution, grid, indexing, interpolation, padding, pooling, pooling_3d, resizing, shapes)
 
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     **{op: _unless_complex(rule) for family in ARITHMETIC for op, rule in family.DECOMPOSITIONS.items()},

@@ -15,6 +15,9 @@ import torch
 from torch._decomp import decomposition_table
 
 from terrace.frontend.decompositions.depth import length_of
+from terrace.frontend.decompositions.interpolation import window_taps
+from terrace.frontend.decompositions.resizing import position_type
+from terrace.frontend.own_operators import resample
 
 aten = torch.ops.aten
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -43,11 +46,17 @@ def adaptive_windows(size: int, count: int) -> Windows:
 
     A short one repeats its last element, which changes neither its largest element nor where that is.
     """
+    first, last = adaptive_bounds(size, count)
+    places = first.unsqueeze(1) + torch.arange(longest_window(size, count))
+    return Windows(torch.minimum(places, last.unsqueeze(1)), places <= last.unsqueeze(1))
+
+
+def adaptive_bounds(size: int, count: int) -> Pair:
+    """The first and the last place of each window."""
     steps = torch.arange(count)
     starts = torch.div(steps * size, count, rounding_mode="floor")
     ends = torch.div(steps * size + (size + count - 1), count, rounding_mode="floor")
-    places = starts.unsqueeze(1) + torch.arange(longest_window(size, count))
-    return Windows(torch.minimum(places, ends.unsqueeze(1) - 1), places < ends.unsqueeze(1))
+    return starts, ends - 1
 
 
 def longest_window(size: int, count: int) -> int:
@@ -166,19 +175,20 @@ def repeated(numbers: Sequence[int], count: int) -> Sequence[int]:
 
 
 def adaptive_avg_pool(value: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
-    first = value.ndim - len(counts)
-    for axis, count in enumerate(counts, start=first):
-        windows = adaptive_windows(value.shape[axis], count)
-        assert windows.within is not None, "windows that differ in size say which elements count"
-        within = windows.aligned(windows.within, value.ndim, axis)
-        total = torch.where(within, windows.of(value, axis), 0.0).sum(axis + 1)
-        value = total / windows.aligned(windows.within.sum(1), value.ndim, axis)
-    return value
+    """The mean of each window, along one axis after the other; rounded once."""
+    wide = value.to(position_type(value))
+    for axis, count in enumerate(counts, start=value.ndim - len(counts)):
+        size = value.shape[axis]
+        first, last = (bounds.unsqueeze(1) for bounds in adaptive_bounds(size, count))
+        places, shares = window_taps(first, last, longest_window(size, count), wide.dtype)
+        wide = resample(wide, places, shares / (last - first + 1), axis)
+    return wide.to(value.dtype)
 
 
 def adaptive_avg_pool2d(value: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
-    """PyTorch's own, an ordinary pool where it can be; ours for sizes that are not known, which that tells apart."""
-    if all(isinstance(size, int) for size in value.shape[-2:]):
+    """PyTorch's own, an ordinary pool, where windows are known to be of one size."""
+    sides = list(zip(value.shape[-2:], counts, strict=True))
+    if all(isinstance(size, int) and count and size % count == 0 for size, count in sides):
         return decomposition_table[aten._adaptive_avg_pool2d.default](value, counts)
     return adaptive_avg_pool(value, counts)
 

@@ -1,0 +1,1 @@
+"""Kernels that weigh elements along an axis: interpolation, means of windows."""
