@@ -13,14 +13,7 @@ otherwise than they are made, each is made so (loads, constants, elementwise ops
 from collections.abc import Sequence
 from typing import Any
 
-from terrace.dialects.base import (
-    I64Array,
-    attributes_of,
-    format_shape,
-    require,
-    shape_of,
-    verify,
-)
+from terrace.dialects.base import I64Array, attributes_of, format_shape, require, shape_of, verify
 from terrace.mlir import DYNAMIC, ext, ir
 
 Operand = ext.Operand

@@ -3,7 +3,7 @@
 // RUN: terrace-opt --schedule-kernels-for-hls --split-input-file --verify-diagnostics %s
 
 func.func private @kernel(%x: tensor<4xf32>) -> tensor<4xf32> {
-  // expected-error @+1 {{'kernel.schedule' op names no generator 'wavelet'; known are attention, conv2d, copy, elementwise, encoded_matmul, gather, group_norm, matmul, permute, pool2d, reduce, row_reduction, scatter}}
+  // expected-error @+1 {{'kernel.schedule' op names no generator 'wavelet'; known are attention, conv2d, copy, elementwise, encoded_matmul, gather, group_norm, matmul, permute, pool2d, reduce, resample, row_reduction, scan, scatter, sort}}
   "kernel.schedule"() {generator = "wavelet", schedule = {},
     iteration_space = {names = ["m"], kinds = ["parallel"], sizes = array<i64: 4>}} : () -> ()
   return %x : tensor<4xf32>
