@@ -11,6 +11,7 @@ from torch._ops import OpOverload, OpOverloadPacket
 from terrace.frontend import complex_functions as f
 from terrace.frontend.complex_functions import multiply, nonzero, product, select
 from terrace.frontend.complex_pairs import Pair, Value, as_tensor, full_parts, pair_in, parts, static, view_as_complex
+from terrace.frontend.own_operators import border_pad
 
 aten = torch.ops.aten
 prims = torch.ops.prims
@@ -100,6 +101,13 @@ def unequal(left: Value, right: Value) -> torch.Tensor:
     return torch.ne(a, c) | im
 
 
+def isclose(left: Pair, right: Pair, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> torch.Tensor:
+    """By the distance of the two, as PyTorch decomposes it."""
+    actual, size = f.absolute(f.subtract(left, right)), f.absolute(right)
+    close = equal(left, right) | (torch.isfinite(actual) & (actual <= atol + abs(rtol * size)))
+    return close | (unequal(left, left) & unequal(right, right)) if equal_nan else close
+
+
 def of_either(op: Callable[..., torch.Tensor]) -> Callable[..., Any]:
     """The rule of a question that one part answers with yes."""
     return lambda value: op(value.re) | op(value.im)
@@ -173,6 +181,7 @@ BY_PARTS = (
     *(aten.chunk, aten.narrow, aten.lift_fresh_copy, aten.unfold_copy, aten.slice_copy, aten.select_copy, aten.trace),
     *(aten.reflection_pad1d, aten.reflection_pad2d, aten.replication_pad1d, aten.replication_pad2d, aten.rot90),
     *(prims.squeeze, prims.transpose, prims.view_of, prims.split_dim, prims.collapse_view, prims.broadcast_in_dim),
+    border_pad.overloadpacket,
     *(aten.permute_copy, aten.transpose_copy, aten.unsqueeze_copy, aten.squeeze_copy, aten.diagonal_copy),
 )
 """Ops that do the same to both parts."""
@@ -219,6 +228,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     aten.fill: lambda value, number: select(torch.full_like(value.re, True, dtype=torch.bool), number, value),
     aten.imag: lambda value: value.im,
     aten.index_add: index_add,
+    aten.isclose: isclose,
     aten.isfinite: lambda value: torch.isfinite(value.re) & torch.isfinite(value.im),
     aten.isinf: of_either(torch.isinf),
     aten.isnan: of_either(torch.isnan),
