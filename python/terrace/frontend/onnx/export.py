@@ -11,9 +11,10 @@ import torch
 from onnx import ModelProto, TypeProto, ValueInfoProto
 from torch.export import Dim, ExportedProgram
 
+from terrace.caller_line import warn
 from terrace.errors import ModelImportError
-from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES
-from terrace.frontend.export import PARAMETER_NAMES, export_program
+from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES, OPEN
+from terrace.frontend.export import export_program
 from terrace.frontend.onnx.module import OnnxModule
 from terrace.frontend.onnx.values import torch_type_of
 
@@ -31,20 +32,46 @@ def export_onnx(
     they, unless `dynamic_shapes` (by input, as torch.export takes them) says which are. Raises ModelImportError."""
     model = OnnxModule(source)
     names = model.input_names
-    given = dict(zip(names, args, strict=False)) | dict(kwargs or {})
-    if len(args) > len(names) or (unknown := given.keys() - set(names)):
+    arguments = model.argument_names
+    named = {arguments[names.index(name)] if name in names else name: value for name, value in (kwargs or {}).items()}
+    given = dict(zip(arguments, args, strict=False)) | named
+    if len(args) > len(names) or (unknown := given.keys() - set(arguments)):
         raise ModelImportError(f"the model takes {', '.join(names) or 'no input'}; got {', '.join(unknown) or len(args)}")
     sizes: dict[str, int] = {}
     example = tuple(
-        as_example(given[value.name]) if value.name in given else example_of(value, sizes) for value in model.inputs
+        as_example(given[argument]) if argument in given else example_of(value, sizes)
+        for argument, value in zip(arguments, model.inputs, strict=True)
     )
-    shapes = [axes_of(value, dynamic_shapes) for value in model.inputs]
-    model.traced_with(example)
-    exported = export_program(model, example, None, {"inputs": tuple(shapes)} if any(shapes) else None)
-    exported.graph_module.meta[PARAMETER_NAMES] = names
-    exported.graph_module.meta[DIMENSION_NAMES] = {
-        index: named for index, value in enumerate(model.inputs) if (named := names_of(value, shapes[index]))
+    shapes = {
+        argument: axes_of(value, at.shape, dynamic_shapes)
+        for argument, value, at in zip(arguments, model.inputs, example, strict=True)
     }
+    model.traced_with(example)
+    return exported_of(model, example, shapes if any(shapes.values()) else None, dynamic_shapes is None)
+
+
+def exported_of(
+    model: OnnxModule, example: tuple[torch.Tensor, ...], shapes: dict[str, Any] | None, may_be_fixed: bool
+) -> ExportedProgram:
+    """The program at an example.
+
+    Where the model cannot be traced with the sizes that it leaves open, because it wants those of the example, all are
+    those of the example; where the user has not asked for sizes.
+    """
+    try:
+        exported = export_program(model, example, None, shapes)
+    except ModelImportError:
+        if shapes is None or not may_be_fixed:
+            raise
+        exported = export_program(model, example, None, None)
+        warn("the model's sizes are those of the example: it cannot be traced with those that it leaves open")
+        return exported
+    if shapes is None:
+        return exported
+    if may_be_fixed:
+        named = {i: names_of(v, shapes[model.argument_names[i]]) for i, v in enumerate(model.inputs)}
+        exported.graph_module.meta[DIMENSION_NAMES] = {index: names for index, names in named.items() if names}
+        exported.graph_module.meta[OPEN] = {name for names in named.values() for name in names.values()}
     return exported
 
 
@@ -72,13 +99,19 @@ def example_of(value: ValueInfoProto, sizes: dict[str, int]) -> torch.Tensor:
         raise ModelImportError(f"input '{value.name}' has element type {kind.elem_type}: not supported") from None
 
 
-def axes_of(value: ValueInfoProto, dynamic_shapes: Any) -> dict[int, Any] | None:
-    """What is dynamic of an input: what the user says, else the dimensions that have no size."""
+def axes_of(value: ValueInfoProto, sizes: torch.Size, dynamic_shapes: Any) -> dict[int, Any] | None:
+    """What is dynamic of an input: what the user says, else the dimensions that have no size.
+
+    A size of 1 in the example would be a constant with AUTO.
+    """
     if dynamic_shapes is not None:
         found = dynamic_shapes.get(value.name) if isinstance(dynamic_shapes, Mapping) else None
         return dict(enumerate(found)) if isinstance(found, (list, tuple)) else found
     dims = tensor_type(value).shape.dim
-    return {axis: Dim.AUTO for axis, dim in enumerate(dims) if not dim.HasField("dim_value")} or None
+    if len(dims) != len(sizes):
+        return None
+    open_axes = [axis for axis, dim in enumerate(dims) if not dim.HasField("dim_value")]
+    return {axis: Dim.DYNAMIC if sizes[axis] == 1 else Dim.AUTO for axis in open_axes} or None
 
 
 def names_of(value: ValueInfoProto, axes: dict[int, Any] | None) -> dict[int, str]:

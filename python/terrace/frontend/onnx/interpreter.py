@@ -19,15 +19,16 @@ from terrace.frontend.onnx.table import KNOWN_RULES, rule_of
 from terrace.frontend.onnx.values import Known, is_known
 
 Values = MutableMapping[str, Any]
-LookUp = Callable[[str, Any], Known | None]
+LookUp = Callable[[str], Known | None]
 
 
 class Interpreter:
     """Runs graphs: the model's, those of its control flow, and the bodies of operators that ONNX itself defines."""
 
-    def __init__(self, file: str, opsets: Mapping[str, int], known_value: LookUp) -> None:
+    def __init__(self, file: str, opsets: Mapping[str, int], constant: LookUp, known_value: LookUp) -> None:
         self.file = file
         self.opsets = dict(opsets)
+        self.constant = constant
         self.find_known = known_value
         self.count = 0
 
@@ -88,7 +89,7 @@ class Interpreter:
             return None
         found = []
         for name, value in zip(node.proto.input, inputs, strict=False):
-            array = value if is_known(value) or value is None else self.find_known(name, None)
+            array = value if is_known(value) or value is None else self.constant(name)
             if array is None and value is not None:
                 return None
             found.append(array)
@@ -110,7 +111,7 @@ class At:
         self.values = values
 
     def known_value(self, name: str, value: Any) -> Known | None:
-        return self.interpreter.find_known(name, value)
+        return self.interpreter.find_known(name)
 
     def run_graph(self, graph: GraphProto, inputs: Mapping[str, Any], prefix: str) -> list[Any]:
         """The outputs of a graph in an attribute, which reads what is around the node."""

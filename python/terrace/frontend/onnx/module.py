@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import keyword
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +47,9 @@ class OnnxModule(torch.nn.Module):
         self.inputs = [value for value in graph.input if value.name not in self.initializers]
         self.input_names = [value.name for value in self.inputs]
         self.output_names = [value.name for value in graph.output]
-        self.example: dict[str, torch.Tensor] = {}
+        self.argument_names = arguments_of(self.input_names)
+        self.example: dict[str, Known] = {}
+        self.forward = with_arguments(self.outputs, self.argument_names)
         self.eval()
 
     def _add(self, name: str, tensor: TensorProto) -> None:
@@ -65,7 +70,7 @@ class OnnxModule(torch.nn.Module):
             self.register_buffer(place, value)
         self.places[name] = place
 
-    def forward(self, *inputs: torch.Tensor) -> dict[str, Any]:
+    def outputs(self, *inputs: torch.Tensor) -> dict[str, Any]:
         """The outputs of the model by name."""
         if len(inputs) != len(self.inputs):
             raise ModelImportError(f"the model takes {len(self.inputs)} inputs, {', '.join(self.input_names)}")
@@ -75,27 +80,62 @@ class OnnxModule(torch.nn.Module):
         values.update(given)
         checked: set[str] = set()
         interpreter = Interpreter(
-            self.file, opsets_of(self.model), lambda name, value: self.known_value(name, given, checked)
+            self.file, opsets_of(self.model), self.constant, lambda name: self.known_value(name, given, checked)
         )
         nodes = [node for node in self.model.graph.node if not set(node.output) & self.initializers.keys()]
         interpreter.run_nodes(nodes, values, interpreter.opsets)
         return {name: as_tensor(values[name]) for name in self.output_names}
 
-    def known_value(self, name: str, given: Mapping[str, torch.Tensor], checked: set[str]) -> Known | None:
-        """What is known of a value: an initialiser's data, or the example's of an input, which is checked then."""
+    def constant(self, name: str) -> Known | None:
+        """The data of an initialiser."""
         if name in self.known:
             return self.known[name]
-        if name in self.initializers:
-            return array_of(self.initializers[name], self.folder)
+        return array_of(self.initializers[name], self.folder) if name in self.initializers else None
+
+    def known_value(self, name: str, given: Mapping[str, torch.Tensor], checked: set[str]) -> Known | None:
+        """What has to be known of a value: an initialiser's data, or the example's of an input, which is checked."""
+        if (found := self.constant(name)) is not None:
+            return found
         if name not in given or name not in self.example:
             return None
         example = self.example[name]
         if name not in checked:
             checked.add(name)
-            same = (given[name] == example).all() if example.numel() else torch.tensor(True)
-            torch._assert_async(same, f"input '{name}' has to be {example.tolist()}, as in the example")
-        return np.asarray(example.numpy())
+            if example.size:
+                same = (given[name] == torch.tensor(example.tolist(), dtype=given[name].dtype)).all()
+                torch._assert_async(same, f"input '{name}' has to be {example.tolist()}, as in the example")
+        return example
 
     def traced_with(self, args: Sequence[torch.Tensor]) -> None:
         """Let `example` be what the model is traced with."""
-        self.example = dict(zip(self.input_names, args, strict=True))
+        self.example = {
+            name: np.array(value.tolist()).reshape(tuple(value.shape)).astype(np.int64 if not value.dtype.is_floating_point else np.float64)
+            for name, value in zip(self.input_names, args, strict=True)
+            if value.numel() <= MOST_KNOWN
+        }
+
+
+def arguments_of(names: Sequence[str]) -> list[str]:
+    """The names of inputs as Python's arguments: other characters than those of an identifier are "_"."""
+    found: list[str] = []
+    for name in names:
+        argument = re.sub(r"\W", "_", name)
+        if not argument.isidentifier() or keyword.iskeyword(argument):
+            argument = f"input_{argument}"
+        while argument in found:
+            argument += "_"
+        found.append(argument)
+    return found
+
+
+def with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """`function` of positional arguments, whose signature has their names."""
+
+    def forward(*inputs: torch.Tensor, **named: torch.Tensor) -> Any:
+        bound = signature.bind(*inputs, **named)
+        return function(*bound.args)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    forward.__signature__ = signature  # type: ignore[attr-defined]
+    return forward
