@@ -10,7 +10,7 @@ from terrace import progress
 from terrace.compiler.cached import build
 from terrace.compiler.model_parameters import ParameterMap
 from terrace.compiler.request import Request
-from terrace.compiler.sources import DynamicShapes, ModelSource, PyTorch, Text
+from terrace.compiler.sources import DynamicShapes, ModelSource, Onnx, PyTorch, Text
 from terrace.runtime.model import CompiledModel
 from terrace.target import Target
 
@@ -40,7 +40,8 @@ def compile(
     """
     request = Request.of(target, precision, options)
     request.check_calibration()
-    return _compile(PyTorch(model, args, kwargs, dynamic_shapes), request)
+    kind = Onnx if isinstance(model, (str, os.PathLike)) or hasattr(model, "opset_import") else PyTorch
+    return _compile(kind(model, args, kwargs, dynamic_shapes), request)
 
 
 def compile_mlir(

@@ -127,6 +127,18 @@ class PyTorch:
         return Imported(imported).read(request)
 
 
+class Onnx(PyTorch):
+    """An ONNX model: a path or a ModelProto. `args` and `kwargs` are example inputs, in order and by name."""
+
+    def exported(self) -> torch.export.ExportedProgram:
+        from terrace.frontend.onnx import export_onnx
+
+        if self._exported is None:
+            with progress.stage("export"):
+                self._exported = export_onnx(self.model, self.args, self.kwargs, self.dynamic_shapes)
+        return self._exported
+
+
 @dataclasses.dataclass(frozen=True)
 class Imported:
     """A model that the frontend has imported. Its parameters are looked up when a value is asked for."""

@@ -21,6 +21,9 @@ DIMENSION_NAMES = "terrace_dimension_names"
 """The entry of an exported graph's "meta" with the names of dynamic dimensions: by the number of the input, then by the
 axis."""
 
+OPEN = "terrace_open_dimensions"
+"""The entry with the names of dimensions that a file gives, without bounds: those of PyTorch's range are tracing's."""
+
 SINGLE = "terrace_single_dimensions"
 """The entry with the axes of each input that have size 1 in the example, and 2 in what PyTorch exported."""
 

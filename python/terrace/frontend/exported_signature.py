@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch.fx.node import Argument
 from torch.utils._pytree import TreeSpec
 
 from terrace.errors import ModelImportError
-from terrace.frontend.dynamic_dimensions import SINGLE
+from terrace.frontend.dynamic_dimensions import OPEN, SINGLE
 from terrace.frontend.export import parameter_names
 from terrace.frontend.guards import PRESUMED, guards_of
 from terrace.frontend.program import Program, require_plain
@@ -51,7 +51,7 @@ def signature_of(
         input_leaves,
         tree_of(call.out_spec, iter(outputs)),
         output_leaves,
-        ranges_of(decomposed, input_leaves, names),
+        ranges_of(decomposed, input_leaves, names, exported.graph_module.meta.get(OPEN, ())),
         parameter_names(exported),
         program.is_seeded,
         [numbers[argument] for argument in program.written],
@@ -83,7 +83,9 @@ def leaf_of_value(name: str, value: Argument, names: SizeNames | None = None) ->
     )
 
 
-def ranges_of(exported: ExportedProgram, inputs: list[Leaf], names: SizeNames) -> dict[str, list[int | None]]:
+def ranges_of(
+    exported: ExportedProgram, inputs: list[Leaf], names: SizeNames, open_names: Collection[str]
+) -> dict[str, list[int | None]]:
     """The bounds of each dynamic size of `inputs`, None for no upper one.
 
     A size without a `torch.export.Dim` may be 0 and 1, too, as in what PyTorch makes of the program: it only reasons as
@@ -96,7 +98,8 @@ def ranges_of(exported: ExportedProgram, inputs: list[Leaf], names: SizeNames) -
         low = int(bounds.lower) if bounds.lower.is_Integer else 0
         if name in sizes:
             # The name of a Dim, whose bounds are the user's, is an identifier; other sizes are called x.shape[0].
-            low = 0 if low == PRESUMED and not name.isidentifier() else low
+            bounded = name.isidentifier() and name not in open_names
+            low = 0 if low == PRESUMED and not bounded else low
             ranges[name] = [low, int(bounds.upper) if bounds.upper.is_Integer else None]
     return ranges
 

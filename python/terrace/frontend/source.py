@@ -21,7 +21,7 @@ FRAME_PREFIX = 'File "'
 
 def is_user_file(path: str) -> bool:
     """Whether `path` is neither PyTorch's nor the Python package that exports for us."""
-    return path.endswith(".py") and not path.startswith((TORCH_FOLDER, TERRACE_FOLDER, "torch/"))
+    return path.endswith((".py", ".onnx")) and not path.startswith((TORCH_FOLDER, TERRACE_FOLDER, "torch/"))
 
 
 @contextlib.contextmanager

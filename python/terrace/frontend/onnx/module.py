@@ -1,0 +1,141 @@
+"""An ONNX model as an `nn.Module`: its initialisers are parameters, its nodes run in order."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from onnx import AttributeProto, ModelProto, TensorProto, helper
+
+from terrace.errors import ModelImportError
+from terrace.frontend.onnx.graph import opsets_of, read_model
+from terrace.frontend.onnx.interpreter import Interpreter, constant_of
+from terrace.frontend.onnx.values import Known, array_of, as_tensor, tensor_of_proto, torch_type_of
+
+MOST_KNOWN = 64
+"""Integers of at most this many elements are sizes, axes and the like: they are known while the model is read."""
+
+
+class OnnxModule(torch.nn.Module):
+    """`forward` takes the model's inputs in order and gives its outputs by name.
+
+    What the structure of the program depends on and only the call brings (the axes of a sum that are an input of the
+    model) is taken from `example`, and checked at each call.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | ModelProto) -> None:
+        super().__init__()
+        self.model, self.folder = read_model(source)
+        self.file = os.fspath(source) if not isinstance(source, ModelProto) else f"{self.model.graph.name or 'model'}.onnx"
+        if not self.file.endswith(".onnx"):
+            self.file += ".onnx"
+        graph = self.model.graph
+        self.initializers: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
+        self.places: dict[str, str] = {}
+        self.known: dict[str, Known] = {}
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].type == AttributeProto.TENSOR:
+                self.initializers[node.output[0]] = node.attribute[0].t
+        for name, tensor in self.initializers.items():
+            self._add(name, tensor)
+        self.inputs = [value for value in graph.input if value.name not in self.initializers]
+        self.input_names = [value.name for value in self.inputs]
+        self.output_names = [value.name for value in graph.output]
+        self.argument_names = arguments_of(self.input_names)
+        self.example: dict[str, Known] = {}
+        self.forward = with_arguments(self.outputs, self.argument_names)
+        self.eval()
+
+    def _add(self, name: str, tensor: TensorProto) -> None:
+        """Keep an initialiser: a few integers as known, all else as a parameter."""
+        if tensor.data_type == TensorProto.STRING:
+            return
+        count = int(np.prod(tensor.dims)) if tensor.dims else 1
+        if tensor.data_type in (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL) and count <= MOST_KNOWN:
+            self.known[name] = array_of(tensor, self.folder)
+            return
+        value = tensor_of_proto(tensor, self.folder)
+        place = name.replace(".", "_")
+        while hasattr(self, place) or not place:
+            place += "_"
+        if value.is_floating_point():
+            self.register_parameter(place, torch.nn.Parameter(value, requires_grad=False))
+        else:
+            self.register_buffer(place, value)
+        self.places[name] = place
+
+    def outputs(self, *inputs: torch.Tensor) -> dict[str, Any]:
+        """The outputs of the model by name."""
+        if len(inputs) != len(self.inputs):
+            raise ModelImportError(f"the model takes {len(self.inputs)} inputs, {', '.join(self.input_names)}")
+        values: dict[str, Any] = dict(self.known)
+        values.update({name: getattr(self, place) for name, place in self.places.items()})
+        given = dict(zip(self.input_names, inputs, strict=True))
+        values.update(given)
+        checked: set[str] = set()
+        interpreter = Interpreter(
+            self.file, opsets_of(self.model), self.constant, lambda name: self.known_value(name, given, checked)
+        )
+        nodes = [node for node in self.model.graph.node if not set(node.output) & self.initializers.keys()]
+        interpreter.run_nodes(nodes, values, interpreter.opsets)
+        return {name: as_tensor(values[name]) for name in self.output_names}
+
+    def constant(self, name: str) -> Known | None:
+        """The data of an initialiser."""
+        if name in self.known:
+            return self.known[name]
+        return array_of(self.initializers[name], self.folder) if name in self.initializers else None
+
+    def known_value(self, name: str, given: Mapping[str, torch.Tensor], checked: set[str]) -> Known | None:
+        """What has to be known of a value: an initialiser's data, or the example's of an input, which is checked."""
+        if (found := self.constant(name)) is not None:
+            return found
+        if name not in given or name not in self.example:
+            return None
+        example = self.example[name]
+        if name not in checked:
+            checked.add(name)
+            if example.size:
+                same = (given[name] == torch.tensor(example.tolist(), dtype=given[name].dtype)).all()
+                torch._assert_async(same, f"input '{name}' has to be {example.tolist()}, as in the example")
+        return example
+
+    def traced_with(self, args: Sequence[torch.Tensor]) -> None:
+        """Let `example` be what the model is traced with."""
+        self.example = {
+            name: np.array(value.tolist()).reshape(tuple(value.shape)).astype(np.int64 if not value.dtype.is_floating_point else np.float64)
+            for name, value in zip(self.input_names, args, strict=True)
+            if value.numel() <= MOST_KNOWN
+        }
+
+
+def arguments_of(names: Sequence[str]) -> list[str]:
+    """The names of inputs as Python's arguments: other characters than those of an identifier are "_"."""
+    found: list[str] = []
+    for name in names:
+        argument = re.sub(r"\W", "_", name)
+        if not argument.isidentifier() or keyword.iskeyword(argument):
+            argument = f"input_{argument}"
+        while argument in found:
+            argument += "_"
+        found.append(argument)
+    return found
+
+
+def with_arguments(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """`function` of positional arguments, whose signature has their names."""
+
+    def forward(*inputs: torch.Tensor, **named: torch.Tensor) -> Any:
+        bound = signature.bind(*inputs, **named)
+        return function(*bound.args)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    forward.__signature__ = signature  # type: ignore[attr-defined]
+    return forward

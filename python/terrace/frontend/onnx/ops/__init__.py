@@ -1,0 +1,41 @@
+"""The rules of ONNX's operators, by kind; importing this package registers them."""
+
+from terrace.frontend.onnx.ops import (
+    contrib,
+    control,
+    elementwise,
+    indexing,
+    known,
+    norms,
+    pooling,
+    products,
+    quantized,
+    random,
+    recurrent,
+    reductions,
+    resizing,
+    sequences,
+    shapes,
+    signal,
+    training,
+)
+
+__all__ = [
+    "contrib",
+    "control",
+    "elementwise",
+    "indexing",
+    "known",
+    "norms",
+    "pooling",
+    "products",
+    "quantized",
+    "random",
+    "recurrent",
+    "reductions",
+    "resizing",
+    "sequences",
+    "shapes",
+    "signal",
+    "training",
+]
