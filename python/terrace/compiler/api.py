@@ -15,11 +15,12 @@ from terrace.runtime.model import CompiledModel
 from terrace.target import Target
 
 if TYPE_CHECKING:
+    import onnx
     import torch
 
 
 def compile(
-    model: torch.nn.Module | torch.export.ExportedProgram,
+    model: torch.nn.Module | torch.export.ExportedProgram | str | os.PathLike[str] | onnx.ModelProto,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
@@ -29,6 +30,9 @@ def compile(
     options: Mapping[str, Any] | None = None,
 ) -> CompiledModel:
     """Compile `model`, called as `model(*args, **kwargs)`, for `target`, by default a CPU.
+
+    A path or a ModelProto is an ONNX model: `args` and `kwargs`, its inputs in order and by name, may be left out, and
+    the result of a call is a dict of its outputs by name (docs/onnx.md).
 
     `precision` is "highest", "high" or "medium"; None follows `torch.get_float32_matmul_precision()`. The first
     computes in float32, within 1e-4 * max|y| + 1e-5 of eager. Where the CPU multiplies it faster, "medium" rounds what
@@ -40,8 +44,9 @@ def compile(
     """
     request = Request.of(target, precision, options)
     request.check_calibration()
-    kind = Onnx if isinstance(model, (str, os.PathLike)) or hasattr(model, "opset_import") else PyTorch
-    return _compile(kind(model, args, kwargs, dynamic_shapes), request)
+    is_onnx = isinstance(model, (str, os.PathLike)) or hasattr(model, "opset_import")
+    source: Any = Onnx if is_onnx else PyTorch
+    return _compile(source(model, args, kwargs, dynamic_shapes), request)
 
 
 def compile_mlir(

@@ -16,7 +16,7 @@ from terrace.compiler.module_interface import SIGNATURE, check_signature, declar
 from terrace.compiler.request import Request
 from terrace.dialects.base import to_attribute
 from terrace.dialects.context import create_context
-from terrace.errors import CompileError
+from terrace.errors import CompileError, MissingPackageError
 from terrace.lowering.analysis.symbolic_sizes import EXAMPLE_SHAPES
 from terrace.lowering.debugging.reproducer import reproducing
 from terrace.lowering.pipeline.verify_text import verify_text
@@ -127,11 +127,20 @@ class PyTorch:
         return Imported(imported).read(request)
 
 
+@dataclasses.dataclass
 class Onnx(PyTorch):
     """An ONNX model: a path or a ModelProto. `args` and `kwargs` are example inputs, in order and by name."""
 
+    model: Any
+
     def exported(self) -> torch.export.ExportedProgram:
-        from terrace.frontend.onnx import export_onnx
+        try:
+            from terrace.frontend.onnx import export_onnx
+        except ModuleNotFoundError as error:
+            raise MissingPackageError(
+                f"ONNX models need the package onnx, which cannot be imported ({error}): pip install"
+                " 'mlir-terrace[onnx]'"
+            ) from error
 
         if self._exported is None:
             with progress.stage("export"):

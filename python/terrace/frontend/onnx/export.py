@@ -35,8 +35,10 @@ def export_onnx(
     arguments = model.argument_names
     named = {arguments[names.index(name)] if name in names else name: value for name, value in (kwargs or {}).items()}
     given = dict(zip(arguments, args, strict=False)) | named
-    if len(args) > len(names) or (unknown := given.keys() - set(arguments)):
-        raise ModelImportError(f"the model takes {', '.join(names) or 'no input'}; got {', '.join(unknown) or len(args)}")
+    unknown = sorted(given.keys() - set(arguments))
+    if len(args) > len(names) or unknown:
+        takes, got = ", ".join(names) or "no input", ", ".join(unknown) or len(args)
+        raise ModelImportError(f"the model takes {takes}; got {got}")
     sizes: dict[str, int] = {}
     example = tuple(
         as_example(given[argument]) if argument in given else example_of(value, sizes)
@@ -82,7 +84,9 @@ def as_example(value: Any) -> torch.Tensor:
 
 def tensor_type(value: ValueInfoProto) -> TypeProto.Tensor:
     if value.type.WhichOneof("value") != "tensor_type":
-        raise ModelImportError(f"input '{value.name}' is no tensor: sequences, maps and optional values are not supported")
+        raise ModelImportError(
+            f"input '{value.name}' is no tensor: sequences, maps and optional values are not supported"
+        )
     return value.type.tensor_type
 
 

@@ -28,7 +28,8 @@ class Body:
 def body_of(node: Node, inputs: Sequence[Any]) -> Body | None:
     """The body that ONNX's schema has for a node at these inputs; None if the operator is no function."""
     try:
-        schema = onnx.defs.get_schema(node.op, node.opset, node.domain)
+        # The bindings' annotations leave out what a schema has.
+        schema: Any = onnx.defs.get_schema(node.op, node.opset, node.domain)
     except onnx.defs.SchemaError:
         return None
     proto = FunctionProto()
@@ -46,9 +47,7 @@ def body_of(node: Node, inputs: Sequence[Any]) -> Body | None:
     else:
         return None
     attributes = {
-        name: attribute.default_value
-        for name, attribute in schema.attributes.items()
-        if attribute.default_value.name
+        name: attribute.default_value for name, attribute in schema.attributes.items() if attribute.default_value.name
     }
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     return Body(proto, {**attributes, **node.protos}, opsets)

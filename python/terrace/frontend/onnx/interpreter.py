@@ -80,14 +80,14 @@ class Interpreter:
             raise node.error(f"has no rule here: {where} of opset {node.opset} is not supported")
         return self.run_body(node, body, inputs)
 
-    def all_known(self, node: Node, inputs: Sequence[Any]) -> list[Known] | None:
+    def all_known(self, node: Node, inputs: Sequence[Any]) -> list[Known | None] | None:
         """The inputs as arrays, if a rule takes them and they are: the data of parameters count if something else is
         known, so that what is computed of parameters alone stays a program's."""
         if node.op not in KNOWN_RULES or node.domain or (inputs and not any(map(is_known, inputs))):
             return None
         if not inputs and node.op != "Constant":
             return None
-        found = []
+        found = list[Known | None]()
         for name, value in zip(node.proto.input, inputs, strict=False):
             array = value if is_known(value) or value is None else self.constant(name)
             if array is None and value is not None:

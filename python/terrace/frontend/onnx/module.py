@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx import AttributeProto, ModelProto, TensorProto, helper
+from onnx import AttributeProto, ModelProto, TensorProto
 
 from terrace.errors import ModelImportError
 from terrace.frontend.onnx.graph import opsets_of, read_model
-from terrace.frontend.onnx.interpreter import Interpreter, constant_of
-from terrace.frontend.onnx.values import Known, array_of, as_tensor, tensor_of_proto, torch_type_of
+from terrace.frontend.onnx.interpreter import Interpreter
+from terrace.frontend.onnx.values import Known, array_of, as_tensor, tensor_of_proto
 
 MOST_KNOWN = 64
 """Integers of at most this many elements are sizes, axes and the like: they are known while the model is read."""
@@ -32,9 +32,8 @@ class OnnxModule(torch.nn.Module):
     def __init__(self, source: str | os.PathLike[str] | ModelProto) -> None:
         super().__init__()
         self.model, self.folder = read_model(source)
-        self.file = os.fspath(source) if not isinstance(source, ModelProto) else f"{self.model.graph.name or 'model'}.onnx"
-        if not self.file.endswith(".onnx"):
-            self.file += ".onnx"
+        name = self.model.graph.name or "model" if isinstance(source, ModelProto) else os.fspath(source)
+        self.file = f"{name.removesuffix('.onnx')}.onnx"
         graph = self.model.graph
         self.initializers: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
         self.places: dict[str, str] = {}
@@ -109,7 +108,7 @@ class OnnxModule(torch.nn.Module):
     def traced_with(self, args: Sequence[torch.Tensor]) -> None:
         """Let `example` be what the model is traced with."""
         self.example = {
-            name: np.array(value.tolist()).reshape(tuple(value.shape)).astype(np.int64 if not value.dtype.is_floating_point else np.float64)
+            name: np.array(value.tolist(), np.float64 if value.dtype.is_floating_point else np.int64)
             for name, value in zip(self.input_names, args, strict=True)
             if value.numel() <= MOST_KNOWN
         }

@@ -13,7 +13,7 @@ Known = np.ndarray[Any, Any]
 UNSIGNED = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 """Types that PyTorch computes little in, and wider ones that hold their numbers (of uint64, all below 2**63)."""
 
-TORCH_TYPES = {
+TORCH_TYPES: dict[int, torch.dtype] = {
     TensorProto.FLOAT: torch.float32,
     TensorProto.DOUBLE: torch.float64,
     TensorProto.FLOAT16: torch.float16,

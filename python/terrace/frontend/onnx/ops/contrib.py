@@ -124,7 +124,10 @@ def multi_head_attention(
 
 @onnx_op("RotaryEmbedding", domain=DOMAIN)
 def rotary(node: Node, x: Tensor, position: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Halves of each head turned by the angle of its position; [batch, length, hidden] or [batch, heads, length, each]."""
+    """Halves of each head turned by the angle of its position.
+
+    `x` is [batch, length, hidden] or [batch, heads, length, each].
+    """
     width = 2 * cos.shape[1]
     partial = node.get("rotary_embedding_dim", 0)
     heads = x if x.dim() == 4 else split_heads(x, node.get("num_heads", 0) or x.shape[-1] // width)

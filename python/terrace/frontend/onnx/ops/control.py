@@ -50,9 +50,7 @@ def if_(node: Node, condition: Any) -> Any:
         chosen = then if bool(condition.item()) else other
         return tuple(at.run_graph(chosen, {}, f"{node.name}/"))
     captured = [
-        name
-        for name in dict.fromkeys(names_read(then) + names_read(other))
-        if isinstance(at.values.get(name), Tensor)
+        name for name in dict.fromkeys(names_read(then) + names_read(other)) if isinstance(at.values.get(name), Tensor)
     ]
 
     def branch(graph: GraphProto) -> Any:
@@ -64,7 +62,7 @@ def if_(node: Node, condition: Any) -> Any:
         return run
 
     operands = tuple(at.values[name] for name in captured)
-    # `torch.cond` would have TorchDynamo read what runs the nodes: nothing is left for it to find, all is in `operands`.
+    # `torch.cond` would have TorchDynamo read what runs the nodes, to find the operands: here they are known.
     return tuple(torch.ops.higher_order.cond(condition.reshape(()), branch(then), branch(other), operands))
 
 
@@ -75,7 +73,8 @@ def loop(node: Node, trips: Any = None, condition: Any = None, *carried: Any) ->
     body: GraphProto = node["body"]
     at = node.interpreter
     names = [value.name for value in body.input]
-    count = node.numbers(0, trips, "a number of steps")[0] if trips is not None and is_knowable(node, 0, trips) else None
+    knows = trips is not None and is_knowable(node, 0, trips)
+    count = node.numbers(0, trips, "a number of steps")[0] if knows else None
     if condition is not None and is_knowable(node, 1, condition):
         condition = node.known(1, condition, "a condition")
     states = len(carried)
@@ -109,7 +108,8 @@ def written_out(
         else:
             if rows:
                 raise node.error("collects results of a number of steps that only the data tell")
-            carried = [torch.where(live, as_tensor(new), as_tensor(old)) for new, old in zip(fresh, carried, strict=True)]
+            pairs = zip(fresh, carried, strict=True)
+            carried = [torch.where(as_tensor(live), as_tensor(new), as_tensor(old)) for new, old in pairs]
         if is_known(live) and is_known(goes_on):
             live = goes_on
         else:

@@ -236,7 +236,7 @@ def softmax(node: Node, x: Tensor) -> Tensor:
     shape = x.shape
     if node.opset < 13:
         axis %= max(x.dim(), 1)
-        x, axis = x.reshape(*shape[:axis], math.prod(shape[axis:])), axis
+        x = x.reshape(*shape[:axis], math.prod(shape[axis:]))
     if node.op == "Hardmax":
         size = x.shape[axis]
         places = torch.arange(size).reshape(size, *(1,) * (x.dim() - axis % x.dim() - 1))

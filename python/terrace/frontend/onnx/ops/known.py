@@ -158,13 +158,18 @@ def reduce(node: Node, a: Known, axes: Known | None = None) -> Known:
     over = None if wanted is None else tuple(int(axis) for axis in wanted)
     if symbolic(a) and node.op in ("ReduceMax", "ReduceMin"):
         return NotImplemented
-    one = {"ReduceProd": np.prod, "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min}[node.op]
+    rules: dict[str, Callable[..., Any]] = {
+        "ReduceProd": np.prod, "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min,
+    }  # fmt: skip
+    one = rules[node.op]
     return plain(np.asarray(one(a, axis=over, keepdims=bool(node.get("keepdims", 1)))))
 
 
 @known_op("Range")
 def arange(node: Node, start: Known, limit: Known, delta: Known) -> Known:
-    return NotImplemented if symbolic(start, limit, delta) else np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
+    if symbolic(start, limit, delta):
+        return NotImplemented
+    return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
 
 
 @known_op("ConstantOfShape")

@@ -50,19 +50,19 @@ def max_pool(node: Node, x: Tensor) -> Any:
     if not narrow.is_floating_point:
         x = x.double()
     sizes = list(x.shape[2:])
-    padded = F.pad(x, flat_pads(before, after), value=-math.inf) if any(
-        not isinstance(p, int) or p for p in [*before, *after]
-    ) else x
+    padded = (
+        F.pad(x, flat_pads(before, after), value=-math.inf)
+        if any(not isinstance(p, int) or p for p in [*before, *after])
+        else x
+    )
     if not node.wants(1):
         return MAX[rank](padded, kernel, strides, 0, dilations).to(narrow)
     y, places = MAX[rank](padded, kernel, strides, 0, dilations, return_indices=True)
     return y.to(narrow), flat_place(node, places, sizes, before, list(padded.shape[2:]), x)
 
 
-def flat_place(
-    node: Node, places: Tensor, sizes: list[Any], before: list[Any], padded: list[Any], x: Tensor
-) -> Tensor:
-    """Places in the padded plane as ONNX counts them: in the whole tensor, the last axis last unless `storage_order`."""
+def flat_place(node: Node, places: Tensor, sizes: list[Any], before: list[Any], padded: list[Any], x: Tensor) -> Tensor:
+    """Places in the padded plane as ONNX counts them: in the whole tensor, the first axis last by `storage_order`."""
     rest, at = places, []
     for size in reversed(padded):
         at.append(rest % size)
@@ -144,9 +144,7 @@ def max_unpool(node: Node, x: Tensor, places: Tensor, shape: Any = None) -> Tens
     kernel = node["kernel_shape"]
     rank = len(kernel)
     strides, pads = node.get("strides", [1] * rank), node.get("pads", [0] * (2 * rank))
-    own = [
-        (x.shape[i + 2] - 1) * strides[i] + kernel[i] - pads[i] - pads[i + rank] for i in range(rank)
-    ]
+    own = [(x.shape[i + 2] - 1) * strides[i] + kernel[i] - pads[i] - pads[i + rank] for i in range(rank)]
     sizes = own if shape is None else node.numbers(2, shape, "sizes")[2:]
     flat = torch.zeros(x.shape[0] * x.shape[1] * math.prod(own), dtype=x.dtype)
     # Places count in the tensor of the size that the pool had, which a given shape may exceed.
@@ -158,7 +156,8 @@ def max_unpool(node: Node, x: Tensor, places: Tensor, shape: Any = None) -> Tens
 def roi_align(node: Node, x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
     """Bilinear samples on a grid in each bin of each box, their mean or largest."""
     height, width, ratio = node.get("output_height", 1), node.get("output_width", 1), node.get("sampling_ratio", 0)
-    half = 0.5 if node.get("coordinate_transformation_mode", "half_pixel" if node.opset >= 16 else "") == "half_pixel" else 0.0
+    how = node.get("coordinate_transformation_mode", "half_pixel" if node.opset >= 16 else "")
+    half = 0.5 if how == "half_pixel" else 0.0
     if ratio <= 0:
         raise node.error("has a sampling ratio that depends on the boxes: give `sampling_ratio`")
     box = rois * node.get("spatial_scale", 1.0) - half
@@ -173,8 +172,7 @@ def roi_align(node: Node, x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
 
     at_y, at_x = samples(start_y, size_y, height), samples(start_x, size_x, width)
     planes = x.index_select(0, batch)
-    taken = 0.0
-    parts = []
+    parts: list[Tensor] = []
     for y, weight_y in corners(at_y, x.shape[2]):
         for across, weight_x in corners(at_x, x.shape[3]):
             rows = planes.gather(2, y[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3]))
@@ -182,8 +180,7 @@ def roi_align(node: Node, x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
             parts.append(found * weight_y[:, None, :, None] * weight_x[:, None, None, :])
     shape = (rois.shape[0], x.shape[1], height, ratio, width, ratio)
     if node.get("mode", "avg") == "avg":
-        taken = sum(parts)
-        return taken.reshape(shape).mean((3, 5))
+        return torch.stack(parts).sum(0).reshape(shape).mean((3, 5))
     return torch.stack(parts).amax(0).reshape(shape).amax((3, 5))
 
 

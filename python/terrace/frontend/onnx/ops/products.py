@@ -120,7 +120,9 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
 
 
 @onnx_op("ConvInteger")
-def conv_integer(node: Node, x: Tensor, weight: Tensor, zero: Tensor | None = None, weight_zero: Tensor | None = None) -> Tensor:
+def conv_integer(
+    node: Node, x: Tensor, weight: Tensor, zero: Tensor | None = None, weight_zero: Tensor | None = None
+) -> Tensor:
     """Sums of int32, without the zero points."""
     a = x.to(torch.int32) - (0 if zero is None else zero.to(torch.int32))
     b = weight.to(torch.int32)
@@ -131,7 +133,9 @@ def conv_integer(node: Node, x: Tensor, weight: Tensor, zero: Tensor | None = No
 
 
 @onnx_op("MatMulInteger")
-def matmul_integer(node: Node, a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None) -> Tensor:
+def matmul_integer(
+    node: Node, a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None
+) -> Tensor:
     """Sums of int32, without the zero points: those of A by row, of B by column."""
     left, right = a.to(torch.int32), b.to(torch.int32)
     if a_zero is not None:

@@ -17,7 +17,7 @@ from terrace.frontend.onnx.values import torch_type_of
 def spread(node: Node, value: Tensor, x: Tensor) -> Tensor:
     """A scale or zero point against the data: one, one for each index of an axis, or one for each block of it."""
     axis, block = node.get("axis", 1), node.get("block_size", 0)
-    if value.dim() == 0 or value.numel() == 1 and value.dim() <= 1:
+    if value.dim() == 0 or (value.numel() == 1 and value.dim() <= 1):
         return value.reshape(())
     if block:
         return value.repeat_interleave(block, axis).narrow(axis, 0, x.shape[axis])

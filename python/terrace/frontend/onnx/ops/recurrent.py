@@ -55,7 +55,7 @@ def recurrent(
     zeros = torch.zeros(count, x.shape[1], hidden, dtype=x.dtype)
     first, cell = (zeros if first is None else first), (zeros if cell is None else cell)
     bias = torch.zeros(count, 2 * GATES[node.op] * hidden, dtype=x.dtype) if bias is None else bias
-    if (lengths is None and peepholes is None and plain(node, count)):
+    if lengths is None and peepholes is None and plain(node, count):
         outputs, last = by_layer(node, x, w, r, bias, first, cell)
     else:
         outputs, last = by_steps(node, x, w, r, bias, lengths, first, cell, peepholes)
@@ -109,11 +109,13 @@ def by_steps(
     node: Node, x: Tensor, w: Tensor, r: Tensor, bias: Tensor, lengths: Tensor | None, first: Tensor, cell: Tensor,
     peepholes: Tensor | None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:  # fmt: skip
-    hidden, count = r.shape[-1], w.shape[0]
+    count = w.shape[0]
     direction = node.get("direction", "forward")
     names = node.get("activations", DEFAULTS[node.op] * count)
     alphas, betas = list(node.get("activation_alpha", [])), list(node.get("activation_beta", []))
-    chosen = [activation(name, *(v[i] if i < len(v) else None for v in (alphas, betas))) for i, name in enumerate(names)]
+    chosen = [
+        activation(name, *(v[i] if i < len(v) else None for v in (alphas, betas))) for i, name in enumerate(names)
+    ]
     per = len(DEFAULTS[node.op])
     steps = x.shape[0]
     all_outputs, all_h, all_c = [], [], []
@@ -146,9 +148,7 @@ def clipped(node: Node, value: Tensor) -> Tensor:
     return value if edge is None else value.clamp(-edge, edge)
 
 
-def lstm_step(
-    node: Node, w: Tensor, r: Tensor, bias: Tensor, act: Sequence[Activation], peep: Tensor | None
-) -> Step:
+def lstm_step(node: Node, w: Tensor, r: Tensor, bias: Tensor, act: Sequence[Activation], peep: Tensor | None) -> Step:
     hidden = r.shape[-1]
     wb, rb = bias.split(4 * hidden)
     p_i, p_o, p_f = peep.split(hidden) if peep is not None else (0.0, 0.0, 0.0)

@@ -68,7 +68,7 @@ REDUCTIONS: dict[str, Reduction] = {
 @onnx_op(*REDUCTIONS)
 @sized
 def reduce(node: Node, x: Any, axes: Any = None) -> Tensor:
-    """Over the axes given, or all; over none, if `noop_with_empty_axes` says so: then only what is done to an element."""
+    """Over the axes given, or all; over none by `noop_with_empty_axes`: then only what is done to an element."""
     x = as_tensor(x)
     wanted = node.get("axes") if axes is None else node.numbers(1, axes, "axes")
     if not wanted:

@@ -87,9 +87,14 @@ def native(
     exact = all(isinstance(n, int) and n == o * f for n, o, f in zip(size, x.shape[2:], scale, strict=True)) or all(
         f == int(f) for f in scale
     )
-    if mode == "nearest" and how == "asymmetric" and node.get("nearest_mode", "round_prefer_floor") == "floor" and exact:
+    if (
+        mode == "nearest"
+        and how == "asymmetric"
+        and node.get("nearest_mode", "round_prefer_floor") == "floor"
+        and exact
+    ):
         return F.interpolate(x, size=size, mode="nearest")
-    half = how == "half_pixel" or how == "pytorch_half_pixel" and not any(isinstance(n, int) and n == 1 for n in size)
+    half = how == "half_pixel" or (how == "pytorch_half_pixel" and not any(isinstance(n, int) and n == 1 for n in size))
     if mode == "linear" and half and exact and rank == 2:
         return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
     if mode == "linear" and how == "align_corners" and exact and rank == 2:

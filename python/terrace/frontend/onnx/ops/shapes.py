@@ -101,9 +101,9 @@ def slice_(node: Node, x: Any, *inputs: Any) -> Tensor:
             at[axis] = slice(start, end, step)
             x = x[tuple(at)]
         else:
-            start = min(start + size if start < 0 else start, size - 1)
-            end = max(end + size if end < 0 else end, -1) if end >= -size else -1
-            x = x.index_select(axis, torch.arange(start, end, step))
+            first = min(start + size if start < 0 else start, size - 1)
+            last = max(end + size if end < 0 else end, -1) if end >= -size else -1
+            x = x.index_select(axis, torch.arange(first, last, step))
     return x
 
 

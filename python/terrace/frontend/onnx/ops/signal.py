@@ -19,11 +19,8 @@ from terrace.frontend.onnx.values import as_tensor, torch_type_of
 @sized
 def dft(node: Node, x: Any, length: Any = None, axis: Any = None) -> Tensor:
     x = as_tensor(x)
-    if node.opset >= 20:
-        along = -2 if axis is None else node.numbers(2, axis, "an axis")[0]
-    else:
-        along = node.get("axis", 1)
-    along %= x.dim()
+    own = node.get("axis", 1 if node.opset < 20 else -2)
+    along = (own if axis is None else node.numbers(2, axis, "an axis")[0]) % x.dim()
     size = None if length is None else node.numbers(1, length, "a length")[0]
     real, half, back = x.shape[-1] == 1, bool(node.get("onesided", 0)), bool(node.get("inverse", 0))
     if back and half:
@@ -119,11 +116,11 @@ def non_max_suppression(
     edge = node.numbers(3, overlap, "an overlap")[0] if overlap is not None else 0.0
     floor = node.numbers(4, least, "a score")[0] if least is not None else None
     limit = min(int(limit), count)
-    a, b = boxes.unsqueeze(2), boxes.unsqueeze(1)
     if node.get("center_point_box", 0):
         corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1)
     else:
-        corners = torch.cat([torch.minimum(boxes[..., :2], boxes[..., 2:]), torch.maximum(boxes[..., :2], boxes[..., 2:])], -1)
+        ends = boxes[..., :2], boxes[..., 2:]
+        corners = torch.cat([torch.minimum(*ends), torch.maximum(*ends)], -1)
     a, b = corners.unsqueeze(2), corners.unsqueeze(1)
     shared = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     area = (corners[..., 2:] - corners[..., :2]).prod(-1)
