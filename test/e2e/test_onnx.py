@@ -78,7 +78,7 @@ def test_a_network_of_any_batch(tmp_path: Path) -> None:
 
 def test_lines_are_those_of_the_nodes() -> None:
     lines = [line for line in lines_of(export_onnx(cnn(), (), None, None).graph_module) if line]
-    assert lines[0] == "cnn.onnx:1" and lines[-1] == "cnn.onnx:14"
+    assert lines[0] == "cnn.onnx:1" and lines[-1] == "cnn.onnx:13"
 
 
 def test_without_an_example_named_sizes_are_open() -> None:
