@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from terrace.errors import CheckError, ModelImportError
 from terrace.frontend import lines_of
 from terrace.frontend.onnx import export_onnx
+from terrace.frontend.source import origin_of
 
 TARGET = terrace.Target(threads=1)
 RANDOM = np.random.default_rng(0)
@@ -76,8 +77,12 @@ def test_a_network_of_any_batch(tmp_path: Path) -> None:
     assert all(row["by"] == "terrace" for row in compiled.report().rows if row["macs"])
 
 
-def test_lines_are_those_of_the_nodes() -> None:
-    lines = [line for line in lines_of(export_onnx(cnn(), (), None, None).graph_module) if line]
+def test_places_are_those_of_the_nodes() -> None:
+    """What an op is of has the node's name, a line is its number."""
+    module = export_onnx(cnn(), (), None, None).graph_module
+    origins = [origin for node in module.graph.nodes if (origin := origin_of(node))]
+    assert {"y", "n", "features", "scores"} <= {origin.path for origin in origins}
+    lines = [line for line in lines_of(module) if line]
     assert lines[0] == "cnn.onnx:1" and lines[-1] == "cnn.onnx:13"
 
 

@@ -17,6 +17,8 @@ from terrace.origins import Origin
 TORCH_FOLDER = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 TERRACE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 FRAME_PREFIX = 'File "'
+ONNX_FRAME = '.onnx", line '
+"""In the frame of an ONNX node: the line is its number, the function its name."""
 
 
 def is_user_file(path: str) -> bool:
@@ -73,6 +75,9 @@ def origin_of(node: torch.fx.Node) -> Origin | None:
         return None
     modules = list(node.meta.get("nn_module_stack", {}).values())
     path = str(modules[-1][0]) if modules else ""
+    frame = innermost_user_frame(node.meta.get("stack_trace")) or ""
+    if ONNX_FRAME in frame:
+        path = frame.partition(", in ")[2]
     call, _, number = str(node.meta.get("torch_fn", ("",))[0]).rpartition("_")
     if not call.isidentifier() or not number.isdecimal():
         call, number = node.target.overloadpacket.__name__, str(list(node.graph.nodes).index(node))
