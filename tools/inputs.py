@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from terrace.compiler import PyTorch, Request, Text
+from terrace.compiler import Onnx, PyTorch, Request, Text
 from terrace.compiler.request import PRECISIONS
 from terrace.errors import CompileError
 from terrace.lowering.pipeline.registry import load_passes
@@ -25,13 +25,14 @@ from terrace.target import GPUS, Target, target_names
 
 EPILOG = """\
 INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args) or
-(model, args, kwargs); or a file with the text of any level, which - reads from stdin. A model with dynamic sizes is
+(model, args, kwargs); or an .onnx file, whose open sizes are dynamic; or a file with the text of any level, which -
+reads from stdin. A model with dynamic sizes is
 returned as the torch.export.ExportedProgram that torch.export.export(..., dynamic_shapes=...) makes, with args ()."""
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
     """The argument that is compiled."""
-    parser.add_argument("input", metavar="INPUT", help="a model factory, an .mlir file, or - for stdin")
+    parser.add_argument("input", metavar="INPUT", help="a model factory, an .onnx or .mlir file, or - for stdin")
 
 
 def add_request_flags(parser: argparse.ArgumentParser) -> None:
@@ -104,9 +105,10 @@ def check_input(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error(
             f"{options.input} is Python: name the function that returns (model, args), {options.input}:FACTORY"
         )
-    if factory_of(options.input) and options.parameters:
+    is_model = bool(factory_of(options.input)) or is_onnx(options.input)
+    if is_model and options.parameters:
         parser.error("--parameters is for texts; a model has its own")
-    if not factory_of(options.input) and options.precision:
+    if not is_model and options.precision:
         parser.error("--precision is for models; in a text it has been decided")
 
 
@@ -131,8 +133,15 @@ def asked(options: argparse.Namespace, tune: str | Mapping[str, Any] | None = No
     factory = factory_of(options.input)
     if factory:
         return PyTorch(*_build(*factory)), Request.of(target, options.precision, how)
+    if is_onnx(options.input):
+        return Onnx(options.input), Request.of(target, options.precision, how)
     text = Text(read_text(options.input), options.parameters, _shown(options.input))
     return text, Request.of(target, Request.precision, how)
+
+
+def is_onnx(name: str) -> bool:
+    """Whether the input is the file of an ONNX model."""
+    return name.endswith(".onnx")
 
 
 def _shown(name: str) -> str:

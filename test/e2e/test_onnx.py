@@ -17,6 +17,7 @@ from terrace.errors import CheckError, ModelImportError
 from terrace.frontend import lines_of
 from terrace.frontend.onnx import export_onnx
 from terrace.frontend.source import origin_of
+from terrace.tools.compile import main
 
 TARGET = terrace.Target(threads=1)
 RANDOM = np.random.default_rng(0)
@@ -161,6 +162,13 @@ def test_axes_that_only_the_call_brings_are_checked() -> None:
     torch.testing.assert_close(compiled(x, axes)["y"], x.sum(1))
     with pytest.raises(CheckError, match=r"input 'axes' has to be \[1\], as in the example"):
         compiled(x, torch.tensor([0]))
+
+
+def test_the_tool_compiles_a_file(tmp_path: Path) -> None:
+    path, written = tmp_path / "cnn.onnx", tmp_path / "cnn.terrace"
+    onnx.save(cnn(), path)
+    assert main([str(path), "-o", str(written), "--threads", "1", "--precision", "highest"]) == 0
+    agrees(onnx.load(path), terrace.load(written), image=normal(2, 3, 12, 10))
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -7,5 +7,6 @@ from terrace.compiler.driver import Lowered as Lowered
 from terrace.compiler.driver import lower as lower
 from terrace.compiler.request import Request as Request
 from terrace.compiler.sources import Imported as Imported
+from terrace.compiler.sources import Onnx as Onnx
 from terrace.compiler.sources import PyTorch as PyTorch
 from terrace.compiler.sources import Text as Text
