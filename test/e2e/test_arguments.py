@@ -27,18 +27,12 @@ class Calls(nn.Module):
 X = torch.eye(3)
 
 
-@pytest.mark.parametrize(
-    ("value", "word"),
-    [(X.to_sparse(), "sparse"), (X.to_sparse_csr(), "sparse"), (X.to(torch.float8_e4m3fn), "float8_e4m3fn")],
-    ids=["coo", "csr", "fp8"],
-)
-def test_an_example_that_is_no_plain_tensor(value: torch.Tensor, word: str) -> None:
-    model = Calls(lambda x: x @ X if word == "sparse" else x.float())
-    with pytest.raises(ModelImportError, match=f"'x', an input.*{word}"):
-        terrace.compile(model, (value,))
-    buffer = Calls(lambda x: x @ X if word == "sparse" else x.float(), value)
-    with pytest.raises(ModelImportError, match=f"'table'.*{word}"):
-        terrace.compile(buffer, (X,))
+@pytest.mark.parametrize("value", [X.to_sparse(), X.to_sparse_csr()], ids=["coo", "csr"])
+def test_an_example_that_is_no_plain_tensor(value: torch.Tensor) -> None:
+    with pytest.raises(ModelImportError, match=r"'x', an input.*sparse"):
+        terrace.compile(Calls(lambda x: x @ X), (value,))
+    with pytest.raises(ModelImportError, match=r"'table'.*sparse"):
+        terrace.compile(Calls(lambda x: x @ X, value), (X,))
 
 
 def test_ops_that_raise_errors_of_their_own() -> None:

@@ -86,7 +86,7 @@ def test_named_ops_stay_whole() -> None:
 
 
 def test_ops_without_a_graph_op_become_linalg() -> None:
-    found = names(imported(Calls(lambda x: torch.cumsum(x, 1) + 1), torch.randn(2, 8)))
+    found = names(imported(Calls(lambda x: torch.flip(x, (1,)) + 1), torch.randn(2, 8)))
     assert found["graph.add"] == 1
     assert any(name.startswith(("linalg.", "tm_tensor.")) for name in found)
 
@@ -371,10 +371,10 @@ def test_other_objects_are_refused() -> None:
         import_model(3, context=create_context())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint64, torch.float8_e4m3fn])
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint64])
 def test_element_types_that_are_not_imported(dtype: torch.dtype) -> None:
     with pytest.raises(
         ModelImportError,
-        match=rf"'input', .* is {str(dtype)[6:]}, .* convert it, to one of .*uint8, uint32, complex64, complex128$",
+        match=rf"'input', .* is {str(dtype)[6:]}, .* convert it, to one of .*uint8, uint32, .*complex64, complex128$",
     ):
         terrace.compile(nn.Identity(), (torch.zeros(2).to(dtype),))
