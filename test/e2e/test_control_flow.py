@@ -116,6 +116,17 @@ def test_tensors_that_share_an_allocation(run: Callable[..., Any]) -> None:
     check(lambda model, x: run(model, torch.sigmoid(x.view(-1, 4))), calls, dynamic_shapes=shapes)
 
 
+class TakesInput(nn.Module):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return torch.cond(input.sum() > 0, torch.sin, torch.cos, (input,))
+
+
+def test_an_argument_that_is_called_like_a_builtin() -> None:
+    """A copy of PyTorch's graph called it otherwise, and the program no longer knew it."""
+    compiled = terrace.compile(TakesInput(), (ROWS,))
+    torch.testing.assert_close(compiled(input=-ROWS), TakesInput()(-ROWS))
+
+
 def test_a_condition_on_sizes() -> None:
     def run(model: Model, x: torch.Tensor) -> Any:
         return torch.cond(x.shape[0] > 4, model.first, lambda x: model.second(x) * 2, (x,))

@@ -7,7 +7,6 @@ follows eager there.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.export import ExportedProgram
 
 from terrace.errors import ModelImportError
 from terrace.frontend.decompositions.resizing import NEAREST
+from terrace.frontend.graph_copy import copy_of
 from terrace.frontend.own_operators import resize_nearest
 from terrace.frontend.source import at_line
 
@@ -53,11 +53,7 @@ def with_ops_replaced(program: ExportedProgram) -> ExportedProgram:
     """`program` with other ops for such; raises `ModelImportError` for primitives that have no equal in ATen."""
     if not any(node.target in REPLACED or is_prim_view(node) for node in program.graph.nodes):
         return program
-    module = copy.deepcopy(program.graph_module)
-    for own, node in zip(program.graph.nodes, module.graph.nodes, strict=True):
-        node.name = (
-            own.name
-        )  # A copy gives nodes that are called like builtins of Python, such as `input`, other names.
+    module = copy_of(program.graph_module)
     for node in [node for node in module.graph.nodes if node.target in REPLACED or is_prim_view(node)]:
         if node.target not in REPLACED:
             raise ModelImportError(

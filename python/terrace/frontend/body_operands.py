@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 
 import torch
@@ -10,6 +9,7 @@ from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 
 from terrace.errors import ModelImportError
+from terrace.frontend.graph_copy import copy_of
 from terrace.frontend.source import at_line
 
 
@@ -20,7 +20,7 @@ def with_distinct_operands(program: ExportedProgram) -> ExportedProgram:
     """
     if not any(isinstance(node.target, HigherOrderOperator) for node in program.graph.nodes):
         return program
-    module = copy.deepcopy(program.graph_module)
+    module = copy_of(program.graph_module)
     for graph_module, holder in with_holders(module, None):
         if holder is not None:
             refuse_writes(graph_module.graph, holder)
