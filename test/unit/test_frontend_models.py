@@ -56,6 +56,11 @@ def test_strided_reads_of_dynamic_sizes() -> None:
     compare_with_eager(rows, (randn(4, 6),), dynamic, [(randn(9, 6),)])
 
 
+def test_an_axis_is_dropped_that_is_1_by_arithmetic() -> None:
+    every = Calls(lambda x: x[:, ::64].squeeze(1) * 2)
+    compare_with_eager(every, (randn(2, 40),), (({1: Dim.AUTO},),), [(randn(2, 64),)])
+
+
 def test_an_argument_called_like_a_builtin() -> None:
     class Resize(nn.Module):
         def forward(self, input: torch.Tensor) -> torch.Tensor:

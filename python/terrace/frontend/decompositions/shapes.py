@@ -52,8 +52,17 @@ def constant_pad_nd(value: torch.Tensor, pad: Sequence[int], filler: float = 0) 
     return aten.constant_pad_nd.default(value, rest, filler)
 
 
+def squeeze(value: torch.Tensor, axis: int) -> torch.Tensor:
+    """An axis whose size is arithmetic that the model's sizes make 1: torch-mlir asks for a number."""
+    size = value.shape[axis] if value.ndim else 1
+    if isinstance(size, int) or size != 1:
+        return NotImplemented
+    return aten.select.int(value, axis, 0)
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.constant_pad_nd.default: constant_pad_nd,
     aten.roll.default: roll,
     aten.split_with_sizes.default: split_with_sizes,
+    aten.squeeze.dim: squeeze,
 }

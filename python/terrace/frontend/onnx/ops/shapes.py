@@ -63,7 +63,8 @@ def squeeze(node: Node, x: Any, axes: Any = None) -> Tensor:
     if wanted is None:
         wanted = [axis for axis, size in enumerate(x.shape) if isinstance(size, int) and size == 1]
     for axis in sorted((axis % x.dim() for axis in wanted), reverse=True):
-        x = x.squeeze(axis)
+        torch._check(x.shape[axis] == 1, lambda: f"{node.op} '{node.name}' drops an axis that is not of size 1")
+        x = x.select(axis, 0)
     return x
 
 
