@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import terrace
@@ -53,3 +54,17 @@ def test_resizes_of_any_size() -> None:
 def test_a_mean_of_an_infinite_element_is_infinite() -> None:
     x = image(2, 9, 31, 23)
     agree([terrace.compile(Averages(), (x,))(x)], [Averages()(x)])
+
+
+class Samples(nn.Module):
+    def forward(self, x: Tensor, points: Tensor) -> list[Tensor]:
+        modes = itertools.product(("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection"), (True, False))
+        return [F.grid_sample(x, points, *mode) for mode in modes]
+
+
+def test_samples_at_points_that_are_no_numbers_or_far_away() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, points = torch.randn(1, 4, 5, 6, generator=generator), torch.rand(1, 3, 4, 2, generator=generator) * 2.4 - 1.2
+    points[0, 0, 0, 0], points[0, 1, 1, 1], points[0, 1, 2, 0] = math.nan, math.inf, -math.inf
+    points[0, 2, 2] = 1e30
+    agree(terrace.compile(Samples(), (x, points))(x, points), Samples()(x, points))

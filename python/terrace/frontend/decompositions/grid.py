@@ -27,23 +27,21 @@ TAPS = {BILINEAR: (0, 1), NEAREST: (0, 0), BICUBIC: (-1, 2)}
 
 
 def reflected(places: torch.Tensor, low: float, span: Any) -> torch.Tensor:
-    """Places mirrored at both ends of what begins at `low`, until they are within."""
+    """Places mirrored at both ends of what begins at `low`, until they are within; in the arithmetic of eager."""
     distance = (places - low).abs()
-    turns = torch.floor(distance / span)
-    beyond = distance - turns * span
-    is_back = turns - 2 * torch.floor(turns / 2) != 0
-    return torch.where(is_back, span - beyond, beyond) + low
+    beyond = distance - torch.trunc(distance / (2 * span)) * (2 * span)
+    return torch.minimum(beyond, 2 * span - beyond) + low
 
 
 def within(places: torch.Tensor, size: int, padding: int, align_corners: bool) -> torch.Tensor:
-    """Places along an axis as the padding mode moves those outside."""
+    """Places along an axis as the padding mode moves those outside; what is no number is the first."""
     if padding == ZEROS:
         return places
     if padding == REFLECTION:
         single = align_corners and isinstance(size, int) and size == 1
         low, span = (0.0, size - 1) if align_corners else (-0.5, size)
         places = places * 0.0 if single else reflected(places, low, span)
-    return places.clamp(0, size - 1)
+    return torch.where(places.isnan(), 0.0, places.clamp(0, size - 1))
 
 
 def along(
