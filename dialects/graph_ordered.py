@@ -9,12 +9,26 @@ RUNNING = ("sum", "prod", "max", "min")
 """What a `graph.scan` makes of the elements so far."""
 
 
+def _places(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
+    return ir.IntegerType.get_signless(64)
+
+
+def _line(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
+    require_axis(attrs.axis, len(shapes[0]))
+    return shapes[0]
+
+
+def _require_kind(kind: str, known: tuple[str, ...]) -> None:
+    if kind not in known:
+        raise ShapeError(f"unknown kind '{kind}', expected one of {', '.join(known)}")
+
+
 class ScanOp(TensorOp, name="scan", traits=[ext.Pure]):
     """The sum, product, max or min (`kind`) of the elements up to each one along `axis`, and that one.
 
-    Sums and products of floats are rounded once for each element that is given, of products and sums in f64 for f32 and
-    in f32 for narrower types; where a target has no f64, every step rounds. Integers wrap. NaN is the extreme of all
-    that follow it; of equal elements the last is given, where zeros have signs.
+    Sums and products of f32 are made in f64 where a target has it, those of narrower floats in f32, and each element of
+    the result is rounded from them; else every step rounds. Integers wrap. NaN is the extreme of all that follow it; of
+    equal elements the last is given, where zeros have signs.
     """
 
     input: Operand[Tensor]
@@ -24,10 +38,8 @@ class ScanOp(TensorOp, name="scan", traits=[ext.Pure]):
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        require_axis(attrs.axis, len(shapes[0]))
-        if attrs.kind not in RUNNING:
-            raise ShapeError(f"unknown kind '{attrs.kind}', expected one of {', '.join(RUNNING)}")
-        return shapes[0]
+        _require_kind(attrs.kind, RUNNING)
+        return _line(shapes, attrs)
 
 
 class ArgsortOp(TensorOp, name="argsort", traits=[ext.Pure]):
@@ -38,14 +50,8 @@ class ArgsortOp(TensorOp, name="argsort", traits=[ext.Pure]):
     descending: Bool
     result: Result[Tensor]
 
-    @staticmethod
-    def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        require_axis(attrs.axis, len(shapes[0]))
-        return shapes[0]
-
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return ir.IntegerType.get_signless(64)
+    infer = staticmethod(_line)
+    infer_element_type = staticmethod(_places)
 
 
 class TopkOp(TensorOp, name="topk", traits=[ext.Pure]):
@@ -65,9 +71,7 @@ class TopkOp(TensorOp, name="topk", traits=[ext.Pure]):
             raise ShapeError(f"attribute 'count' must be from 1 to the axis' size, {shape[axis]}, got {attrs.count}")
         return [*shape[:axis], attrs.count, *shape[axis + 1 :]]
 
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return ir.IntegerType.get_signless(64)
+    infer_element_type = staticmethod(_places)
 
 
 class ArgScanOp(TensorOp, name="arg_scan", traits=[ext.Pure]):
@@ -83,11 +87,7 @@ class ArgScanOp(TensorOp, name="arg_scan", traits=[ext.Pure]):
 
     @staticmethod
     def infer(shapes: list[list[int]], attrs: Attributes) -> list[int] | None:
-        require_axis(attrs.axis, len(shapes[0]))
-        if attrs.kind not in ("max", "min"):
-            raise ShapeError(f"unknown kind '{attrs.kind}', expected max or min")
-        return shapes[0]
+        _require_kind(attrs.kind, ("max", "min"))
+        return _line(shapes, attrs)
 
-    @staticmethod
-    def infer_element_type(types: list[ir.Type], attrs: Attributes) -> ir.Type | None:
-        return ir.IntegerType.get_signless(64)
+    infer_element_type = staticmethod(_places)
