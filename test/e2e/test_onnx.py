@@ -96,7 +96,7 @@ def test_control_flow_and_state_between_steps() -> None:
     model = model_of(
         """flow (float[2, 3] x, bool[1] flag, int64[1] trips) => (float[2, 3] chosen, float[2, 3] grown) {
             chosen = If (flag) <
-                then_branch = yes () => (float[2, 3] a) { a = Mul (x, two) },
+                then_branch = yes () => (float[2, 3] a) { a = Mul (x, three) },
                 else_branch = no () => (float[2, 3] b) { b = Neg (x) }
             >
             go = Constant <value: tensor = bool {1}> ()
@@ -110,6 +110,8 @@ def test_control_flow_and_state_between_steps() -> None:
         }""",
         two=np.array([2.0], np.float32),
     )
+    (branch,) = (one.g for one in model.graph.node[0].attribute if one.name == "then_branch")
+    branch.initializer.append(numpy_helper.from_array(np.array([3.0], np.float32), "three"))
     compiled = terrace.compile(model, target=TARGET)
     for flag, trips in ((True, 3), (False, 0)):
         agrees(model, compiled, x=normal(2, 3), flag=np.array([flag]), trips=np.array([trips]))
@@ -139,6 +141,16 @@ def test_layers(name: str) -> None:
     model = model_of(f"layer {text}", **weights)
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     agrees(model, terrace.compile(model, target=TARGET), x=normal(*shape))
+
+
+def test_names_inside_an_operator_s_definition_are_its_own() -> None:
+    """HannWindow is defined by other nodes; initialisers that are called like what these give are others."""
+    model = model_of("window () => (float[8] y) { y = HannWindow <periodic: int = 0> (n) }", n=np.array(8))
+    (body,) = (onnx.defs.get_schema("HannWindow", 21).function_body,)
+    names = {name for node in body.node for name in (*node.input, *node.output)}
+    model.graph.initializer.extend(numpy_helper.from_array(np.array([7.0]), name) for name in names)
+    compiled = terrace.compile(model, target=TARGET)
+    np.testing.assert_allclose(compiled()["y"].numpy(), np.hanning(8), atol=1e-6)
 
 
 def test_packed_weights_of_onnx_runtime() -> None:
@@ -182,6 +194,14 @@ def test_what_is_refused(tmp_path: Path) -> None:
     refused = helper.make_model(helper.make_graph([node], "g", values[:1], values[1:]))
     with pytest.raises(ModelImportError, match="ONNX's checker refuses the model"):
         terrace.compile(refused)
+    twisted = model_of("g (float[2] x) => (float[2] y) { [first] y = com.microsoft.QuickGelu <twist: int = 1> (x) }")
+    with pytest.raises(ModelImportError, match=r"QuickGelu 'first' .*attributes that are not supported: twist"):
+        terrace.compile(twisted)
+    narrow = helper.make_tensor("w", TensorProto.INT4, [2], [1, 2])
+    model = model_of("g (float[2] x) => (float[2] y) { y = Relu (x) }")
+    model.graph.initializer.append(narrow)
+    with pytest.raises(ModelImportError, match="element type INT4 is not supported"):
+        terrace.compile(model)
     strange = model_of("g (float[2] x) => (float[2] y) { [first] y = com.microsoft.Inverse (x) }")
     with pytest.raises(ModelImportError, match=r"Inverse 'first' .*com.microsoft::Inverse of opset 1 is not supported"):
         terrace.compile(strange)

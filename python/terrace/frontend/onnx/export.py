@@ -62,11 +62,12 @@ def exported_of(
     """
     try:
         exported = export_program(model, example, None, shapes)
-    except ModelImportError:
+    except ModelImportError as error:
         if shapes is None or not may_be_fixed:
             raise
         exported = export_program(model, example, None, None)
-        warn("the model's sizes are those of the example: it cannot be traced with those that it leaves open")
+        reason = str(error).partition("\n")[2].partition("\n")[0] or error
+        warn(f"the model's sizes are those of the example: it cannot be traced with open ones ({reason})")
         return exported
     if shapes is None:
         return exported
@@ -97,10 +98,7 @@ def example_of(value: ValueInfoProto, sizes: dict[str, int]) -> torch.Tensor:
     for axis, dim in enumerate(kind.shape.dim):
         size = dim.dim_value if dim.HasField("dim_value") else (BATCH if axis == 0 else OTHER)
         shape.append(sizes.setdefault(dim.dim_param, size) if dim.dim_param else size)
-    try:
-        return torch.zeros(shape, dtype=torch_type_of(kind.elem_type))
-    except KeyError:
-        raise ModelImportError(f"input '{value.name}' has element type {kind.elem_type}: not supported") from None
+    return torch.zeros(shape, dtype=torch_type_of(kind.elem_type))
 
 
 def axes_of(value: ValueInfoProto, sizes: torch.Size, dynamic_shapes: Any) -> dict[int, Any] | None:

@@ -8,9 +8,6 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-import numpy as np
-import onnx
-import torch
 from onnx import AttributeProto, GraphProto, NodeProto
 
 from terrace.frontend.onnx.functions import Body, body_of
@@ -19,103 +16,114 @@ from terrace.frontend.onnx.table import KNOWN_RULES, rule_of
 from terrace.frontend.onnx.values import Known, is_known
 
 Values = MutableMapping[str, Any]
-LookUp = Callable[[str], Known | None]
+LookUp = Callable[[str, bool], Known | None]
+"""What is known of a name; with a truth, also what only the example says, which is checked at each call then."""
+
+
+class Scope:
+    """The values that nodes see by their names, and what is known of them: those of a graph, or of a body."""
+
+    def __init__(self, run: Interpreter, values: Values, opsets: Mapping[str, int], outside: LookUp) -> None:
+        self.run, self.values, self.opsets, self.outside = run, values, opsets, outside
+        self.made: dict[str, Node] = {}
+
+    def known(self, name: str, by_example: bool) -> Known | None:
+        """What is known of a value: itself, or what it was made of, which may be an input of the model."""
+        value = self.values.get(name)
+        if is_known(value):
+            return value
+        node = self.made.get(name)
+        if node is None:
+            return self.outside(name, by_example)
+        inputs = self.all_known(node, by_example) if by_example else None
+        result = NotImplemented if inputs is None else KNOWN_RULES[node.op](node, *inputs)
+        return None if result is NotImplemented else result
+
+    def all_known(self, node: Node, by_example: bool) -> list[Known | None] | None:
+        """The inputs of a node, if there is a rule for what is known, and they are."""
+        if node.op not in KNOWN_RULES or node.domain:
+            return None
+        found = [self.known(name, by_example) if name else None for name in node.proto.input]
+        missing = any(array is None and name for array, name in zip(found, node.proto.input, strict=True))
+        return None if missing else found
+
+    def run_graph(self, graph: GraphProto, inputs: Mapping[str, Any], prefix: str) -> list[Any]:
+        """The outputs of a graph in an attribute, which reads what is around its node."""
+        own = {value.name for value in graph.input}
+        outside: LookUp = lambda name, by_example: None if name in own else self.known(name, by_example)  # noqa: E731
+        inner = Scope(self.run, ChainMap(dict(inputs), self.values), self.opsets, outside)
+        self.run.nodes(graph.node, inner, prefix)
+        return [inner.values[output.name] for output in graph.output]
+
+    def run_body(self, node: Node, body: Body, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The results of a node whose operator is a function of others, which have names of their own."""
+        names = dict(zip(body.proto.input, node.proto.input, strict=False))
+        given = dict(zip(body.proto.input, inputs, strict=False))
+        outside: LookUp = lambda name, by_example: self.known(names[name], by_example) if names.get(name) else None  # noqa: E731
+        inner = Scope(self.run, {name: given.get(name) for name in body.proto.input}, body.opsets, outside)
+        self.run.nodes(body.proto.node, inner, f"{node.name}/", body.attributes)
+        return [inner.values.get(name) for name in body.proto.output]
 
 
 class Interpreter:
-    """Runs graphs: the model's, those of its control flow, and the bodies of operators that ONNX itself defines."""
+    """Runs nodes: those of the model, of its control flow, and of operators that ONNX itself defines by others."""
 
-    def __init__(self, file: str, opsets: Mapping[str, int], constant: LookUp, known_value: LookUp) -> None:
+    def __init__(self, file: str) -> None:
         self.file = file
-        self.opsets = dict(opsets)
-        self.constant = constant
-        self.find_known = known_value
         self.count = 0
 
-    def run_graph(self, graph: GraphProto, values: Values, prefix: str = "") -> list[Any]:
-        """The outputs of a graph whose inputs, and all that it reads from around it, are in `values`."""
-        self.run_nodes(graph.node, values, self.opsets, prefix)
+    def graph(self, graph: GraphProto, values: Values, opsets: Mapping[str, int], known: LookUp) -> list[Any]:
+        """The outputs of a model's graph whose inputs and initialisers are in `values`."""
+        scope = Scope(self, values, opsets, known)
+        self.nodes(graph.node, scope)
         return [values[output.name] for output in graph.output]
 
-    def run_nodes(
+    def nodes(
         self,
         nodes: Iterable[NodeProto],
-        values: Values,
-        opsets: Mapping[str, int],
+        scope: Scope,
         prefix: str = "",
         given: Mapping[str, AttributeProto] = types.MappingProxyType({}),
     ) -> None:
         """Run nodes in order. `given` are the attributes of the node that these are the body of."""
+        values = scope.values
         for proto in nodes:
             self.count += 1
-            attributes = resolved(proto, given)
             domain = "" if proto.domain == "ai.onnx" else proto.domain
             name = proto.name or next((output for output in proto.output if output), proto.op_type)
-            node = Node(proto, prefix + name, opsets.get(domain, 1), attributes)
-            node.interpreter = At(self, values)
+            node = Node(proto, prefix + name, scope.opsets.get(domain, 1), resolved(proto, given), scope)
             inputs = [values[name] if name else None for name in proto.input]
             while inputs and inputs[-1] is None:
                 inputs.pop()
             at = traced_as(self.file, self.count, node.name)
-            results = at(functools.partial(self.results_of, node, inputs, values))
+            results = at(functools.partial(results_of, node, inputs))
             for output, result in zip(proto.output, results, strict=False):
                 if output:
                     values[output] = result
-
-    def results_of(self, node: Node, inputs: list[Any], values: Values) -> Sequence[Any]:
-        """What a node gives: by a rule on what is known, a rule on tensors, or the body that ONNX defines."""
-        known = self.all_known(node, inputs)
-        if known is not None:
-            result = KNOWN_RULES[node.op](node, *known)
-            if result is not NotImplemented:
-                return result if isinstance(result, tuple) else (result,)
-        rule = rule_of(node)
-        if rule is not None:
-            result = rule(node, *tensors(inputs)) if not getattr(rule, "takes_known", False) else rule(node, *inputs)
-            if result is not NotImplemented:
-                return result if isinstance(result, tuple) else (result,)
-        body = body_of(node, tensors(inputs))
-        if body is None:
-            where = f"{node.domain}::{node.op}" if node.domain else node.op
-            raise node.error(f"has no rule here: {where} of opset {node.opset} is not supported")
-        return self.run_body(node, body, inputs)
-
-    def all_known(self, node: Node, inputs: Sequence[Any]) -> list[Known | None] | None:
-        """The inputs as arrays, if a rule takes them and they are: the data of parameters count if something else is
-        known, so that what is computed of parameters alone stays a program's."""
-        if node.op not in KNOWN_RULES or node.domain or (inputs and not any(map(is_known, inputs))):
-            return None
-        if not inputs and node.op != "Constant":
-            return None
-        found = list[Known | None]()
-        for name, value in zip(node.proto.input, inputs, strict=False):
-            array = value if is_known(value) or value is None else self.constant(name)
-            if array is None and value is not None:
-                return None
-            found.append(array)
-        return found
-
-    def run_body(self, node: Node, body: Body, inputs: Sequence[Any]) -> Sequence[Any]:
-        """The results of a node whose operator is a function of others."""
-        given = dict(zip(body.proto.input, inputs, strict=False))
-        values: Values = ChainMap({}, {name: given.get(name) for name in body.proto.input})
-        self.run_nodes(body.proto.node, values, body.opsets, f"{node.name}/", body.attributes)
-        return [values.get(name) for name in body.proto.output]
+                    scope.made[output] = node
 
 
-class At:
-    """The interpreter as a node sees it, with the values around the node."""
+def results_of(node: Node, inputs: list[Any]) -> Sequence[Any]:
+    """What a node gives: by a rule on what is known, a rule on tensors, or the body that ONNX defines.
 
-    def __init__(self, interpreter: Interpreter, values: Values) -> None:
-        self.interpreter = interpreter
-        self.values = values
-
-    def known_value(self, name: str, value: Any) -> Known | None:
-        return self.interpreter.find_known(name)
-
-    def run_graph(self, graph: GraphProto, inputs: Mapping[str, Any], prefix: str) -> list[Any]:
-        """The outputs of a graph in an attribute, which reads what is around the node."""
-        return self.interpreter.run_graph(graph, ChainMap(dict(inputs), self.values), prefix)
+    The data of parameters count as known if another input is, so that what is made of parameters alone stays a
+    program's.
+    """
+    result: Any = NotImplemented
+    if any(map(is_known, inputs)) or node.op == "Constant":
+        known = node.scope.all_known(node, by_example=False)
+        result = NotImplemented if known is None else KNOWN_RULES[node.op](node, *known)
+    rule = rule_of(node)
+    if result is NotImplemented and rule is not None:
+        result = rule(node, *(inputs if getattr(rule, "takes_known", False) else tensors(inputs)))
+        node.require_all_read()
+    if result is not NotImplemented:
+        return result if isinstance(result, tuple) else (result,)
+    body = body_of(node, tensors(inputs))
+    if body is None:
+        where = f"{node.domain}::{node.op}" if node.domain else node.op
+        raise node.error(f"has no rule here: {where} of opset {node.opset} is not supported")
+    return node.scope.run_body(node, body, inputs)
 
 
 def resolved(proto: NodeProto, given: Mapping[str, AttributeProto]) -> dict[str, AttributeProto]:
@@ -131,30 +139,10 @@ def resolved(proto: NodeProto, given: Mapping[str, AttributeProto]) -> dict[str,
 
 def traced_as(file: str, line: int, name: str) -> Callable[[Callable[[], Any]], Any]:
     """A function that calls another, and is found in a stack trace as line `line` of `file`, in `name`."""
-    code = _call.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, co_linetable=b"\x80\x00" * 64)
+    # What it does stands in its second line.
+    code = _call.__code__.replace(co_filename=file, co_firstlineno=line - 1, co_name=name)
     return types.FunctionType(code, _call.__globals__, name)
 
 
 def _call(function: Callable[[], Any]) -> Any:
     return function()
-
-
-def constant_of(attributes: Mapping[str, AttributeProto], folder: str) -> np.ndarray[Any, Any] | None:
-    """The value of a Constant, None if it is no plain tensor."""
-    for name, dtype in (("value_int", np.int64), ("value_ints", np.int64)):
-        if name in attributes:
-            return np.array(onnx.helper.get_attribute_value(attributes[name]), dtype=dtype)
-    for name in ("value_float", "value_floats"):
-        if name in attributes:
-            return np.array(onnx.helper.get_attribute_value(attributes[name]), dtype=np.float32)
-    return None
-
-
-def module_of(interpreter: Interpreter, graph: GraphProto, captured: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
-    """A graph of control flow as a function of its inputs, then of what it reads from around it."""
-
-    def body(*values: torch.Tensor) -> tuple[Any, ...]:
-        names = [value.name for value in graph.input] + list(captured)
-        return tuple(tensors(interpreter.run_graph(graph, dict(zip(names, values, strict=True)))))
-
-    return body

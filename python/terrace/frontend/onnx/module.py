@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import keyword
 import os
@@ -11,15 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx import AttributeProto, ModelProto, TensorProto
+from onnx import ModelProto, TensorProto
 
 from terrace.errors import ModelImportError
 from terrace.frontend.onnx.graph import opsets_of, read_model
 from terrace.frontend.onnx.interpreter import Interpreter
-from terrace.frontend.onnx.values import Known, array_of, as_tensor, tensor_of_proto
-
-MOST_KNOWN = 64
-"""Integers of at most this many elements are sizes, axes and the like: they are known while the model is read."""
+from terrace.frontend.onnx.values import MOST_KNOWN, Known, array_of, as_tensor, is_structural, tensor_of_proto
 
 
 class OnnxModule(torch.nn.Module):
@@ -38,9 +36,6 @@ class OnnxModule(torch.nn.Module):
         self.initializers: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
         self.places: dict[str, str] = {}
         self.known: dict[str, Known] = {}
-        for node in graph.node:
-            if node.op_type == "Constant" and node.attribute[0].type == AttributeProto.TENSOR:
-                self.initializers[node.output[0]] = node.attribute[0].t
         for name, tensor in self.initializers.items():
             self._add(name, tensor)
         self.inputs = [value for value in graph.input if value.name not in self.initializers]
@@ -53,10 +48,7 @@ class OnnxModule(torch.nn.Module):
 
     def _add(self, name: str, tensor: TensorProto) -> None:
         """Keep an initialiser: a few integers as known, all else as a parameter."""
-        if tensor.data_type == TensorProto.STRING:
-            return
-        count = int(np.prod(tensor.dims)) if tensor.dims else 1
-        if tensor.data_type in (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL) and count <= MOST_KNOWN:
+        if is_structural(tensor):
             self.known[name] = array_of(tensor, self.folder)
             return
         value = tensor_of_proto(tensor, self.folder)
@@ -78,24 +70,17 @@ class OnnxModule(torch.nn.Module):
         given = dict(zip(self.input_names, inputs, strict=True))
         values.update(given)
         checked: set[str] = set()
-        interpreter = Interpreter(
-            self.file, opsets_of(self.model), self.constant, lambda name: self.known_value(name, given, checked)
-        )
-        nodes = [node for node in self.model.graph.node if not set(node.output) & self.initializers.keys()]
-        interpreter.run_nodes(nodes, values, interpreter.opsets)
-        return {name: as_tensor(values[name]) for name in self.output_names}
+        known = functools.partial(self.known_value, given=given, checked=checked)
+        results = Interpreter(self.file).graph(self.model.graph, values, opsets_of(self.model), known)
+        return {name: as_tensor(value) for name, value in zip(self.output_names, results, strict=True)}
 
-    def constant(self, name: str) -> Known | None:
-        """The data of an initialiser."""
-        if name in self.known:
-            return self.known[name]
-        return array_of(self.initializers[name], self.folder) if name in self.initializers else None
-
-    def known_value(self, name: str, given: Mapping[str, torch.Tensor], checked: set[str]) -> Known | None:
-        """What has to be known of a value: an initialiser's data, or the example's of an input, which is checked."""
-        if (found := self.constant(name)) is not None:
-            return found
-        if name not in given or name not in self.example:
+    def known_value(
+        self, name: str, by_example: bool, given: Mapping[str, torch.Tensor], checked: set[str]
+    ) -> Known | None:
+        """What is known of a name: an initialiser's data, or the example's of an input, which is checked."""
+        if name in self.initializers:
+            return array_of(self.initializers[name], self.folder)
+        if not by_example or name not in given or name not in self.example:
             return None
         example = self.example[name]
         if name not in checked:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from terrace.errors import ModelImportError
+
 Known = np.ndarray[Any, Any]
+
+MOST_KNOWN = 64
+"""Elements of what may be known while a model is read."""
 
 UNSIGNED = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 """Types that PyTorch computes little in, and wider ones that hold their numbers (of uint64, all below 2**63)."""
@@ -38,7 +44,9 @@ ELEMENT_TYPES = {torch_type: element for element, torch_type in TORCH_TYPES.item
 
 
 def torch_type_of(element: int) -> torch.dtype:
-    """PyTorch's type for a number of `TensorProto.DataType`. Raises KeyError for one that PyTorch has not."""
+    """PyTorch's type for a number of `TensorProto.DataType`. Raises ModelImportError for one that is not supported."""
+    if element not in TORCH_TYPES:
+        raise ModelImportError(f"ONNX's element type {TensorProto.DataType.Name(element)} is not supported")
     return TORCH_TYPES[element]
 
 
@@ -49,13 +57,19 @@ def array_of(tensor: TensorProto, folder: str = "") -> Known:
 
 def tensor_of_proto(tensor: TensorProto, folder: str = "") -> torch.Tensor:
     """A tensor of the file."""
-    wanted = TORCH_TYPES[tensor.data_type]
+    wanted = torch_type_of(tensor.data_type)
     array = array_of(tensor, folder)
     if array.dtype.kind in "biufc" and array.dtype.name in dir(torch):
         return torch.from_numpy(np.array(array)).to(wanted)
     # Types of ml_dtypes go by their bits.
     bits = np.array(array).view(f"int{array.dtype.itemsize * 8}")
     return torch.from_numpy(bits).view(wanted)
+
+
+def is_structural(tensor: TensorProto) -> bool:
+    """Whether a constant may be sizes, axes and the like, which are known while the model is read: a few integers."""
+    kinds = (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
+    return tensor.data_type in kinds and math.prod(tensor.dims) <= MOST_KNOWN
 
 
 def is_known(value: Any) -> bool:
@@ -67,13 +81,12 @@ def as_tensor(value: Any) -> Any:
     """The tensor that a known array is; anything else is given back."""
     if not is_known(value):
         return value
-    if value.dtype == object:
-        numbers = [torch.full((), number, dtype=torch.int64) for number in value.ravel().tolist()]
-        shape = value.shape
-        return torch.stack(numbers).reshape(shape) if numbers else torch.zeros(shape, dtype=torch.int64)
-    return torch.tensor(value.tolist(), dtype=torch_type_of(helper.np_dtype_to_tensor_dtype(value.dtype))).reshape(
-        value.shape
-    )
+    dtype = torch.int64 if value.dtype == object else torch_type_of(helper.np_dtype_to_tensor_dtype(value.dtype))
+    if value.size > MOST_KNOWN or not value.size:
+        return torch.tensor(value.tolist(), dtype=dtype).reshape(value.shape)
+    # By ops: in the bodies of control flow PyTorch takes no constants.
+    numbers = [torch.full((), number, dtype=dtype) for number in value.ravel().tolist()]
+    return (torch.stack(numbers) if len(numbers) > 1 else numbers[0]).reshape(value.shape)
 
 
 def numbers_of(value: Known) -> list[Any]:

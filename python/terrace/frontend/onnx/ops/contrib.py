@@ -77,11 +77,17 @@ def attention(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None,
             if mask.shape[0] != x.shape[0]:
                 raise node.error("has a mask of starts and ends, which is not supported")
             mask = torch.arange(x.shape[1]) < mask.unsqueeze(1)
-        allowed = (mask != 0).reshape(mask.shape[0], *(1,) * (4 - mask.dim()), *mask.shape[1:])
+        allowed = masked(node, mask, query.dtype)
     y = F.scaled_dot_product_attention(
         query, key, value, allowed, is_causal=bool(node.get("unidirectional", 0)), scale=node.get("scale") or None
     )
     return merge_heads(y)
+
+
+def masked(node: Node, mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to scores [batch, heads, queries, keys]: something low where `mask`, of fewer axes, is 0."""
+    allowed = (mask != 0).reshape(mask.shape[0], *(1,) * (4 - mask.dim()), *mask.shape[1:])
+    return torch.where(allowed, 0.0, node.get("mask_filter_value", -10000.0)).to(dtype)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -113,8 +119,7 @@ def multi_head_attention(
         k, v = torch.cat([past_key, k], 2), torch.cat([past_value, v], 2)
     bias_of_scores = added
     if mask is not None:
-        allowed = (mask != 0).reshape(mask.shape[0], *(1,) * (4 - mask.dim()), *mask.shape[1:])
-        shift = torch.where(allowed, 0.0, torch.finfo(q.dtype).min).to(q.dtype)
+        shift = masked(node, mask, q.dtype)
         bias_of_scores = shift if added is None else added + shift
     y = F.scaled_dot_product_attention(
         q, k, v, bias_of_scores, is_causal=bool(node.get("unidirectional", 0)), scale=node.get("scale") or None
@@ -154,7 +159,8 @@ def group_query_attention(
 ) -> Any:  # fmt: skip
     """Causal attention with fewer heads of keys than of queries. `last` [batch] is the place of each last key.
 
-    The cache is a tensor that grows (past keys before the new ones): all keys of `past` count.
+    The cache is a tensor that grows, past keys before the new ones. All of `past` has to count, which is checked:
+    prompts of unequal length are taken where there is no past.
     """
     heads, groups = node["num_heads"], node["kv_num_heads"]
     if key is None or value is None:
@@ -163,6 +169,8 @@ def group_query_attention(
     q, k, v = split_heads(query, heads), split_heads(key, groups), split_heads(value, groups)
     new = q.shape[2]
     before = past_key.shape[2] if past_key is not None else 0
+    if not isinstance(before, int) or before:
+        torch._assert_async((last + 1 == before + new).all(), "a cache with places that do not count is not supported")
     places = torch.arange(new) + before
     if node.get("do_rotary", 0):
         assert cos is not None and sin is not None

@@ -45,7 +45,7 @@ def graphs_in(attributes: Sequence[AttributeProto]) -> Iterator[GraphProto]:
 @sized
 def if_(node: Node, condition: Any) -> Any:
     then, other = node["then_branch"], node["else_branch"]
-    at = node.interpreter
+    at = node.scope
     if is_known(condition):
         chosen = then if bool(condition.item()) else other
         return tuple(at.run_graph(chosen, {}, f"{node.name}/"))
@@ -71,23 +71,26 @@ def if_(node: Node, condition: Any) -> Any:
 def loop(node: Node, trips: Any = None, condition: Any = None, *carried: Any) -> Any:
     """A loop that collects results, or whose steps are few and known, is written out; else `while_loop`."""
     body: GraphProto = node["body"]
-    at = node.interpreter
+    at = node.scope
     names = [value.name for value in body.input]
-    knows = trips is not None and is_knowable(node, 0, trips)
-    count = node.numbers(0, trips, "a number of steps")[0] if knows else None
-    if condition is not None and is_knowable(node, 1, condition):
-        condition = node.known(1, condition, "a condition")
     states = len(carried)
     collects = len(body.output) - 1 - states
-    if count is not None and (collects or count <= MOST_STEPS):
-        return written_out(node, body, int(count), condition, list(carried), collects)
+    # Only where results are collected is it worth to fix the steps to those of the example.
+    count, start = (
+        None if value is None else known_input(node, i, collects > 0) for i, value in enumerate((trips, condition))
+    )
+    condition = condition if start is None else start
+    if count is not None and (collects or count.item() <= MOST_STEPS):
+        return written_out(node, body, int(count.item()), condition, list(carried), collects)
     if collects:
         raise node.error("collects results of a number of steps that only the data tell")
     return while_loop(node, at, body, names, trips, condition, carried)
 
 
-def is_knowable(node: Node, index: int, value: Any) -> bool:
-    return is_known(value) or node.interpreter.known_value(node.proto.input[index], value) is not None
+def known_input(node: Node, index: int, by_example: bool) -> Any:
+    """An input of one element, if it is known."""
+    found = node.scope.known(node.proto.input[index], by_example)
+    return None if found is None else found.reshape(())
 
 
 def written_out(
@@ -101,7 +104,7 @@ def written_out(
         if is_known(live) and not bool(live.item()):
             break
         given = dict(zip(names, [np.array(step), live, *carried], strict=True))
-        goes_on, *results = node.interpreter.run_graph(body, given, f"{node.name}/{step}/")
+        goes_on, *results = node.scope.run_graph(body, given, f"{node.name}/{step}/")
         fresh, rows = results[: len(carried)], results[len(carried) :]
         if is_known(live):
             carried = fresh
@@ -150,12 +153,14 @@ def while_loop(
 
 
 @onnx_op("Scan")
-def scan(node: Node, *inputs: Tensor) -> Any:
+def scan(node: Node, *inputs: Any) -> Any:
     """Steps along an axis of the last inputs, written out."""
     body: GraphProto = node["body"]
     names = [value.name for value in body.input]
     if node.opset < 9:
-        inputs = inputs[1:] if len(inputs) > len(names) else inputs
+        lengths, inputs = inputs[0], inputs[1:]
+        if lengths is not None or any(node.get("directions", [])):
+            raise node.error("has lengths or goes backwards, which is not supported in opset 8")
     scanned = node["num_scan_inputs"]
     states, rows = list(inputs[: len(inputs) - scanned]), inputs[len(inputs) - scanned :]
     if node.opset < 9:
@@ -170,7 +175,7 @@ def scan(node: Node, *inputs: Tensor) -> Any:
             for row, axis, back in zip(rows, axes, backward, strict=True)
         ]
         given = dict(zip(names, [*states, *taken], strict=True))
-        results = node.interpreter.run_graph(body, given, f"{node.name}/{step}/")
+        results = node.scope.run_graph(body, given, f"{node.name}/{step}/")
         states = [as_tensor(value) for value in results[: len(states)]]
         for place, value in enumerate(results[len(states) :]):
             collected[place].append(as_tensor(value))
@@ -191,7 +196,7 @@ def scan_batches(node: Node, body: GraphProto, names: list[str], states: list[Te
         collected: list[list[Any]] = [[] for _ in range(len(body.output) - len(states))]
         for step in range(rows[0].shape[1]):
             given = dict(zip(names, [*own, *(row[batch, step] for row in rows)], strict=True))
-            results = [as_tensor(v) for v in node.interpreter.run_graph(body, given, f"{node.name}/{batch}/{step}/")]
+            results = [as_tensor(v) for v in node.scope.run_graph(body, given, f"{node.name}/{batch}/{step}/")]
             own = results[: len(states)]
             for place, value in enumerate(results[len(states) :]):
                 collected[place].append(value)

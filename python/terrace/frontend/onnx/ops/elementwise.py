@@ -117,20 +117,12 @@ def clip(node: Node, x: Tensor, low: Tensor | None = None, high: Tensor | None =
 
 @onnx_op("Cast")
 def cast(node: Node, x: Tensor) -> Tensor:
-    return convert(node, x, target(node, node["to"]))
+    return convert(node, x, torch_type_of(node["to"]))
 
 
 @onnx_op("CastLike")
 def cast_like(node: Node, x: Tensor, like: Tensor) -> Tensor:
     return convert(node, x, like.dtype)
-
-
-def target(node: Node, element: int) -> torch.dtype:
-    """The type that a number of ONNX's names. Raises ModelImportError for one without a type of PyTorch's."""
-    try:
-        return torch_type_of(element)
-    except KeyError:
-        raise node.error(f"casts to element type {element}, which is not supported") from None
 
 
 def convert(node: Node, x: Tensor, to: torch.dtype) -> Tensor:
@@ -150,7 +142,7 @@ FLOAT8 = (torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.f
 
 @onnx_op("BitCast")
 def bit_cast(node: Node, x: Tensor) -> Tensor:
-    return x.view(target(node, node["to"]))
+    return x.view(torch_type_of(node["to"]))
 
 
 @onnx_op("IsInf")

@@ -15,6 +15,8 @@ from terrace.frontend.onnx.table import onnx_op
 @onnx_op("BatchNormalization")
 def batch_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Any:
     eps, momentum = node.get("epsilon", 1e-5), node.get("momentum", 0.9)
+    if not node.get("spatial", 1):
+        raise node.error("has statistics of each place (spatial=0), which is not supported")
     if node.get("training_mode", 0):
         axes = [0, *range(2, x.dim())]
         own, spread = x.mean(axes), x.var(axes, correction=0)

@@ -192,7 +192,7 @@ def arange(node: Node, start: Any, limit: Any, delta: Any) -> Tensor:
     if dtype is None:
         kind = next((one.dtype for one in (start, limit, delta) if one.dtype != object), np.dtype(np.int64))
         dtype = as_tensor(np.zeros((), kind)).dtype
-    bounds = [node.interpreter.known_value(node.proto.input[i], v) if isinstance(v, Tensor) else v
+    bounds = [node.scope.known(node.proto.input[i], True) if isinstance(v, Tensor) else v
               for i, v in enumerate((start, limit, delta))]  # fmt: skip
     numbers = [
         value.item() if bound is None else np.asarray(bound).reshape(-1).tolist()[0]
@@ -213,8 +213,7 @@ def eye_like(node: Node, x: Tensor) -> Tensor:
 def trilu(node: Node, x: Any, k: Any = None) -> Tensor:
     x = as_tensor(x)
     offset = 0 if k is None else node.numbers(1, k, "a diagonal")[0]
-    if offset != int(offset) or abs(offset) > 2**31:
-        offset = max(-(2**31), min(2**31, offset))
+    offset = max(-(2**31), min(2**31, offset))
     return torch.triu(x, offset) if node.get("upper", 1) else torch.tril(x, offset)
 
 
