@@ -179,9 +179,7 @@ def test_a_cache_that_is_full() -> None:
         assert_close(compiled(x), eager(x))
     before = compiled.state()
     for _ in range(2):
-        with pytest.raises(
-            IndexRangeError, match=r"expected 0 <= index < 4"
-        ):
+        with pytest.raises(IndexRangeError, match=r"expected 0 <= index < 4"):
             compiled(torch.randn(1, 1, 3))
     assert all((value == compiled.state()[name]).all() for name, value in before.items())
     compiled.reset()

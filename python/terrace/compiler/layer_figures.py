@@ -19,7 +19,6 @@ from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.lowering.analysis.symbolic_sizes import Polynomial, SymbolicSizes, add, constant, multiply, number
-from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.kernels.view import is_kernel
 from terrace.mlir import DYNAMIC, func, ir, operation_of, source_of, walk
 from terrace.passes import source_position
@@ -213,19 +212,8 @@ def source_line(operation: ir.Operation) -> str:
     return "" if position is None or position[0] == "-" else f"{position[0]}:{position[1]}"
 
 
-def host_functions(module: ir.Operation) -> list[Any]:
-    """The functions that launch kernels: all that are no kernels themselves."""
-    functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
-    return [function for function in functions if not is_kernel(function)]
-
-
-def flow_of(module: ir.Operation) -> dict[str, Flow]:
-    constants = constant_values(module)
-    return {function.name.value: Flow(function, constants) for function in host_functions(module)}
-
-
 def _symbols(function: func.FuncOp) -> dict[tuple[int, int], str]:
-    """What the model's signature, where @main carries it, calls the dynamic sizes of its arguments."""
+    """What the model's signature, where its function carries it, calls the dynamic sizes of its arguments."""
     if "terrace_signature" not in function.attributes:
         return {}
     signature = Signature.from_json(json.loads(to_python(function.attributes["terrace_signature"])))
