@@ -9,6 +9,7 @@ from terrace.dialects.base import attributes_of
 from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.read_kernel import calls_of, family_of_kernel, read_kernel
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
+from terrace.lowering.kernels.shared_packings import share_packings
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, multiply_add_cycles
 from terrace.lowering.kernels.workgroups import balanced
@@ -59,10 +60,12 @@ def cycles_of(kernel: KernelView, schedule: Schedule, machine: VectorMachine) ->
 
 
 def schedule_kernels(module: ir.Operation, machine: Machine, variants: bool = True) -> None:
-    """Write a schedule for a machine into every kernel that has none; see `choose_schedule`."""
+    """Write a schedule for a machine into every kernel that has none; see `choose_schedule` and `share_packings`."""
     calls = calls_of(module)
-    for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
-        op = schedule_op(function)
-        if not attributes_of(op).schedule:
-            kernel = read_kernel(function, calls)
-            op.operation.attributes["schedule"] = choose_schedule(kernel, machine, variants).to_attribute()
+    functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
+    unscheduled = [function for function in functions if not attributes_of(schedule_op(function)).schedule]
+    kernels = {function.name.value: read_kernel(function, calls) for function in unscheduled}
+    chosen = {name: choose_schedule(kernel, machine, variants) for name, kernel in kernels.items()}
+    share_packings(module, {name: kernel for name, kernel in kernels.items() if chosen[name].packed}, chosen, machine)
+    for name, kernel in kernels.items():
+        schedule_op(kernel.function).operation.attributes["schedule"] = chosen[name].to_attribute()

@@ -10,6 +10,7 @@ from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.group import Group
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.packing import Packing
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
 from terrace.lowering.kernels.view import KernelView
@@ -97,6 +98,12 @@ class KernelFamily:
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         """Emit the loops of a kernel that has a schedule. Refuses a schedule that it cannot follow."""
         raise NotImplementedError
+
+    def schedule_for_packing(
+        self, kernel: KernelView, packed: Mapping[str, Packing], machine: Machine
+    ) -> Schedule | None:
+        """A schedule that reads operands in another layout than the chosen one; None if the family knows none."""
+        return None
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         """Why the tile of a kernel is as large as it is, in lines."""

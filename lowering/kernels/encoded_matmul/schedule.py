@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.dialects.encodings import IntegerGroups, encoding_of
 from terrace.lowering.kernels.alternatives import other_tiles
-from terrace.lowering.kernels.matmul.schedule import HEIGHTS
+from terrace.lowering.kernels.matmul.schedule import ASSUMED_SIZE, HEIGHTS
 from terrace.lowering.kernels.matmul.schedule import schedule_for_vectors as schedule_for_floats
 from terrace.lowering.kernels.packing import Pack, Packing
 from terrace.lowering.kernels.register_tile import RegisterTile, ranked_tiles
@@ -48,23 +48,29 @@ def schedule_for_vectors(
     direct_rows: int = DIRECT_ROWS,
     share: int = 4,
     tile: RegisterTile | None = None,
+    block: int | None = None,
 ) -> Schedule:
     """Few rows meet columns that are decoded in registers; many, columns in a worker's memory, as a matmul's do.
 
-    Sums of a group take one of so many shares of the registers. The `tile` of a matmul may be given.
+    Sums of a group take one of so many shares of the registers. The `tile` of a matmul may be given, or the `block` of
+    columns that are stored together.
     """
     space = kernel.space
     rows, columns = space.size("m"), space.size("n")
     if rows > direct_rows:
+        if block is not None:
+            ranked = ranked_tiles(space.known(ASSUMED_SIZE)["m"], columns, HEIGHTS, machine)
+            tile = next((tile for tile in ranked if block % tile.columns == 0), tile)
         floats = schedule_for_floats(space, True, (False, False), FLOATS, machine, tile)
         if floats.staged:
-            return dataclasses.replace(floats, cuts=(*_packed(kernel, floats.tile("n")), *floats.cuts))
+            return dataclasses.replace(floats, cuts=(*_packed(kernel, block or floats.tile("n")), *floats.cuts))
     # Of float32 rows, and of the sums of groups, of which each has 16 elements or more.
     fitting = max(1, machine.near_bytes // (5 * space.size("k")))
     tile_rows = min(UNKNOWN_ROWS if rows == DYNAMIC else max(rows, 1), DIRECT_ROWS, fitting)
     # As many registers again for the sums of all groups.
     vectors = max(1, machine.vector_registers // share // tile_rows)
-    width = machine.lanes * min(vectors, -(-columns // machine.lanes))
+    width = block or machine.lanes * min(vectors, -(-columns // machine.lanes))
+    tile_rows = min(tile_rows, max(1, machine.lanes * machine.vector_registers // share // width))
     cycles = multiply_add_cycles(tile_rows * columns * space.size("k"), machine)
     parts = wanted_workgroups(cycles, machine.workers)
     blocks = {"n": block_size(columns, width, parts), "m": tile_rows}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
@@ -13,12 +13,15 @@ from terrace.lowering.kernels.matmul.alternatives import alternatives
 from terrace.lowering.kernels.matmul.generator import generate
 from terrace.lowering.kernels.matmul.schedule import (
     ASSUMED_SIZE,
+    HEIGHTS,
     schedule_for_circuit,
     schedule_for_vectors,
     schedule_for_workgroups,
 )
-from terrace.lowering.kernels.register_tile import register_machine
+from terrace.lowering.kernels.packing import Pack, Packing
+from terrace.lowering.kernels.register_tile import ranked_tiles, register_machine
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
@@ -57,6 +60,18 @@ class Matmul(KernelFamily):
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)
+
+    def schedule_for_packing(
+        self, kernel: KernelView, packed: Mapping[str, Packing], machine: Machine
+    ) -> Schedule | None:
+        """With a tile as wide as the blocks that rhs is in."""
+        how = packed.get("rhs")
+        if not isinstance(machine, VectorMachine) or not isinstance(how, Pack):
+            return None
+        size, held = kernel.space.known(ASSUMED_SIZE), _held(kernel, machine)
+        tiles = ranked_tiles(size["m"], how.inner_tiles[0], HEIGHTS, held)
+        tile = next((tile for tile in tiles if tile.columns == how.inner_tiles[0]), None)
+        return schedule_for_vectors(*_sizes_of(kernel), held, tile) if tile else None
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         return explain_register_tile(kernel, machine, ("m", "n"), ASSUMED_SIZE)

@@ -48,8 +48,9 @@ def put_merged(insert: Inserter, node: torch.fx.Node) -> torch.fx.Node:
     flat, merged, order = merge(insert, value, indices)
     assert callable(node.target)
     written = insert.call(node.target, flat, merged, *rest)
-    shaped = insert.call(aten.reshape.default, written, [insert.size(value, axis) for axis in order])
-    back = insert.call(aten.permute.default, shaped, [order.index(axis) for axis in range(len(order))])
+    back = insert.call(aten.reshape.default, written, [insert.size(value, axis) for axis in order])
+    if order != sorted(order):
+        back = insert.call(aten.permute.default, back, [order.index(axis) for axis in range(len(order))])
     node.replace_all_uses_with(back)
     node.graph.erase_node(node)
     return written

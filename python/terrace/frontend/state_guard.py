@@ -51,12 +51,12 @@ def ancestors(node: torch.fx.Node) -> set[torch.fx.Node]:
 
 
 def updates_of(old: torch.fx.Node, new: torch.fx.Node) -> list[torch.fx.Node]:
-    """The writes to parts of `old` that make `new` of it; none if it is made in another way."""
+    """The writes to parts of `old`, seen in any shape, that make `new` of it; none if it is made in another way."""
     updates: list[torch.fx.Node] = []
     while new is not old:
-        if new.target not in UPDATE_POSITIONS:
+        if new.target not in UPDATE_POSITIONS and new.target not in RESHAPES:
             return []
-        updates.append(new)
+        updates += [new] if new.target in UPDATE_POSITIONS else []
         base = new.args[0]
         assert isinstance(base, torch.fx.Node)
         new = base
@@ -85,3 +85,13 @@ UPDATE_POSITIONS: dict[Any, int] = {
     aten.slice_scatter.default: 1,
 }
 """Writes to a part of their first argument, and which argument is what they write."""
+
+RESHAPES = {
+    aten.flatten.using_ints,
+    aten.reshape.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.unsqueeze.default,
+    aten.view.default,
+}
+"""Ops that keep the order of the elements in memory."""
