@@ -169,12 +169,12 @@ class LoopBuilder:
             yield
             scf.YieldOp([])
 
-    def if_else(self, condition: ir.Value) -> Any:
-        """An scf.if with two empty branches, to be filled and each ended by `end_branch`."""
-        return scf.IfOp(condition, has_else=True)
+    def if_else(self, condition: ir.Value, like: Sequence[ir.Value] = ()) -> Any:
+        """An scf.if with two empty branches, to be filled and each ended by `end_branch` with values `like` these."""
+        return scf.IfOp(condition, [value.type for value in like], has_else=True)
 
-    def end_branch(self) -> None:
-        scf.YieldOp([])
+    def end_branch(self, values: Sequence[ir.Value] = ()) -> None:
+        scf.YieldOp(list(values))
 
     def inside(self, index: Index, lower: Index, upper: Index) -> ir.Value:
         """Whether lower <= index < upper."""
@@ -328,6 +328,14 @@ class LoopBuilder:
         """`start` plus each element's position along `dim` of a tile of this shape, as i32 or another `integer`."""
         type_ = ir.VectorType.get(list(shape), integer or ir.IntegerType.get_signless(32))
         return loop.IndexTileOp(self.value(start), to_attribute(dim), type_).operation.results[0]
+
+    def where_inside(self, tile: ir.Value, count: Index, other: ir.Value) -> ir.Value:
+        """The first `count` columns of a tile [rows, columns], and of another beyond them."""
+        if isinstance(count, int) and count >= shape_of(tile)[-1]:
+            return tile
+        columns = self.index_tile(shape_of(tile), 0, 1)
+        limit = self.spread(shape_of(tile), arith.index_cast(ir.IntegerType.get_signless(32), self.value(count)))
+        return arith.select(arith.cmpi(arith.CmpIPredicate.slt, columns, limit), tile, other)
 
     def splat(self, shape: Sequence[int], element_type: ir.Type, value: float) -> ir.Value:
         """A tile with the same number everywhere."""

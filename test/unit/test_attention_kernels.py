@@ -13,6 +13,7 @@ from generator_programs import uniform
 from graph_program import Program, edited, foreign_rows, loops_of, schedules_of
 from terrace.dialects import graph
 from terrace.errors import PassError
+from terrace.lowering.kernels.attention.schedule import ROWS, SKIPPING
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.runtime.cpu_features import host_features
 from terrace.target import CpuDescription
@@ -80,6 +81,10 @@ CASES = {
     "groups with masks": Case(heads=(6, 3), mask=(2, 6, 9, 11)),
     "inner heads": Case((2,), (3, 3), 20, 21, (16, 17), inner=(0, 1, 2, 3)),
     "inner heads of some": Case(inner=(1, 3), mask=(9, 11)),
+    "few queries": Case((2,), (3, 3), 3, 300, (68, 40), (3, 300)),
+    "few queries in groups": Case((1,), (6, 2), 1, 257, (64, 23), (1, 1, 1, 257)),
+    "few queries, inner heads": Case((1,), (4, 2), 2, 140, (33, 48), inner=(0, 1, 2, 3)),
+    "few queries, causal": Case((1,), (2, 2), 6, 270, (128, 128), is_causal=True),
     "inner heads in groups": Case((), (4, 2), 19, 33, inner=(0, 2), is_causal=True),
 }
 LARGE = (
@@ -180,10 +185,13 @@ def definition(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray) ->
 
 
 @pytest.mark.parametrize("keys", [20, 1100])
+@pytest.mark.parametrize("few", [False, True])
 @pytest.mark.parametrize("target", TARGETS)
-def test_values_that_hurt(target: str, keys: int) -> None:
+def test_values_that_hurt(target: str, few: bool, keys: int) -> None:
     """NaN and infinities in scores and values, keys that are hidden at first, at last, and all of them (NaN)."""
-    q, k, v, mask = uniform(1, 20, 8), uniform(1, keys, 8), uniform(1, keys, 5), np.zeros((20, keys), np.float32)
+    width = 32 if few else 8
+    q, k, v = uniform(1, 20, width), uniform(1, keys, width), uniform(1, keys, 5)
+    mask = np.zeros((20, keys), np.float32)
     mask[0, : keys - 1] = -np.inf
     mask[1, 1:] = -np.inf
     mask[2] = -np.inf
@@ -197,9 +205,11 @@ def test_values_that_hurt(target: str, keys: int) -> None:
     v[0, 5, 2], v[0, 6, 3], v[0, keys - 1, 4] = np.nan, np.inf, -np.inf
     program = Program()
     with program as p:
-        operands = [p.argument(array) for array in (q, k, v, mask)]
-        p.result("attention", graph.AttentionOp.build(*operands, scale=1.0, is_causal=False))
-    (result,) = program.results(program.compile(target)).values()
+        for first in range(0, 20, 2 if few else 20):
+            rows = slice(first, first + 2 if few else 20)
+            operands = [p.argument(array) for array in (q[:, rows], k, v, mask[rows])]
+            p.result(f"attention {first}", graph.AttentionOp.build(*operands, scale=1.0, is_causal=False))
+    result = np.concatenate([*program.results(program.compile(target)).values()], 1)
     with np.errstate(all="ignore"):
         wanted = definition(q, k, v, mask)
     np.testing.assert_allclose(result, wanted, rtol=2e-6, atol=3e-6)
@@ -219,6 +229,25 @@ def test_hidden_keys_do_not_count_however_large() -> None:
     assert np.isnan(after[..., 20:, :]).all()
 
 
+@pytest.mark.parametrize("rows", [1, 40])
+def test_blocks_of_hidden_keys_are_not_read(rows: int) -> None:
+    """A cache may hold anything behind what is filled. Beside keys that are seen, it counts as PyTorch has it."""
+    q, k, v = uniform(1, rows, 64), uniform(1, 1024, 64), uniform(1, 1024, 64)
+    mask = np.where(np.arange(1024) < 300, 0, -np.inf).astype(np.float32)[None].repeat(rows, 0)
+    k[:, 384:], v[:, 384:] = np.nan, np.inf
+    program = Program()
+    with program as p:
+        operands = [p.argument(array) for array in (q, k, v, mask)]
+        p.result("attention", graph.AttentionOp.build(*operands, scale=0.125, is_causal=False))
+    compiled = program.compile()
+    (result,) = program.results(compiled).values()
+    wanted = definition(q * np.float32(0.125), k[:, :300], v[:, :300], np.zeros(()))
+    np.testing.assert_allclose(result, wanted, rtol=2e-6, atol=3e-6)
+    v[:, 301] = np.nan
+    (result,) = program.results(compiled, [q, k, v, mask]).values()
+    assert np.isnan(result).all()
+
+
 # -- schedules --------------------------------------------------------------------------------------------------------
 
 EDITS = {
@@ -226,6 +255,8 @@ EDITS = {
     "odd tiles": Schedule.of({"m": 3, "n": 3, "s": 5}, {"m": 6, "s": 10}, ("m",), staged=("query",)),
     "one workgroup": Schedule.of({"m": 16, "n": 2, "s": 4}, staged=("query",)),
     "blocks of keys": Schedule.of({"m": 32, "n": 8, "s": 8}, {"m": 32, "s": 16}, staged=("query",)),
+    "rows": Schedule.of({"m": 3, "n": 3, "s": 5, "e": 4}, {"m": 6, "s": 10}, ("m",), variant=ROWS),
+    "a row": Schedule.of({"m": 1, "n": 16, "s": 1, "e": 16}, {"s": 3}, variant=ROWS),
 }
 
 
@@ -240,10 +271,10 @@ def test_edited_schedules(name: str) -> None:
     program.check(other)
     if EDITS[name].block("s"):
         return
-    # The order of sums depends on the blocks of keys, and on those of the queries that see as many.
+    # The order of sums depends on the blocks of keys, on those of the queries that see as many, and on the variant.
     found = program.results(other)
     for case, values in program.results(compiled).items():
-        if not CASES[case].is_causal:
+        if not CASES[case].is_causal and not case.startswith("few queries"):
             np.testing.assert_array_equal(found[case], values, err_msg=case)
 
 
@@ -262,6 +293,8 @@ def test_cpus_agree_with_float64(bits: int, workers: int) -> None:
         (Schedule.of({"m": 4}), "attention needs 'query' staged"),
         (Schedule.of({"m": 4}, staged=("query", "key")), "'key' cannot enter 'local'"),
         (Schedule.of({"m": 4, "e": 2}, {"m": 4}, staged=("query",)), "tile size of 'e' must be 1"),
+        (Schedule.of({"m": 4, "e": 2}, {"m": 4}, variant=ROWS), "variant 'rows' needs a block size of 's'"),
+        (Schedule.of({"m": 4}, {"m": 4, "s": 2}, staged=("query",), variant=SKIPPING), "'skipping' needs a mask"),
     ],
 )
 def test_a_schedule_that_cannot_be_followed_is_refused(change: Schedule, message: str) -> None:

@@ -93,7 +93,9 @@ def test_fields_of_a_target_have_their_types(fields: dict[str, Any]) -> None:
 
 
 def test_rows_may_lack_what_they_do_not_know(saved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_artifact(tmp_path / "m.terrace", dataclasses.replace(read_artifact(saved), report=[{"op": "matmul"}, {}]))
+    artifact = read_artifact(saved)
+    entry = dataclasses.replace(artifact.entry(), report=[{"op": "matmul"}, {}])
+    write_artifact(tmp_path / "m.terrace", dataclasses.replace(artifact, entries={"main": entry}))
     assert main([str(tmp_path / "m.terrace")]) == 0
     assert capsys.readouterr().out.startswith(MATMUL)
 

@@ -9,8 +9,11 @@ from terrace.dialects.base import attributes_of, shape_of
 from terrace.dialects.graph_contraction import heads_moved
 from terrace.lowering.kernels.attention.generator import generate
 from terrace.lowering.kernels.attention.schedule import (
+    ROWS,
+    SKIPPING,
     WIDEST,
     alternatives,
+    best_variant,
     schedule_for_circuit,
     schedule_for_vectors,
     schedule_for_workgroups,
@@ -18,6 +21,7 @@ from terrace.lowering.kernels.attention.schedule import (
 from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
+from terrace.lowering.kernels.schedule import DIRECT
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC, ir
@@ -36,6 +40,8 @@ class Attention(KernelFamily):
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
         CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
+    variants = (DIRECT, ROWS, SKIPPING)
+    variant_schedules = {VectorMachine: best_variant}
     alternatives = {VectorMachine: lambda kernel, chosen, machine: alternatives(kernel.space, machine)}
     words = "queries in lanes; both products, the one over e and the one over s, take fewest cycles"
 

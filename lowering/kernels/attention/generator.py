@@ -22,6 +22,10 @@ from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph_contraction import RESULT, heads_moved
 from terrace.lowering.graph.payload_types import compare, compute_type, larger_number
+from terrace.lowering.kernels.attention.heads import Heads
+from terrace.lowering.kernels.attention.hidden import any_visible, masks_of
+from terrace.lowering.kernels.attention.rows import RowsOfQueries
+from terrace.lowering.kernels.attention.schedule import ROWS, SKIPPING
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.nest import TileBody, nest
 from terrace.lowering.kernels.summation import sum_in_blocks
@@ -50,11 +54,16 @@ class Local:
 def generate(b: LoopBuilder, kernel: KernelView) -> None:
     """Emit the loops of an attention kernel."""
     lead = [name for name in kernel.space.names if name not in ("m", "n", "s", "e")]
-    kernel.check_schedule(("m", "n", "s", "e"), (*lead, "m", "s"), staged=("query",))
-    if "query" not in kernel.schedule.staged:
+    in_rows = kernel.schedule.variant == ROWS
+    kernel.check_schedule(("m", "n", "s", "e"), (*lead, "m", "s"), staged=() if in_rows else ("query",))
+    if not in_rows and "query" not in kernel.schedule.staged:
         raise kernel.refuse("attention needs 'query' staged")
-    if kernel.schedule.tile("e") != 1:
+    if not in_rows and kernel.schedule.tile("e") != 1:
         raise kernel.refuse("tile size of 'e' must be 1")
+    if in_rows and not kernel.schedule.block("s"):
+        raise kernel.refuse(f"variant '{ROWS}' needs a block size of 's'")
+    if kernel.schedule.variant == SKIPPING and not masks_of(kernel):
+        raise kernel.refuse(f"variant '{SKIPPING}' needs a mask")
     inner = graph.AttentionOp.inner_heads(attributes_of(kernel.root))
     sizes = _sizes(b, kernel, lead)
 
@@ -63,7 +72,10 @@ def generate(b: LoopBuilder, kernel: KernelView) -> None:
         if "g" in lead:
             *batch, group, number = at
             at, keys = (*batch, b.add(b.mul(group, kernel.space.size("r")), number)), (*batch, group)
-        local, heads = _allocate(b, kernel), Heads(at, keys, tuple(inner))
+        heads = Heads(at, keys, tuple(inner))
+        if in_rows:
+            return lambda spans: RowsOfQueries(b, kernel, heads, spans["m"]).emit()
+        local = _allocate(b, kernel)
         return lambda spans: _Queries(b, kernel, local, heads, spans["m"]).emit()
 
     nest(b, kernel, sizes, enter, first=lead)
@@ -79,23 +91,6 @@ def _sizes(b: LoopBuilder, kernel: KernelView, lead: list[str]) -> dict[str, Ind
     for name, axis in zip([*lead, "m"], axes if "g" not in lead else [*axes[:-3], None, *axes[-3:]], strict=False):
         sizes[name] = kernel.space.size(name) if name in ("g", "r") or axis is None else b.size(memory, axis)
     return sizes
-
-
-@dataclasses.dataclass(frozen=True)
-class Heads:
-    """A head: its indices among batches and heads, those of its keys and values, and which tensors have rows first."""
-
-    own: tuple[Index, ...]
-    of_keys: tuple[Index, ...]
-    inner: tuple[int, ...]
-
-    def indices(self, number: int, row: Index, column: Index) -> list[Index]:
-        """Where an element of query, key, value or result stands in memory."""
-        outer = [*(self.of_keys if number in (1, 2) else self.own), row, column]
-        return heads_moved(outer) if number in self.inner else outer
-
-    def row_axis(self, number: int) -> int:
-        return len(self.own) - (number in self.inner)
 
 
 def _allocate(b: LoopBuilder, kernel: KernelView) -> Local:
@@ -148,9 +143,15 @@ class _Queries:
 
         def one_block(start: Index, carried: list[ir.Value]) -> list[ir.Value]:
             end = b.min(b.add(start, self.kernel.schedule.block("s")), self.visible)
-            carried = self.weigh_keys(start, end, carried)
-            self.add_values(start, end)
-            return carried
+            if self.kernel.schedule.variant != SKIPPING:
+                return self.add_block(start, end, carried)
+            rows = self.first, self.count, self.valid
+            seen = b.if_else(any_visible(b, self.kernel, self.heads, rows, (start, end), self.count), carried)
+            with ir.InsertionPoint(seen.then_block):
+                b.end_branch(self.add_block(start, end, carried))
+            with ir.InsertionPoint(seen.else_block):
+                b.end_branch(carried)
+            return list(seen.results)
 
         _, total = b.reduce_all(0, self.visible, self.kernel.schedule.block("s"), carried, one_block)
         if not isinstance(self.keys, int):
@@ -159,6 +160,12 @@ class _Queries:
             total = arith.addf(total, b.spread([1, self.count], is_empty))
         self.set_factor(arith.divf(self.number(1.0), total))
         self.finish()
+
+    def add_block(self, start: Index, end: Index, carried: list[ir.Value]) -> list[ir.Value]:
+        """What the keys from `start` to `end` add; `carried` is the largest score and the sum of weights."""
+        carried = self.weigh_keys(start, end, carried)
+        self.add_values(start, end)
+        return carried
 
     # -- queries and scores ---------------------------------------------------------------------------------------
 

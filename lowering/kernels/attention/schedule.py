@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import candidates, cover_cycles, shapes
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
 from terrace.machine import VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
+
+ROWS = "rows"
+"""The variant for a few queries: elements of heads in lanes."""
+
+SKIPPING = "skipping"
+"""The direct variant, without the blocks of keys that a mask hides from all queries of a tile."""
 
 ASSUMED_LENGTH = 128
 """What an unknown (`?`) number of queries or keys is taken for when tiles are chosen."""
@@ -20,6 +28,18 @@ KEYS = 512
 
 MINIMUM_KEYS = 64
 """Fewer keys at a time would be scaled down too often."""
+
+KEYS_OF_ROWS = 128
+"""Keys at a time of a few queries: so many more may be read than the mask lets them see."""
+
+SKIPPED_KEYS = 128
+"""The most keys that are read or skipped together."""
+
+SUM_CYCLES = 12
+"""What it takes to add up the lanes of a score, beside the products (AMD EPYC 9005)."""
+
+MOST_SUMS = 8
+"""Scores that are summed up in registers together."""
 
 WIDEST = 2048
 """The most elements of a head, of keys and of values together: any local memory holds a query and its result."""
@@ -62,6 +82,28 @@ def schedule_for_vectors(
     is_whole = space.size("s") != DYNAMIC and size["s"] <= keys
     blocks = {**dict.fromkeys(lead, 1), "m": columns, "s": 0 if is_whole else max(1, keys // rows) * rows}
     return Schedule.of(tiles, blocks, (*lead, "m"), staged=("query",))
+
+
+def best_variant(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> Schedule:
+    """A few queries as rows, where that takes fewer cycles than a vector of which they fill a part."""
+    space = kernel.space
+    queries, elements = space.size("m"), space.size("e") + space.size("n")
+    if queries != DYNAMIC and queries * (elements / machine.lanes + SUM_CYCLES) < elements:
+        return schedule_of_rows(space, machine)
+    if len(kernel.root.operands) < 4 or not direct.block("s"):
+        return direct
+    return dataclasses.replace(schedule_for_vectors(space, machine, most_keys=SKIPPED_KEYS), variant=SKIPPING)
+
+
+def schedule_of_rows(space: IterationSpace, machine: VectorMachine) -> Schedule:
+    """All queries together, up to as many as leave registers for the sums of some keys."""
+    rows = min(max(space.size("m"), 1), MOST_SUMS // 2)
+    columns = min(space.size("n"), 4 * machine.lanes)
+    keys = MOST_SUMS // rows
+    tiles = {"m": rows, "n": max(columns, 1), "s": keys, "e": machine.lanes}
+    lead = _lead(space)
+    blocks = {**dict.fromkeys(lead, 1), "m": rows, "s": KEYS_OF_ROWS // keys * keys}
+    return Schedule.of(tiles, blocks, (*lead, "m"), variant=ROWS)
 
 
 def alternatives(space: IterationSpace, machine: VectorMachine) -> Iterator[Schedule]:

@@ -33,8 +33,8 @@ def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
     ]
     if schedule not in [choose_schedule(kernel, machine, variants) for variants in (True, False)]:
         lines.append(
-            "note: this is not what the cost model chooses for this hardware: it was tuned, edited, set by a pass, or it"
-            " reads a weight as another kernel has it"
+            "note: this is not what the cost model chooses for this hardware: it was tuned, edited, set by a pass, or"
+            " it reads a weight as another kernel has it"
         )
     lines += family_of_kernel(kernel.function).explain_tile(kernel, machine)
     lines.append(_memory(kernel))
