@@ -92,6 +92,7 @@ def import_entries(
         own = {target: shared for target, shared in names[name].items() if shared in states}
         symbols = SymbolNames(decomposed[name], own, names[name], f"{name}.", parameters, keys)
         found.append(_import(exported, decomposed[name], symbols, context, check_indices, name))
+    check_apart(parameters, states)
     for model in found[1:]:
         _move_into(found[0].module, model.module)
     return [dataclasses.replace(model, module=found[0].module) for model in found]
@@ -111,7 +112,6 @@ def _import(
     module = import_graph(program.graph, context, name)
     lift_symbols(module, program)
     legalize(module)
-    check_apart(program.parameters, symbols.states.values())
     return ImportedModel(module, program.parameters, signature, example_shapes(exported), name)
 
 
