@@ -68,8 +68,10 @@ class Scope:
 class Interpreter:
     """Runs nodes: those of the model, of its control flow, and of operators that ONNX itself defines by others."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, branches_of_example: bool) -> None:
+        """With `branches_of_example`, a branch that inputs choose is the one that those of the example do."""
         self.file = file
+        self.branches_of_example = branches_of_example
         self.count = 0
 
     def graph(self, graph: GraphProto, values: Values, opsets: Mapping[str, int], known: LookUp) -> list[Any]:
