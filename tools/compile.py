@@ -20,7 +20,7 @@ from terrace.compiler.tuning import tune_if_asked
 from terrace.errors import CompileError, TerraceError
 from terrace.levels import TEXTS
 from terrace.runtime.report import Report, report_of
-from terrace.storage.artifact import Artifact, write_artifact
+from terrace.storage.artifact import Artifact, find_entry, write_artifact
 from terrace.storage.files import new_files, write_file
 from terrace.storage.parameter_archive import write_archive
 from terrace.supervision import enter_supervised
@@ -88,6 +88,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="print a row per kernel: whose code runs it, and why; with a file, draw graph, charts and layers into it",
     )
+    parser.add_argument("--entry", metavar="NAME", help="of a model that has several: the one whose report is drawn")
     parser.add_argument(
         "--cosim",
         action="store_true",
@@ -120,19 +121,21 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 def _run(options: argparse.Namespace) -> None:
     if options.emit or options.dump_dir or options.cosim or not options.output:
-        report = _write_levels(options)
+        reports = _write_levels(options)
     else:
         artifact = build(*asked(options, options.tune))
         _write_artifact(options.output, artifact)
-        report = report_of(artifact.report, artifact.layers, artifact.signature, artifact.target)
+        reports = {name: report_of(entry, artifact.target) for name, entry in artifact.entries.items()}
     if options.report == "-":
         progress.hide()
-        print(report)
+        for name, report in reports.items():
+            print(report if len(reports) == 1 else f"{name}:\n{report}")
     elif options.report:
+        report = reports[find_entry(reports, options.entry)]
         _write_text(options.report, report.to_html(title=_title(options.input)))
 
 
-def _write_levels(options: argparse.Namespace) -> Report:
+def _write_levels(options: argparse.Namespace) -> dict[str, Report]:
     """Write texts, and with --dump-dir or --cosim the artifact, too."""
     until = None if options.cosim or options.emit in (None, *MADE_TEXTS) else options.emit
     source, request = asked(options, options.tune)
@@ -152,7 +155,7 @@ def _write_levels(options: argparse.Namespace) -> Report:
         _write_artifact(options.output, lowered.artifact())
     if options.cosim:
         _cosim(lowered, options.vectors)
-    return lowered.drawable_report()
+    return lowered.reports()
 
 
 def _cosim(lowered: Lowered, vectors: int) -> None:

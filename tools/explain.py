@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _list(artifact: Artifact, kernels: KernelLevels) -> None:
     """A line per kernel: what it is, and how often it runs."""
-    rows = {row.get("kernel"): row for row in artifact.report}
+    rows = {row.get("kernel"): row for row in artifact.rows()}
     width = max((len(name) for name in kernels.names), default=0)
     for name in kernels.names:
         row = rows.get(name, {})
@@ -100,7 +100,8 @@ def _list(artifact: Artifact, kernels: KernelLevels) -> None:
 
 
 def _explain(artifact: Artifact, kernels: KernelLevels, name: str, levels: Sequence[str]) -> None:
-    layers = [layer for layer in artifact.layers.get("layers", []) if layer["kernel"] == name]
+    graphs = [entry.layers.get("layers", []) for entry in artifact.entries.values()]
+    layers = [layer for graph in graphs for layer in graph if layer["kernel"] == name]
     print(f"// {name}, compiled for {artifact.target.get('name')}")
     for layer in layers:
         print(f"// {_place(layer)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from terrace.compiler import Onnx, PyTorch, Request, Text
+from terrace.compiler import Entries, Onnx, PyTorch, Request, Text
 from terrace.compiler.request import PRECISIONS
 from terrace.errors import CompileError
 from terrace.lowering.pipeline.registry import load_passes
@@ -24,10 +24,10 @@ from terrace.parsing import STDIN, read_text
 from terrace.target import GPUS, Target, target_names
 
 EPILOG = """\
-INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args) or
-(model, args, kwargs); or an .onnx file, whose open sizes are dynamic; or a file with the text of any level, which -
-reads from stdin. A model with dynamic sizes is
-returned as the torch.export.ExportedProgram that torch.export.export(..., dynamic_shapes=...) makes, with args ()."""
+INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args),
+(model, args, kwargs), or a dict of several by the names of their entries; or an .onnx file, whose open sizes are
+dynamic; or a file with the text of any level, which - reads from stdin. A model with dynamic sizes is returned as
+the torch.export.ExportedProgram that torch.export.export(..., dynamic_shapes=...) makes, with args ()."""
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +112,9 @@ def check_input(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error("--precision is for models; in a text it has been decided")
 
 
-def asked(options: argparse.Namespace, tune: str | Mapping[str, Any] | None = None) -> tuple[PyTorch | Text, Request]:
+def asked(
+    options: argparse.Namespace, tune: str | Mapping[str, Any] | None = None
+) -> tuple[PyTorch | Entries | Text, Request]:
     """What to compile, and how; `tune` is the option of that name."""
     described = {"name": options.target, "threads": options.threads, "features": options.cpu_features}
     given = {name: value for name, value in {**described, "gpu": options.gpu}.items() if value is not None}
@@ -132,7 +134,7 @@ def asked(options: argparse.Namespace, tune: str | Mapping[str, Any] | None = No
     }
     factory = factory_of(options.input)
     if factory:
-        return PyTorch(*_build(*factory)), Request.of(target, options.precision, how)
+        return _build(*factory), Request.of(target, options.precision, how)
     if is_onnx(options.input):
         return Onnx(options.input), Request.of(target, options.precision, how)
     text = Text(read_text(options.input), options.parameters, _shown(options.input))
@@ -156,14 +158,16 @@ def factory_of(text: str) -> tuple[str, str] | None:
     return (module, function) if separator and is_module and not Path(text).exists() else None
 
 
-def _build(module: str, function: str) -> tuple[Any, ...]:
-    """(model, args) or (model, args, kwargs) from a factory."""
+def _build(module: str, function: str) -> PyTorch | Entries:
+    """What a factory returns: (model, args) or (model, args, kwargs), or several."""
     factory = _find(module, function)
     built = _run_user_code(f"{module}:{function}", factory)
+    if isinstance(built, Mapping):
+        return Entries.of(built)
     is_call = isinstance(built, tuple) and 2 <= len(built) <= 3 and isinstance(built[1], (tuple, list))
     if not is_call or not all(isinstance(kwargs, Mapping) for kwargs in built[2:]):
         raise CompileError(f"{module}:{function} must return (model, args) or (model, args, kwargs), args a tuple")
-    return built
+    return PyTorch(*built)
 
 
 def _find(module: str, function: str) -> Callable[[], Any]:

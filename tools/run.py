@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from terrace.errors import InputError, TerraceError
 from terrace.guards import compiled, holds, names_in
-from terrace.runtime.model import CompiledModel, load
+from terrace.runtime.entry_point import EntryPoint
+from terrace.runtime.model import load
 from terrace.signature import Leaf, Signature
-from terrace.storage.artifact import read_artifact
+from terrace.storage.artifact import Artifact, find_entry, read_artifact
 from terrace.storage.parameter_archive import Array, numpy_dtype
 from terrace.supervision import enter_supervised
 from terrace.texts import plain
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL.terrace", help="a model that terrace-compile wrote")
+    parser.add_argument("--entry", metavar="NAME", help="of a model that has several: the function to run")
     parser.add_argument("--input", action="append", default=[], metavar="[NAME=]FILE", help=".npy or .npz; repeatable")
     parser.add_argument("--output", action="append", default=[], metavar="FILE", help=".npy or .npz; repeatable")
     parser.add_argument("--random", type=int, metavar="SEED", help="make the inputs that no --input gives")
@@ -98,9 +100,10 @@ def _positive(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     if options.signature:
-        _print_signature(read_artifact(options.model).signature)
+        _print_signatures(read_artifact(options.model), options.entry)
         return
-    model = load(options.model, threads=options.threads, simulate=options.simulate, verify=options.verify)
+    whole = load(options.model, threads=options.threads, simulate=options.simulate, verify=options.verify)
+    model = whole[find_entry(whole.entries, options.entry)]
     leaves = _inputs(model.signature, options)
     args, kwargs = model.signature.unflatten_arguments(leaves)
     # The first call touches the weights and is not timed, unless it is the only one.
@@ -125,10 +128,19 @@ def _run(options: argparse.Namespace) -> None:
     tell_written(*options.output, *filter(None, (options.trace, options.report)))
 
 
-def _timed_call(model: CompiledModel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+def _timed_call(model: EntryPoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
     start = time.perf_counter()
     model(*args, **kwargs)
     return time.perf_counter() - start
+
+
+def _print_signatures(artifact: Artifact, name: str | None) -> None:
+    """That of an entry, or of all."""
+    chosen = artifact.entries if name is None else {name: artifact.entry(name)}
+    for own, entry in chosen.items():
+        if len(artifact.entries) > 1:
+            print(f"entry {own}")
+        _print_signature(entry.signature)
 
 
 def _print_signature(signature: Signature) -> None:

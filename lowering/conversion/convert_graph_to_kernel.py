@@ -54,6 +54,8 @@ class _Outliner:
             pairs = zip(own, collapse.operands, strict=True)
             operands = [_collapsed_by_root(group, value, runs, space) for value, runs in pairs]
             operands += [_collapsed(value, sizes, result_shape, partition) for value in others]
+            if group.root is None:
+                operands = _reaching(operands, [product([result_shape[axis] for axis in run]) for run in partition])
             constant = tuple(v in self.constants for v in group.inputs)
             collapsed_sizes = [_multiply([sizes[axis] for axis in run]) for run in partition]
             # The sizes of each result that is made anew, in order; all have the same.
@@ -143,6 +145,16 @@ def _collapsed(value: ir.Value, sizes: Sequence[ir.Value | int], result: list[in
         for size, run in zip(target, partition if target else (), strict=True)
     ]
     return _reshape(value, target, values)
+
+
+def _reaching(operands: list[ir.Value], shape: list[int]) -> list[ir.Value]:
+    """The operands of an elementwise kernel of this shape, where they were scalars and a splat alone had it."""
+    if not operands or any(shape_of(value) for value in operands) or not shape:
+        return operands
+    first, *others = operands
+    if product(shape) == 1:
+        return [_reshape(first, shape, ()), *others]
+    return [graph.BroadcastOp.build(first, result_type=ir.RankedTensorType.get(shape, element_type_of(first))), *others]
 
 
 def _clone_body(group: Group, family: KernelFamily, arguments: list[ir.Value], collapse: Collapse) -> list[ir.Value]:

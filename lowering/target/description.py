@@ -16,8 +16,8 @@ from terrace.target import Target
 TARGET = "terrace.target"
 """The attribute of a module that is its target, a dictionary of what `Target` and its description hold."""
 
-OF_MAIN = "terrace_target"
-"""The same of @main, in programs of IREE's, whose modules take no attribute of ours."""
+OF_FUNCTION = "terrace_target"
+"""The same of a function, in programs of IREE's, whose modules take no attribute of ours."""
 
 
 def describe_target(module: ir.Operation, target: Target) -> None:
@@ -35,7 +35,7 @@ def target_of(module: ir.Operation) -> Target | None:
     """The target that a module was made for, or None if it does not say. Refuses what is no target."""
     owners = [module, *(op.operation for op in module.regions[0].blocks[0].operations)]
     for owner in owners:
-        name = TARGET if owner == module else OF_MAIN
+        name = TARGET if owner == module else OF_FUNCTION
         if name in owner.attributes:
             value = to_python(owner.attributes[name])
             try:

@@ -221,3 +221,23 @@ func.func @two_types(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xi32>) {
   %1:2 = builtin.unrealized_conversion_cast %0 : tuple<tensor<4xf32>, tensor<4xi32>> to tensor<4xf32>, tensor<4xi32>
   return %1#0, %1#1 : tensor<4xf32>, tensor<4xi32>
 }
+
+// -----
+
+// A splat is a scalar in a kernel. Where nothing else has the result's shape, a scalar gets it.
+// CHECK-LABEL: func.func private @add_mul_6(%arg0: tensor<6xf32>) -> tensor<6xf32>
+// CHECK-LABEL: func.func private @add_1(%arg0: tensor<1xf32>) -> tensor<1xf32>
+// CHECK-LABEL: func.func @splats
+// CHECK:         "graph.reshape"(%arg0) : (tensor<f32>) -> tensor<1xf32>
+// CHECK:         "graph.broadcast"(%arg0) : (tensor<f32>) -> tensor<6xf32>
+func.func @splats(%x: tensor<f32>) -> (tensor<1xf32>, tensor<2x3xf32>) {
+  %one = arith.constant dense<1.0> : tensor<1xf32>
+  %0 = "graph.add"(%x, %one) : (tensor<f32>, tensor<1xf32>) -> tensor<1xf32>
+  %1 = "graph.fusion"() ({
+    %six = arith.constant dense<1.0> : tensor<2x3xf32>
+    %2 = "graph.add"(%x, %six) : (tensor<f32>, tensor<2x3xf32>) -> tensor<2x3xf32>
+    %3 = "graph.mul"(%2, %x) : (tensor<2x3xf32>, tensor<f32>) -> tensor<2x3xf32>
+    "graph.yield"(%3) : (tensor<2x3xf32>) -> ()
+  }) : () -> tensor<2x3xf32>
+  return %0, %1 : tensor<1xf32>, tensor<2x3xf32>
+}

@@ -39,7 +39,7 @@ def model(request: pytest.FixtureRequest) -> tuple[str, Lowered]:
 
 def test_the_figures_are_those_of_the_flop_counter(model: tuple[str, Lowered]) -> None:
     name, lowered = model
-    assert sum(layer["macs"] for layer in lowered.layers["layers"]) == multiply_adds(*example(name).build())
+    assert sum(layer["macs"] for layer in lowered.entry().layers["layers"]) == multiply_adds(*example(name).build())
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -66,9 +66,9 @@ def test_a_click_selects_everywhere(model: tuple[str, Lowered], tmp_path: Path) 
     assert re.search(r'<tr class="\w+ on" data-id="1"', dom)
     assert len(re.findall(r'<g class="column \w+ on" data-id="1"', dom)) == 3
     details = re.search(r'<div class="details">(.*?)</div>', dom, re.DOTALL)
-    assert details is not None and f"<dd>{lowered.layers['layers'][1]['kernel']}</dd>" in details[1]
+    assert details is not None and f"<dd>{lowered.entry().layers['layers'][1]['kernel']}</dd>" in details[1]
     shown = [int(number) for number in re.findall(r'<tr class="[^"]*" data-id="(\d+)"', dom)]
-    macs = [lowered.layers["layers"][number]["macs"] for number in shown]
+    macs = [lowered.entry().layers["layers"][number]["macs"] for number in shown]
     assert macs == sorted(macs, reverse=True) and sorted(shown) == list(range(len(shown)))
 
 

@@ -269,7 +269,7 @@ for turn in range(150):
     found = terrace.cache.find(key)
     if found is not None:
         assert bytes(found.program) == programs[key]
-    terrace.cache.keep(key, Artifact(made.signature, programs[key]))
+    terrace.cache.keep(key, Artifact(made.entries, programs[key]))
     if turn % 10 == 0:
         terrace.cache.set_limit(random.randrange(20_000, 200_000))
     if turn % 50 == 0:

@@ -46,7 +46,7 @@ def values(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         factor = {torch.int64: 1 << 54, torch.int32: 1 << 24}.get(dtype, 1)
         return (whole * factor).to(dtype)
     x = (whole / 7).to(dtype)
-    for place, special in ((3, math.nan), (5, math.inf), (7, -math.inf), (11, -0.0), (13, 0.0)):
+    for place, special in ((3, math.nan), (5, math.inf), (7, -math.inf), (9, -math.nan), (11, -0.0), (13, 0.0)):
         x.view(-1)[place::17] = special
     return x
 

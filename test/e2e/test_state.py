@@ -10,7 +10,7 @@ import terrace
 import torch
 from e2e_models import assert_close
 from terrace.compiler import PyTorch, Text, lower
-from terrace.errors import ModelImportError
+from terrace.errors import IndexRangeError, ModelImportError
 from terrace.runtime.model import CompiledModel
 from torch import nn
 
@@ -146,12 +146,44 @@ def test_a_cache_written_by_position() -> None:
     model, compiled_from = Cache().eval(), Cache().eval()
     compiled_from.load_state_dict(model.state_dict())
     compiled = terrace.compile(compiled_from, (torch.randn(1, 1, 8), torch.tensor([0])))
+    copied = {"broadcast", "concat", "permute"}
+    assert not any(copied & set(row["op"].split("+")) for row in compiled.report().rows), "it is written in place"
     for step in range(6):
         x, at = torch.randn(1, 1, 8), torch.tensor([step])
         with torch.no_grad():
             assert_close(compiled(x, at), model(x, at))
     assert_close(torch.from_numpy(compiled.state()["keys"]), model.keys)
     assert not compiled_from.keys.any()
+
+
+class Counted(nn.Module):
+    """A cache that knows how far it is filled."""
+
+    def __init__(self, length: int = 4) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(1, length, 3))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = self.filled + torch.arange(x.shape[1])
+        self.rows.index_copy_(1, places, x)
+        self.filled += x.shape[1]
+        return self.rows.sum(1) + places.sum()
+
+
+def test_a_cache_that_is_full() -> None:
+    """The error says so, nothing is written, and it goes on after a reset."""
+    compiled, eager = terrace.compile(Counted(), (torch.randn(1, 1, 3),)), Counted()
+    for _ in range(4):
+        x = torch.randn(1, 1, 3)
+        assert_close(compiled(x), eager(x))
+    before = compiled.state()
+    for _ in range(2):
+        with pytest.raises(IndexRangeError, match=r"expected 0 <= index < 4"):
+            compiled(torch.randn(1, 1, 3))
+    assert all((value == compiled.state()[name]).all() for name, value in before.items())
+    compiled.reset()
+    assert_close(compiled(x), Counted()(x))
 
 
 def test_a_slice_is_written_and_other_levels_keep_the_state() -> None:

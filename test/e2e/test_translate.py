@@ -9,7 +9,7 @@ import pytest
 from terrace.lowering.target.iree.compiler import compile_program
 from terrace.runtime.model import CompiledModel
 from terrace.signature import Leaf, Signature
-from terrace.storage.artifact import Artifact
+from terrace.storage.artifact import Artifact, one_entry
 from terrace.structure import Tree
 from terrace.tools.translate import main
 
@@ -31,7 +31,7 @@ def _run(folder: Path, name: str, *arrays: np.ndarray) -> np.ndarray:
     output = Leaf("tensor", [arrays[0].shape[0], arrays[-1].shape[1]], "float32")
     arguments = Tree("tuple", [Tree("tuple", [Tree("leaf") for _ in inputs]), Tree("dict")])
     signature = Signature(arguments, inputs, Tree("leaf"), [output])
-    model = CompiledModel(Artifact(signature=signature, program=program, target={"name": "vulkan"}))
+    model = CompiledModel(Artifact(one_entry(signature), program=program, target={"name": "vulkan"}))
     return np.asarray(model(*arrays))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from terrace.lowering.target.iree.compiler import iree_compile_path
 from terrace.signature import Leaf, Signature
-from terrace.storage.artifact import Artifact, State
+from terrace.storage.artifact import Artifact, State, one_entry
 from terrace.structure import Tree
 
 FLAGS = (
@@ -183,38 +183,39 @@ def positional(inputs: Sequence[Leaf], outputs: Sequence[Leaf], **ranges: Any) -
     return Signature(arguments, list(inputs), result, list(outputs), ranges)
 
 
-def aliases_artifact(**fields: Any) -> Artifact:
+def aliases_artifact(report: Sequence[dict[str, Any]] = ()) -> Artifact:
     """`ALIASES` with w = 3."""
     full = tensor([4, 16])
     outputs = [full, full, tensor([16, 4]), full, full, tensor([4]), tensor([64])]
     parameters = {"w": np.full((4, 16), 3, np.float32)}
-    return Artifact(positional([full], outputs), compile_program(ALIASES), parameters, **fields)
+    entries = one_entry(positional([full], outputs), report=list(report))
+    return Artifact(entries, compile_program(ALIASES), parameters)
 
 
 def state_artifact() -> Artifact:
     """`STATE`, its two buffers zero."""
     signature = positional([tensor([4]), Leaf("scalar", dtype="int64")], [tensor([4]), tensor([8, 4])])
     states = [State("count", (4,), "float32"), State("cache", (8, 4), "float32")]
-    return Artifact(signature, compile_program(STATE), states=states)
+    return Artifact(one_entry(signature), compile_program(STATE), states=states)
 
 
 def double_artifact(rank: int = 2, dtype: str = "float32") -> Artifact:
     """x + x with all sizes dynamic, named d0, d1, ..."""
     leaf = tensor([f"d{axis}" for axis in range(rank)], dtype)
-    return Artifact(positional([leaf], [leaf]), compile_program(double_text(rank, dtype)))
+    return Artifact(one_entry(positional([leaf], [leaf])), compile_program(double_text(rank, dtype)))
 
 
 def slow_artifact() -> Artifact:
     """`SLOW`: the identity gives the identity."""
     leaf = tensor([512, 512])
-    return Artifact(positional([leaf], [leaf]), compile_program(SLOW))
+    return Artifact(one_entry(positional([leaf], [leaf])), compile_program(SLOW))
 
 
 def lookup_artifact() -> Artifact:
     """`LOOKUP` with w = 0, 1, 2, ..."""
     signature = positional([Leaf("scalar", dtype="int64")], [tensor([4])])
     parameters = {"w": np.arange(BIG, dtype=np.float32)}
-    return Artifact(signature, compile_program(LOOKUP), parameters)
+    return Artifact(one_entry(signature), compile_program(LOOKUP), parameters)
 
 
 def aligned(shape: Sequence[int], dtype: Any = np.float32) -> np.ndarray:

@@ -18,7 +18,7 @@ import terrace.storage.artifact
 from runtime_programs import positional, tensor
 from terrace.artifact import read_artifact, write_artifact
 from terrace.errors import ArtifactError
-from terrace.storage.artifact import Artifact, State, verify_parameters
+from terrace.storage.artifact import Artifact, State, one_entry, verify_parameters
 from terrace.storage.parameter_archive import MappedParameters
 
 PARAMETERS = {
@@ -33,15 +33,19 @@ PARAMETERS = {
 }
 
 
+ENTRY = {"signature": positional([], []).to_json(), "report": [], "layers": {}}
+
+
 def small_artifact(**fields: Any) -> Artifact:
     """An artifact that no one runs."""
     values: dict[str, Any] = {
-        "signature": positional([tensor(["n", 3])], [tensor(["n"])], n=[0, None]),
+        "entries": one_entry(
+            positional([tensor(["n", 3])], [tensor(["n"])], n=[0, None]), report=[{"kernel": "k0", "macs": 3}]
+        ),
         "program": b"not a program" * 100,
         "parameters": PARAMETERS,
         "ir": {"graph": "module {}\n", "iree": "// größer\n"},
         "target": {"name": "cpu", "cpu_features": ["avx2"]},
-        "report": [{"kernel": "k0", "macs": 3}],
         "states": [State("cache", (2, 3), "float32")],
         "terrace_version": "0.1.0",
     }
@@ -204,7 +208,7 @@ def test_damage_is_refused_or_harmless(path: Path, tmp_path: Path) -> None:
             refused += 1
             continue
         assert bytes(found.program) == bytes(reference.program)
-        assert found.signature == reference.signature and found.ir == reference.ir
+        assert found.entries == reference.entries and found.ir == reference.ir
     # Most of this small file is padding, which means nothing.
     assert refused > 50
 
@@ -253,7 +257,7 @@ def test_foreign_zips_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2, "terrace_version": "9.1"}, r"format version 2 \(written by Terrace 9\.1\)"),
+        ({"format_version": 3, "terrace_version": "9.1"}, r"format version 3 \(written by Terrace 9\.1\)"),
         ({"format_version": None}, "format version None"),
         ({"format": "other"}, "does not describe"),
         ({"members": {}}, "lists no program"),
@@ -261,8 +265,11 @@ def test_foreign_zips_are_refused(tmp_path: Path) -> None:
         ({"parameters": {}}, "not those that its manifest lists"),
         ({"parameters": {"x": {"shape": [3], "dtype": "object"}}}, "malformed"),
         ({"states": [{"name": "x", "shape": [-3], "dtype": "float32"}]}, "malformed"),
-        ({"signature": {}}, "malformed"),
-        ({"report": [3]}, "malformed"),
+        ({"entries": {}}, "malformed"),
+        ({"entries": {"main": {"report": [], "layers": {}}}}, "malformed"),
+        ({"entries": {"main": {**ENTRY, "signature": {}}}}, "malformed"),
+        ({"entries": {"main": {**ENTRY, "report": [3]}}}, "malformed"),
+        ({"entries": [ENTRY]}, "malformed"),
         ({"target": 3}, "malformed"),
     ],
 )

@@ -206,7 +206,7 @@ class Split(Plain):
 
 
 def sources(artifact: terrace.storage.artifact.Artifact) -> list[str]:
-    return [layer["source"] for layer in artifact.layers["layers"]]
+    return [layer["source"] for layer in artifact.entry().layers["layers"]]
 
 
 def line_of(model: type[nn.Module], number: int) -> str:

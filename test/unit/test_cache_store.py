@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from runtime_programs import positional, tensor
 from terrace.storage import cache
-from terrace.storage.artifact import Artifact, artifact_bytes, write_artifact
+from terrace.storage.artifact import Artifact, artifact_bytes, one_entry, write_artifact
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def entry() -> Artifact:
     """Something to keep, of some 10 kB."""
-    return Artifact(positional([tensor([3])], [tensor([3])]), b"x" * 10_000)
+    return Artifact(one_entry(positional([tensor([3])], [tensor([3])])), b"x" * 10_000)
 
 
 def key(number: int) -> str:

@@ -146,7 +146,7 @@ def test_a_program_for_a_device_elsewhere(target: str, device: str | None) -> No
     lowered = lower(Text(RELU), Request.of(Target(target, gpu=device)))
     assert len(lowered.artifact().program) > 0
     owner = "terrace" if target == "vulkan" else "iree"
-    assert [row["by"] for row in lowered.report] == [owner]
+    assert [row["by"] for row in lowered.entry().report] == [owner]
 
 
 def _no_driver(name: str) -> None:

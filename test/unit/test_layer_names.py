@@ -27,9 +27,9 @@ class Lambda(torch.nn.Module):
 
 
 def layers_of(function: Callable[..., Any], *args: torch.Tensor, **modules: torch.nn.Module) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = lower(PyTorch(Lambda(function, **modules).eval(), args), until="kernel").layers[
-        "layers"
-    ]
+    found: list[dict[str, Any]] = (
+        lower(PyTorch(Lambda(function, **modules).eval(), args), until="kernel").entry().layers["layers"]
+    )
     return found
 
 
@@ -77,7 +77,7 @@ def test_moves_of_the_model_have_the_model_s_names() -> None:
 
 def test_a_text_keeps_the_names_of_its_ops() -> None:
     lowered = lower(PyTorch(Lambda(lambda self, x: x.cumsum(0).relu()).eval(), (torch.randn(3, 5),)), until="graph")
-    layers = lower(Text(lowered.ir["graph"]), until="kernel").layers["layers"]
+    layers = lower(Text(lowered.ir["graph"]), until="kernel").entry().layers["layers"]
     assert layers and not any("called" in layer or "origins" in layer for layer in layers)
 
 
@@ -85,7 +85,7 @@ def test_an_exported_program_from_a_file_names_its_ops() -> None:
     exported = torch.export.export(Lambda(lambda self, x: x.cumsum(0)).eval(), (torch.randn(3, 5),))
     for node in exported.graph.nodes:
         node.meta.pop("torch_fn", None)
-    layers = lower(PyTorch(exported), until="kernel").layers["layers"]
+    layers = lower(PyTorch(exported), until="kernel").entry().layers["layers"]
     assert [layer["called"] for layer in layers] == [["cumsum"]]
 
 

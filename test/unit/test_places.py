@@ -6,7 +6,7 @@ import dataclasses
 
 from runtime_programs import positional
 from terrace.signature import Leaf
-from terrace.storage.artifact import Artifact
+from terrace.storage.artifact import Artifact, one_entry
 from terrace.storage.places import Places
 
 OLD = ["/a/m.py:1", "/a/m.py:12", None, "/a/m.py:1"]
@@ -18,7 +18,7 @@ def artifact(lines: list[str | None]) -> Artifact:
     said = f"op at {lines[1]}: out of range; {lines[0]}, {lines[0]}0"
     signature = dataclasses.replace(positional([], [Leaf("constant", value=said)]))
     layers = {"layers": [{"id": number, "source": line or ""} for number, line in enumerate(lines)], "outputs": ["0"]}
-    return Artifact(signature, b"", ir={"graph": f'module attributes {{a = "{said}"}} {{}}'}, layers=layers)
+    return Artifact(one_entry(signature, layers=layers), b"", ir={"graph": f'module attributes {{a = "{said}"}} {{}}'})
 
 
 def test_lines_become_those_of_another_caller() -> None:
@@ -28,10 +28,10 @@ def test_lines_become_those_of_another_caller() -> None:
     # What only begins like a line is none: a longer number.
     assert found == dataclasses.replace(
         artifact(NEW),
-        signature=found.signature,
+        entries=found.entries,
         ir={"graph": artifact(NEW).ir["graph"].replace("/b/n.py:70", "/a/m.py:10")},
     )
-    assert found.signature.output_leaves[0].value == "op at /b/n.py:71: out of range; /b/n.py:7, /a/m.py:10"
+    assert found.entry().signature.output_leaves[0].value == "op at /b/n.py:71: out of range; /b/n.py:7, /a/m.py:10"
     assert Places(OLD).into(kept) == artifact(OLD)
 
 

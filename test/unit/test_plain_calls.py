@@ -21,7 +21,7 @@ from runtime_programs import (
 from terrace.errors import InputError
 from terrace.runtime import plain_calls, session
 from terrace.runtime.model import CompiledModel
-from terrace.storage.artifact import Artifact
+from terrace.storage.artifact import Artifact, one_entry
 
 SUM = """
 module @model {
@@ -36,7 +36,7 @@ module @model {
 def sum_artifact() -> Artifact:
     """a + b, of 1 to 8 rows."""
     leaf = tensor(["n", 3])
-    return Artifact(positional([leaf, leaf], [leaf], n=[1, 8]), compile_program(SUM))
+    return Artifact(one_entry(positional([leaf, leaf], [leaf], n=[1, 8])), compile_program(SUM))
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [torch.full((rows, 16), float(rows)) for rows in range(1, 9)]
     for value in 3 * values:
         assert torch.equal(model(value), 2 * value) and torch.equal(model(value), 2 * value)
-        assert len(model._plain._accepted) <= 3 and len(model._program._session._at) <= 5
+        assert len(model["main"]._plain._accepted) <= 3 and len(model._program._session._at) <= 5
 
 
 def test_state_changes_below_no_result() -> None:

@@ -13,7 +13,7 @@ from terrace.runtime.limits import Limits
 from terrace.runtime.profile import Event, make_profile
 from terrace.runtime.profiling import profile_program, split_calls
 from terrace.signature import Signature
-from terrace.storage.artifact import Artifact
+from terrace.storage.artifact import Artifact, one_entry
 from terrace.structure import Tree
 
 LIMITS = Limits(1, 100e9, {1 << 10: 80e9, 1 << 20: 20e9})
@@ -24,9 +24,9 @@ def events(*names: str, start: int = 0, each: int = 10) -> list[Event]:
     return [Event(name, start + each * i, start + each * (i + 1)) for i, name in enumerate(names)]
 
 
-def artifact(*rows: dict[str, Any]) -> Artifact:
+def artifact() -> Artifact:
     empty = Signature(Tree("tuple", [Tree("tuple", []), Tree("dict")]), [], Tree("tuple", []), [])
-    return Artifact(signature=empty, program=b"", report=list(rows))
+    return Artifact(one_entry(empty), program=b"")
 
 
 def row(kernel: str, calls: int, macs: int | None, moved: int | None) -> dict[str, Any]:
@@ -74,8 +74,9 @@ def test_bandwidth_between_the_sizes_that_were_measured(power: int, rate: float)
 
 def test_rows() -> None:
     """k runs twice a call, 10 ns each: 1000 MACs in 20 ns are 100 GFLOP/s, which is the limit."""
-    model = artifact(row("k", 2, 1000, 64))
-    profile = make_profile(model, [events("k", "x", "k"), events("k", "x", "k", start=100)], [40e-9], LIMITS)
+    profile = make_profile(
+        [row("k", 2, 1000, 64)], [events("k", "x", "k"), events("k", "x", "k", start=100)], [40e-9], LIMITS
+    )
     ours, other = profile.kernels
     assert (ours.kernel, ours.by, ours.calls, ours.macs, ours.bytes, ours.bound) == (
         "k",
@@ -108,31 +109,31 @@ def test_rows() -> None:
 
 def test_a_loop_runs_a_launch_many_times() -> None:
     """The report counts one launch; three are seen in a call."""
-    (kernel,) = make_profile(artifact(row("k", 1, 10, 8)), [events("k", "k", "k")], [1.0], LIMITS).kernels
+    (kernel,) = make_profile([row("k", 1, 10, 8)], [events("k", "k", "k")], [1.0], LIMITS).kernels
     assert (kernel.calls, kernel.macs, kernel.bytes) == (3, 30, 24)
 
 
 def test_the_median_call_and_the_best() -> None:
     calls = [events("k", each=each) for each in (10, 1000, 20)]
-    (kernel,) = make_profile(artifact(row("k", 1, 1, 1)), calls, [1.0], LIMITS).kernels
+    (kernel,) = make_profile([row("k", 1, 1, 1)], calls, [1.0], LIMITS).kernels
     assert (kernel.seconds, kernel.best) == (pytest.approx(20e-9), pytest.approx(10e-9))
 
 
 @pytest.mark.parametrize("target", ["vulkan", "hls"])
 def test_only_cpu_programs_have_a_profile(target: str) -> None:
     with pytest.raises(TerraceError, match=f"profile is not available for the target '{target}'"):
-        profile_program(dataclasses.replace(artifact(), target={"name": target}), [], 1)
+        profile_program(dataclasses.replace(artifact(), target={"name": target}), "main", [], 1)
 
 
 def test_dynamic_sizes_have_no_limit() -> None:
-    (kernel,) = make_profile(artifact(row("k", 1, None, None)), [events("k")], [1.0], LIMITS).kernels
+    (kernel,) = make_profile([row("k", 1, None, None)], [events("k")], [1.0], LIMITS).kernels
     assert (kernel.by, kernel.limit, kernel.fraction, kernel.bound) == ("terrace", None, None, "")
 
 
 def test_times_of_layers() -> None:
     """k stands in two places of the model and takes 10 and 30 ns there; x is IREE's; c is launched in a loop."""
     call = [Event("k", 0, 10), Event("x", 10, 20), Event("k", 20, 50), Event("c", 50, 51), Event("c", 51, 52)]
-    profile = make_profile(artifact(row("k", 2, 1000, 64), row("c", 1, 0, 8)), [call], [1.0], LIMITS)
+    profile = make_profile([row("k", 2, 1000, 64), row("c", 1, 0, 8)], [call], [1.0], LIMITS)
     names = ["k", "graph.x", "k", "c"]
     layers = [{"kernel": name, "by": "iree" if "." in name else "terrace"} for name in names]
     timed = profile.timed(layers)
@@ -146,7 +147,7 @@ def test_times_of_layers() -> None:
 
 def test_overlapping_dispatches_have_tracks_of_their_own(tmp_path: Path) -> None:
     calls = [[Event("k", 1000, 3000), Event("x", 2000, 4000), Event("k", 4000, 5000)]]
-    make_profile(artifact(row("k", 2, 1, 1)), calls, [1.0], LIMITS).save_trace(tmp_path / "trace.json")
+    make_profile([row("k", 2, 1, 1)], calls, [1.0], LIMITS).save_trace(tmp_path / "trace.json")
     trace = json.loads((tmp_path / "trace.json").read_text(encoding="utf-8"))
     shown = [(e["name"], e["tid"], e["ts"], e["dur"]) for e in trace["traceEvents"] if e["ph"] == "X"]
     assert shown == [("call 0", 0, 0.0, 4.0), ("k", 1, 0.0, 2.0), ("x", 2, 1.0, 2.0), ("k", 1, 3.0, 1.0)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from terrace.compiler.layer_report import layer_graph, merge_layers
+from terrace.compiler.module_interface import entries_of
 from terrace.dialects.context import create_context
 from terrace.lowering.conversion.convert_graph_to_kernel import ConvertGraphToKernel
 from terrace.mlir import ir, parse_module
@@ -51,7 +52,7 @@ def rows_of(text: str) -> list[dict[str, Any]]:
     module = parse_module(text, context)
     with context, ir.Location.unknown():
         run_passes([ConvertGraphToKernel()], module.operation)
-        return merge_layers(layer_graph(module.operation)["layers"])
+        return merge_layers(layer_graph(entries_of(module.operation)["main"])["layers"])
 
 
 def function(arguments: list[str], body: str, result: str) -> str:
@@ -116,7 +117,7 @@ def graph_of(text: str) -> dict[str, Any]:
     module = parse_module(text, context)
     with context, ir.Location.unknown():
         run_passes([ConvertGraphToKernel()], module.operation)
-        return layer_graph(module.operation)
+        return layer_graph(entries_of(module.operation)["main"])
 
 
 def figures(layer: dict[str, Any]) -> list[int | None]:

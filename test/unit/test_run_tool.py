@@ -17,7 +17,7 @@ from runtime_programs import (
     positional,
 )
 from terrace.signature import Leaf, Signature
-from terrace.storage.artifact import Artifact, write_artifact
+from terrace.storage.artifact import Artifact, one_entry, write_artifact
 from terrace.structure import Tree
 from terrace.tools.run import main
 
@@ -67,8 +67,8 @@ def test_a_size_that_others_are_made_of() -> None:
     """By the name that the user gave the dimension."""
     artifact = double_artifact()
     leaves = [Leaf("tensor", ["2*batch", "length + 1"])]
-    signature = dataclasses.replace(artifact.signature, input_leaves=leaves, output_leaves=leaves, ranges={})
-    write_artifact("linear.terrace", dataclasses.replace(artifact, signature=signature))
+    signature = dataclasses.replace(artifact.entry().signature, input_leaves=leaves, output_leaves=leaves, ranges={})
+    write_artifact("linear.terrace", dataclasses.replace(artifact, entries=one_entry(signature)))
     sizes = ["--size", "batch=3", "--size", "length=4"]
     assert main(["linear.terrace", "--random", "1", *sizes, "--output", "y.npy"]) == 0
     assert np.load("y.npy").shape == (6, 5)
@@ -79,9 +79,13 @@ def test_sizes_that_nobody_chose_are_such_that_the_model_takes_them() -> None:
     leaves = [Leaf("tensor", ["2*half", "other"])]
     guards = [[">=", ["//", "2*half", 2], 2], ["==", ["%", "other", 3], 0]]
     signature = dataclasses.replace(
-        artifact.signature, input_leaves=leaves, output_leaves=leaves, ranges={"2*half": (2, None)}, guards=guards
+        artifact.entry().signature,
+        input_leaves=leaves,
+        output_leaves=leaves,
+        ranges={"2*half": (2, None)},
+        guards=guards,
     )
-    write_artifact("guarded.terrace", dataclasses.replace(artifact, signature=signature))
+    write_artifact("guarded.terrace", dataclasses.replace(artifact, entries=one_entry(signature)))
     assert main(["guarded.terrace", "--random", "1", "--output", "y.npy"]) == 0
     assert np.load("y.npy").shape == (6, 3)
     assert main(["guarded.terrace", "--random", "1", "--size", "half=2", "--output", "y.npy"]) == 0
@@ -102,10 +106,12 @@ def keyword_model() -> None:
     """double.terrace by keyword, beside a constant and a None that no one has to give."""
     artifact = double_artifact()
     inputs = Tree("dict", [Tree("leaf"), Tree("leaf"), Tree("none")], ["mode", "x", "mask"])
-    leaves = [Leaf("constant", value="fast"), *artifact.signature.input_leaves]
+    leaves = [Leaf("constant", value="fast"), *artifact.entry().signature.input_leaves]
     outputs = Tree("dataclass", [Tree("leaf"), Tree("none")], ["logits", "hidden"], "not.imported:Output")
-    signature = Signature(Tree("tuple", [Tree("tuple"), inputs]), leaves, outputs, artifact.signature.output_leaves)
-    write_artifact("keyword.terrace", dataclasses.replace(artifact, signature=signature))
+    signature = Signature(
+        Tree("tuple", [Tree("tuple"), inputs]), leaves, outputs, artifact.entry().signature.output_leaves
+    )
+    write_artifact("keyword.terrace", dataclasses.replace(artifact, entries=one_entry(signature)))
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x=x.npy", "kwargs['x']=x.npy", "named.npz", "plain.npz", "x=plain.npz"])
@@ -121,7 +127,7 @@ def test_names(name: str) -> None:
 
 def test_scalars_and_bfloat16() -> None:
     leaves = [Leaf("scalar", dtype=dtype) for dtype in ("bool", "int64", "float64")]
-    write_artifact("scalars.terrace", Artifact(positional(leaves, leaves), compile_program(SCALARS)))
+    write_artifact("scalars.terrace", Artifact(one_entry(positional(leaves, leaves)), compile_program(SCALARS)))
     np.savez("in.npz", np.array(True), np.array(4), np.array(0.5))
     assert main(["scalars.terrace", "--input", "in.npz", "--output", "out.npz"]) == 0
     with np.load("out.npz") as found:

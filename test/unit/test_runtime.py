@@ -33,7 +33,7 @@ from terrace.runtime.device import cpu_device
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report
 from terrace.signature import DTYPES, Leaf, Signature
-from terrace.storage.artifact import Artifact, State, write_artifact
+from terrace.storage.artifact import Artifact, State, one_entry, write_artifact
 from terrace.structure import Tree
 
 # What comes in
@@ -141,11 +141,11 @@ def test_results_share_no_memory() -> None:
 
 def test_a_value_that_eager_returns_twice_is_one_tensor() -> None:
     artifact = aliases_artifact()
-    signature = artifact.signature
+    signature = artifact.entry().signature
     leaves = [*signature.output_leaves, dataclasses.replace(signature.output_leaves[3], alias=3)]
     tree = Tree("list", [Tree("leaf")] * len(leaves))
     signature = dataclasses.replace(signature, outputs=tree, output_leaves=leaves)
-    results = CompiledModel(dataclasses.replace(artifact, signature=signature))(torch.ones(4, 16))
+    results = CompiledModel(dataclasses.replace(artifact, entries=one_entry(signature)))(torch.ones(4, 16))
     assert results[7] is results[3]
 
 
@@ -177,7 +177,7 @@ print(result.sum())
 
 def test_constants_none_and_structure() -> None:
     artifact = double_artifact(1)
-    leaf = artifact.signature.input_leaves[0]
+    leaf = artifact.entry().signature.input_leaves[0]
     signature = Signature(
         Tree(
             "tuple", [Tree("tuple"), Tree("dict", [Tree("leaf"), Tree("leaf"), Tree("none")], ["scale", "x", "mask"])]
@@ -186,7 +186,7 @@ def test_constants_none_and_structure() -> None:
         Tree("dict", [Tree("list", [Tree("leaf"), Tree("leaf")]), Tree("none")], ["out", "loss"]),
         [Leaf("constant", value="mode"), leaf],
     )
-    model = CompiledModel(dataclasses.replace(artifact, signature=signature))
+    model = CompiledModel(dataclasses.replace(artifact, entries=one_entry(signature)))
     result = model(x=np.ones(3, np.float32), mask=None, scale=2)
     assert list(result) == ["out", "loss"] and result["loss"] is None
     assert result["out"][0] == "mode"
@@ -195,7 +195,7 @@ def test_constants_none_and_structure() -> None:
 
 def test_scalars() -> None:
     leaves = [Leaf("scalar", dtype=dtype) for dtype in ("bool", "int64", "float64")]
-    model = CompiledModel(Artifact(positional(leaves, leaves), compile_program(SCALARS)))
+    model = CompiledModel(Artifact(one_entry(positional(leaves, leaves)), compile_program(SCALARS)))
     assert model(True, 2**62, 1.0000000001) == (False, 2**62 + 1, 2.0000000002)
     result = model(False, -5, 3)
     assert result == (True, -4, 6.0) and [type(value) for value in result] == [bool, int, float]
@@ -373,7 +373,7 @@ def test_a_program_that_is_none_is_an_artifact_error() -> None:
 
 
 def test_ir_levels() -> None:
-    model = CompiledModel(aliases_artifact(ir={"graph": "module {}", "iree": "x"}))
+    model = CompiledModel(dataclasses.replace(aliases_artifact(), ir={"graph": "module {}", "iree": "x"}))
     assert model.ir("graph") == "module {}"
     with pytest.raises(TerraceError, match="no IR of level 'kernel' in this model; it has: graph, iree"):
         model.ir("kernel")
@@ -386,7 +386,7 @@ def test_report() -> None:
         {"kernel": "d1", "op": "softmax", "shape": "?x8", "macs": 10, "bytes": None, "by": "iree",
          "why": "no generator", "calls": 1},
     ]  # fmt: skip
-    report = CompiledModel(aliases_artifact(report=rows)).report()
+    report = CompiledModel(aliases_artifact(rows)).report()
     assert report.rows == rows and report.mac_share == 0.99
     text = str(report).splitlines()
     assert text[0].split() == ["kernel", "op", "shape", "calls", "macs", "bytes", "by", "why"]
@@ -400,7 +400,7 @@ def test_a_model_and_its_report_show_themselves() -> None:
     rows = [
         {"kernel": "a<b>", "op": "conv2d", "shape": [2], "macs": 9, "bytes": 8, "by": "iree", "why": "", "calls": 1}
     ]
-    model = CompiledModel(aliases_artifact(report=rows))
+    model = CompiledModel(aliases_artifact(rows))
     text = str(model).splitlines()
     assert text[0].startswith("compiled model for ") and text[-1].endswith("0.00% of the MACs run Terrace's code")
     paths = [*model.signature.input_paths(), *model.signature.output_paths()]
@@ -412,7 +412,7 @@ def test_a_model_and_its_report_show_themselves() -> None:
 
 def test_a_program_that_does_not_fit_its_signature_is_an_error() -> None:
     artifact = aliases_artifact()
-    few = dataclasses.replace(artifact, signature=positional([tensor([4, 16])], [tensor([4, 16])]))
+    few = dataclasses.replace(artifact, entries=one_entry(positional([tensor([4, 16])], [tensor([4, 16])])))
     with pytest.raises(TerraceError, match="results"):
         CompiledModel(few)(np.ones((4, 16), np.float32))
     ghost = dataclasses.replace(artifact, states=[State("ghost", (1,), "float32")])

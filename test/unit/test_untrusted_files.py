@@ -244,6 +244,14 @@ def test_ranges(bounds: Any) -> None:
     refused(rewritten("files/m.terrace", {"signature": {**signature, "ranges": {"n": bounds}}}))
 
 
+@pytest.mark.parametrize("name", ["nothing", "state.reset", "", "a\nb", "__init", None])
+def test_entries_that_are_not_there(name: str) -> None:
+    """A function that the program lacks, or that takes something else, is told by the call."""
+    rewritten("files/m.terrace", {"entry": name})
+    with pytest.raises(TerraceError):
+        terrace.load("files/m.terrace")(X)
+
+
 @pytest.mark.parametrize("changed", [{"cpu_features": 1.5}, {"cpu_features": [1]}, {"arch": []}, {"name": 3}])
 def test_targets(changed: dict[str, Any]) -> None:
     refused(rewritten("files/m.terrace", {"target": {**manifest()["target"], **changed}}))

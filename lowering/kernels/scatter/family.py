@@ -91,18 +91,32 @@ def _memory_of(value: ir.Value) -> ir.Value | ir.Attribute:
 
 
 def _is_computed_and_read(memory: ir.Value | ir.Attribute, root: ir.Operation) -> bool:
-    """Whether a tensor that an op computes, or a view of it, has other users than `root`.
+    """Whether a tensor that an op computes, or a view of it, is read by others than `root`, not surely before it.
 
-    IREE 3.13 was seen to let one of them read after the update in place. What comes in, it copies before.
+    IREE 3.13 was seen to let one of them read after the update in place. What comes in, it copies before. A kernel that
+    `root` waits for has read it by then: old elements that are chosen again where a check fails, say.
     """
-    return isinstance(memory, ir.Value) and operation_of(memory) is not None and _has_users_but(memory, root)
+    if not isinstance(memory, ir.Value) or operation_of(memory) is None:
+        return False
+    readers = _readers(memory) - {root}
+    return bool(readers) and not readers <= {op for op in _awaited(root) if op.name == "func.call"}
 
 
-def _has_users_but(value: ir.Value, root: ir.Operation) -> bool:
+def _readers(value: ir.Value) -> set[ir.Operation]:
+    """What reads a tensor, or a view of it."""
+    found = set[ir.Operation]()
     for user in users_of(value):
-        if user.name in _VIEWS and user.operands[0] == value:
-            if _has_users_but(user.results[0], root):
-                return True
-        elif user != root:
-            return True
-    return False
+        is_view = user.name in _VIEWS and user.operands[0] == value
+        found |= _readers(user.results[0]) if is_view else {user}
+    return found
+
+
+def _awaited(root: ir.Operation) -> set[ir.Operation]:
+    """The ops that `root` gets something from, over any number of steps."""
+    found = set[ir.Operation]()
+    pending = [root]
+    while pending:
+        makers = {maker for value in pending.pop().operands if (maker := operation_of(value)) is not None} - found
+        found |= makers
+        pending += makers
+    return found

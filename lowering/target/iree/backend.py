@@ -42,10 +42,10 @@ class IreeBackend(Backend):
     @classmethod
     def is_program(cls, module: ir.Operation) -> bool:
         top = [view.operation for view in module.regions[0].blocks[0].operations]
-        mains = [op for op in top if op.name == "func.func" and to_python(op.attributes["sym_name"]) == "main"]
-        # A program without kernels and parameters shows it in @main alone.
+        public = [op for op in top if op.name == "func.func" and "sym_visibility" not in op.attributes]
+        # A program without kernels and parameters shows it in the functions that are called alone.
         return any(
-            op.name.partition(".")[0] in _DIALECTS for op in (*top, *(op for main in mains for op in walk(main)))
+            op.name.partition(".")[0] in _DIALECTS for op in (*top, *(op for host in public for op in walk(host)))
         )
 
     @classmethod

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import SUBGROUP_SIZE, WORKGROUP_SIZE
-from terrace.lowering.analysis.loop_kernels import argument_buffers, loop_kernels, result_buffers
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL, argument_buffers, loop_kernels, result_buffers
 from terrace.lowering.analysis.used_symbols import used_symbols
-from terrace.lowering.target.description import OF_MAIN, TARGET
+from terrace.lowering.target.description import OF_FUNCTION, TARGET
 from terrace.lowering.target.iree import syntax
 from terrace.lowering.target.iree.barriers import (
     VIEWS,
@@ -308,15 +308,16 @@ class ConvertLoopToIree(Pass):
         used = used_symbols(module)
         _convert_calls(module, {function.name.value: _updated(function) for function in kernels})
         states = _convert_symbols(module, used)
-        for operation in _operations(module):
-            if operation.name == "func.func" and _name(operation) == "main":
-                _keep_arguments(operation)
-                keep_scatters_apart(operation)
-                cut_chains_of_slices(operation)
-                keep_carried_values_apart(operation)
-                if TARGET in module.attributes:
-                    operation.attributes[OF_MAIN] = module.attributes[TARGET]
-                    del module.attributes[TARGET]
+        functions = [op for op in _operations(module) if op.name == "func.func" and len(op.regions[0].blocks)]
+        hosts = [function for function in functions if LOOP_KERNEL not in function.attributes]
+        for operation in hosts:
+            _keep_arguments(operation)
+            keep_scatters_apart(operation)
+            cut_chains_of_slices(operation)
+            keep_carried_values_apart(operation)
+        if hosts and TARGET in module.attributes:
+            hosts[0].attributes[OF_FUNCTION] = module.attributes[TARGET]
+            del module.attributes[TARGET]
         tables = {_name(op): op for op in _operations(module) if op.name == "memref.global"}
         for function in kernels:
             with ir.InsertionPoint.at_block_begin(module.regions[0].blocks[0]), function.operation.location:

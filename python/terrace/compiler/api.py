@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from terrace import progress
 from terrace.compiler.cached import build
+from terrace.compiler.entries import Entries
 from terrace.compiler.model_parameters import ParameterMap
 from terrace.compiler.request import Request
 from terrace.compiler.sources import DynamicShapes, ModelSource, Onnx, PyTorch, Text
+from terrace.errors import CompileError
 from terrace.runtime.model import CompiledModel
 from terrace.target import Target
 
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def compile(
-    model: torch.nn.Module | torch.export.ExportedProgram | str | os.PathLike[str] | onnx.ModelProto,
+    model: torch.nn.Module
+    | torch.export.ExportedProgram
+    | str
+    | os.PathLike[str]
+    | onnx.ModelProto
+    | Mapping[str, Any],
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
@@ -30,6 +37,10 @@ def compile(
     options: Mapping[str, Any] | None = None,
 ) -> CompiledModel:
     """Compile `model`, called as `model(*args, **kwargs)`, for `target`, by default a CPU.
+
+    A dict has several models by name, each an ExportedProgram or (model, args, kwargs, dynamic_shapes), as a tuple or a
+    dict, and becomes one program: `compiled["decode"](...)` calls one of them. Parameters that they have in common are
+    there once, and a buffer that one of them writes to is state of them all (docs/decoding.md).
 
     A path or a ModelProto is an ONNX model: `args` and `kwargs`, its inputs in order and by name, may be left out, and
     the result of a call is a dict of its outputs by name (docs/onnx.md).
@@ -44,6 +55,10 @@ def compile(
     """
     request = Request.of(target, precision, options)
     request.check_calibration()
+    if isinstance(model, Mapping):
+        if len(args) or kwargs or dynamic_shapes is not None:
+            raise CompileError("of several models, each has arguments of its own: {'decode': (model, args)}")
+        return _compile(Entries.of(model), request)
     is_onnx = isinstance(model, (str, os.PathLike)) or hasattr(model, "opset_import")
     source: Any = Onnx if is_onnx else PyTorch
     return _compile(source(model, args, kwargs, dynamic_shapes), request)

@@ -18,9 +18,9 @@ from terrace.compiler.layer_report import layer_graph, merge_layers
 from terrace.compiler.model_parameters import program_parameters
 from terrace.compiler.module_interface import (
     SIGNATURE,
+    entries_of,
     has_loops,
     level_of,
-    main_of,
     signature_of,
     states_of,
     symbols_of_kind,
@@ -43,7 +43,7 @@ from terrace.passes import Pass, internal_error, run_stage
 from terrace.runtime.model import CompiledModel
 from terrace.runtime.report import Report, report_of
 from terrace.signature import Signature
-from terrace.storage.artifact import Artifact, State
+from terrace.storage.artifact import Artifact, Entry, State, find_entry
 from terrace.target import Target, registered_as
 
 
@@ -59,9 +59,7 @@ class Lowered:
 
     target: Target
     ir: Mapping[str, str]
-    report: list[dict[str, Any]]
-    layers: Mapping[str, Any]
-    signature: Signature
+    entries: Mapping[str, Entry]
     states: list[State]
     parameters: Mapping[str, ParameterSource]
     symbols: Mapping[str, ParameterSource]
@@ -76,7 +74,7 @@ class Lowered:
         with progress.stage("link"), self.reproducing():
             program, read = backend.link(self.ir[backend.level], [*self.target_flags, *self.flags], self.parameters)
         return Artifact(
-            signature=self.signature,
+            entries=self.entries,
             program=program,
             program_name=registered_as(self.target.to_json()).program,
             parameters={name: source for name, source in self.parameters.items() if name in read},
@@ -86,14 +84,16 @@ class Lowered:
                 "cpu_features": list(self.target.features or ()),
                 "has_loops": self.has_loops,
             },
-            report=self.report,
-            layers=self.layers,
             states=self.states,
         )
 
-    def drawable_report(self) -> Report:
-        """`report` as what `CompiledModel.report` gives."""
-        return report_of(self.report, self.layers, self.signature, self.target.to_json())
+    def entry(self, name: str | None = None) -> Entry:
+        """The entry of this name, or the only one. Raises InputError."""
+        return self.entries[find_entry(self.entries, name)]
+
+    def reports(self) -> dict[str, Report]:
+        """What `EntryPoint.report` gives, by entry."""
+        return {name: report_of(entry, self.target.to_json()) for name, entry in self.entries.items()}
 
 
 @collects_seldom
@@ -129,7 +129,7 @@ def _lower(reading: Reading, request: Request, until: str | None = None) -> Lowe
         raise CompileError(f"the text is at the level {first!r}, and lowering does not go up to {until!r}")
     check_points(request.passes, first, backend.level, is_program)
     texts = {backend.level: reading.program} if is_program else {}
-    layers: dict[str, Any] = {}
+    layers: dict[str, dict[str, Any]] = {}
     symbols: set[str] = set()
     with module.context, ir.Location.unknown(), reproducing(request.reproducer_dir):
         if not is_program:
@@ -141,18 +141,25 @@ def _lower(reading: Reading, request: Request, until: str | None = None) -> Lowe
             texts[level] = operation.get_asm(assume_verified=True)
             symbols.update(symbols_of_kind(operation, "graph.parameter"))
             if level == "kernel":
-                layers = layer_graph(operation)
-        signature, states = signature_of(operation, reading.backend), states_of(operation)
+                layers = {name: layer_graph(function) for name, function in entries_of(operation).items()}
+        entries = {
+            name: _entry(signature_of(function, reading.backend), layers.get(name, {}))
+            for name, function in entries_of(operation).items()
+        }
+        states = states_of(operation)
         parameters = program_parameters(module, reading.lookup, reading.backend)
         target_flags = backend.iree_flags(None if is_program else operation)
         if until == backend.level and not is_program:
             texts[backend.level] = _program(operation, backend, request)
     found = {name: functools.partial(reading.lookup, name) for name in sorted(symbols)}
-    report = merge_layers(layers.get("layers", []))
     command = functools.partial(compile_command, target=target, flags=request.iree_flags)
     again = functools.partial(reproducing, request.reproducer_dir, command)
     flags = target_flags, request.iree_flags, has_loops(operation)
-    return Lowered(target, texts, report, layers, signature, states, parameters, found, *flags, again)
+    return Lowered(target, texts, entries, states, parameters, found, *flags, again)
+
+
+def _entry(signature: Signature, layers: Mapping[str, Any]) -> Entry:
+    return Entry(signature, merge_layers(layers.get("layers", [])), layers)
 
 
 def _program(module: ir.Operation, backend: Backend, request: Request) -> str:
@@ -170,11 +177,16 @@ def _calibrate(reading: Reading, request: Request, first: str) -> Request:
     run_stage([*passes_at("after-import", request.passes), *preparation()], module.operation, "prepare")
 
     def compile_observed(observed: ir.Module, signature: Signature) -> CompiledModel:
-        main_of(observed.operation).attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))
+        (function,) = entries_of(observed.operation).values()
+        function.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(signature.to_json()))
         here = Request()
         return CompiledModel(_lower(Reading(observed, reading.lookup, here.resolved()), here).artifact())
 
-    main, signature = main_of(module.operation), signature_of(module.operation)
+    entries = entries_of(module.operation)
+    if len(entries) > 1:
+        raise CompileError(f"option 'quantize' is for models with one entry, not {', '.join(entries)}")
+    (main,) = entries.values()
+    signature = signature_of(main)
     if request.calibration:
         calibrate(module, main, signature, request.calibration, compile_observed)
     elif not has_ranges(main):

@@ -1,7 +1,7 @@
 """The layers of a model, read off the kernel level: a launch of a kernel or an op left to IREE each, and their figures.
 
 - `read`: every distinct operand tensor once, weights too; a look-up or a slice reads what it picks, not all it could.
-- `written`: every result once.
+- `written`: every result once; of an update at indices what it puts there, which it reads there, too, to add to it.
 - `live`: the tensors in memory while the layer runs: its operands, its results, and what earlier layers made (or the
   caller gave) that a later layer still reads. Weights are not in it: they are in memory all the time.
 - `weights`: the part of `read` that is parameters or computed from them alone.
@@ -19,7 +19,6 @@ from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.lowering.analysis.symbolic_sizes import Polynomial, SymbolicSizes, add, constant, multiply, number
-from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.kernels.view import is_kernel
 from terrace.mlir import DYNAMIC, func, ir, operation_of, source_of, walk
 from terrace.passes import source_position
@@ -35,6 +34,10 @@ _ALIASES = ("graph.reshape", "tensor.cast", "tensor.collapse_shape", "tensor.exp
 
 _PICKING = ("graph.embedding", "graph.gather", "graph.slice")
 """Ops that read as much of their first operand as they write."""
+
+
+_UPDATING = "graph.scatter"
+"""The op that changes a part of its first operand in place: as much as its last has."""
 
 
 def element_bytes(value: ir.Value) -> int:
@@ -91,10 +94,11 @@ def turns_of(operation: ir.Operation) -> int:
     return turns
 
 
-def picking_kernels(module: ir.Operation) -> set[str]:
-    """The names of the kernels that read as much of their first operand as they write."""
+def kernels_with(module: ir.Operation, names: Iterable[str]) -> dict[str, ir.Operation]:
+    """By the names of kernels, the first op in each that is one of `names`; those without are left out."""
     functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
-    return {f.name.value for f in functions if any(op.operation.name in _PICKING for op in f.entry_block.operations)}
+    found = ((f.name.value, [op.operation for op in f.entry_block if op.operation.name in names]) for f in functions)
+    return {name: operations[0] for name, operations in found if operations}
 
 
 class Flow:
@@ -121,7 +125,8 @@ class Flow:
             if value not in constants and not self._is_room(value)
         ]
         self.layers: dict[ir.Value, int] = {}
-        self._picking = picking_kernels(function.operation.parent.operation)
+        self._picking = kernels_with(function.operation.parent.operation, _PICKING)
+        self._updating = kernels_with(function.operation.parent.operation, [_UPDATING])
 
     @staticmethod
     def _is_room(value: ir.Value) -> bool:
@@ -136,14 +141,27 @@ class Flow:
         """Bytes that a launch or an op reads and writes."""
         written = add(self.bytes(v) for v in operation.results if is_tensor(v))
         read = distinct(operation.operands)
+        if (update := self._of_kind(operation, self._updating, [_UPDATING])) is not None:
+            others = distinct([v for v in operation.operands if is_tensor(v)][1:])
+            changed = self.bytes(others[-1])
+            replaces = to_python(update.attributes["kind"]) == "replace"
+            return add([*([] if replaces else [changed]), *map(self.bytes, others)]), changed
         if self.picks(operation):
             return add([written, *(self.bytes(v) for v in read[1:])]), written
         return add(self.bytes(v) for v in read), written
 
     def picks(self, operation: ir.Operation) -> bool:
         """Whether an op, or the kernel that it launches, reads as much of its first operand as it writes."""
-        is_launch = operation.name == "func.call"
-        return to_python(operation.attributes["callee"]) in self._picking if is_launch else operation.name in _PICKING
+        return self._of_kind(operation, self._picking, _PICKING) is not None
+
+    @staticmethod
+    def _of_kind(
+        operation: ir.Operation, kernels: dict[str, ir.Operation], names: Iterable[str]
+    ) -> ir.Operation | None:
+        """An op that is one of `names`, or the one in the kernel that it launches."""
+        if operation.name == "func.call":
+            return kernels.get(to_python(operation.attributes["callee"]))
+        return operation if operation.name in names else None
 
     def live(self, step: int) -> Polynomial | None:
         """Bytes in memory during a step, weights apart."""
@@ -194,19 +212,8 @@ def source_line(operation: ir.Operation) -> str:
     return "" if position is None or position[0] == "-" else f"{position[0]}:{position[1]}"
 
 
-def host_functions(module: ir.Operation) -> list[Any]:
-    """The functions that launch kernels: all that are no kernels themselves."""
-    functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
-    return [function for function in functions if not is_kernel(function)]
-
-
-def flow_of(module: ir.Operation) -> dict[str, Flow]:
-    constants = constant_values(module)
-    return {function.name.value: Flow(function, constants) for function in host_functions(module)}
-
-
 def _symbols(function: func.FuncOp) -> dict[tuple[int, int], str]:
-    """What the model's signature, where @main carries it, calls the dynamic sizes of its arguments."""
+    """What the model's signature, where its function carries it, calls the dynamic sizes of its arguments."""
     if "terrace_signature" not in function.attributes:
         return {}
     signature = Signature.from_json(json.loads(to_python(function.attributes["terrace_signature"])))

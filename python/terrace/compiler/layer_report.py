@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from terrace.compiler.layer_figures import FREE, Flow, Layer, add_figures, flow_of, is_tensor
+from terrace.compiler.layer_figures import FREE, Flow, Layer, add_figures, is_tensor
 from terrace.compiler.layer_names import add_names
 from terrace.dialects.base import Attributes, element_type_of, shape_of, to_python
 from terrace.dialects.graph_base import product
 from terrace.dialects.graph_macs import MACS, attention_macs, macs_of
 from terrace.lowering.conversion.convert_graph_to_kernel import WHY
+from terrace.lowering.graph.constant_expressions import constant_values
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import is_kernel, schedule_op
@@ -26,33 +27,31 @@ _OF_A_PLACE = ("id", "inputs", "module", "source", "symbolic", "origins")
 _SUMS = ("calls", "macs", "bytes", "read", "written", "weights")
 
 
-def layer_graph(module: ir.Operation) -> dict[str, Any]:
-    """`layers`, one per launch of a kernel and per op left to IREE, in program order, and what @main `outputs`.
+def layer_graph(entry: func.FuncOp) -> dict[str, Any]:
+    """`layers`, one per launch of a kernel and per op left to IREE, in program order, and what a function `outputs`.
 
     A layer has the keys of a row and those of `terrace.compiler.layer_figures`. Its `inputs`, as `outputs`, are the
     layers that it reads, by their `id`, and the model's inputs, as `input N`.
     """
+    module = entry.operation.parent.operation
     functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
     kernels = {op.name.value: op for op in functions if is_kernel(op)}
     layers: list[Layer] = []
     origins: list[list[Origin]] = []
-    outputs: list[str] = []
-    for name, flow in flow_of(module).items():
-        for step, operation in enumerate(flow.operations, 1):
-            if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
-                words = _kernel_words(kernels[to_python(operation.attributes["callee"])])
-            elif _is_left(operation, flow):
-                words = _other_words(operation)
-            else:
-                continue
-            layer = add_figures({"id": len(layers), **words, "calls": 1}, flow, step, operation)
-            flow.layers.update(dict.fromkeys(operation.results, layer["id"]))
-            layers.append(layer)
-            origins.append(origins_of(operation.location))
-        if name == "main":
-            outputs = flow.sources(flow.operations[-1])
+    flow = Flow(entry, constant_values(module))
+    for step, operation in enumerate(flow.operations, 1):
+        if operation.name == "func.call" and to_python(operation.attributes["callee"]) in kernels:
+            words = _kernel_words(kernels[to_python(operation.attributes["callee"])])
+        elif _is_left(operation, flow):
+            words = _other_words(operation)
+        else:
+            continue
+        layer = add_figures({"id": len(layers), **words, "calls": 1}, flow, step, operation)
+        flow.layers.update(dict.fromkeys(operation.results, layer["id"]))
+        layers.append(layer)
+        origins.append(origins_of(operation.location))
     add_names(layers, origins)
-    return {"layers": layers, "outputs": outputs}
+    return {"layers": layers, "outputs": flow.sources(flow.operations[-1])}
 
 
 def merge_layers(layers: Sequence[Layer]) -> list[Row]:

@@ -22,8 +22,11 @@ from terrace.storage.artifact import State
 from terrace.storage.parameter_archive import ParameterInfo
 from terrace.structure import Tree
 
+OF_STATE = "state."
+"""What the names of a program's functions begin with that read and write its state."""
+
 SIGNATURE = "terrace_signature"
-"""The attribute of @main that carries the model's signature through the levels, as JSON."""
+"""The attribute of a function that carries the model's signature through the levels, as JSON."""
 
 
 def level_of(module: ir.Operation) -> str:
@@ -36,15 +39,26 @@ def level_of(module: ir.Operation) -> str:
 
 def has_loops(module: ir.Operation) -> bool:
     """Whether the host goes through work several times; `scf.if` chooses once."""
-    return any(op.name in ("scf.for", "scf.while") for op in walk(main_of(module).operation))
+    functions = [entry.operation for entry in entries_of(module).values()]
+    return any(op.name in ("scf.for", "scf.while") for function in functions for op in walk(function))
 
 
-def main_of(module: ir.Operation) -> func.FuncOp:
-    """The function @main. Raises CompileError if there is none."""
-    for view in module.regions[0].blocks[0].operations:
-        if isinstance(view, func.FuncOp) and view.name.value == "main":
-            return view
-    raise CompileError("the module has no function @main")
+def entries_of(module: ir.Operation) -> dict[str, func.FuncOp]:
+    """The functions that are called from outside, by name: those that are not private.
+
+    Raises CompileError if there is none.
+    """
+    functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
+    found = {op.name.value: op for op in functions if not is_private(op) and not op.name.value.startswith(OF_STATE)}
+    if not found:
+        raise CompileError("the module has no public function, such as @main")
+    return found
+
+
+def is_private(function: func.FuncOp) -> bool:
+    """Whether a function is called from within the program only, or is declared and nothing more."""
+    visibility = function.attributes.get("sym_visibility")
+    return function.is_external or (visibility is not None and to_python(visibility) != "public")
 
 
 def symbols_of_kind(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
@@ -84,49 +98,47 @@ def states_of(module: ir.Operation) -> list[State]:
     """The mutable buffers; of a program, the functions that read them show which."""
     types = {name: to_python(op.attributes["type"]) for name, op in symbols_of_kind(module, "graph.state").items()}
     for name, op in symbols_of_kind(module, "func.func").items():
-        if name.startswith("state.get."):
-            types[name.removeprefix("state.get.")] = op.opview.type.results[0]
+        if name.startswith(f"{OF_STATE}get."):
+            types[name.removeprefix(f"{OF_STATE}get.")] = op.opview.type.results[0]
     return [State(name, *described(type_)) for name, type_ in types.items()]
 
 
-def signature_of(module: ir.Operation, backend: type[Backend] | None = None) -> Signature:
-    """The signature that @main carries, or the plain one of its types: arguments in, a result or a tuple out."""
-    main = main_of(module)
-    if SIGNATURE in main.attributes:
-        return _read_signature(main)
-    both = (main.type.inputs, main.type.results) if backend is None else backend.program_types(main)
+def signature_of(entry: func.FuncOp, backend: type[Backend] | None = None) -> Signature:
+    """The signature that a function carries, or the plain one of its types: arguments in, a result or a tuple out."""
+    if SIGNATURE in entry.attributes:
+        return _read_signature(entry)
+    both = (entry.type.inputs, entry.type.results) if backend is None else backend.program_types(entry)
     inputs, outputs = ([leaf_of(t, i) for i, t in enumerate(types)] for types in both)
     arguments = Tree("tuple", [Tree("leaf") for _ in inputs])
     result = Tree("leaf") if len(outputs) == 1 else Tree("tuple", [Tree("leaf") for _ in outputs])
     return Signature(Tree("tuple", [arguments, Tree("dict")]), inputs, result, outputs)
 
 
-def _read_signature(main: func.FuncOp) -> Signature:
-    """The signature that @main carries. Raises CompileError for one that is malformed."""
-    attribute = main.attributes[SIGNATURE]
+def _read_signature(entry: func.FuncOp) -> Signature:
+    """The signature that a function carries. Raises CompileError for one that is malformed."""
+    attribute = entry.attributes[SIGNATURE]
     try:
         return Signature.from_json(json.loads(attribute.value if isinstance(attribute, ir.StringAttr) else ""))
     except (ArtifactError, ValueError, RecursionError) as error:
-        raise CompileError(f"{_where(main)} is malformed ({error}); leave it out, or as it was") from error
+        raise CompileError(f"{_where(entry)} is malformed ({error}); leave it out, or as it was") from error
 
 
-def check_signature(module: ir.Operation) -> None:
-    """Raise CompileError if the signature that @main carries is not that of its types: a person may edit both."""
-    main = main_of(module)
-    if SIGNATURE not in main.attributes:
+def check_signature(entry: func.FuncOp) -> None:
+    """Raise CompileError if the signature that a function carries is not that of its types: a person may edit both."""
+    if SIGNATURE not in entry.attributes:
         return
-    signature = _read_signature(main)
+    signature = _read_signature(entry)
     inputs = [leaf for leaf in signature.input_leaves if leaf.kind != "constant"]
     outputs = signature.program_results()
-    takes = main.type.inputs[: len(main.type.inputs) - signature.is_seeded]
-    for what, leaves, types in (("inputs", inputs, takes), ("outputs", outputs, main.type.results)):
+    takes = entry.type.inputs[: len(entry.type.inputs) - signature.is_seeded]
+    for what, leaves, types in (("inputs", inputs, takes), ("outputs", outputs, entry.type.results)):
         if not _describes(leaves, types):
             found = ", ".join(map(str, types))
-            raise CompileError(f"{_where(main)} has other {what} than its types ({found}); leave it out, or mend it")
+            raise CompileError(f"{_where(entry)} has other {what} than its types ({found}); leave it out, or mend it")
 
 
-def _where(main: func.FuncOp) -> str:
-    return f"{describe_location(main.operation.location)}: error: {SIGNATURE} of @main"
+def _where(entry: func.FuncOp) -> str:
+    return f"{describe_location(entry.operation.location)}: error: {SIGNATURE} of @{entry.name.value}"
 
 
 def _describes(leaves: list[Leaf], types: list[ir.Type]) -> bool:

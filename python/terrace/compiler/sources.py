@@ -12,7 +12,7 @@ import numpy as np
 
 from terrace import progress
 from terrace.compiler.model_parameters import Lookup, ParameterMap, lookup_of, to_numpy
-from terrace.compiler.module_interface import SIGNATURE, check_signature, declared, main_of
+from terrace.compiler.module_interface import SIGNATURE, check_signature, declared, entries_of
 from terrace.compiler.request import Request
 from terrace.dialects.base import to_attribute
 from terrace.dialects.context import create_context
@@ -113,9 +113,9 @@ class PyTorch:
         return Places(lines_of(self.exported().graph_module))
 
     def lookup(self, found: Artifact, wanted: Mapping[str, ParameterInfo]) -> Lookup | None:
-        from terrace.frontend import symbols_of
+        from terrace.frontend import SymbolNames
 
-        symbols = symbols_of(self.exported(), [state.name for state in found.states])
+        symbols = SymbolNames(self.exported(), {}).all_symbols([state.name for state in found.states])
         return (lambda key: to_numpy(key, symbols[key])) if wanted.keys() <= symbols.keys() else None
 
     def read(self, request: Request) -> Reading:
@@ -173,14 +173,17 @@ class Imported:
         return self._find
 
     def read(self, request: Request) -> Reading:
-        module = self.model.module
-        with module.context, ir.Location.unknown():
-            signature = ir.StringAttr.get(json.dumps(self.model.signature.to_json()))
-            main = main_of(module.operation)
-            main.attributes[SIGNATURE] = signature
-            if self.model.example_shapes:
-                main.attributes[EXAMPLE_SHAPES] = to_attribute(self.model.example_shapes)
-        return Reading(module, self._find, request.resolved())
+        describe_entry(self.model)
+        return Reading(self.model.module, self._find, request.resolved())
+
+
+def describe_entry(model: ImportedModel) -> None:
+    """Write into a model's function what is known of it."""
+    with model.module.context, ir.Location.unknown():
+        function = entries_of(model.module.operation)[model.name]
+        function.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(model.signature.to_json()))
+        if model.example_shapes:
+            function.attributes[EXAMPLE_SHAPES] = to_attribute(model.example_shapes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +213,8 @@ class Text:
         module, backend = parse_level(self.text, self.name, request.target)
         if backend is None:
             verify_text(module.operation)
-            check_signature(module.operation)
+            for function in entries_of(module.operation).values():
+                check_signature(function)
         lookup = lookup_of(self.parameters, declared(module.operation, backend))
         target = request.resolved(target_of(module.operation))
         return Reading(module, lookup, target, backend, self.text if backend is not None else "")

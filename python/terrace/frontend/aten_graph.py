@@ -15,8 +15,9 @@ from terrace.checks import Check
 from terrace.frontend.exported_signature import leaf_of_value
 from terrace.frontend.importer import ImportedModel, import_graph
 from terrace.frontend.legalize import legalize
-from terrace.frontend.program import Program, Symbol, insert_checks, output_nodes, simplify
+from terrace.frontend.program import Program, insert_checks, output_nodes, simplify
 from terrace.frontend.size_names import SizeNames
+from terrace.frontend.symbol_names import Symbol
 from terrace.frontend.symbols import lift_symbols
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.mlir import ir, load_torch_dialects

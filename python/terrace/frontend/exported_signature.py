@@ -17,8 +17,9 @@ from terrace.errors import ModelImportError
 from terrace.frontend.dynamic_dimensions import OPEN, SINGLE
 from terrace.frontend.export import parameter_names
 from terrace.frontend.guards import PRESUMED, guards_of
-from terrace.frontend.program import Program, require_plain
+from terrace.frontend.program import Program
 from terrace.frontend.size_names import SYMBOLIC, SizeNames, number_or, user_inputs
+from terrace.frontend.symbol_names import require_plain
 from terrace.signature import Leaf, Signature
 from terrace.structure import Tree
 

@@ -18,7 +18,7 @@ from torch.fx.node import Argument
 from terrace.frontend.dynamic_dimensions import DIMENSION_NAMES
 from terrace.frontend.export import parameter_names
 from terrace.frontend.exported_signature import example_shapes
-from terrace.frontend.program import tensor_identity, tensors_of
+from terrace.frontend.symbol_names import tensor_identity, tensors_of
 
 PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.layout, torch.device, torch.memory_format)
 SYMBOLIC = (torch.SymBool, torch.SymFloat, torch.SymInt)

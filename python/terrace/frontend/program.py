@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,10 +23,10 @@ from terrace.frontend.assertions import check_assertions
 from terrace.frontend.bodies import all_graphs, attach_bodies, bodies_of, nodes_with_bodies
 from terrace.frontend.body_checks import check_bodies
 from terrace.frontend.checks import Checks
-from terrace.frontend.complex_values import as_real, holds_complex, without_complex
+from terrace.frontend.complex_values import holds_complex, without_complex
 from terrace.frontend.data_dependent import refuse_masks
 from terrace.frontend.division_checks import check_divisions
-from terrace.frontend.float8 import hold_as_float32, is_float8, is_held
+from terrace.frontend.float8 import hold_as_float32, is_held
 from terrace.frontend.index_checks import IndexBounds
 from terrace.frontend.index_put import drop_empty_scatter, rewrite_along, rewrite_index_put
 from terrace.frontend.merged_index import rewrite_index
@@ -35,10 +35,10 @@ from terrace.frontend.rank_zero import give_dimensions
 from terrace.frontend.size_names import SizeNames
 from terrace.frontend.source import at_line
 from terrace.frontend.state_guard import guard_states
+from terrace.frontend.symbol_names import Symbol, SymbolNames
 from terrace.frontend.symbolic_arithmetic import rewrite_arithmetic, take_for_int64
 from terrace.frontend.unsigned import widen_unsigned
 from terrace.frontend.view_dtype import rewrite_view_dtype
-from terrace.signature import COMPLEX, DTYPES, dtype_name
 
 aten = torch.ops.aten
 
@@ -50,14 +50,6 @@ ASSERTIONS = {
     aten.sym_constrain_range.default,
     aten.sym_constrain_range_for_size.default,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Symbol:
-    """What a placeholder that is no argument stands for: a parameter, or the state that starts as a copy of it."""
-
-    parameter: str
-    state: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +76,13 @@ class Program:
     indexed: list[tuple[Any, torch.Size]] = dataclasses.field(default_factory=list)
 
 
-def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: bool = True) -> Program:
-    """What `exported`, in functional form, consists of; raises `ModelImportError` for what we cannot run."""
+def read_program(
+    exported: ExportedProgram, sizes: SizeNames, check_indices: bool = True, symbols_of: SymbolNames | None = None
+) -> Program:
+    """What `exported`, in functional form, consists of; raises `ModelImportError` for what we cannot run.
+
+    Symbols have the names that `symbols_of` gives, by default those of a program that is alone.
+    """
     refuse_unsupported(exported)
     graph = copy.deepcopy(exported.graph)
     attach_bodies(graph, exported.graph_module)
@@ -100,7 +97,7 @@ def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: boo
     states = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.BUFFER_MUTATION)}
     written = {spec.arg.name: str(spec.target) for spec in output_specs(exported, OutputKind.USER_INPUT_MUTATION)}
     aliases, returned_arguments = set_outputs(graph, exported, list(states), written)
-    keys = Keys(exported, set(states.values()))
+    names = symbols_of or SymbolNames.alone(exported)
     symbols: list[Symbol | None] = []
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     for spec, node in zip(exported.graph_signature.input_specs, placeholders, strict=True):
@@ -110,14 +107,14 @@ def read_program(exported: ExportedProgram, sizes: SizeNames, check_indices: boo
             else:
                 symbols.append(None)
         elif node.users or spec.target in states.values():
-            symbols.append(keys.symbol_of(str(spec.target)))
+            symbols.append(names.symbol_of(str(spec.target)))
         else:
             graph.erase_node(node)
     is_seeded = number_streams(graph)
     symbols += [None] * is_seeded
-    names = list(states.values()), list(written.values())
-    inputs = is_seeded, names[1], returned_arguments
-    return Program(graph, symbols, names[0], keys.parameters, aliases, *inputs, checks.checks, checks.indexed)
+    stored = [names.states[target] for target in states.values()]
+    inputs = is_seeded, list(written.values()), returned_arguments
+    return Program(graph, symbols, stored, names.parameters, aliases, *inputs, checks.checks, checks.indexed)
 
 
 def output_specs(exported: ExportedProgram, kind: OutputKind) -> list[OutputSpec]:
@@ -189,90 +186,6 @@ def is_random(node: torch.fx.Node) -> bool:
     if node.target == aten.scaled_dot_product_attention.default:
         return bool(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0))
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-
-
-class Keys:
-    """The symbol names of parameters, buffers and constants: one for all that share memory, shape and strides."""
-
-    def __init__(self, exported: ExportedProgram, states: set[str]) -> None:
-        self._exported = exported
-        self._states = states
-        self._key_of_tensor: dict[tuple[object, ...], str] = {}
-        self.parameters: dict[str, torch.Tensor] = {}
-
-    def symbol_of(self, target: str) -> Symbol:
-        """The symbol of the tensor called `target` in the model, which is then among `parameters`."""
-        tensor = tensor_of(self._exported, target)
-        require_plain(f"the model's '{target}'", tensor)
-        if target in self._states:
-            if is_float8(tensor.dtype):
-                raise ModelImportError(
-                    f"the model writes to its buffer '{target}', which is {dtype_name(tensor)}: keep it in bfloat16"
-                )
-            # Two mutable buffers never become one, and none is one with a parameter.
-            self.parameters[initial_name(target)] = tensor
-            return Symbol(initial_name(target), target)
-        tensor = tensor.view(torch.uint8) if is_float8(tensor.dtype) else tensor
-        key = self._key_of_tensor.setdefault(tensor_identity(tensor), parameter_name(target))
-        self.parameters.setdefault(key, tensor)
-        return Symbol(key)
-
-
-def parameter_name(target: str) -> str:
-    """The symbol of a parameter that is no state; @main is the function's."""
-    return "main.parameter" if target == "main" else target
-
-
-def initial_name(state: str) -> str:
-    """The symbol of what a mutable buffer starts as."""
-    return f"{state}.initial"
-
-
-def tensor_identity(tensor: torch.Tensor) -> tuple[object, ...]:
-    """Equal for tensors that are the same one."""
-    place = tensor.untyped_storage().data_ptr(), tensor.storage_offset()
-    return (*place, tensor.shape, tensor.stride(), tensor.dtype)
-
-
-def tensor_of(exported: ExportedProgram, target: str) -> torch.Tensor:
-    """A parameter, buffer or constant; a complex one as the real one that stands for it.
-
-    Buffers that are not persistent, and constants, are in no state dictionary.
-    """
-    state = exported.state_dict
-    found = state[target] if target in state else exported.constants[target]
-    assert isinstance(found, torch.Tensor)
-    return as_real(found.detach())
-
-
-UNKNOWN_TO_IMPORTER = ("uint16", "uint64")
-"""Element types that a program may have, and that torch-mlir does not import."""
-
-
-def require_plain(what: str, tensor: torch.Tensor) -> None:
-    """Raise `ModelImportError` that names `what` if `tensor` is none that a program can take or give."""
-    if tensor.layout != torch.strided:
-        layout = str(tensor.layout).removeprefix("torch.").removeprefix("_")
-        raise ModelImportError(f"{what} is a sparse tensor ({layout}), which is not supported: call .to_dense() on it")
-    known = [dtype for dtype in (*DTYPES, *COMPLEX) if dtype not in UNKNOWN_TO_IMPORTER]
-    if dtype_name(tensor) not in known:
-        raise ModelImportError(
-            f"{what} is {dtype_name(tensor)}, which is not supported: convert it, to one of {', '.join(known)}"
-        )
-
-
-def tensors_of(exported: ExportedProgram) -> dict[str, torch.Tensor]:
-    """All parameters, buffers and constants, by their names in the model."""
-    kinds = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
-    targets = [str(spec.target) for spec in exported.graph_signature.input_specs if spec.kind in kinds]
-    return {target: tensor_of(exported, target) for target in targets}
-
-
-def symbols_of(exported: ExportedProgram, states: Iterable[str]) -> dict[str, torch.Tensor]:
-    """What any `graph.parameter` of a model with these states may stand for, by its symbol name."""
-    tensors = tensors_of(exported)
-    initial = {initial_name(state): tensors[state] for state in states}
-    return {**{parameter_name(target): tensor for target, tensor in tensors.items()}, **initial}
 
 
 def simplify(graph: torch.fx.Graph) -> None:

@@ -1,4 +1,4 @@
-"""Turns the arguments of @main that are parameters into symbols, and mutable buffers into state."""
+"""Turns the arguments of a model's function that are parameters into symbols, and mutable buffers into state."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import to_attribute
-from terrace.frontend.program import Program, Symbol
+from terrace.frontend.program import Program
+from terrace.frontend.symbol_names import Symbol
 from terrace.lowering.conversion.torch_to_graph import TypeTable
 from terrace.lowering.conversion.torch_to_graph.torch_op import to_builtin, to_torch
 from terrace.mlir import func, ir
 
 
 def lift_symbols(module: ir.Module, program: Program) -> None:
-    """Declare `graph.parameter` and `graph.state` symbols, load them where @main took arguments, store new states."""
+    """Declare `graph.parameter` and `graph.state` symbols, load them where there were arguments, store new states."""
     main = main_function(module)
     types = TypeTable(module.operation)
     block = main.regions[0].blocks[0]
@@ -28,7 +29,7 @@ def lift_symbols(module: ir.Module, program: Program) -> None:
 
 
 def main_function(module: ir.Module) -> ir.Operation:
-    """The function @main."""
+    """The function of the model: the only one."""
     return next(op.operation for op in module.body.operations if op.operation.name == func.FuncOp.OPERATION_NAME)
 
 
@@ -80,7 +81,7 @@ def declare(module: ir.Module, symbols: Sequence[Symbol | None], types: Sequence
 
 
 def store_states(block: ir.Block, states: list[str], types: TypeTable) -> None:
-    """Store the first values that @main returns as the new `states`, and return the others."""
+    """Store the first values that the function returns as the new `states`, and return the others."""
     end = block.operations[len(block.operations) - 1].operation
     operands = list(end.operands)
     with end.location, ir.InsertionPoint(end):

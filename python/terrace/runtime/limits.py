@@ -15,7 +15,7 @@ import numpy as np
 from terrace.installed import needing_compiler
 from terrace.runtime.program import Program
 from terrace.signature import Leaf, Signature
-from terrace.storage.artifact import Artifact
+from terrace.storage.artifact import Artifact, one_entry
 from terrace.structure import Tree
 from terrace.target import Target
 
@@ -81,7 +81,7 @@ def _flops_of_one(target: Target) -> float:
     inputs = Tree("tuple", [Tree("tuple", [Tree("leaf")]), Tree("dict")])
     signature = Signature(inputs, [argument], Tree("leaf"), [result])
     described = {**target.to_json(), "cpu_features": list(target.features or ())}
-    program = Program(Artifact(signature=signature, program=peak_program(target), target=described), 1)
+    program = Program(Artifact(one_entry(signature), program=peak_program(target), target=described), 1)
     start = program.put(np.linspace(0.5, 1.5, math.prod(shape), dtype=np.float32).reshape(shape))
     # By CPU time, as other processes would lower the limit; one thread runs in the caller.
     return peak_flops(target.cpu) / _best(lambda: program.invoke("main", [start], 1), time.thread_time)

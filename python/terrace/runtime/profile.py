@@ -12,7 +12,6 @@ from typing import Any
 from terrace.report.table import Table
 from terrace.report.words import escape
 from terrace.runtime.limits import Limits
-from terrace.storage.artifact import Artifact
 from terrace.storage.files import write_file
 
 _COLUMNS = ("kernel", "by", "calls", "us", "best us", "share", "MACs", "bytes", "GFLOP/s", "GB/s", "of limit", "limit")
@@ -173,10 +172,13 @@ def _named(what: str, track: int, name: str) -> dict[str, Any]:
 
 
 def make_profile(
-    artifact: Artifact, calls: Sequence[Sequence[Event]], whole_calls: Sequence[float], limits: Limits
+    rows: Sequence[Mapping[str, Any]],
+    calls: Sequence[Sequence[Event]],
+    whole_calls: Sequence[float],
+    limits: Limits,
 ) -> Profile:
-    """Rows for the events of several calls, beside what the compile report says of each kernel."""
-    report = {row["kernel"]: row for row in artifact.report if row["by"] == "terrace"}
+    """Rows for the events of several calls, beside what the compile report's `rows` say of each kernel."""
+    report = {row["kernel"]: row for row in rows if row["by"] == "terrace"}
     kernels = []
     for name in dict.fromkeys(event.name for event in calls[0]):
         own = [[event.end - event.start for event in call if event.name == name] for call in calls]

@@ -44,7 +44,7 @@ _ELEMENTS = {
 """IREE's names of the element types."""
 
 
-def profile_program(artifact: Artifact, inputs: Sequence[Array], threads: int) -> Profile:
+def profile_program(artifact: Artifact, entry: str, inputs: Sequence[Array], threads: int) -> Profile:
     """Time the kernels of a program on these inputs. Raises `TerraceError` where that is not available."""
     name = artifact.target.get("name", "unknown")
     if not registered_as(artifact.target).profiles:
@@ -53,13 +53,13 @@ def profile_program(artifact: Artifact, inputs: Sequence[Array], threads: int) -
         )
     limits = measure_limits(artifact.target, threads)
     with tempfile.TemporaryDirectory(prefix="terrace-profile-") as folder:
-        run = _Run(Path(folder), artifact, inputs, threads)
+        run = _Run(Path(folder), artifact, entry, inputs, threads)
         pilot = run.benchmark(3, 1)
         calls = int(min(max(SECONDS / max(min(pilot), 1e-9), LEAST_CALLS), MOST_CALLS))
         whole = run.benchmark(max(calls // REPETITIONS, 1), REPETITIONS)
         events = run.dispatches(calls + WARM_UP)
     counted = split_calls(events, calls + WARM_UP)[WARM_UP:]
-    return make_profile(artifact, counted, whole, limits)
+    return make_profile(artifact.entries[entry].report, counted, whole, limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,7 @@ class _Run:
 
     folder: Path
     artifact: Artifact
+    entry: str
     inputs: Sequence[Array]
     threads: int
 
@@ -83,7 +84,7 @@ class _Run:
             (self.folder / f"{number}.bin").write_bytes(value.tobytes())
 
     def _flags(self) -> list[str]:
-        flags = [f"--module={self.folder / self.artifact.program_name}", f"--function={self.artifact.entry}"]
+        flags = [f"--module={self.folder / self.artifact.program_name}", f"--function={self.entry}"]
         if self.artifact.parameters:
             flags.append(f"--parameters={PARAMETER_SCOPE}={self.folder / 'parameters.irpa'}")
         flags.append("--device=local-sync" if self.threads == 1 else "--device=local-task")

@@ -154,7 +154,7 @@ def worker_count(artifact: Artifact, threads: int | None) -> int:
     wanted = checked_threads(threads if threads is not None else artifact.target.get("threads"))
     if artifact.target.get("has_loops"):
         return 1
-    rows = artifact.report
+    rows = artifact.rows()
     return 1 if rows and not any(map(_is_shared, rows)) else wanted
 
 

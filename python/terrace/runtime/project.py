@@ -107,7 +107,7 @@ def _port(data: Mapping[str, Any]) -> Port:
 
 def _check_ports(ports: Sequence[Port], artifact: Artifact) -> None:
     """Refuse ports that are not those of the model."""
-    signature = artifact.signature
+    signature = artifact.entry().signature
     inputs = [leaf for leaf in signature.input_leaves if leaf.kind != "constant"]
     outputs = [leaf for leaf in signature.output_leaves if leaf.kind != "constant" and leaf.alias is None]
     counts = [sum(port.role == role for port in ports) for role in ("input", "output")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from terrace.report.table import Table
 from terrace.report.words import escape, shape
-from terrace.signature import Signature
+from terrace.storage.artifact import Entry
 from terrace.storage.files import write_file
 from terrace.target import describe
 
@@ -85,7 +85,7 @@ class Report:
         """How much of the model runs Terrace's code, in a line; in another, what int8 leaves in float32."""
         count = sum(row.get("by") == "terrace" for row in self.rows)
         text = f"{count} of {len(self.rows)} kernels and {self.mac_share:.2%} of the MACs run Terrace's code"
-        if all(row.get("type") != "i8" for row in self.rows):
+        if not any(row.get("type") == "i8" and row.get("macs") for row in self.rows):
             return text
         floats = [row["kernel"] for row in self.rows if row.get("type") == "f32" and row["op"] != "quantize"]
         return f"{text}\nin float32, beside int8: {', '.join(floats) or 'nothing'}"
@@ -97,16 +97,15 @@ class Report:
         return Table(_COLUMNS, cells, _NUMBERS, total=True)
 
 
-def report_of(
-    rows: Sequence[Mapping[str, Any]], graph: Mapping[str, Any], signature: Signature, target: Mapping[str, Any]
-) -> Report:
-    """The report of a model with this signature, compiled for this target (its `to_json`)."""
+def report_of(entry: Entry, target: Mapping[str, Any]) -> Report:
+    """The report of an entry of a model that was compiled for this target (its `to_json`)."""
+    signature = entry.signature
     inputs = [
         f"{path} {shape(leaf.shape)}" if leaf.kind == "tensor" else f"{path} {leaf}"
         for path, leaf in zip(signature.input_paths(), signature.input_leaves, strict=True)
         if leaf.kind in ("tensor", "scalar")
     ]
-    return Report(rows, graph, describe(target), inputs)
+    return Report(entry.report, entry.layers, describe(target), inputs)
 
 
 def _cell(column: str, value: str | int | Sequence[int | str] | None) -> str:

@@ -5,8 +5,8 @@ It is a ZIP archive of stored, aligned members (`unzip -l` lists it):
     program.*                    what its target runs; `terrace.target.TARGETS` says how it is called
     ir/{graph,kernel,loop,...}.mlir  the levels, as text
     parameters.irpa              an IREE parameter archive, page-aligned: used where it is mapped
-    manifest.json                format version, signature, target, report, and size and checksum of the
-    others
+    manifest.json                format version, entries with signature and report, target, and size and checksum
+    of the others
 
 Reading maps the file and checks it; nothing in it is executed or unpickled, and nothing is written. All failures are
 `ArtifactError`.
@@ -19,11 +19,11 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from terrace.errors import ArtifactError
+from terrace.errors import ArtifactError, InputError
 from terrace.levels import TEXTS
 from terrace.signature import Signature
 from terrace.storage import manifest as manifests
@@ -42,7 +42,8 @@ from terrace.target import TARGETS, registered_as
 from terrace.texts import plain
 
 FORMAT = "terrace-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Files of version 1 are read, too: they have one entry, whose parts stand in the manifest itself."""
 PROGRAMS = tuple(dict.fromkeys(target.program for target in TARGETS.values()))
 """The names that the member with the program may have; IREE runs those of the first."""
 
@@ -59,25 +60,38 @@ class State:
 
 
 @dataclasses.dataclass(frozen=True)
-class Artifact:
-    """A compiled model as data.
+class Entry:
+    """A function of the program that is called from outside.
 
-    `parameters` are arrays, or functions that compute one when it is written or loaded. `target` describes
-    what the program was compiled for; its "cpu_features" are those that a machine must have to run it.
-    `report` has a row (a dict of plain data) per kernel, `layers` what `terrace.lowering.report.layer_graph` says.
-    `cache_key` is that of an entry of the compile cache, and empty in any other file. `is_from_file` says that it was
-    read, and not made in this process.
+    `report` has a row (a dict of plain data) per kernel, `layers` what `terrace.compiler.layer_report` says.
     """
 
     signature: Signature
+    report: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    layers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def one_entry(signature: Signature, **fields: Any) -> dict[str, Entry]:
+    """The entries of a model that has one."""
+    return {"main": Entry(signature, **fields)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A compiled model as data.
+
+    `entries` are by their names, at least one. `parameters` are arrays, or functions that compute one when it is
+    written or loaded. `target` describes what the program was compiled for; its "cpu_features" are those that a machine
+    must have to run it. `cache_key` is that of an entry of the compile cache, and empty in any other file.
+    `is_from_file` says that it was read, and not made in this process.
+    """
+
+    entries: Mapping[str, Entry]
     program: bytes | memoryview
     parameters: Mapping[str, ParameterSource] = dataclasses.field(default_factory=dict)
     ir: Mapping[str, str] = dataclasses.field(default_factory=dict)
     target: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    report: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    layers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     states: list[State] = dataclasses.field(default_factory=list)
-    entry: str = "main"
     program_name: str = PROGRAMS[0]
     terrace_version: str = ""
     cache_key: str = ""
@@ -89,6 +103,28 @@ class Artifact:
             raise ValueError(f"unknown IR levels {unknown}; expected some of {TEXTS}")
         if self.program_name not in PROGRAMS:
             raise ValueError(f"unknown program {self.program_name!r}; expected one of {PROGRAMS}")
+        if not self.entries:
+            raise ValueError("a model has at least one entry")
+
+    def entry(self, name: str | None = None) -> Entry:
+        """The entry of this name, or the only one. Raises InputError."""
+        return self.entries[find_entry(self.entries, name)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of all entries' reports."""
+        return [row for entry in self.entries.values() for row in entry.report]
+
+
+def find_entry(entries: Iterable[str], name: str | None) -> str:
+    """The entry of this name, or the only one of a model that has these. Raises InputError."""
+    names = list(entries)
+    if name is None and len(names) == 1:
+        return names[0]
+    if name is None:
+        raise InputError(f"the model has several entries; name one: {', '.join(names)}")
+    if name not in names:
+        raise InputError(f"the model has no entry {name!r}; it has {', '.join(names)}")
+    return name
 
 
 def write_artifact(path: str | os.PathLike[str], artifact: Artifact) -> None:
@@ -201,18 +237,19 @@ def _view(view: memoryview, member: Member) -> memoryview:
     return view[member.offset : member.offset + member.size]
 
 
+def _entry_manifest(entry: Entry) -> dict[str, Any]:
+    return {"signature": entry.signature.to_json(), "report": entry.report, "layers": dict(entry.layers)}
+
+
 def _manifest(artifact: Artifact, infos: Mapping[str, ParameterInfo], members: list[Member]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "terrace_version": artifact.terrace_version,
-        "entry": artifact.entry,
-        "signature": artifact.signature.to_json(),
+        "entries": {name: _entry_manifest(entry) for name, entry in artifact.entries.items()},
         "target": dict(artifact.target),
         "states": [dataclasses.asdict(state) for state in artifact.states],
         "parameters": {name: dataclasses.asdict(info) for name, info in infos.items()},
-        "report": artifact.report,
-        "layers": dict(artifact.layers),
         "members": {member.name: {"size": member.size, "crc32": member.crc} for member in members},
         **({"cache_key": artifact.cache_key} if artifact.cache_key else {}),
     }
@@ -234,7 +271,10 @@ def _read_manifest(members: Mapping[str, Member], view: memoryview) -> dict[str,
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ArtifactError("manifest.json does not describe a Terrace model; give a file that Terrace wrote")
     version = manifest.get("format_version")
-    if version != FORMAT_VERSION:
+    if version == 1:
+        one = {key: manifest.get(key) for key in ("signature", "report")}
+        manifest["entries"] = {manifest.get("entry"): {**one, "layers": manifest.get("layers", {})}}
+    elif version != FORMAT_VERSION:
         writer = str(manifest.get("terrace_version") or "an unknown version")
         raise ArtifactError(
             f"the file has format version {version!r:.20} (written by Terrace {plain(writer):.20}), this Terrace reads "
@@ -268,30 +308,32 @@ def _from_manifest(manifest: Mapping[str, Any], contents: Mapping[str, memoryvie
             name: ParameterInfo(manifests.shape_of(info["shape"]), manifests.dtype_of(info["dtype"]))
             for name, info in manifest["parameters"].items()
         }
-        signature = Signature.from_json(manifest["signature"])
-        for leaf in (*signature.input_leaves, *signature.output_leaves):
-            manifests.check_leaf_shape(leaf.shape)
+        entries = {manifests.name_of(name): _entry(data) for name, data in manifest["entries"].items()}
         target = manifests.target_of(manifest["target"])
         program_name = _program_name(contents, target)
         checksum = manifest["members"]["parameters.irpa"]["crc32"]
         levels = [level for level in TEXTS if f"ir/{level}.mlir" in contents]
         return Artifact(
-            signature=signature,
+            entries=entries,
             program=contents[program_name],
             program_name=program_name,
             parameters=MappedParameters(contents["parameters.irpa"], infos, checksum),
             ir={level: str(contents[f"ir/{level}.mlir"], "utf-8") for level in levels},
             target=target,
-            report=manifests.rows_of(manifest["report"]),
-            layers=manifests.layers_of(manifest.get("layers", {})),
             states=[_state(state) for state in manifest["states"]],
-            entry=manifests.text_of(manifest["entry"]),
             terrace_version=manifests.text_of(manifest["terrace_version"]),
             cache_key=manifests.text_of(manifest.get("cache_key", "")),
             is_from_file=True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"the manifest is malformed ({error!r:.200}); compile and save the model again") from error
+
+
+def _entry(data: Mapping[str, Any]) -> Entry:
+    signature = Signature.from_json(data["signature"])
+    for leaf in (*signature.input_leaves, *signature.output_leaves):
+        manifests.check_leaf_shape(leaf.shape)
+    return Entry(signature, manifests.rows_of(data["report"]), manifests.layers_of(data["layers"]))
 
 
 def _program_name(contents: Mapping[str, memoryview], target: Mapping[str, Any]) -> str:

@@ -87,6 +87,13 @@ def text_of(value: Json) -> str:
     return value
 
 
+def name_of(value: Json) -> str:
+    """What something is called."""
+    if not text_of(value):
+        raise ValueError("a name that is empty")
+    return text_of(value)
+
+
 def target_of(data: Json) -> dict[str, Any]:
     """What the program was compiled for; of it, a name, an architecture and CPU features are asked for at load."""
     if not isinstance(data, dict):

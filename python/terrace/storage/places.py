@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from terrace.signature import Signature
-from terrace.storage.artifact import Artifact
+from terrace.storage.artifact import Artifact, Entry
 
 _PLAIN = re.compile(r"[ !#-\[\]-~]+")
 """What JSON and MLIR write as it is."""
@@ -57,12 +57,19 @@ def _replaced(artifact: Artifact, table: Mapping[str, str]) -> Artifact:
     def replace(text: str) -> str:
         return pattern.sub(lambda match: table[match[0]], text)
 
-    layers = [{**layer, "source": replace(layer.get("source", ""))} for layer in artifact.layers.get("layers", [])]
     return dataclasses.replace(
         artifact,
-        layers={**artifact.layers, **({"layers": layers} if layers else {})},
-        signature=_of_signature(artifact.signature, replace),
+        entries={name: _of_entry(entry, replace) for name, entry in artifact.entries.items()},
         ir={level: replace(text) for level, text in artifact.ir.items()},
+    )
+
+
+def _of_entry(entry: Entry, replace: Callable[[str], str]) -> Entry:
+    layers = [{**layer, "source": replace(layer.get("source", ""))} for layer in entry.layers.get("layers", [])]
+    return dataclasses.replace(
+        entry,
+        layers={**entry.layers, **({"layers": layers} if layers else {})},
+        signature=_of_signature(entry.signature, replace),
     )
 
 
