@@ -127,7 +127,7 @@ def measured(name: str, model: Any, path: Path, make: Callable[[], Arrays], roun
 
     def feed() -> tuple[Arrays, dict[str, torch.Tensor]]:
         arrays = {key: value for key, value in make().items() if key in taken}
-        return arrays, {key: torch.from_numpy(value) for key, value in arrays.items()}
+        return arrays, {key: torch.tensor(value) for key, value in arrays.items()}
 
     began = time.process_time() + os.times().children_user
     compiled = terrace.compile(model, (), feed()[1], target=terrace.Target(threads=1))

@@ -83,7 +83,7 @@ class SinkLine(Pattern):
         return replace(op, reshape(value, [*left, *[None] * (len(shape_of(op.result)) - len(left))]))
 
     def _is_permuted(self, image: ir.Value) -> bool:
-        """Whether an image is what the permute gives, or what ops make of it that the permute has yet to sink through."""
+        """Whether an image is what the permute gives, or what ops make of that, which it has yet to sink below."""
         operation = operation_of(image)
         while operation is not None and operation.name in SINKING:
             operation = operation_of(operation.operands[0])

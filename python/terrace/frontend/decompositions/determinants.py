@@ -1,4 +1,4 @@
-"""Determinants, by elimination with the largest pivot of each column: torch-mlir's own takes the first, which may be 0."""
+"""Determinants, by elimination with the largest pivot of each column; torch-mlir takes the first, which may be 0."""
 
 from __future__ import annotations
 

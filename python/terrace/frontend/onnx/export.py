@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -62,9 +63,7 @@ def exported_of(
     example, unless the user has asked for sizes.
     """
     sizes = [shapes, None] if shapes is not None and may_be_fixed else [shapes]
-    ways = [
-        (given, of_example) for given in sizes for of_example in ((False, True) if model.has_branches else (False,))
-    ]
+    ways = list(itertools.product(sizes, [False, True] if model.has_branches else [False]))
     for place, (given, of_example) in enumerate(ways):
         model.branches_of_example = of_example
         try:
