@@ -88,8 +88,8 @@ def qlinear_conv(
     def channels(value: Tensor) -> Tensor:
         return value.reshape(-1, *(1,) * (w.dim() - 1)) if value.numel() > 1 else value.reshape(())
 
-    integers = operand(node, x, x_scale, x_zero, 2, None), operand(node, w, w_scale, w_zero, 5, 0)
-    y = convolution(*integers, *window_of(node, x, w))
+    image, kernel = operand(node, x, x_scale, x_zero, 2, None), operand(node, w, w_scale, w_zero, 5, 0)
+    y = convolution(image, kernel, *window_of(node, x, w))
     if y is None:
         data = dequantized(x, x_scale.reshape(()), x_zero.reshape(()))
         y = convolved(node, data, dequantized(w, channels(w_scale), channels(w_zero)), None)
