@@ -132,7 +132,7 @@ class ConcatOp(TensorOp, name="concat", traits=[ext.Pure]):
 
 
 class PadOp(TensorOp, name="pad", traits=[ext.Pure]):
-    """`low` and `high` elements equal to `value` before and after each dimension."""
+    """`low` and `high` elements equal to `value`, a whole number for integers, before and after each dimension."""
 
     input: Operand[Tensor]
     low: I64Array

@@ -17,7 +17,8 @@ from terrace.dialects.graph_contraction import RESULT, heads_moved
 from terrace.errors import PipelineError
 from terrace.lowering.graph.builders import erase_dead_ops, move_heads, reshape, users_of
 from terrace.lowering.graph.constant_expressions import is_constant_expression
-from terrace.lowering.transforms.simplify_graph import MergePermutes
+from terrace.lowering.transforms.lines import TurnLine, line_patterns
+from terrace.lowering.transforms.simplify_graph import MergePermutes, MergeReshapes
 from terrace.mlir import ir, operation_of
 from terrace.passes import Pass
 from terrace.rewriting import Pattern, apply_patterns, replace
@@ -265,10 +266,14 @@ class ChooseLayout(Pass):
             )
 
     def run(self, module: ir.Operation) -> None:
+        apply_patterns(module, [TurnLine()])
         images = ("avg_pool2d", "conv2d", "conv_transpose2d", "max_pool2d", "sum_pool2d")
         apply_patterns(module, [SetLayout(f"graph.{name}", self.image_layout) for name in images])
         leave = inverse(list(LAYOUTS[self.image_layout]))
-        apply_patterns(module, [MergePermutes(), AbsorbPermutes(), *sinking_patterns(leave)])
+        apply_patterns(
+            module,
+            [MergePermutes(), MergeReshapes(), AbsorbPermutes(), *line_patterns(leave), *sinking_patterns(leave)],
+        )
         erase_dead_ops(module)
         # Last, as a reshape no longer tells which permute it was.
         apply_patterns(module, [ConvertPermuteToReshape()])

@@ -176,6 +176,31 @@ def test_axes_that_only_the_call_brings_are_checked() -> None:
         compiled(x, torch.tensor([0]))
 
 
+def test_a_branch_that_does_not_fit_the_example() -> None:
+    """The other one is taken, which is checked; a weight that both read stays a parameter."""
+    model = model_of(
+        """rates (float[9, 4] x, int64 rate) => (float[rows, columns] y) {
+            high = Equal (rate, known)
+            w = Unsqueeze (weight, axis)
+            v = Squeeze (w, axis)
+            y = If (high) <
+                then_branch = yes () => (float[p, q] a) { a = MatMul (v, x) },
+                else_branch = no () => (float[r, s] b) { b = MatMul (x, v) }
+            >
+        }""",
+        known=np.array(16), weight=normal(9, 9), axis=np.array([0]),
+    )  # fmt: skip
+    x = normal(9, 4)
+    with pytest.warns(UserWarning, match="the model's branches are those of the example"):
+        compiled = terrace.compile(model, (x, np.array(16)), target=TARGET)
+    agrees(model, compiled, x=x, rate=np.array(16))
+    with pytest.raises(CheckError, match="input 'rate' has to be 16, as in the example"):
+        compiled(torch.from_numpy(x), torch.tensor(8))
+    with pytest.warns(UserWarning, match="the model's branches"):
+        exported = export_onnx(model, (x, np.array(16)), None, None)
+    assert not [name for name, value in exported.constants.items() if value.numel() > 64]
+
+
 def test_the_tool_compiles_a_file(tmp_path: Path) -> None:
     path, written = tmp_path / "cnn.onnx", tmp_path / "cnn.terrace"
     onnx.save(cnn(), path)

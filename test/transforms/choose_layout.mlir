@@ -164,3 +164,56 @@ func.func @other_permutes(%q: tensor<6x2x5x8xf32>) -> (tensor<2x5x6x8xf32>, tens
   %2 = "graph.permute"(%1) {permutation = array<i64: 0, 2, 1, 3>} : (tensor<2x6x5x8xf32>) -> tensor<2x5x6x8xf32>
   return %2, %1 : tensor<2x5x6x8xf32>, tensor<2x6x5x8xf32>
 }
+
+// -----
+
+// A line goes from one convolution to the next as an image: the reshapes between them meet, and so do the permutes.
+// CHECK-LABEL: func.func @lines
+// CHECK:         %[[CONV:.*]] = "graph.conv2d"({{.*}}) {{.*}}layout = "NHWC"{{.*}} -> tensor<?x1x9x8xf32>
+// CHECK-NEXT:    %[[BIAS:.*]] = "graph.reshape"(%{{.*}}) : (tensor<8x1xf32>) -> tensor<8xf32>
+// CHECK-NEXT:    %[[SUM:.*]] = "graph.add"(%[[CONV]], %[[BIAS]]) : (tensor<?x1x9x8xf32>, tensor<8xf32>)
+// CHECK-NEXT:    %[[PAD:.*]] = "graph.pad"(%[[SUM]]) {high = array<i64: 0, 0, 1, 0>, low = array<i64: 0, 0, 2, 0>
+// CHECK-NEXT:    "graph.conv2d"(%[[PAD]], %{{.*}}) {{.*}}layout = "NHWC"
+"graph.parameter"() {sym_name = "w", type = tensor<8x8x1x1xf32>} : () -> ()
+"graph.parameter"() {sym_name = "b", type = tensor<8x1xf32>} : () -> ()
+func.func @lines(%x: tensor<?x8x1x9xf32>) -> tensor<?x8x1x12xf32> {
+  %w = "graph.load"() {symbol = @w} : () -> tensor<8x8x1x1xf32>
+  %b = "graph.load"() {symbol = @b} : () -> tensor<8x1xf32>
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %x, %c0 : tensor<?x8x1x9xf32>
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW"}
+    : (tensor<?x8x1x9xf32>, tensor<8x8x1x1xf32>) -> tensor<?x8x1x9xf32>
+  %1 = "graph.reshape"(%0, %n) : (tensor<?x8x1x9xf32>, index) -> tensor<?x8x9xf32>
+  %2 = "graph.add"(%1, %b) : (tensor<?x8x9xf32>, tensor<8x1xf32>) -> tensor<?x8x9xf32>
+  %3 = "graph.pad"(%2) {low = array<i64: 0, 0, 2>, high = array<i64: 0, 0, 1>, value = 0.0 : f64}
+    : (tensor<?x8x9xf32>) -> tensor<?x8x12xf32>
+  %4 = "graph.reshape"(%3, %n) : (tensor<?x8x12xf32>, index) -> tensor<?x8x1x12xf32>
+  %5 = "graph.conv2d"(%4, %w) {strides = array<i64: 1, 1>, padding = array<i64: 0, 0, 0, 0>,
+    dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NCHW"}
+    : (tensor<?x8x1x12xf32>, tensor<8x8x1x1xf32>) -> tensor<?x8x1x12xf32>
+  return %5 : tensor<?x8x1x12xf32>
+}
+
+// -----
+
+// A convolution along the height of images of width 1 is one along the width. Where something else is added that is
+// no constant, the reshape stays.
+// CHECK-LABEL: func.func @height
+// CHECK:         %[[CONV:.*]] = "graph.conv2d"({{.*}}) {dilations = array<i64: 1, 3>, {{.*}}padding = array<i64: 0, 0, 1, 2>, strides = array<i64: 1, 2>}
+// CHECK-SAME:      (tensor<2x1x9x8xf32>, tensor<8x8x1x2xf32>) -> tensor<2x1x5x8xf32>
+// CHECK:         %[[RELU:.*]] = "graph.relu"(%[[CONV]])
+// CHECK-NEXT:    %[[MAX:.*]] = "graph.reduce"(%[[RELU]]) {axes = array<i64: 2>
+// CHECK:         "graph.add"(%{{.*}}, %arg2) : (tensor<2x8x5x1xf32>, tensor<2x8x5x1xf32>)
+// CHECK-NEXT:    return
+func.func @height(%x: tensor<2x8x9x1xf32>, %w: tensor<8x8x2x1xf32>, %y: tensor<2x8x5x1xf32>)
+    -> (tensor<2x8x1x1xf32>, tensor<2x8x5x1xf32>) {
+  %0 = "graph.conv2d"(%x, %w) {strides = array<i64: 2, 1>, padding = array<i64: 1, 2, 0, 0>,
+    dilations = array<i64: 3, 1>, groups = 1 : i64, layout = "NCHW"}
+    : (tensor<2x8x9x1xf32>, tensor<8x8x2x1xf32>) -> tensor<2x8x5x1xf32>
+  %1 = "graph.relu"(%0) : (tensor<2x8x5x1xf32>) -> tensor<2x8x5x1xf32>
+  %2 = "graph.reduce"(%1) {axes = array<i64: 2>, kind = "max", keepdims = true}
+    : (tensor<2x8x5x1xf32>) -> tensor<2x8x1x1xf32>
+  %3 = "graph.add"(%0, %y) : (tensor<2x8x5x1xf32>, tensor<2x8x5x1xf32>) -> tensor<2x8x5x1xf32>
+  return %2, %3 : tensor<2x8x1x1xf32>, tensor<2x8x5x1xf32>
+}

@@ -134,7 +134,17 @@ def remainders(x: torch.Tensor) -> list[torch.Tensor]:
     return [*divided, *distances, torch.erfc(x), x.abs().log10(), x.abs().log2(), x.abs().log1p()]
 
 
+def determinants(x: torch.Tensor) -> list[torch.Tensor]:
+    """Also of matrices whose first pivot, or every one, is 0."""
+    zero = torch.cat([x[:, :1] * 0, x[:, 1:].flip(-1)], 1).transpose(1, 2)
+    return [torch.linalg.det(x), torch.linalg.det(x.flip(1) * (1 - torch.eye(4))), torch.linalg.det(zero)] + [
+        *torch.linalg.slogdet(x),
+        *torch.linalg.slogdet(zero),
+    ]
+
+
 FUNCTIONS = [
+    (determinants, (3, 4, 4)),
     (activations, MATRIX),
     (arithmetic, MATRIX),
     (truth, MATRIX),

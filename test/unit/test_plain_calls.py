@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import terrace
 import torch
 from runtime_programs import (
     aliases_artifact,
@@ -18,7 +20,7 @@ from runtime_programs import (
     state_artifact,
     tensor,
 )
-from terrace.errors import InputError
+from terrace.errors import CheckError, InputError
 from terrace.runtime import plain_calls, session
 from terrace.runtime.model import CompiledModel
 from terrace.storage.artifact import Artifact, one_entry
@@ -137,6 +139,38 @@ def test_sizes_are_checked_together(plain: list[tuple[int, ...]]) -> None:
     # Torch and NumPy together are no plain call, and give torch.
     assert isinstance(model(torch.ones(2, 3), np.ones((2, 3), np.float32)), torch.Tensor)
     assert len(plain) == 2
+
+
+def test_arguments_by_name(plain: list[tuple[int, ...]]) -> None:
+    """They are put in order; what does not fit goes the long way, and is refused there."""
+    leaf = tensor(["n", 3])
+    signature = dataclasses.replace(positional([leaf, leaf], [leaf], n=[1, 8]), parameters=["a", "b"])
+    model = CompiledModel(Artifact(one_entry(signature), compile_program(SUM)))
+    left, right = torch.ones(2, 3), torch.full((2, 3), 2.0)
+    for _ in range(2):
+        assert torch.equal(model(b=right, a=left), left + right)
+    assert torch.equal(model(left, b=right), left + right)
+    assert plain == [(left.data_ptr(), right.data_ptr())] * 2
+    for wrong in ({"a": left, "c": right}, {"a": left}, {"a": left, "b": torch.ones(3, 3)}):
+        with pytest.raises(InputError):
+            model(**wrong)
+    with pytest.raises(InputError, match="given twice"):
+        model(left, a=right)
+    assert len(plain) == 2
+
+
+def test_checks_of_plain_calls(plain: list[tuple[int, ...]]) -> None:
+    class Rows(torch.nn.Module):
+        def forward(self, x: torch.Tensor, i: torch.Tensor) -> torch.Tensor:
+            return x[i]
+
+    x = torch.arange(6.0).reshape(3, 2)
+    model = terrace.compile(Rows(), (x, torch.tensor([1, 2])), target=terrace.Target(threads=1))
+    for _ in range(2):
+        assert model(x, torch.tensor([2, 0])).tolist() == [[4, 5], [0, 1]]
+        with pytest.raises(CheckError):
+            model(x, torch.tensor([2, 3]))
+    assert len(plain) == 3
 
 
 def test_other_memory_at_an_address_that_was_used(plain: list[tuple[int, ...]]) -> None:

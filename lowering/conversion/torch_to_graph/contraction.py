@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, compatible, element_type_of, shape_of
 from terrace.dialects.graph_base import broadcast_shapes
+from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.conversion.torch_to_graph.torch_op import (
     TorchOp,
     cast,
@@ -76,14 +77,30 @@ def build_addmm(op: TorchOp) -> ir.Value | None:
 def contraction(op_class: type[graph.TensorOp], lhs: ir.Value, rhs: ir.Value, **attrs: object) -> ir.Value:
     """The op on two operands of one type; integers below 32 bits are summed in 32, whose last bits are the result."""
     element_type = element_type_of(lhs)
-    if is_float(element_type) or element_type.width >= 32:
+    lhs, rhs = narrowed(op_class, lhs, rhs, attrs)
+    if is_float(element_type) or element_type_of(lhs).width >= 32:
         return op_class.build(lhs, rhs, **attrs)
     wide = ir.IntegerType.get_signless(32)
-    if element_type.width != 8:
+    if element_type_of(lhs).width != 8:
         lhs, rhs = cast(lhs, wide), cast(rhs, wide)
     shape = op_class.infer([shape_of(lhs), shape_of(rhs)], Attributes(attrs))
     product = op_class.build(lhs, rhs, result_type=ir.RankedTensorType.get(shape, wide), **attrs)
     return cast(product, element_type)
+
+
+def narrowed(
+    op_class: type[graph.TensorOp], lhs: ir.Value, rhs: ir.Value, attrs: Mapping[str, object]
+) -> tuple[ir.Value, ir.Value]:
+    """The operands of a sum in int32; as int8 where they were before a cast and all sums are exact."""
+    made = [operation_of(value) for value in (lhs, rhs)]
+    sources = [op.operands[0] for op in made if op is not None and op.name == graph.CastOp.OPERATION_NAME]
+    byte, wide = (ir.IntegerType.get_signless(width) for width in (8, 32))
+    if len(sources) < 2 or element_type_of(lhs) != wide or any(element_type_of(value) != byte for value in sources):
+        return lhs, rhs
+    terms = op_class.terms([shape_of(value) for value in sources], Attributes(dict(attrs)))
+    limit = ELEMENT_TYPES[str(byte)].exact_products
+    is_exact = limit is not None and terms != DYNAMIC and terms <= limit
+    return (sources[0], sources[1]) if is_exact else (lhs, rhs)
 
 
 def matmul(lhs: ir.Value, rhs: ir.Value) -> ir.Value | None:

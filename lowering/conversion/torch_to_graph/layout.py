@@ -16,6 +16,7 @@ from terrace.lowering.conversion.torch_to_graph.torch_op import (
     drop_axes,
     index_constant,
     insert_axis,
+    is_bool,
     is_float,
     permute,
     reshape,
@@ -235,9 +236,11 @@ def build_pad(op: TorchOp) -> ir.Value | None:
         # IREE does not compile a pad of nothing.
         return graph.BroadcastOp.build(scalar(filling, op.result_element_type), result_type=op.result_type)
     is_cutting = min(amounts or [], default=0) < 0
-    if amounts is None or filling is None or not is_float(element_type_of(value)):
+    # The attribute is a float64, which has all smaller integers.
+    is_held = filling is not None and (is_float(element_type_of(value)) or abs(filling) <= 1 << 53)
+    if amounts is None or filling is None or not is_held or is_bool(element_type_of(value)):
         if is_cutting:
-            raise op.refuse("cannot cut a tensor of integers by negative padding: slice it instead")
+            raise op.refuse("cannot cut this tensor by negative padding: slice it instead")
         return None
     missing = [0] * (len(shape_of(value)) - len(amounts) // 2)
     low, high = ([*missing, *amounts[side::2][::-1]] for side in (0, 1))

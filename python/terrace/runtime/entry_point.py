@@ -48,7 +48,7 @@ class EntryPoint:
         self._gives_one_tensor = entry.signature.outputs.kind == "leaf" and len(self._returned) == 1
         self._checks = entry.signature.checks
         self._result_count = len(self._given) + bool(self._checks)
-        self._gives_little = not self._checks and all(map(_is_little, self._given))
+        self._may_give_little = all(map(_may_be_little, self._given))
         self._plain = PlainCalls(entry.signature) if program.reads_in_place else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -62,17 +62,18 @@ class EntryPoint:
         the same seed gives the same numbers. Without it the seed is drawn from PyTorch's generator, so that
         `torch.manual_seed` decides, or from NumPy's in a process without torch.
         """
-        plain = None if kwargs or self._plain is None else self._plain.find(args)
-        if plain is not None:
+        placed = None if self._plain is None else self._plain.by_position(args, kwargs)
+        plain = None if self._plain is None or placed is None else self._plain.find(placed)
+        if placed is not None and plain is not None:
             addresses, layouts, wants_torch = plain
             values = self._program.in_turn(lambda: self._run_at(addresses, layouts, wants_torch))
-            return self._outputs(values, args)
+            return self._outputs(values, placed)
         seed = self._take_seed(kwargs)
         leaves = self.signature.flatten(args, kwargs)
         wants_torch = gives_torch(leaves)
         arrays = self._arrays(leaves)
-        if not kwargs and self._plain is not None:
-            self._plain.remember(args, arrays)
+        if self._plain is not None:
+            self._plain.remember(leaves, arrays)
         if self._written:
             check_writable(self._written, leaves, dict(zip(self._passed, arrays, strict=True)), self._input_paths)
         passed = [*map(to_parts, arrays), *seed]
@@ -110,12 +111,21 @@ class EntryPoint:
     def _run_at(self, addresses: tuple[int, ...], layouts: Layouts, wants_torch: bool) -> list[Any]:
         """`_run` for plain arguments."""
         results = self._program.invoke_at(self.name, addresses, layouts, self._result_count)
-        if wants_torch and self._gives_little:
-            return [self._program.take_tensor(results.pop(0)) for _ in self._given]
+        if wants_torch and self._may_give_little and all(0 < result.byte_length <= LITTLE_BYTES for result in results):
+            return self._take_little(results)
         borrowed = [
             range(address, address + layout.length) for address, layout in zip(addresses, layouts.items, strict=True)
         ]
         return self._take_results(results, borrowed, wants_torch)
+
+    def _take_little(self, results: list[Any]) -> list[Any]:
+        """`_take_results`, for results of a few KB."""
+        try:
+            if self._checks:
+                self._raise_failure(self._program.take_tensor(results.pop()).item())
+            return [self._program.take_tensor(result) for result in results]
+        finally:
+            results.clear()
 
     def _take_results(self, results: list[Any], borrowed: list[range], wants_torch: bool) -> list[Any]:
         """Results as tensors and Python numbers, none of which shares memory with an input or another result."""
@@ -178,12 +188,12 @@ class EntryPoint:
         return profile_program(self._artifact, self.name, arrays, worker_count(self._artifact, self._given_threads))
 
 
-def _is_little(leaf: Leaf) -> bool:
-    """Whether a result is a tensor of a few KB for sure, and of a type that IREE has, too."""
+def _may_be_little(leaf: Leaf) -> bool:
+    """Whether a result is a tensor of a type that IREE has, too, and little as far as its sizes are known."""
     sizes = [size for size in leaf.shape if isinstance(size, int)]
     is_iree_type = leaf.dtype not in COMPLEX and not leaf.dtype.startswith(("uint", "float8"))
-    is_static_tensor = leaf.kind == "tensor" and len(sizes) == len(leaf.shape)
-    return is_static_tensor and is_iree_type and math.prod(sizes) * numpy_dtype(leaf.dtype).itemsize <= LITTLE_BYTES
+    is_tensor = leaf.kind == "tensor" and is_iree_type
+    return is_tensor and math.prod(sizes) * numpy_dtype(leaf.dtype).itemsize <= LITTLE_BYTES
 
 
 def _fill_outputs(leaves: Sequence[Leaf], values: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ what is wrong with them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,25 @@ class PlainCalls:
             and all(item.kind == "leaf" for item in args.items)
             and all(leaf.kind == "tensor" and leaf.dtype not in COMPLEX for leaf in signature.input_leaves)
         )
+        self._names = list(signature.parameters)[: len(args.items)]
         self._accepted: dict[Hashable, Layouts] = {}
         self._address_of: dict[Any, Callable[[Any], int]] = {}
+
+    def by_position(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sequence[Any] | None:
+        """All arguments of a call in order, if those given by name are what is wanted after the others."""
+        if not kwargs:
+            return args
+        if len(args) + len(kwargs) != len(self._names):
+            return None
+        try:
+            return (*args, *(kwargs[name] for name in self._names[len(args) :]))
+        except KeyError:
+            return None
 
     def find(self, args: Sequence[Any]) -> tuple[tuple[int, ...], Layouts, bool] | None:
         """Where the tensors of a plain call lie, what they are, and whether they are torch's; None for another call.
 
-        `args` are all arguments. The addresses are valid as long as somebody holds the tensors.
+        `args` are all arguments in order. The addresses are valid as long as somebody holds the tensors.
         """
         kind = type(args[0]) if args else None
         address_of = self._address_of.get(kind)
@@ -59,13 +71,15 @@ class PlainCalls:
     def remember(self, args: Sequence[Any], arrays: Sequence[Array]) -> None:
         """Take calls with arguments like these, which were found right, for plain ones, if such can be.
 
-        `arrays` are the arguments as NumPy sees them.
+        `args` are the leaves of the arguments in order, `arrays` what NumPy sees of them.
         """
+        if not self._are_possible:
+            return
         torch = sys.modules.get("torch")
         kinds = {np.ndarray: _address_of_array, getattr(torch, "Tensor", None): _address_of_tensor}
         kind = type(args[0]) if args else None
         is_plain = kind in kinds and all(type(value) is kind for value in args) and all(map(np.size, arrays))
-        if not (self._are_possible and is_plain):
+        if not is_plain:
             return
         if len(self._accepted) >= MOST_ACCEPTED:
             self._accepted.clear()

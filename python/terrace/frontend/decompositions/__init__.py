@@ -13,6 +13,7 @@ import torch
 
 from terrace.frontend.decompositions import (
     convolution,
+    determinants,
     elementwise,
     experts,
     float8,
@@ -43,7 +44,7 @@ def _unless_complex(rule: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-ARITHMETIC = (elementwise, experts, float8, losses, norms, ordering, products, recurrent, reducing)
+ARITHMETIC = (determinants, elementwise, experts, float8, losses, norms, ordering, products, recurrent, reducing)
 """What computes with the elements, by another rule where they are complex: those leave the op as it is."""
 
 MOVES = (convolution, grid, indexing, interpolation, padding, pooling, pooling_3d, resizing, shapes)

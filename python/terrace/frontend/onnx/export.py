@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,22 +58,27 @@ def exported_of(
 ) -> ExportedProgram:
     """The program at an example.
 
-    Where the model cannot be traced with the sizes that it leaves open, because it wants those of the example, all are
-    those of the example; where the user has not asked for sizes.
+    Where the model cannot be traced with both branches of each `If`, because one does not fit the example, those that
+    inputs choose are the ones of the example. Where it cannot with the sizes that it leaves open, all are those of the
+    example, unless the user has asked for sizes.
     """
-    try:
-        exported = export_program(model, example, None, shapes)
-    except ModelImportError as error:
-        if shapes is None or not may_be_fixed:
-            raise
-        exported = export_program(model, example, None, None)
-        reason = str(error).partition("\n")[2].partition("\n")[0] or error
-        warn(f"the model's sizes are those of the example: it cannot be traced with open ones ({reason})")
-        return exported
-    if shapes is None:
-        return exported
-    if may_be_fixed:
-        named = {i: names_of(v, shapes[model.argument_names[i]]) for i, v in enumerate(model.inputs)}
+    sizes = [shapes, None] if shapes is not None and may_be_fixed else [shapes]
+    ways = list(itertools.product(sizes, [False, True] if model.has_branches else [False]))
+    for place, (given, of_example) in enumerate(ways):
+        model.branches_of_example = of_example
+        try:
+            exported = export_program(model, example, None, given)
+        except ModelImportError as error:
+            if place + 1 == len(ways):
+                raise
+            reason = str(error).partition("\n")[2].partition("\n")[0] or error
+            continue
+        if place:
+            fixed = ["sizes"] * (given is not shapes) + ["branches"] * of_example
+            warn(f"the model's {' and '.join(fixed)} are those of the example: it cannot be traced without ({reason})")
+        break
+    if given is not None and may_be_fixed:
+        named = {i: names_of(v, given[model.argument_names[i]]) for i, v in enumerate(model.inputs)}
         exported.graph_module.meta[DIMENSION_NAMES] = {index: names for index, names in named.items() if names}
         exported.graph_module.meta[OPEN] = {name for names in named.values() for name in names.values()}
     return exported
@@ -80,7 +86,7 @@ def exported_of(
 
 def as_example(value: Any) -> torch.Tensor:
     """A tensor or array that the user gives."""
-    return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(value))
+    return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.asarray(value, order="C"))
 
 
 def tensor_type(value: ValueInfoProto) -> TypeProto.Tensor:

@@ -13,7 +13,7 @@ from onnx import AttributeProto, GraphProto, NodeProto
 from terrace.frontend.onnx.functions import Body, body_of
 from terrace.frontend.onnx.node import Node, tensors
 from terrace.frontend.onnx.table import KNOWN_RULES, rule_of
-from terrace.frontend.onnx.values import Known, is_known
+from terrace.frontend.onnx.values import Known, as_tensor, is_known
 
 Values = MutableMapping[str, Any]
 LookUp = Callable[[str, bool], Known | None]
@@ -38,6 +38,10 @@ class Scope:
         inputs = self.all_known(node, by_example) if by_example else None
         result = NotImplemented if inputs is None else KNOWN_RULES[node.op](node, *inputs)
         return None if result is NotImplemented else result
+
+    def tensor(self, name: str) -> Any:
+        """A value that is computed already as a tensor; None for an input that is left out."""
+        return as_tensor(self.values[name]) if name else None
 
     def all_known(self, node: Node, by_example: bool) -> list[Known | None] | None:
         """The inputs of a node, if there is a rule for what is known, and they are."""
@@ -68,8 +72,10 @@ class Scope:
 class Interpreter:
     """Runs nodes: those of the model, of its control flow, and of operators that ONNX itself defines by others."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, branches_of_example: bool) -> None:
+        """With `branches_of_example`, a branch that inputs choose is the one that those of the example do."""
         self.file = file
+        self.branches_of_example = branches_of_example
         self.count = 0
 
     def graph(self, graph: GraphProto, values: Values, opsets: Mapping[str, int], known: LookUp) -> list[Any]:

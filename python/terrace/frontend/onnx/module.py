@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import keyword
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ import torch
 from onnx import ModelProto, TensorProto
 
 from terrace.errors import ModelImportError
-from terrace.frontend.onnx.graph import opsets_of, read_model
+from terrace.frontend.onnx.graph import nodes_of, opsets_of, read_model
 from terrace.frontend.onnx.interpreter import Interpreter
 from terrace.frontend.onnx.values import MOST_KNOWN, Known, array_of, as_tensor, is_structural, tensor_of_proto
 
@@ -43,6 +44,8 @@ class OnnxModule(torch.nn.Module):
         self.output_names = [value.name for value in graph.output]
         self.argument_names = arguments_of(self.input_names)
         self.example: dict[str, Known] = {}
+        self.has_branches = any(node.op_type == "If" for node in nodes_of(graph))
+        self.branches_of_example = False
         self.forward = with_arguments(self.outputs, self.argument_names)
         self.eval()
 
@@ -71,15 +74,18 @@ class OnnxModule(torch.nn.Module):
         values.update(given)
         checked: set[str] = set()
         known = functools.partial(self.known_value, given=given, checked=checked)
-        results = Interpreter(self.file).graph(self.model.graph, values, opsets_of(self.model), known)
+        run = Interpreter(self.file, self.branches_of_example)
+        results = run.graph(self.model.graph, values, opsets_of(self.model), known)
         return {name: as_tensor(value) for name, value in zip(self.output_names, results, strict=True)}
 
     def known_value(
         self, name: str, by_example: bool, given: Mapping[str, torch.Tensor], checked: set[str]
     ) -> Known | None:
-        """What is known of a name: an initialiser's data, or the example's of an input, which is checked."""
-        if name in self.initializers:
-            return array_of(self.initializers[name], self.folder)
+        """What is known of a name: an initialiser's data, of large ones only where they have to be, or the example's
+        of an input, which is checked."""
+        tensor = self.initializers.get(name)
+        if tensor is not None:
+            return array_of(tensor, self.folder) if by_example or math.prod(tensor.dims) <= MOST_KNOWN else None
         if not by_example or name not in given or name not in self.example:
             return None
         example = self.example[name]

@@ -46,6 +46,9 @@ def graphs_in(attributes: Sequence[AttributeProto]) -> Iterator[GraphProto]:
 def if_(node: Node, condition: Any) -> Any:
     then, other = node["then_branch"], node["else_branch"]
     at = node.scope
+    if at.run.branches_of_example and not is_known(condition):
+        found = at.known(node.proto.input[0], True)
+        condition = condition if found is None else found
     if is_known(condition):
         chosen = then if bool(condition.item()) else other
         return tuple(at.run_graph(chosen, {}, f"{node.name}/"))

@@ -9,6 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from terrace.frontend.onnx.node import Node
+from terrace.frontend.onnx.ops.integers import (
+    Operand,
+    convolution,
+    convolution_sums,
+    dequantized_by,
+    matrix_product,
+    matrix_sums,
+    operand,
+)
 from terrace.frontend.onnx.table import onnx_op
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -17,14 +26,21 @@ TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3
 
 @onnx_op("MatMul")
 def matmul(node: Node, a: Tensor, b: Tensor) -> Tensor:
-    return torch.matmul(a, b)
+    y = matrix_product(dequantized_by(node, 0), dequantized_by(node, 1))
+    return torch.matmul(a, b) if y is None else y
 
 
 @onnx_op("Gemm")
 def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
+    left, right = (
+        factor.transposed() if factor is not None and node.get(flag, 0) else factor
+        for factor, flag in ((dequantized_by(node, 0), "transA"), (dequantized_by(node, 1), "transB"))
+    )
     a = a.t() if node.get("transA", 0) else a
-    if node.get("transB", 0):
+    if (product := matrix_product(left, right)) is not None:
+        y = product
+    elif node.get("transB", 0):
         y = F.linear(a, b, c if alpha == 1 and beta == 1 and c is not None and c.dim() == 1 else None)
         if alpha == 1 and beta == 1 and c is not None and c.dim() == 1:
             return y
@@ -78,14 +94,27 @@ def padded(x: Tensor, pads: list[Any], value: float = 0.0) -> tuple[Tensor, list
 
 @onnx_op("Conv")
 def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    strides, pads, dilations, groups = window_of(node, x, weight)
+    y = convolution(dequantized_by(node, 0), dequantized_by(node, 1), strides, pads, dilations, groups)
+    if y is not None:
+        return y if bias is None else y + bias.reshape(-1, *[1] * (y.dim() - 2))
+    return convolved(node, x, weight, bias)
+
+
+def window_of(node: Node, x: Tensor, weight: Tensor) -> tuple[list[int], list[Any], list[int], int]:
+    """Strides, padding before all axes and after them, dilations and groups."""
     kernel = list(weight.shape[2:])
-    rank = len(kernel)
-    strides, dilations = node.get("strides", [1] * rank), node.get("dilations", [1] * rank)
-    pads = pads_of(node, list(x.shape[2:]), kernel, strides, dilations)
+    strides, dilations = node.get("strides", [1] * len(kernel)), node.get("dilations", [1] * len(kernel))
+    return strides, pads_of(node, list(x.shape[2:]), kernel, strides, dilations), dilations, node.get("group", 1)
+
+
+def convolved(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    strides, pads, dilations, groups = window_of(node, x, weight)
     x, left = padded(x, pads)
+    rank = weight.dim() - 2
     if rank not in CONVOLUTIONS:
         raise node.error(f"convolves {rank} dimensions; 1 to 3 are supported")
-    return CONVOLUTIONS[rank](x, weight, bias, strides, left, dilations, node.get("group", 1))
+    return CONVOLUTIONS[rank](x, weight, bias, strides, left, dilations, groups)
 
 
 @onnx_op("ConvTranspose")
@@ -119,17 +148,27 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     return y if bias is None else y + bias.reshape(-1, *(1,) * rank)
 
 
+def integers_of(node: Node, values: Tensor, zero: Tensor | None, zero_at: int) -> Operand | None:
+    """An operand of a product of integers, whose scale is 1."""
+    return operand(node, values, torch.ones(()), zero, zero_at, None)
+
+
 @onnx_op("ConvInteger")
 def conv_integer(
     node: Node, x: Tensor, weight: Tensor, zero: Tensor | None = None, weight_zero: Tensor | None = None
 ) -> Tensor:
     """Sums of int32, without the zero points."""
+    data, kernel = integers_of(node, x, zero, 2), integers_of(node, weight, weight_zero, 3)
+    if data is not None and kernel is not None:
+        sums = convolution_sums(data, kernel, *window_of(node, x, weight))
+        if sums is not None:
+            return sums
     a = x.to(torch.int32) - (0 if zero is None else zero.to(torch.int32))
     b = weight.to(torch.int32)
     if weight_zero is not None:
         offset = weight_zero.to(torch.int32)
         b = b - (offset.reshape(-1, *(1,) * (b.dim() - 1)) if offset.dim() else offset)
-    return conv(node, a.double(), b.double()).to(torch.int32)
+    return convolved(node, a.double(), b.double(), None).to(torch.int32)
 
 
 @onnx_op("MatMulInteger")
@@ -137,9 +176,11 @@ def matmul_integer(
     node: Node, a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None
 ) -> Tensor:
     """Sums of int32, without the zero points: those of A by row, of B by column."""
-    left, right = a.to(torch.int32), b.to(torch.int32)
-    if a_zero is not None:
-        left = left - (a_zero.to(torch.int32).unsqueeze(-1) if a_zero.dim() == 1 else a_zero.to(torch.int32))
-    if b_zero is not None:
-        right = right - b_zero.to(torch.int32)
-    return torch.matmul(left, right)
+    if a_zero is not None and a_zero.dim() == 1 and a_zero.numel() > 1:
+        a_zero = a_zero.unsqueeze(-1)
+    left, right = integers_of(node, a, a_zero, 2), integers_of(node, b, b_zero, 3)
+    if left is not None and right is not None and (sums := matrix_sums(left, right)) is not None:
+        return sums
+    wide, other = a.to(torch.int32), b.to(torch.int32)
+    wide = wide if a_zero is None else wide - a_zero.to(torch.int32)
+    return torch.matmul(wide, other if b_zero is None else other - b_zero.to(torch.int32))

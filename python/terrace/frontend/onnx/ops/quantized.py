@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from terrace.frontend.onnx.node import Node
 from terrace.frontend.onnx.ops.elementwise import FLOAT8, convert
-from terrace.frontend.onnx.ops.products import conv, matmul
+from terrace.frontend.onnx.ops.integers import convolution, matrix_product, operand
+from terrace.frontend.onnx.ops.products import convolved, window_of
 from terrace.frontend.onnx.table import onnx_op
 from terrace.frontend.onnx.values import torch_type_of
 
@@ -71,12 +70,14 @@ def qlinear_matmul(
         return value.unsqueeze(-1) if value.dim() == 1 and value.numel() > 1 else value.reshape(())
 
     if a.dtype in FLOAT8:
-        product = matmul(node, dequantized(a, rows(a_scale)), dequantized(b, b_scale))
+        product = torch.matmul(dequantized(a, rows(a_scale)), dequantized(b, b_scale))
         return quantized(node, product, y_scale, None, y_zero.dtype)
-    left = a.to(torch.int32) - rows(a_zero).to(torch.int32)
-    right = b.to(torch.int32) - b_zero.to(torch.int32)
-    product = torch.matmul(left, right).float() * (rows(a_scale) * b_scale).float()
-    return quantized(node, product, y_scale, y_zero, y_zero.dtype)
+    found = matrix_product(operand(node, a, a_scale, a_zero, 2, -2), operand(node, b, b_scale, b_zero, 5, -1))
+    if found is None:
+        left = a.to(torch.int32) - rows(a_zero).to(torch.int32)
+        right = b.to(torch.int32) - b_zero.to(torch.int32)
+        found = torch.matmul(left, right).float() * (rows(a_scale) * b_scale).float()
+    return quantized(node, found, y_scale, y_zero, y_zero.dtype)
 
 
 @onnx_op("QLinearConv")
@@ -87,17 +88,12 @@ def qlinear_conv(
     def channels(value: Tensor) -> Tensor:
         return value.reshape(-1, *(1,) * (w.dim() - 1)) if value.numel() > 1 else value.reshape(())
 
-    data = dequantized(x, x_scale.reshape(()), x_zero.reshape(()))
-    weight = dequantized(w, channels(w_scale), channels(w_zero))
-    shift = None if bias is None else bias.float() * (x_scale.reshape(()) * w_scale.reshape(-1))
-    return quantized(node, conv(node, data, weight, shift), y_scale.reshape(()), y_zero.reshape(()), y_zero.dtype)
-
-
-@onnx_op("QLinearAdd", "QLinearMul", domain="com.microsoft")
-def qlinear_binary(
-    node: Node, a: Tensor, a_scale: Tensor, a_zero: Tensor | None, b: Tensor, b_scale: Tensor, b_zero: Tensor | None,
-    y_scale: Tensor, y_zero: Tensor | None = None,
-) -> Any:  # fmt: skip
-    left, right = dequantized(a, a_scale, a_zero), dequantized(b, b_scale, b_zero)
-    y = left + right if node.op == "QLinearAdd" else left * right
-    return quantized(node, y, y_scale, y_zero, a.dtype)
+    image, kernel = operand(node, x, x_scale, x_zero, 2, None), operand(node, w, w_scale, w_zero, 5, 0)
+    y = convolution(image, kernel, *window_of(node, x, w))
+    if y is None:
+        data = dequantized(x, x_scale.reshape(()), x_zero.reshape(()))
+        y = convolved(node, data, dequantized(w, channels(w_scale), channels(w_zero)), None)
+    if bias is not None:
+        shift = bias.float() * (x_scale.reshape(()) * w_scale.reshape(-1))
+        y = y + shift.reshape(-1, *(1,) * (w.dim() - 2))
+    return quantized(node, y, y_scale.reshape(()), y_zero.reshape(()), y_zero.dtype)
