@@ -41,6 +41,8 @@ class Backend:
     """The element types that its reductions take beside f32."""
     has_views: ClassVar[bool] = False
     """Whether parts of a tensor that are runs of memory cost nothing in its programs."""
+    takes_entries: ClassVar[bool] = True
+    """Whether a program of it may have several functions that are called."""
     checks_indices: ClassVar[bool] = True
     """Whether its programs can say that an index is out of range."""
     has_assembly: ClassVar[bool] = False

@@ -181,6 +181,9 @@ def test_what_is_refused(models: tuple[Decoder, Peek, CompiledModel]) -> None:
             terrace.compile(given)
     with pytest.raises(CompileError, match="each has arguments of its own"):
         terrace.compile({"decode": (decoder, (x,))}, (x,))
+    with pytest.raises(CompileError, match="target 'hls' takes models with one entry, not a, b"):
+        linear = nn.Linear(16, 2)
+        terrace.compile({"a": (linear, (x,)), "b": (linear, (x,))}, target="hls")
     with pytest.raises(CompileError, match="option 'quantize' is for models with one entry, not a, b"):
         options = {"quantize": "int8", "calibration": [(x,)]}
         terrace.compile({"a": (decoder, (x,)), "b": (decoder, (x,))}, options=options)

@@ -46,6 +46,7 @@ class HlsBackend(Backend):
     element_types = tuple(name for name in KERNEL_TYPES if ELEMENT_TYPES[name].held.name == name)
     reduced_types = ("f64", "i32", "i64")
     checks_indices = False
+    takes_entries = False
 
     @classmethod
     def is_program(cls, module: ir.Operation) -> bool:

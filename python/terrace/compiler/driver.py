@@ -127,6 +127,9 @@ def _lower(reading: Reading, request: Request, until: str | None = None) -> Lowe
     first = backend.level if is_program else level_of(operation)
     if levels.index(first) > levels.index(until):
         raise CompileError(f"the text is at the level {first!r}, and lowering does not go up to {until!r}")
+    functions = () if is_program else entries_of(operation)
+    if len(functions) > 1 and not backend.takes_entries:
+        raise CompileError(f"target {target.name!r} takes models with one entry, not {', '.join(functions)}")
     check_points(request.passes, first, backend.level, is_program)
     texts = {backend.level: reading.program} if is_program else {}
     layers: dict[str, dict[str, Any]] = {}
