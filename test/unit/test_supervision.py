@@ -196,7 +196,7 @@ TEXTS = {
         'func.func @f() {\n  %0 = "graph.load"() {symbol = @w} : () -> tensor<2xf32>\n  return\n}\n',
         "@w names nothing",
     ),
-    "signature": ("func.func @f() attributes {terrace_signature = 1 : i64} {\n  return\n}\n", "no function @main"),
+    "signature": ("func.func @f() attributes {terrace_signature = 1 : i64} {\n  return\n}\n", "of @f is malformed"),
 }
 
 
