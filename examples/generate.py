@@ -16,21 +16,16 @@ from typing import Any
 import terrace
 import torch
 import torch.nn.functional as F
-from torch import nn
+from models.llama_style import Decoder, GroupedAttention
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class CachedAttention(nn.Module):
-    """Attention over all that came before, or the last `window` of it: keys and values are kept by position."""
+class CachedAttention(GroupedAttention):
+    """Attention over all that came before, or the last of it: keys and values are kept by position."""
 
     def __init__(self, width: int, heads: int, groups: int, capacity: int, streams: int) -> None:
-        super().__init__()
-        self.head_width = width // heads
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, groups * self.head_width, bias=False)
-        self.value = nn.Linear(width, groups * self.head_width, bias=False)
-        self.output = nn.Linear(width, width, bias=False)
+        super().__init__(width, heads, groups)
         self.register_buffer("keys", torch.zeros(streams, capacity, groups, self.head_width))
         self.register_buffer("values", torch.zeros(streams, capacity, groups, self.head_width))
 
@@ -63,25 +58,7 @@ class Places:
         return x * self.cos + torch.cat((-second, first), dim=-1) * self.sin
 
 
-class Layer(nn.Module):
-    """Attention and a gated feed-forward network, each of the normalised input and added to it."""
-
-    def __init__(self, width: int, heads: int, groups: int, hidden: int, capacity: int, streams: int) -> None:
-        super().__init__()
-        self.attention_norm = nn.RMSNorm(width, eps=1e-5)
-        self.attention = CachedAttention(width, heads, groups, capacity, streams)
-        self.hidden_norm = nn.RMSNorm(width, eps=1e-5)
-        self.gate = nn.Linear(width, hidden, bias=False)
-        self.up = nn.Linear(width, hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
-
-    def forward(self, x: torch.Tensor, at: Places) -> torch.Tensor:
-        x = x + self.attention(self.attention_norm(x), at)
-        y = self.hidden_norm(x)
-        return x + self.down(F.silu(self.gate(y)) * self.up(y))
-
-
-class Decoder(nn.Module):
+class CachedDecoder(Decoder):
     """The logits of each stream's next token, after `ids` [streams, tokens], of which `counts` [streams] are its own.
 
     What is beyond a stream's count is padding: the next call writes over it.
@@ -100,12 +77,10 @@ class Decoder(nn.Module):
         streams: int = 1,
         window: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(layers=layers, width=width, heads=heads, groups=groups, hidden=hidden, vocabulary=vocabulary)
         self.head_width, self.capacity, self.window = width // heads, capacity, window
-        self.tokens = nn.Embedding(vocabulary, width)
-        self.layers = nn.ModuleList(Layer(width, heads, groups, hidden, capacity, streams) for _ in range(layers))
-        self.norm = nn.RMSNorm(width, eps=1e-5)
-        self.head = nn.Linear(width, vocabulary, bias=False)
+        for layer in self.layers:
+            layer.attention = CachedAttention(width, heads, groups, capacity, streams)
         self.register_buffer("lengths", torch.zeros(streams, dtype=torch.int64))
 
     def forward(self, ids: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -117,7 +92,7 @@ class Decoder(nn.Module):
         return self.head(self.norm(x[torch.arange(ids.shape[0]), counts - 1]))
 
 
-def compile_decoder(decoder: Decoder, **how: Any) -> terrace.CompiledModel:
+def compile_decoder(decoder: CachedDecoder, **how: Any) -> terrace.CompiledModel:
     """A program with two entries: `prefill` takes prompts of any length, `decode` a token of each stream."""
     streams = decoder.lengths.shape[0]
     length = torch.export.Dim("length", min=2, max=decoder.capacity)
@@ -178,7 +153,7 @@ def main() -> None:
     tokenizer.train([str(path) for path in sorted(ROOT.glob("docs/*.md"))], vocab_size=4096, show_progress=False)
     torch.manual_seed(0)
     sizes = {"layers": options.layers, "capacity": options.capacity, "window": options.window}
-    decoder = Decoder(tokenizer.get_vocab_size(), streams=len(options.prompts), **sizes).eval()
+    decoder = CachedDecoder(tokenizer.get_vocab_size(), streams=len(options.prompts), **sizes).eval()
     if options.weights:
         decoder.load_state_dict(torch.load(options.weights, weights_only=True))
     how = {"options": {"quantize_weights": options.quantize_weights}} if options.quantize_weights else {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -61,8 +63,9 @@ class Layer(nn.Module):
         self.up = nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.attention(self.attention_norm(x))
+    def forward(self, x: torch.Tensor, *places: Any) -> torch.Tensor:
+        """What stands where is attention's to know, of one that keeps keys and values (examples/generate.py)."""
+        x = x + self.attention(self.attention_norm(x), *places)
         y = self.hidden_norm(x)
         return x + self.down(F.silu(self.gate(y)) * self.up(y))
 

@@ -56,6 +56,8 @@ class KernelFamily:
     """What else than the chosen schedule, which it is given, is worth measuring: the most promising first, likewise.
 
     Some may be no schedules that the kernel can follow, or equal."""
+    packed_schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Packing, Any], Schedule | None]]] = {}
+    """What may choose a schedule that reads a shared weight as another kernel does, likewise; None if there is none."""
     assumed_size: ClassVar[int] = 128
     """What a size that is known at run time only is taken for where schedules are measured."""
     words: ClassVar[str] = "chosen by rule, not by comparing candidates"
@@ -98,12 +100,6 @@ class KernelFamily:
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         """Emit the loops of a kernel that has a schedule. Refuses a schedule that it cannot follow."""
         raise NotImplementedError
-
-    def schedule_for_packing(
-        self, kernel: KernelView, packed: Mapping[str, Packing], machine: Machine
-    ) -> Schedule | None:
-        """A schedule that reads operands in another layout than the chosen one; None if the family knows none."""
-        return None
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         """Why the tile of a kernel is as large as it is, in lines."""

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator, Mapping
 
 from terrace.dialects.base import to_python
 from terrace.lowering.graph.constant_expressions import constant_values
+from terrace.lowering.kernels.packing import Packing
 from terrace.lowering.kernels.read_kernel import family_of_kernel
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel
@@ -37,14 +38,20 @@ def share_packings(
         for name, own in group:
             if name in settled or wanted is None:
                 continue
-            other = chosen[name]
-            if other.packed.get(own) != wanted:
-                packed = {**other.packed, own: wanted}
-                family = family_of_kernel(kernels[name].function)
-                other = family.schedule_for_packing(kernels[name], packed, machine) or other
-            if other.packed.get(own) == wanted:
-                chosen[name] = other
+            followed = _follow(kernels[name], own, wanted, chosen[name], machine)
+            if followed is not None:
+                chosen[name] = followed
                 settled.add(name)
+
+
+def _follow(kernel: KernelView, operand: str, how: Packing, chosen: Schedule, machine: Machine) -> Schedule | None:
+    """A schedule of the kernel that reads an operand packed like this: the chosen one, or another; None if there is
+    none."""
+    proposed = [chosen]
+    for kind, propose in family_of_kernel(kernel.function).packed_schedules.items():
+        if isinstance(machine, kind):
+            proposed += filter(None, [propose(kernel, how, machine)])
+    return next((schedule for schedule in proposed if schedule.packed.get(operand) == how), None)
 
 
 def _readings(module: ir.Operation, kernels: Mapping[str, KernelView]) -> Iterator[list[Reading]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,20 +15,11 @@ import torch
 from terrace.errors import CheckError, InputError
 from terrace.runtime.model import CompiledModel
 
-PATH = Path(__file__).parents[2] / "examples" / "generate.py"
 SIZES: dict[str, Any] = {"layers": 1, "width": 64, "heads": 4, "groups": 2, "hidden": 96, "capacity": 96, "streams": 2}
 
 
-def loaded() -> Any:
-    spec = importlib.util.spec_from_file_location("example_generate", PATH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-example = loaded()
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+example: Any = importlib.import_module("generate")
 
 
 class Eager:
@@ -44,7 +35,7 @@ class Eager:
 @pytest.fixture(scope="module")
 def decoders() -> tuple[torch.nn.Module, CompiledModel]:
     torch.manual_seed(0)
-    decoder = example.Decoder(200, window=20, **SIZES).eval()
+    decoder = example.CachedDecoder(200, window=20, **SIZES).eval()
     eager = copy.deepcopy(decoder)
     # Computed as eager computes it, whatever the process has set.
     return eager, example.compile_decoder(decoder, precision="highest")

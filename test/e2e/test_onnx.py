@@ -151,6 +151,11 @@ def test_names_inside_an_operator_s_definition_are_its_own() -> None:
     model.graph.initializer.extend(numpy_helper.from_array(np.array([7.0]), name) for name in names)
     compiled = terrace.compile(model, target=TARGET)
     np.testing.assert_allclose(compiled()["y"].numpy(), np.hanning(8), atol=1e-6)
+    # What its size is at a call, they are no more.
+    model = model_of("window (int64 n) => (float[8] y) { y = HannWindow <periodic: int = 0> (n) }")
+    model.graph.initializer.extend(numpy_helper.from_array(np.array(7), name) for name in names)
+    compiled = terrace.compile(model, (torch.tensor(8),), target=TARGET)
+    np.testing.assert_allclose(compiled(torch.tensor(8))["y"].numpy(), np.hanning(8), atol=1e-6)
 
 
 def test_packed_weights_of_onnx_runtime() -> None:

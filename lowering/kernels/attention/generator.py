@@ -23,7 +23,7 @@ from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.dialects.graph_contraction import RESULT, heads_moved
 from terrace.lowering.graph.payload_types import compare, compute_type, larger_number
 from terrace.lowering.kernels.attention.heads import Heads
-from terrace.lowering.kernels.attention.hidden import any_visible, masks_of
+from terrace.lowering.kernels.attention.hidden import masks_of, unless_hidden
 from terrace.lowering.kernels.attention.rows import RowsOfQueries
 from terrace.lowering.kernels.attention.schedule import ROWS, SKIPPING
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
@@ -146,12 +146,8 @@ class _Queries:
             if self.kernel.schedule.variant != SKIPPING:
                 return self.add_block(start, end, carried)
             rows = self.first, self.count, self.valid
-            seen = b.if_else(any_visible(b, self.kernel, self.heads, rows, (start, end), self.count), carried)
-            with ir.InsertionPoint(seen.then_block):
-                b.end_branch(self.add_block(start, end, carried))
-            with ir.InsertionPoint(seen.else_block):
-                b.end_branch(carried)
-            return list(seen.results)
+            place = self.kernel, self.heads, rows, (start, end), self.count
+            return unless_hidden(b, *place, carried, self.add_block)
 
         _, total = b.reduce_all(0, self.visible, self.kernel.schedule.block("s"), carried, one_block)
         if not isinstance(self.keys, int):

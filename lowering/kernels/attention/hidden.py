@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math as pymath
+from collections.abc import Callable
 
 from terrace.dialects.base import element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compare, compute_type
@@ -23,6 +24,25 @@ def load_mask(b: LoopBuilder, kernel: KernelView, heads: Heads, mask: ir.Value, 
     axis = len(heads.own)
     place = TilePlace((*heads.own, first, key), (axis, axis + 1), (count, size), (valid, left))
     return load_operand(b, kernel.memory_of(mask), shape_of(mask), place)
+
+
+def unless_hidden(
+    b: LoopBuilder,
+    kernel: KernelView,
+    heads: Heads,
+    rows: Span,
+    keys: tuple[Index, Index],
+    lanes: int,
+    carried: list[ir.Value],
+    add_block: Callable[[Index, Index, list[ir.Value]], list[ir.Value]],
+) -> list[ir.Value]:
+    """What `add_block` makes of the values carried, where any of the queries sees any of the keys; else these."""
+    seen = b.if_else(any_visible(b, kernel, heads, rows, keys, lanes), carried)
+    with ir.InsertionPoint(seen.then_block):
+        b.end_branch(add_block(*keys, carried))
+    with ir.InsertionPoint(seen.else_block):
+        b.end_branch(carried)
+    return list(seen.results)
 
 
 def any_visible(

@@ -15,7 +15,7 @@ from terrace.dialects.base import attributes_of, element_type_of
 from terrace.dialects.graph_contraction import RESULT
 from terrace.lowering.graph.payload_types import compare, compute_type, larger_number
 from terrace.lowering.kernels.attention.heads import Heads
-from terrace.lowering.kernels.attention.hidden import any_visible, load_mask, masks_of
+from terrace.lowering.kernels.attention.hidden import load_mask, masks_of, unless_hidden
 from terrace.lowering.kernels.builder import Index, LoopBuilder, Span
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.lowering.kernels.work_division import round_up
@@ -48,13 +48,8 @@ class RowsOfQueries:
             end = b.min(b.add(start, self.block), self.visible)
             if not masks_of(self.kernel):
                 return self.add_block(start, end, carried)
-            rows = self.first, self.count, self.valid
-            seen = b.if_else(any_visible(b, self.kernel, self.heads, rows, (start, end), self.lanes), carried)
-            with ir.InsertionPoint(seen.then_block):
-                b.end_branch(self.add_block(start, end, carried))
-            with ir.InsertionPoint(seen.else_block):
-                b.end_branch(carried)
-            return list(seen.results)
+            place = self.kernel, self.heads, self.rows, (start, end), self.lanes
+            return unless_hidden(b, *place, carried, self.add_block)
 
         nothing = [self.splat(1, -pymath.inf), self.splat(1, 0.0)]
         _, total = b.reduce_all(0, self.visible, self.block, nothing, one_block)
@@ -83,7 +78,7 @@ class RowsOfQueries:
         whole = width - width % lanes
 
         def add(column: Index, sums: list[ir.Value]) -> list[ir.Value]:
-            return self.multiply(key, column, [size, min(lanes, width)], valid, sums)
+            return self.multiply(key, column, [size, lanes], valid, sums)
 
         found: list[ir.Value] | None = None
         pieces = [(0, whole, lanes), (whole, width, width - whole)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
@@ -12,11 +12,10 @@ from terrace.lowering.kernels.encoded_matmul.generator import generate
 from terrace.lowering.kernels.encoded_matmul.schedule import LONGEST, UNIT, alternatives, schedule_for_vectors
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
-from terrace.lowering.kernels.packing import Pack, Packing
-from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.packing import Pack
 from terrace.lowering.kernels.type_rule import TypeRule, all_in, types_of
 from terrace.lowering.kernels.view import KernelView
-from terrace.machine import Machine, VectorMachine
+from terrace.machine import VectorMachine
 from terrace.mlir import DYNAMIC, ir
 
 
@@ -29,6 +28,11 @@ class EncodedMatmul(KernelFamily):
     operands = ("lhs", "rhs", "scales", "zero_points")
     schedules = {VectorMachine: schedule_for_vectors}
     alternatives = {VectorMachine: lambda kernel, chosen, machine: alternatives(kernel, machine)}
+    packed_schedules = {
+        VectorMachine: lambda kernel, how, machine: (
+            schedule_for_vectors(kernel, machine, block=how.inner_tiles[0]) if isinstance(how, Pack) else None
+        ),
+    }
 
     def refusal(self, root: ir.Operation) -> str | None:
         """Codes are taken `UNIT` along k at a time, which are of one group."""
@@ -57,15 +61,6 @@ class EncodedMatmul(KernelFamily):
         accesses = (along(*rows, "k"), *[stored] * (len(root.operands) - 1), along(*rows, "n"))
         kinds = ("parallel",) * len(result) + ("reduction",)
         return IterationSpace((*rows, "n", "k"), kinds, (*result, shape_of(root.operands[0])[-1]), accesses)
-
-    def schedule_for_packing(
-        self, kernel: KernelView, packed: Mapping[str, Packing], machine: Machine
-    ) -> Schedule | None:
-        """With blocks of as many columns."""
-        how = packed.get("rhs")
-        if not isinstance(machine, VectorMachine) or not isinstance(how, Pack):
-            return None
-        return schedule_for_vectors(kernel, machine, block=how.inner_tiles[0])
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
@@ -47,6 +47,8 @@ class Matmul(KernelFamily):
         VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, _held(kernel, machine)),
     }
 
+    packed_schedules = {VectorMachine: lambda kernel, how, machine: _with_blocks(kernel, how, _held(kernel, machine))}
+
     def space(self, root: ir.Operation | None, result: Sequence[int]) -> IterationSpace:
         """Dimensions m, n and k, and b before them; the leading axes of a single matrix are rows."""
         assert root is not None
@@ -61,20 +63,16 @@ class Matmul(KernelFamily):
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
         generate(b, kernel)
 
-    def schedule_for_packing(
-        self, kernel: KernelView, packed: Mapping[str, Packing], machine: Machine
-    ) -> Schedule | None:
-        """With a tile as wide as the blocks that rhs is in."""
-        how = packed.get("rhs")
-        if not isinstance(machine, VectorMachine) or not isinstance(how, Pack):
-            return None
-        size, held = kernel.space.known(ASSUMED_SIZE), _held(kernel, machine)
-        tiles = ranked_tiles(size["m"], how.inner_tiles[0], HEIGHTS, held)
-        tile = next((tile for tile in tiles if tile.columns == how.inner_tiles[0]), None)
-        return schedule_for_vectors(*_sizes_of(kernel), held, tile) if tile else None
-
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         return explain_register_tile(kernel, machine, ("m", "n"), ASSUMED_SIZE)
+
+
+def _with_blocks(kernel: KernelView, how: Packing, machine: VectorMachine) -> Schedule | None:
+    """With a tile as wide as the blocks that rhs is in."""
+    columns = how.inner_tiles[0] if isinstance(how, Pack) else 0
+    tiles = ranked_tiles(kernel.space.known(ASSUMED_SIZE)["m"], columns, HEIGHTS, machine)
+    tile = next((tile for tile in tiles if tile.columns == columns), None)
+    return schedule_for_vectors(*_sizes_of(kernel), machine, tile) if tile else None
 
 
 def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...], TypeRule]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 import torch
 from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto, helper
 
+from terrace.frontend.onnx.table import domain_of
 from terrace.frontend.onnx.values import ELEMENT_TYPES
-
-if TYPE_CHECKING:
-    from terrace.frontend.onnx.node import Node
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +23,23 @@ class Body:
     opsets: Mapping[str, int]
 
 
-def body_of(node: Node, inputs: Sequence[Any]) -> Body | None:
-    """The body that ONNX's schema has for a node at these inputs; None if the operator is no function."""
+def body_of(node: NodeProto, opset: int, given: Mapping[str, AttributeProto], inputs: Sequence[Any]) -> Body | None:
+    """The body that ONNX's schema of version `opset` has for a node with these attributes at these inputs; None if the
+    operator is no function.
+    """
     try:
         # The bindings' annotations leave out what a schema has.
-        schema: Any = onnx.defs.get_schema(node.op, node.opset, node.domain)
+        schema: Any = onnx.defs.get_schema(node.op_type, opset, domain_of(node.domain))
     except onnx.defs.SchemaError:
         return None
     proto = FunctionProto()
     if schema.has_context_dependent_function:
         types = [_type_of(value) for value in inputs]
         versions = schema.context_dependent_function_opset_versions
-        version = max((one for one in versions if one <= node.opset), default=min(versions))
+        version = max((one for one in versions if one <= opset), default=min(versions))
         proto.ParseFromString(
             schema.get_context_dependent_function_with_opset_version(
-                version, _plain(node).SerializeToString(), [one.SerializeToString() for one in types]
+                version, _plain(node, given).SerializeToString(), [one.SerializeToString() for one in types]
             )
         )
     elif schema.has_function:
@@ -50,15 +50,15 @@ def body_of(node: Node, inputs: Sequence[Any]) -> Body | None:
         name: attribute.default_value for name, attribute in schema.attributes.items() if attribute.default_value.name
     }
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
-    return Body(proto, {**attributes, **node.protos}, opsets)
+    return Body(proto, {**attributes, **given}, opsets)
 
 
-def _plain(node: Node) -> NodeProto:
+def _plain(node: NodeProto, given: Mapping[str, AttributeProto]) -> NodeProto:
     """The node with its own attributes in the place of those that it takes from a function around it."""
     proto = NodeProto()
-    proto.CopyFrom(node.proto)
+    proto.CopyFrom(node)
     del proto.attribute[:]
-    for name, attribute in node.protos.items():
+    for name, attribute in given.items():
         own = proto.attribute.add()
         own.CopyFrom(attribute)
         own.name = name

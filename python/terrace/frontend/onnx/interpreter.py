@@ -4,69 +4,15 @@ from __future__ import annotations
 
 import functools
 import types
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from onnx import AttributeProto, GraphProto, NodeProto
 
-from terrace.frontend.onnx.functions import Body, body_of
-from terrace.frontend.onnx.node import Node, tensors
-from terrace.frontend.onnx.table import KNOWN_RULES, rule_of
-from terrace.frontend.onnx.values import Known, as_tensor, is_known
-
-Values = MutableMapping[str, Any]
-LookUp = Callable[[str, bool], Known | None]
-"""What is known of a name; with a truth, also what only the example says, which is checked at each call then."""
-
-
-class Scope:
-    """The values that nodes see by their names, and what is known of them: those of a graph, or of a body."""
-
-    def __init__(self, run: Interpreter, values: Values, opsets: Mapping[str, int], outside: LookUp) -> None:
-        self.run, self.values, self.opsets, self.outside = run, values, opsets, outside
-        self.made: dict[str, Node] = {}
-
-    def known(self, name: str, by_example: bool) -> Known | None:
-        """What is known of a value: itself, or what it was made of, which may be an input of the model."""
-        value = self.values.get(name)
-        if is_known(value):
-            return value
-        node = self.made.get(name)
-        if node is None:
-            return self.outside(name, by_example)
-        inputs = self.all_known(node, by_example) if by_example else None
-        result = NotImplemented if inputs is None else KNOWN_RULES[node.op](node, *inputs)
-        return None if result is NotImplemented else result
-
-    def tensor(self, name: str) -> Any:
-        """A value that is computed already as a tensor; None for an input that is left out."""
-        return as_tensor(self.values[name]) if name else None
-
-    def all_known(self, node: Node, by_example: bool) -> list[Known | None] | None:
-        """The inputs of a node, if there is a rule for what is known, and they are."""
-        if node.op not in KNOWN_RULES or node.domain:
-            return None
-        found = [self.known(name, by_example) if name else None for name in node.proto.input]
-        missing = any(array is None and name for array, name in zip(found, node.proto.input, strict=True))
-        return None if missing else found
-
-    def run_graph(self, graph: GraphProto, inputs: Mapping[str, Any], prefix: str) -> list[Any]:
-        """The outputs of a graph in an attribute, which reads what is around its node."""
-        own = {value.name for value in graph.input}
-        outside: LookUp = lambda name, by_example: None if name in own else self.known(name, by_example)  # noqa: E731
-        inner = Scope(self.run, ChainMap(dict(inputs), self.values), self.opsets, outside)
-        self.run.nodes(graph.node, inner, prefix)
-        return [inner.values[output.name] for output in graph.output]
-
-    def run_body(self, node: Node, body: Body, inputs: Sequence[Any]) -> Sequence[Any]:
-        """The results of a node whose operator is a function of others, which have names of their own."""
-        names = dict(zip(body.proto.input, node.proto.input, strict=False))
-        given = dict(zip(body.proto.input, inputs, strict=False))
-        outside: LookUp = lambda name, by_example: self.known(names[name], by_example) if names.get(name) else None  # noqa: E731
-        inner = Scope(self.run, {name: given.get(name) for name in body.proto.input}, body.opsets, outside)
-        self.run.nodes(body.proto.node, inner, f"{node.name}/", body.attributes)
-        return [inner.values.get(name) for name in body.proto.output]
+from terrace.frontend.onnx.functions import body_of
+from terrace.frontend.onnx.node import LookUp, Node, Scope, Values, tensors
+from terrace.frontend.onnx.table import KNOWN_RULES, domain_of, rule_of
+from terrace.frontend.onnx.values import is_known
 
 
 class Interpreter:
@@ -95,7 +41,7 @@ class Interpreter:
         values = scope.values
         for proto in nodes:
             self.count += 1
-            domain = "" if proto.domain == "ai.onnx" else proto.domain
+            domain = domain_of(proto.domain)
             name = proto.name or next((output for output in proto.output if output), proto.op_type)
             node = Node(proto, prefix + name, scope.opsets.get(domain, 1), resolved(proto, given), scope)
             inputs = [values[name] if name else None for name in proto.input]
@@ -119,13 +65,13 @@ def results_of(node: Node, inputs: list[Any]) -> Sequence[Any]:
     if any(map(is_known, inputs)) or node.op == "Constant":
         known = node.scope.all_known(node, by_example=False)
         result = NotImplemented if known is None else KNOWN_RULES[node.op](node, *known)
-    rule = rule_of(node)
+    rule = rule_of(node.domain, node.op)
     if result is NotImplemented and rule is not None:
         result = rule(node, *(inputs if getattr(rule, "takes_known", False) else tensors(inputs)))
         node.require_all_read()
     if result is not NotImplemented:
         return result if isinstance(result, tuple) else (result,)
-    body = body_of(node, tensors(inputs))
+    body = body_of(node.proto, node.opset, node.protos, tensors(inputs))
     if body is None:
         where = f"{node.domain}::{node.op}" if node.domain else node.op
         raise node.error(f"has no rule here: {where} of opset {node.opset} is not supported")

@@ -1,19 +1,23 @@
-"""One node of an ONNX graph: its attributes, and what it asks of inputs that have to be known."""
+"""One node of an ONNX graph: its attributes, what it asks of inputs that have to be known, and the values around it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from onnx import AttributeProto, NodeProto, helper
+from onnx import AttributeProto, GraphProto, NodeProto, helper
 
 from terrace.errors import ModelImportError
+from terrace.frontend.onnx.functions import Body
+from terrace.frontend.onnx.table import KNOWN_RULES, domain_of
 from terrace.frontend.onnx.values import Known, as_tensor, is_known, numbers_of
 
-if TYPE_CHECKING:
-    from terrace.frontend.onnx.interpreter import Scope
+Values = MutableMapping[str, Any]
+LookUp = Callable[[str, bool], Known | None]
+"""What is known of a name; with a truth, also what only the example says, which is checked at each call then."""
 
 MISSING = object()
 HINTS = {"accuracy_level"}
@@ -29,7 +33,7 @@ class Node:
         self.proto = proto
         self.name = name
         self.op = proto.op_type
-        self.domain = "" if proto.domain == "ai.onnx" else proto.domain
+        self.domain = domain_of(proto.domain)
         self.opset = opset
         self.protos = dict(attributes)
         self.read: set[str] = set()
@@ -101,3 +105,62 @@ class Node:
 def tensors(values: Sequence[Any]) -> list[Any]:
     """Values with those that are known as tensors."""
     return [as_tensor(value) for value in values]
+
+
+class Runs(Protocol):
+    """What runs nodes. With `branches_of_example`, a branch that inputs choose is the one that the example's do."""
+
+    branches_of_example: bool
+
+    def nodes(
+        self, nodes: Iterable[NodeProto], scope: Scope, prefix: str = ..., given: Mapping[str, AttributeProto] = ...
+    ) -> None: ...
+
+
+class Scope:
+    """The values that nodes see by their names, and what is known of them: those of a graph, or of a body."""
+
+    def __init__(self, run: Runs, values: Values, opsets: Mapping[str, int], outside: LookUp) -> None:
+        self.run, self.values, self.opsets, self.outside = run, values, opsets, outside
+        self.made: dict[str, Node] = {}
+
+    def known(self, name: str, by_example: bool) -> Known | None:
+        """What is known of a value: itself, or what it was made of, which may be an input of the model."""
+        value = self.values.get(name)
+        if is_known(value):
+            return value
+        node = self.made.get(name)
+        if node is None:
+            return self.outside(name, by_example)
+        inputs = self.all_known(node, by_example) if by_example else None
+        result = NotImplemented if inputs is None else KNOWN_RULES[node.op](node, *inputs)
+        return None if result is NotImplemented else result
+
+    def tensor(self, name: str) -> Any:
+        """A value that is computed already as a tensor; None for an input that is left out."""
+        return as_tensor(self.values[name]) if name else None
+
+    def all_known(self, node: Node, by_example: bool) -> list[Known | None] | None:
+        """The inputs of a node, if there is a rule for what is known, and they are."""
+        if node.op not in KNOWN_RULES or node.domain:
+            return None
+        found = [self.known(name, by_example) if name else None for name in node.proto.input]
+        missing = any(array is None and name for array, name in zip(found, node.proto.input, strict=True))
+        return None if missing else found
+
+    def run_graph(self, graph: GraphProto, inputs: Mapping[str, Any], prefix: str) -> list[Any]:
+        """The outputs of a graph in an attribute, which reads what is around its node."""
+        own = {value.name for value in graph.input}
+        outside: LookUp = lambda name, by_example: None if name in own else self.known(name, by_example)  # noqa: E731
+        inner = Scope(self.run, ChainMap(dict(inputs), self.values), self.opsets, outside)
+        self.run.nodes(graph.node, inner, prefix)
+        return [inner.values[output.name] for output in graph.output]
+
+    def run_body(self, node: Node, body: Body, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The results of a node whose operator is a function of others, which have names of their own."""
+        names = dict(zip(body.proto.input, node.proto.input, strict=False))
+        given = dict(zip(body.proto.input, inputs, strict=False))
+        outside: LookUp = lambda name, by_example: self.known(names[name], by_example) if names.get(name) else None  # noqa: E731
+        inner = Scope(self.run, {name: given.get(name) for name in body.proto.input}, body.opsets, outside)
+        self.run.nodes(body.proto.node, inner, f"{node.name}/", body.attributes)
+        return [inner.values.get(name) for name in body.proto.output]

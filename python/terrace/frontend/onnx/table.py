@@ -8,10 +8,7 @@ list of values (an ONNX sequence); or None, an optional input that is left out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from terrace.frontend.onnx.node import Node
+from typing import Any, TypeVar
 
 Value = Any
 Rule = Callable[..., Value]
@@ -46,6 +43,11 @@ def known_op(*names: str) -> Callable[[AnyRule], AnyRule]:
     return register
 
 
-def rule_of(node: Node) -> Rule | None:
-    """The function for a node's operator."""
-    return RULES.get((node.domain, node.op))
+def domain_of(name: str) -> str:
+    """A domain by the name that the tables have for it: ONNX's own has two."""
+    return "" if name == "ai.onnx" else name
+
+
+def rule_of(domain: str, name: str) -> Rule | None:
+    """The function for an operator."""
+    return RULES.get((domain, name))
