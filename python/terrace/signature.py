@@ -16,7 +16,17 @@ from typing import Any, Literal, get_args
 from terrace.checks import CODE_DTYPE, Check
 from terrace.errors import ArtifactError, InputError
 from terrace.guards import Expression, Values, check_expression, compiled, holds, names_in, text_of
-from terrace.structure import TensorLike, Tree, dtype_name, flatten, in_words, is_tensor, refuse, unflatten
+from terrace.structure import (
+    TensorLike,
+    Tree,
+    dtype_name,
+    flatten,
+    in_words,
+    is_tensor,
+    refuse,
+    registered_values,
+    unflatten,
+)
 
 LeafKind = Literal["tensor", "constant", "scalar"]
 
@@ -139,6 +149,9 @@ class Signature:
         ):
             if tree.leaf_count() != len(leaves):
                 raise ValueError(f"the tree of the {what} has {tree.leaf_count()} leaves, {len(leaves)} are described")
+        count = len(self.inputs.registered())
+        if any(part.argument is None or not 0 <= part.argument < count for part in self.outputs.registered()):
+            raise ValueError("a result of a registered class is none of the arguments")
         for guard in self.guards:
             check_expression(guard)
             if unknown := set(names_in(guard)) - self._names():
@@ -222,8 +235,21 @@ class Signature:
                 raise InputError(f"argument '{name}' {what}; {takes}: pass these, or recompile")
         return [named[name] for name in wanted[:positional]], {name: named[name] for name in keywords}
 
-    def unflatten(self, leaves: Sequence[Any]) -> Any:
-        """The result of a call from one value for each of `output_leaves`.
+    def registered_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """The parts of a call's arguments that are of registered classes, if results are some of them."""
+        if not self._returns_registered:
+            return []
+        args_tree, kwargs_tree = self.inputs.items
+        if len(args) != len(args_tree.items) or kwargs.keys() != set(kwargs_tree.keys):
+            args, kwargs = self._bind(args, kwargs)
+        return registered_values(args_tree, tuple(args)) + registered_values(kwargs_tree, kwargs)
+
+    @functools.cached_property
+    def _returns_registered(self) -> bool:
+        return bool(self.outputs.registered())
+
+    def unflatten(self, leaves: Sequence[Any], arguments: Sequence[Any] = ()) -> Any:
+        """The result of a call from one value for each of `output_leaves`, and what `registered_arguments` gives.
 
         A namedtuple or dataclass is rebuilt when a module that is already imported defines its class. Loading
         a model imports nothing, so without it the result is a plain tuple, or a `types.SimpleNamespace` for a
@@ -231,7 +257,7 @@ class Signature:
         """
         if len(leaves) != len(self.output_leaves):
             raise ValueError(f"{len(leaves)} output leaves for {len(self.output_leaves)}")
-        return unflatten(self.outputs, iter(leaves))
+        return unflatten(self.outputs, iter(leaves), arguments)
 
     def unflatten_arguments(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The inverse of `flatten`: args and kwargs from one value for each of `input_leaves`."""

@@ -7,15 +7,20 @@ together again. Tensors are known by their `shape` and `dtype` only: this file i
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NoReturn, Protocol, TypeGuard, get_args
 
 from terrace.errors import InputError
 
-TreeKind = Literal["leaf", "none", "tuple", "list", "dict", "ordered_dict", "namedtuple", "dataclass"]
+_MOST_NESTED = 50
+"""Levels of lists and dicts that a registered object may hold."""
+
+TreeKind = Literal["leaf", "none", "tuple", "list", "dict", "ordered_dict", "namedtuple", "dataclass", "registered"]
 
 
 class TensorLike(Protocol):
@@ -34,13 +39,17 @@ class Tree:
     nothing.
 
     `keys` are a dict's keys or a namedtuple's or dataclass's field names, in the order of `items`.
-    `type_name` is "module:QualName" for a namedtuple or dataclass.
+    `type_name` is "module:QualName" for a namedtuple or dataclass, or for a class that is "registered" with PyTorch's
+    pytrees, such as a cache of transformers. Of the last, `context` is what the example held beside its items, as JSON.
+    A result of that kind is one of the arguments, the `argument`-th that is: no file says how to make one.
     """
 
     kind: TreeKind
     items: list[Tree] = dataclasses.field(default_factory=list)
     keys: list[str | int] = dataclasses.field(default_factory=list)
     type_name: str = ""
+    context: str = ""
+    argument: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(TreeKind):
@@ -49,6 +58,8 @@ class Tree:
             raise ValueError(f"a {self.kind} of {len(self.items)} items has {len(self.keys)} keys")
         if self.kind in ("leaf", "none") and self.items:
             raise ValueError(f"a {self.kind} holds no items")
+        if self.kind == "registered":
+            _parsed(self.context)
 
     def leaf_count(self) -> int:
         """How many leaves the tree takes."""
@@ -63,7 +74,7 @@ class Tree:
     def children(self, path: str) -> Iterator[tuple[Tree, str]]:
         """Each item with its path below `path`."""
         for index, item in enumerate(self.items):
-            if self.kind in ("tuple", "list"):
+            if self.kind in ("tuple", "list", "registered"):
                 yield item, f"{path}[{index}]"
             elif self.kind in ("dict", "ordered_dict"):
                 yield item, f"{path}[{self.keys[index]!r}]"
@@ -79,13 +90,23 @@ class Tree:
             data["keys"] = list(self.keys)
         if self.type_name:
             data["type_name"] = self.type_name
+        if self.context:
+            data["context"] = self.context
+        if self.argument is not None:
+            data["argument"] = self.argument
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tree:
         """The inverse of `to_json`; raises KeyError, TypeError or ValueError on other data."""
         items = [cls.from_json(item) for item in data.get("items", [])]
-        return cls(data["kind"], items, list(data.get("keys", [])), str(data.get("type_name", "")))
+        texts = str(data.get("type_name", "")), str(data.get("context", ""))
+        return cls(data["kind"], items, list(data.get("keys", [])), *texts, data.get("argument"))
+
+    def registered(self) -> list[Tree]:
+        """The parts that are of registered classes, in order."""
+        own = [self] if self.kind == "registered" else []
+        return own + [part for item in self.items for part in item.registered()]
 
 
 def describe(value: Any) -> tuple[Tree, list[Any]]:
@@ -188,6 +209,55 @@ def _field_children(tree: Tree, value: Any, path: str) -> list[Any]:
     return [getattr(value, name) for name in names]
 
 
+def _registered_children(tree: Tree, value: Any, path: str) -> Sequence[Any]:
+    """What PyTorch has as the parts of an object of a registered class. All else is as the example held it."""
+    node = getattr(sys.modules.get("torch.utils._pytree"), "SUPPORTED_NODES", {}).get(type(value))
+    if node is None or _type_name(type(value)) != tree.type_name:
+        refuse(path, f"a {tree.type_name}, which is registered as a pytree", in_words(value), "pass one")
+    children, context = node.flatten_fn(value)
+    difference = _difference(_parsed(tree.context), json.loads(context_text(context)), "")
+    if difference is None and len(children) != len(tree.items):
+        difference = f"{len(children)} tensors, not {len(tree.items)}"
+    if difference is not None:
+        refuse(path, f"a {tree.type_name} like that of the example", f"one with {difference}", "recompile for it")
+    return children
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(context: str) -> Any:
+    """What `context_text` was made of. Raises ValueError for what may be in a file instead."""
+    try:
+        value = json.loads(context)
+    except RecursionError:
+        raise ValueError("a context nests too deeply") from None
+    level = [value]
+    for _ in range(_MOST_NESTED):
+        level = [child for item in level if isinstance(item, (dict, list)) for child in _items_of(item)]
+        if not level:
+            return value
+    raise ValueError("a context nests too deeply")
+
+
+def _items_of(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _difference(example: Any, found: Any, place: str) -> str | None:
+    """Where an object holds something else than the example did, in words; what that lacked does not count."""
+    if isinstance(example, dict) and isinstance(found, dict) and example.keys() <= found.keys():
+        pairs = [(example[key], found[key], f"{place}.{key}" if place else str(key)) for key in example]
+    elif isinstance(example, list) and isinstance(found, list) and len(example) == len(found):
+        pairs = [(own, other, f"{place}[{i}]") for i, (own, other) in enumerate(zip(example, found, strict=True))]
+    else:
+        return None if example == found else f"{found!r:.60} as {place or 'its contents'}, not {example!r:.60}"
+    return next(filter(None, (_difference(*pair) for pair in pairs)), None)
+
+
+def context_text(context: Any) -> str:
+    """What an object of a registered class holds beside its items, as text. Raises TypeError if it is no plain data."""
+    return json.dumps(context, sort_keys=True)
+
+
 _CHILDREN: dict[str, Callable[[Tree, Any, str], Sequence[Any]]] = {
     "tuple": _sequence_children,
     "list": _sequence_children,
@@ -195,6 +265,7 @@ _CHILDREN: dict[str, Callable[[Tree, Any, str], Sequence[Any]]] = {
     "ordered_dict": _dict_children,
     "namedtuple": _field_children,
     "dataclass": _field_children,
+    "registered": _registered_children,
 }
 
 
@@ -214,12 +285,28 @@ def refuse(path: str, expected: str, found: str, advice: str) -> NoReturn:
     raise InputError(f"{path}: expected {expected}, found {found}; {advice}")
 
 
-def unflatten(tree: Tree, leaves: Iterator[Any]) -> Any:
+def registered_values(tree: Tree, value: Any) -> list[Any]:
+    """The parts of `value`, which has the structure of `tree`, that are of registered classes, in order."""
+    if not tree.registered():
+        return []
+    children = _CHILDREN[tree.kind](tree, value, "")
+    found = [value] if tree.kind == "registered" else []
+    for item, child in zip(tree.items, children, strict=True):
+        found += registered_values(item, child)
+    return found
+
+
+def unflatten(tree: Tree, leaves: Iterator[Any], arguments: Sequence[Any] = ()) -> Any:
+    """`arguments` are the parts of the arguments that are of registered classes."""
     if tree.kind == "leaf":
         return next(leaves)
     if tree.kind == "none":
         return None
-    values = [unflatten(item, leaves) for item in tree.items]
+    values = [unflatten(item, leaves, arguments) for item in tree.items]
+    if tree.kind == "registered":
+        if tree.argument is None:
+            raise InputError(f"a {tree.type_name} cannot be made of arrays; call the model in Python")
+        return arguments[tree.argument]
     return _REBUILD[tree.kind](tree, values)
 
 

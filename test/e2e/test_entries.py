@@ -103,6 +103,7 @@ def test_a_report_for_each(models: tuple[Decoder, Peek, CompiledModel]) -> None:
     kernels = {name: {row["kernel"] for row in entry.report().rows} for name, entry in compiled.entries.items()}
     assert any("3x16" in name for name in kernels["prefill"]) and any("1x16" in name for name in kernels["decode"])
     assert not kernels["prefill"] & {name for name in kernels["decode"] if "matmul" in name}
+    assert "int8" not in compiled["decode"].report().summary(), "a check is no model in int8"
     text = str(compiled)
     assert "prefill: args[0]: float32[1, 3, 16]" in text and "state: cache, filled" in text
     timed = {kernel.kernel for kernel in compiled["decode"].profile(torch.randn(1, 1, 16)).kernels}

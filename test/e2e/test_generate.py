@@ -48,9 +48,9 @@ def test_greedy_tokens_are_those_of_eager(decoders: tuple[torch.nn.Module, Compi
         compiled.reset()
         eager.lengths.zero_()
         assert example.generate(compiled, prompts, count) == example.generate(Eager(eager), prompts, count)
-    assert not any("broadcast" in row["op"] and "96" in row["kernel"] for row in compiled["decode"].report().rows), (
-        "a step copies no cache"
-    )
+    cache = eager.layers[0].attention.keys
+    written = {row["kernel"]: row["written"] for row in compiled["decode"].report().rows}
+    assert max(written.values()) < cache.nbytes, f"a step copies a cache: {written}"
 
 
 @torch.no_grad()

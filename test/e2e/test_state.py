@@ -147,7 +147,10 @@ def test_a_cache_written_by_position() -> None:
     compiled_from.load_state_dict(model.state_dict())
     compiled = terrace.compile(compiled_from, (torch.randn(1, 1, 8), torch.tensor([0])))
     copied = {"broadcast", "concat", "permute"}
-    assert not any(copied & set(row["op"].split("+")) for row in compiled.report().rows), "it is written in place"
+    rows = compiled.report().rows
+    assert not any(copied & set(row["op"].split("+")) for row in rows), "it is written in place"
+    # Rows of 8 floats are read and written, at an index of 8 bytes.
+    assert {row["bytes"] for row in rows if row["op"] == "scatter"} == {2 * 2 * (4 * 8) + 2 * 8}
     for step in range(6):
         x, at = torch.randn(1, 1, 8), torch.tensor([step])
         with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from e2e_models import assert_close, eager
 from terrace.compiler import PyTorch, lower
+from terrace.errors import InputError, ModelImportError
 from torch import nn
 from torch.utils import _pytree
 
@@ -284,3 +286,69 @@ def test_rows_that_a_mask_excludes_are_zero(as_numbers: bool) -> None:
     query = torch.randn(1, 2, 3, 4)
     assert not eager(Function(F.scaled_dot_product_attention), query, query, query, given)[:, :, 1].any()
     check(Function(F.scaled_dot_product_attention), query, query, query, given)
+
+
+class Kept:
+    """A class of the user's: two tensors, and settings."""
+
+    def __init__(self, rows: torch.Tensor, count: torch.Tensor, settings: Any) -> None:
+        self.rows, self.count, self.settings = rows, count, settings
+
+
+_pytree.register_pytree_node(
+    Kept,
+    lambda kept: ([kept.rows, kept.count], {"settings": kept.settings}),
+    lambda values, context: Kept(*values, context["settings"]),
+    flatten_with_keys_fn=lambda kept: (
+        [(_pytree.SequenceKey(0), kept.rows), (_pytree.SequenceKey(1), kept.count)],
+        {"settings": kept.settings},
+    ),
+)
+
+
+class Keeps(nn.Module):
+    def forward(self, x: torch.Tensor, kept: Kept) -> tuple[torch.Tensor, dict[str, Kept]]:
+        kept.rows.index_copy_(0, kept.count[None], x)
+        kept.count += kept.settings["step"]
+        return kept.rows.sum(0), {"kept": kept}
+
+
+def kept(**settings: Any) -> Kept:
+    return Kept(torch.zeros(3, 4), torch.tensor(0), settings)
+
+
+def test_objects_of_registered_classes(tmp_path: Path) -> None:
+    """They come as arguments, are written to, and the result is the very same object; what they hold is checked."""
+    terrace.compile(Keeps(), (torch.ones(1, 4), kept(step=1))).save(tmp_path / "m.terrace")
+    model, ours, theirs = terrace.load(tmp_path / "m.terrace"), kept(step=1, seen="later"), kept(step=1)
+    for _ in range(3):
+        x = torch.randn(1, 4)
+        (result, given), (expected, _) = model(x, kept=ours), Keeps()(x, theirs)
+        assert given["kept"] is ours
+        assert_close(result, expected)
+        assert_close(ours.rows, theirs.rows)
+    assert ours.count == 3
+    for other, message in (
+        (kept(step=2), r"found one with 2 as settings\.step, not 1; recompile for it"),
+        (kept(), r"settings"),
+        (Kept(torch.zeros(2, 4), torch.tensor(0), {"step": 1}), r"args\[1\]\[0\]: expected float32\[3, 4\]"),
+        (
+            [torch.zeros(3, 4), torch.tensor(0)],
+            r"Kept, which is registered as a pytree, found a list",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            model(torch.randn(1, 4), other)
+    with pytest.raises(InputError, match="cannot be made of arrays"):
+        model.signature.unflatten_arguments([None] * 3)
+
+
+def test_registered_objects_that_are_refused() -> None:
+    class Makes(nn.Module):
+        def forward(self, kept: Kept) -> Kept:
+            return Kept(kept.rows + 1, kept.count + 1, kept.settings)
+
+    with pytest.raises(ModelImportError, match=r"returns a \S+:Kept that is none of its arguments"):
+        terrace.compile(Makes(), (kept(step=1),))
+    with pytest.raises(ModelImportError, match="a Kept among the inputs or outputs holds what is no plain data"):
+        terrace.compile(Keeps(), (torch.ones(1, 4), kept(step=1, dtype=torch.float32)))

@@ -226,6 +226,14 @@ def test_deep_signatures(depth: int) -> None:
         assert terrace.load("files/m.terrace")(X)
 
 
+@pytest.mark.parametrize("context", ["", "{", "[" * 60 + "]" * 60, "[" * 100_000 + "]" * 100_000])
+def test_contexts_of_registered_objects(context: str) -> None:
+    data = manifest()
+    leaf = {"kind": "registered", "items": [{"kind": "leaf"}], "type_name": "os:system", "context": context}
+    data["signature"]["inputs"]["items"][0]["items"] = [leaf]
+    refused(rewritten("files/m.terrace", {"signature": data["signature"]}))
+
+
 @pytest.mark.parametrize("shape", [[-1], [True], [2**63], [2**40, 2**40], [1] * 65, [1.0], "x", None, [0, 2**100]])
 def test_shapes(shape: Any) -> None:
     data = manifest()

@@ -21,7 +21,7 @@ from terrace.frontend.program import Program
 from terrace.frontend.size_names import SYMBOLIC, SizeNames, number_or, user_inputs
 from terrace.frontend.symbol_names import require_plain
 from terrace.signature import Leaf, Signature
-from terrace.structure import Tree
+from terrace.structure import Tree, context_text
 
 SCALARS = ((torch.SymBool, "bool"), (torch.SymInt, "int64"), (torch.SymFloat, "float64"))
 
@@ -47,10 +47,11 @@ def signature_of(
         output_leaves[index] = dataclasses.replace(output_leaves[index], argument=numbers[argument])
     call = exported.call_spec
     assert call.in_spec is not None and call.out_spec is not None
+    taken = tree_of(call.in_spec, iter(inputs))
     return Signature(
-        tree_of(call.in_spec, iter(inputs)),
+        taken,
         input_leaves,
-        tree_of(call.out_spec, iter(outputs)),
+        with_arguments(tree_of(call.out_spec, iter(outputs)), taken, output_leaves),
         output_leaves,
         ranges_of(decomposed, input_leaves, names, exported.graph_module.meta.get(OPEN, ())),
         parameter_names(exported),
@@ -126,6 +127,9 @@ def tree_of(spec: TreeSpec, leaves: Iterator[Leaf | None]) -> Tree:
     """A pytree's structure; takes one of `leaves` for each leaf of `spec`, where None stands for a None."""
     if spec.is_leaf():
         return Tree("none" if next(leaves) is None else "leaf")
+    if is_registered(spec):
+        parts = [tree_of(child, leaves) for child in spec.children()]
+        return Tree("registered", parts, [], class_name(spec.type), context_of(spec))
     kind, keys, type_name = container_of(spec)
     items = dict(zip(keys, spec.children(), strict=True)) if keys else dict(enumerate(spec.children()))
     trees = {key: tree_of(child, leaves) for key, child in items.items()}
@@ -136,6 +140,56 @@ def tree_of(spec: TreeSpec, leaves: Iterator[Leaf | None]) -> Tree:
         keys = sorted(names, key=order.index)
         trees = {name: trees.get(name, Tree("none")) for name in keys}
     return Tree(kind, list(trees.values()), keys, type_name)
+
+
+def is_registered(spec: TreeSpec) -> bool:
+    """Whether a container is of a class that somebody has registered as a pytree, and no other kind that we know."""
+    known = (tuple, list, dict, OrderedDict)
+    is_class = isinstance(spec.type, type) and not dataclasses.is_dataclass(spec.type)
+    return is_class and not issubclass(spec.type, known) and spec.type.__module__ != "torch.return_types"
+
+
+def context_of(spec: TreeSpec) -> str:
+    """What an object of a registered class holds beside tensors, which each call must bring again."""
+    try:
+        return context_text(spec.context)
+    except TypeError as error:
+        raise ModelImportError(
+            f"a {spec.type.__name__} among the inputs or outputs holds what is no plain data ({error}), which is not"
+            " supported: use tuples, lists, dicts, named tuples and dataclasses"
+        ) from error
+
+
+def with_arguments(outputs: Tree, inputs: Tree, leaves: list[Leaf]) -> Tree:
+    """`outputs`, whose parts of registered classes say which arguments they are; raises where one is none."""
+    given = [part for part, _ in placed(inputs) if part.kind == "registered"]
+    ranges = [list(places) for part, places in placed(inputs) if part.kind == "registered"]
+    first = iter(range(outputs.leaf_count()))
+
+    def bound(tree: Tree) -> Tree:
+        if tree.kind == "leaf":
+            next(first)
+            return tree
+        if tree.kind != "registered":
+            return dataclasses.replace(tree, items=[bound(item) for item in tree.items])
+        own = [leaves[next(first)].argument for _ in range(tree.leaf_count())]
+        number = next((number for number, places in enumerate(ranges) if places == own), None)
+        if number is None or given[number].context != tree.context:
+            raise ModelImportError(
+                f"the model returns a {tree.type_name} that is none of its arguments, which is not supported: return"
+                " its tensors"
+            )
+        return dataclasses.replace(tree, argument=number)
+
+    return bound(outputs)
+
+
+def placed(tree: Tree, start: int = 0) -> Iterator[tuple[Tree, range]]:
+    """A tree and all its parts, outermost first, each with the numbers of its leaves."""
+    yield tree, range(start, start + tree.leaf_count())
+    for item in tree.items:
+        yield from placed(item, start)
+        start += item.leaf_count()
 
 
 def container_of(spec: TreeSpec) -> tuple[Any, list[Any], str]:

@@ -82,7 +82,9 @@ def input_paths(exported: ExportedProgram) -> list[Path]:
     spec = exported.call_spec.in_spec
     assert spec is not None
     names = parameter_names(exported)
-    leaves, _ = pytree.tree_flatten_with_path(pytree.tree_unflatten(range(spec.num_leaves), spec))
+    # Tensors, as some containers find their leaves by what they are.
+    stand_ins = [torch.empty(0, device="meta") for _ in range(spec.num_leaves)]
+    leaves, _ = pytree.tree_flatten_with_path(pytree.tree_unflatten(stand_ins, spec))
     paths = []
     for (_, first, *rest), _ in leaves:
         if isinstance(first, pytree.SequenceKey):

@@ -80,13 +80,13 @@ class EntryPoint:
         values = self._program.in_turn(lambda: self._run(passed, wants_torch))
         for index, value in zip(self._written, values[len(self._returned) :], strict=True):
             write_back(leaves[index], value, self._input_paths[index])
-        return self._outputs(values, leaves)
+        return self._outputs(values, leaves, self.signature.registered_arguments(args, kwargs))
 
-    def _outputs(self, values: list[Any], leaves: Sequence[Any]) -> Any:
-        """What a call gives of the program's results and its arguments' leaves."""
+    def _outputs(self, values: list[Any], leaves: Sequence[Any], registered: Sequence[Any] = ()) -> Any:
+        """What a call gives of the program's results, its arguments' leaves, and those of registered classes."""
         if self._gives_one_tensor:
             return values[0]
-        return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values, leaves))
+        return self.signature.unflatten(_fill_outputs(self.signature.output_leaves, values, leaves), registered)
 
     def _take_seed(self, kwargs: dict[str, Any]) -> list[Array]:
         """The seed of a call, which is taken from `kwargs`, as the program's last argument; nothing if it has none."""
