@@ -158,6 +158,14 @@ def test_names_inside_an_operator_s_definition_are_its_own() -> None:
     np.testing.assert_allclose(compiled(torch.tensor(8))["y"].numpy(), np.hanning(8), atol=1e-6)
 
 
+def test_the_other_name_of_onnx_s_domain() -> None:
+    """By it the version is found: a softmax was over all axes but the first before 13."""
+    model = model_of("named (float[2, 3, 4] x) => (float[2, 3, 4] y) { y = Softmax (x) }")
+    model.opset_import[0].domain = "ai.onnx"
+    x = torch.randn(2, 3, 4)
+    torch.testing.assert_close(terrace.compile(model, (x,), target=TARGET)(x)["y"], x.softmax(-1))
+
+
 def test_packed_weights_of_onnx_runtime() -> None:
     """MatMulNBits: blocks of 16 along K, four bits, low first."""
     codes, scales, x = RANDOM.integers(0, 16, (5, 32)), np.abs(normal(5, 2)), normal(3, 32)

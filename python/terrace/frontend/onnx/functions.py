@@ -10,7 +10,6 @@ import onnx
 import torch
 from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto, helper
 
-from terrace.frontend.onnx.table import domain_of
 from terrace.frontend.onnx.values import ELEMENT_TYPES
 
 
@@ -29,7 +28,7 @@ def body_of(node: NodeProto, opset: int, given: Mapping[str, AttributeProto], in
     """
     try:
         # The bindings' annotations leave out what a schema has.
-        schema: Any = onnx.defs.get_schema(node.op_type, opset, domain_of(node.domain))
+        schema: Any = onnx.defs.get_schema(node.op_type, opset, node.domain)
     except onnx.defs.SchemaError:
         return None
     proto = FunctionProto()

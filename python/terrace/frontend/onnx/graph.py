@@ -13,7 +13,6 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, inliner
 
 from terrace.errors import ModelImportError
-from terrace.frontend.onnx.table import domain_of
 
 
 def read_model(source: str | os.PathLike[str] | ModelProto) -> tuple[ModelProto, str]:
@@ -48,8 +47,8 @@ def inlined(model: ModelProto) -> ModelProto:
 
 
 def opsets_of(model: ModelProto) -> dict[str, int]:
-    """The version of each domain that the model imports."""
-    return {domain_of(entry.domain): entry.version for entry in model.opset_import}
+    """The version of each domain that the model imports; ONNX's own, "", is called "ai.onnx" there, too."""
+    return {entry.domain if entry.domain != "ai.onnx" else "": entry.version for entry in model.opset_import}
 
 
 def nodes_of(graph: GraphProto) -> Iterator[NodeProto]:

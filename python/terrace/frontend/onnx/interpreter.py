@@ -11,7 +11,7 @@ from onnx import AttributeProto, GraphProto, NodeProto
 
 from terrace.frontend.onnx.functions import body_of
 from terrace.frontend.onnx.node import LookUp, Node, Scope, Values, tensors
-from terrace.frontend.onnx.table import KNOWN_RULES, domain_of, rule_of
+from terrace.frontend.onnx.table import KNOWN_RULES, rule_of
 from terrace.frontend.onnx.values import is_known
 
 
@@ -41,9 +41,8 @@ class Interpreter:
         values = scope.values
         for proto in nodes:
             self.count += 1
-            domain = domain_of(proto.domain)
             name = proto.name or next((output for output in proto.output if output), proto.op_type)
-            node = Node(proto, prefix + name, scope.opsets.get(domain, 1), resolved(proto, given), scope)
+            node = Node(proto, prefix + name, scope.opsets.get(proto.domain, 1), resolved(proto, given), scope)
             inputs = [values[name] if name else None for name in proto.input]
             while inputs and inputs[-1] is None:
                 inputs.pop()

@@ -12,7 +12,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, helper
 
 from terrace.errors import ModelImportError
 from terrace.frontend.onnx.functions import Body
-from terrace.frontend.onnx.table import KNOWN_RULES, domain_of
+from terrace.frontend.onnx.table import KNOWN_RULES
 from terrace.frontend.onnx.values import Known, as_tensor, is_known, numbers_of
 
 Values = MutableMapping[str, Any]
@@ -33,7 +33,7 @@ class Node:
         self.proto = proto
         self.name = name
         self.op = proto.op_type
-        self.domain = domain_of(proto.domain)
+        self.domain = proto.domain
         self.opset = opset
         self.protos = dict(attributes)
         self.read: set[str] = set()

@@ -43,11 +43,6 @@ def known_op(*names: str) -> Callable[[AnyRule], AnyRule]:
     return register
 
 
-def domain_of(name: str) -> str:
-    """A domain by the name that the tables have for it: ONNX's own has two."""
-    return "" if name == "ai.onnx" else name
-
-
 def rule_of(domain: str, name: str) -> Rule | None:
     """The function for an operator."""
     return RULES.get((domain, name))
