@@ -46,7 +46,7 @@ def test_the_figures_are_those_of_the_flop_counter(model: tuple[str, Lowered]) -
 def test_it_renders(model: tuple[str, Lowered], dark: bool, tmp_path: Path) -> None:
     name, lowered = model
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
-    report = lowered.drawable_report()
+    report = lowered.reports()["main"]
     report.to_html(page, title=name)
     dom, log = browse(page, f"--screenshot={picture}", f"--blink-settings=preferredColorScheme={0 if dark else 1}")
     assert "CONSOLE" not in log, log
@@ -59,7 +59,7 @@ def test_it_renders(model: tuple[str, Lowered], dark: bool, tmp_path: Path) -> N
 def test_a_click_selects_everywhere(model: tuple[str, Lowered], tmp_path: Path) -> None:
     name, lowered = model
     page = tmp_path / "report.html"
-    text = lowered.drawable_report().to_html(title=name)
+    text = lowered.reports()["main"].to_html(title=name)
     page.write_text(text.replace("</body>", SELECT), encoding="utf-8")
     dom, log = browse(page)
     assert "CONSOLE" not in log, log
@@ -88,7 +88,7 @@ document.title = JSON.stringify([seen(), (scale(3), seen()), ($('#fit').click(),
 def test_the_graph_fits_its_window(layers: int, whole: bool, tmp_path: Path) -> None:
     model = torch.nn.Sequential(*[torch.nn.Linear(2 + i, 3 + i) for i in range(layers)])
     page = tmp_path / "report.html"
-    text = lower(PyTorch(model, (torch.randn(4, 2),)), until="kernel").drawable_report().to_html()
+    text = lower(PyTorch(model, (torch.randn(4, 2),)), until="kernel").reports()["main"].to_html()
     page.write_text(text.replace("</body>", FITS), encoding="utf-8")
     dom, log = browse(page)
     assert "CONSOLE" not in log, log

@@ -22,9 +22,6 @@ from terrace.storage.artifact import State
 from terrace.storage.parameter_archive import ParameterInfo
 from terrace.structure import Tree
 
-OF_STATE = "state."
-"""What the names of a program's functions begin with that read and write its state."""
-
 SIGNATURE = "terrace_signature"
 """The attribute of a function that carries the model's signature through the levels, as JSON."""
 
@@ -44,21 +41,15 @@ def has_loops(module: ir.Operation) -> bool:
 
 
 def entries_of(module: ir.Operation) -> dict[str, func.FuncOp]:
-    """The functions that are called from outside, by name: those that are not private.
+    """The functions that are called from outside, by name: @main, and those that carry a signature.
 
     Raises CompileError if there is none.
     """
     functions = [op for op in module.regions[0].blocks[0].operations if isinstance(op, func.FuncOp)]
-    found = {op.name.value: op for op in functions if not is_private(op) and not op.name.value.startswith(OF_STATE)}
+    found = {op.name.value: op for op in functions if op.name.value == "main" or SIGNATURE in op.attributes}
     if not found:
-        raise CompileError("the module has no public function, such as @main")
+        raise CompileError(f"the module has no function @main, nor one that carries a {SIGNATURE}")
     return found
-
-
-def is_private(function: func.FuncOp) -> bool:
-    """Whether a function is called from within the program only, or is declared and nothing more."""
-    visibility = function.attributes.get("sym_visibility")
-    return function.is_external or (visibility is not None and to_python(visibility) != "public")
 
 
 def symbols_of_kind(module: ir.Operation, kind: str) -> dict[str, ir.Operation]:
@@ -98,8 +89,8 @@ def states_of(module: ir.Operation) -> list[State]:
     """The mutable buffers; of a program, the functions that read them show which."""
     types = {name: to_python(op.attributes["type"]) for name, op in symbols_of_kind(module, "graph.state").items()}
     for name, op in symbols_of_kind(module, "func.func").items():
-        if name.startswith(f"{OF_STATE}get."):
-            types[name.removeprefix(f"{OF_STATE}get.")] = op.opview.type.results[0]
+        if name.startswith("state.get."):
+            types[name.removeprefix("state.get.")] = op.opview.type.results[0]
     return [State(name, *described(type_)) for name, type_ in types.items()]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from terrace import progress
 from terrace.compiler.model_parameters import Lookup, ParameterMap, lookup_of, to_numpy
-from terrace.compiler.module_interface import SIGNATURE, check_signature, declared, entries_of
+from terrace.compiler.module_interface import SIGNATURE, check_signature, declared, entries_of, symbols_of_kind
 from terrace.compiler.request import Request
 from terrace.dialects.base import to_attribute
 from terrace.dialects.context import create_context
@@ -180,7 +180,7 @@ class Imported:
 def describe_entry(model: ImportedModel) -> None:
     """Write into a model's function what is known of it."""
     with model.module.context, ir.Location.unknown():
-        function = entries_of(model.module.operation)[model.name]
+        function = symbols_of_kind(model.module.operation, "func.func")[model.name]
         function.attributes[SIGNATURE] = ir.StringAttr.get(json.dumps(model.signature.to_json()))
         if model.example_shapes:
             function.attributes[EXAMPLE_SHAPES] = to_attribute(model.example_shapes)
