@@ -214,3 +214,25 @@ def test_state_that_overlaps_is_refused() -> None:
     compiled = terrace.compile(apart)
     compiled["write"](x)
     assert compiled["read"](x).tolist() == [0, 0, 0] and compiled.state()["row"].tolist() == [1, 1, 1]
+
+
+class Branches(nn.Module):
+    """Branches on a buffer, as on a number of Python."""
+
+    def __init__(self, count: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("count", count)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if self.count == 0 else x - 1
+
+
+def test_a_branch_on_another_entry_s_state_is_refused() -> None:
+    """It would be decided when the model is compiled."""
+    count, x = torch.zeros((), dtype=torch.int64), torch.ones(())
+    counter = Holds(count, writes=True)
+    assert terrace.compile({"branch": (Branches(count), (x,))})["branch"](x) == 2
+    with pytest.raises(ModelImportError, match="entry 'branch' branches on its integer buffer 'count'"):
+        terrace.compile({"count": (counter, (torch.ones((), dtype=torch.int64),)), "branch": (Branches(count), (x,))})
+    with pytest.raises(ModelImportError, match="a tensor called 'row', as an entry is"):
+        terrace.compile({"row": (counter, (torch.ones((), dtype=torch.int64),))})

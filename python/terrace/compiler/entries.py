@@ -47,8 +47,8 @@ class Entries:
         from terrace.frontend import fingerprint, shared_names
 
         exported = self.exported()
-        texts = {name: fingerprint(program) for name, program in exported.items()}
-        whole = [f"entry {name} {shared_names(exported)[name]}\n{text}" for name, text in texts.items() if text]
+        names, texts = shared_names(exported), {name: fingerprint(program) for name, program in exported.items()}
+        whole = [f"entry {name} {names[name]}\n{text}" for name, text in texts.items() if text]
         return None if len(whole) < len(texts) else "\n".join([f"check_indices {checks_indices(request)}", *whole])
 
     def places(self) -> Places:

@@ -27,22 +27,22 @@ class _Known:
 
 
 @contextlib.contextmanager
-def integer_buffers_known(model: torch.nn.Module) -> Iterator[bool]:
-    """Let buffers of one integer be constants; gives whether there are any. `model` is as it was afterwards.
+def integer_buffers_known(model: torch.nn.Module) -> Iterator[list[tuple[str, torch.Tensor]]]:
+    """Let buffers of one integer be constants; gives their names and them. `model` is as it was afterwards.
 
     Raises `ModelImportError` for one that the model writes to.
     """
     found = [
-        (module, _Known(name, value))
+        (module, _Known(name, value), value)
         for module in model.modules()
         for name, value in module.named_buffers(recurse=False)
         if value.numel() == 1 and not value.is_floating_point() and not value.is_complex()
     ]
     with contextlib.ExitStack() as stack:
-        for module, known in found:
+        for module, known, _ in found:
             stack.enter_context(_replaced(module, known))
-        yield bool(found)
-        written = [known.name for _, known in found if any(value._version for value in known.made)]
+        yield [(known.name, value) for _, known, value in found]
+        written = [known.name for _, known, _ in found if any(value._version for value in known.made)]
     if written:
         raise ModelImportError(f"the model branches on its integer buffers, and writes to one: '{written[0]}'")
 

@@ -45,6 +45,9 @@ aten = torch.ops.aten
 PARAMETER_NAMES = "terrace_parameter_names"
 """The entry of an exported graph's "meta" that holds the names of the model's positional parameters."""
 
+KNOWN_BUFFERS = "terrace_known_buffers"
+"""The entry that holds the buffers of one integer that the program has as constants, with their names."""
+
 KEPT_WHOLE = {
     # The graph dialect has these; decomposed, nobody could tell what they were.
     aten._native_batch_norm_legit_no_training,
@@ -149,9 +152,11 @@ def trace(
     try:
         return trace_in_python()
     except GuardOnDataDependentSymNode as error:
-        with contextlib.suppress(GuardOnDataDependentSymNode), integer_buffers_known(model) as are_there:
-            if are_there:
-                return trace_in_python()
+        with contextlib.suppress(GuardOnDataDependentSymNode), integer_buffers_known(model) as known:
+            if known:
+                exported = trace_in_python()
+                exported.graph_module.meta[KNOWN_BUFFERS] = known
+                return exported
         try:
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=True)
         # What the user meets without Dynamo says more.

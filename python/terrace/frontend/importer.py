@@ -7,7 +7,7 @@ parameters and state to symbols, convert.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,13 +19,21 @@ from terrace.errors import ModelImportError
 from terrace.frontend.bodies import all_graphs
 from terrace.frontend.body_importer import BodyImporter
 from terrace.frontend.dynamic_dimensions import DynamicShapes
-from terrace.frontend.export import decompose, export_program
+from terrace.frontend.export import KNOWN_BUFFERS, decompose, export_program
 from terrace.frontend.exported_signature import example_shapes, signature_of
 from terrace.frontend.legalize import legalize
 from terrace.frontend.program import read_program
 from terrace.frontend.size_names import size_names
 from terrace.frontend.source import keep_user_lines, origin_of
-from terrace.frontend.symbol_names import Identity, SymbolNames, check_apart, shared_names, written_buffers
+from terrace.frontend.symbol_names import (
+    Identity,
+    SymbolNames,
+    check_apart,
+    initial_name,
+    shared_names,
+    tensor_identity,
+    written_buffers,
+)
 from terrace.frontend.symbols import lift_symbols
 from terrace.mlir import func, ir, load_torch_dialects
 from terrace.signature import Signature
@@ -84,6 +92,7 @@ def import_entries(
     load_torch_dialects(context)
     decomposed = {name: decompose(exported) for name, exported in programs.items()}
     names = shared_names(programs)
+    refuse_names(programs, {name for own in names.values() for name in own.values()})
     states = {names[name][target] for name, program in decomposed.items() for target in written_buffers(program)}
     parameters: dict[str, torch.Tensor] = {}
     keys: dict[Identity, str] = {}
@@ -93,9 +102,32 @@ def import_entries(
         symbols = SymbolNames(decomposed[name], own, names[name], f"{name}.", parameters, keys)
         found.append(_import(exported, decomposed[name], symbols, context, check_indices, name))
     check_apart(parameters, states)
+    check_constants(programs, parameters, states)
     for model in found[1:]:
         _move_into(found[0].module, model.module)
     return [dataclasses.replace(model, module=found[0].module) for model in found]
+
+
+def refuse_names(entries: Collection[str], tensors: Collection[str]) -> None:
+    """Raise `ModelImportError` for an entry that is called like a tensor: both are symbols of the program."""
+    for name in entries:
+        if name in tensors:
+            raise ModelImportError(
+                f"the models have a tensor called '{name}', as an entry is: call the entry otherwise"
+            )
+
+
+def check_constants(
+    programs: Mapping[str, ExportedProgram], parameters: Mapping[str, torch.Tensor], states: Collection[str]
+) -> None:
+    """Raise `ModelImportError` for a program that branches on a buffer which another one writes to."""
+    written = {tensor_identity(parameters[initial_name(state)]): state for state in states}
+    for name, exported in programs.items():
+        for buffer, value in exported.graph_module.meta.get(KNOWN_BUFFERS, []):
+            if tensor_identity(value) in written:
+                raise ModelImportError(
+                    f"entry '{name}' branches on its integer buffer '{buffer}', which another entry writes to"
+                )
 
 
 def _import(
