@@ -19,7 +19,7 @@ from terrace.passes import fail
 
 
 def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True) -> Schedule:
-    """What the cost model of the kernel's family chooses, with its `variants` or the direct one only.
+    """What the cost model of the kernel's family chooses; `variants` says whether those that round more are allowed.
 
     Refuses a kernel whose family has none for such machines.
     """
@@ -27,19 +27,20 @@ def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True)
     for kind, choose in family.schedules.items():
         if isinstance(machine, kind):
             direct = _balanced(kernel, choose(kernel, machine), machine)
-            choose_variant = family.variant_schedules.get(kind) if variants else None
-            return choose_variant(kernel, direct, machine) if choose_variant else direct
+            choose_variant = family.variant_schedules.get(kind)
+            return choose_variant(kernel, direct, machine, variants) if choose_variant else direct
     raise fail(schedule_op(kernel.function), f"has no cost model for generator '{kernel.generator}'")
 
 
 def alternatives(kernel: KernelView, chosen: Schedule, machine: Machine, variants: bool = True) -> Iterator[Schedule]:
     """Other schedules than the chosen one that are worth measuring, the most promising first; see `KernelFamily`."""
     found = [chosen]
-    for kind, propose in family_of_kernel(kernel.function).alternatives.items():
+    family = family_of_kernel(kernel.function)
+    for kind, propose in family.alternatives.items():
         if isinstance(machine, kind):
             for proposed in propose(kernel, chosen, machine):
                 other = _balanced(kernel, proposed, machine) if proposed.variant == DIRECT else proposed
-                if other not in found and (variants or other.variant == DIRECT):
+                if other not in found and (variants or other.variant not in family.rounding_variants):
                     found.append(other)
                     yield other
 

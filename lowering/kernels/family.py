@@ -50,8 +50,11 @@ class KernelFamily:
     """What chooses a kernel's schedule, by the kind of machine; on another kind the family is not used."""
     variants: ClassVar[tuple[str, ...]] = (DIRECT,)
     """The ways to compute the root that a schedule may name."""
-    variant_schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Schedule, Any], Schedule]]] = {}
-    """What may choose another variant than the schedule of the direct one that it is given, likewise."""
+    rounding_variants: ClassVar[tuple[str, ...]] = ()
+    """Those of them that round more than the others, and can be turned off."""
+    variant_schedules: ClassVar[Mapping[type[Machine], Callable[[KernelView, Schedule, Any, bool], Schedule]]] = {}
+    """What may choose another variant than the schedule of the direct one that it is given, likewise; it is told
+    whether `rounding_variants` are allowed."""
     alternatives: ClassVar[Mapping[type[Machine], Callable[[KernelView, Schedule, Any], Iterable[Schedule]]]] = {}
     """What else than the chosen schedule, which it is given, is worth measuring: the most promising first, likewise.
 

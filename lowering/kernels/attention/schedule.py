@@ -84,7 +84,7 @@ def schedule_for_vectors(
     return Schedule.of(tiles, blocks, (*lead, "m"), staged=("query",))
 
 
-def best_variant(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> Schedule:
+def best_variant(kernel: KernelView, direct: Schedule, machine: VectorMachine, _: bool = True) -> Schedule:
     """A few queries as rows, where that takes fewer cycles than a vector of which they fill a part."""
     space = kernel.space
     queries, elements = space.size("m"), space.size("e") + space.size("n")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from terrace.lowering.kernels.alternatives import other_tiles, with_block
 from terrace.lowering.kernels.conv2d.schedule import ASSUMED_SIZE
 from terrace.lowering.kernels.conv2d.space import is_depthwise
-from terrace.lowering.kernels.conv2d.winograd_schedule import ranked_schedules
+from terrace.lowering.kernels.conv2d.variants import ranked_schedules
 from terrace.lowering.kernels.register_tile import RegisterTile, ranked_tiles
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView
@@ -17,17 +17,17 @@ TALL = 8
 """The longest row of pixels for which tiles of two rows are tried."""
 
 CUTTINGS = 3
-"""So many further ways to cut Winograd's variants are tried."""
+"""So many further ways to cut the variants are tried."""
 
 Direct = Callable[..., Schedule]
 """Gives the direct schedule with these `tiles`, and whether it `stages` what it may."""
 
 
 def alternatives(kernel: KernelView, machine: VectorMachine, direct: Direct) -> Iterator[Schedule]:
-    """Winograd's variants and the direct one; other tiles; an image padded before; other blocks of rows."""
+    """All variants; other tiles; an image padded before; other blocks of rows."""
     best = direct()
     ranked = ranked_schedules(kernel, machine).values()
-    yield from (schedules[0][1] for schedules in ranked if schedules)
+    yield from (schedules[0][1] for schedules in ranked)
     yield best
     cuttings = sorted((pair for schedules in ranked for pair in schedules[1:]), key=lambda pair: pair[0])
     yield from (schedule for _, schedule in cuttings[:CUTTINGS])

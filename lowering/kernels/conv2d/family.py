@@ -9,9 +9,10 @@ from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, shape_of
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.conv2d import winograd
+from terrace.lowering.kernels.conv2d import implicit_gemm, winograd
 from terrace.lowering.kernels.conv2d.alternatives import alternatives
 from terrace.lowering.kernels.conv2d.generator import generate
+from terrace.lowering.kernels.conv2d.implicit_gemm_shape import IMPLICIT_GEMM
 from terrace.lowering.kernels.conv2d.schedule import (
     ASSUMED_SIZE,
     schedule_for_circuit,
@@ -19,7 +20,7 @@ from terrace.lowering.kernels.conv2d.schedule import (
     schedule_for_workgroups,
 )
 from terrace.lowering.kernels.conv2d.space import conv2d_space, is_depthwise
-from terrace.lowering.kernels.conv2d.winograd_schedule import best_variant
+from terrace.lowering.kernels.conv2d.variants import best_variant
 from terrace.lowering.kernels.conv2d.winograd_shape import VARIANTS
 from terrace.lowering.kernels.conv2d.winograd_words import explain_products, explain_variants
 from terrace.lowering.kernels.family import KernelFamily
@@ -56,7 +57,8 @@ class Conv2d(KernelFamily):
             functools.partial(schedule_for_vectors, *_sizes_of(kernel), _held(kernel, machine)),
         ),
     }
-    variants = (DIRECT, *VARIANTS)
+    variants = (DIRECT, IMPLICIT_GEMM, *VARIANTS)
+    rounding_variants = tuple(VARIANTS)
     variant_schedules = {VectorMachine: best_variant}
     words = "depthwise: as many pixels of a vector of channels, with an atom of four, as registers hold"
 
@@ -72,7 +74,8 @@ class Conv2d(KernelFamily):
         return conv2d_space(attributes_of(root), shape_of(root.operands[1]), result)
 
     def generate(self, b: LoopBuilder, kernel: KernelView) -> None:
-        (winograd.generate if kernel.schedule.variant in VARIANTS else generate)(b, kernel)
+        own = {IMPLICIT_GEMM: implicit_gemm.generate, DIRECT: generate}
+        own.get(kernel.schedule.variant, winograd.generate)(b, kernel)
 
     def explain_tile(self, kernel: KernelView, machine: Machine) -> list[str]:
         assert isinstance(machine, VectorMachine), "other machines compare no candidates"

@@ -14,7 +14,7 @@ from terrace.lowering.kernels.conv2d.schedule import ASSUMED_SIZE
 from terrace.lowering.kernels.conv2d.winograd_shape import SPARE, STRIP, VARIANTS, refusal
 from terrace.lowering.kernels.packing import Transform
 from terrace.lowering.kernels.register_tile import RegisterTile, cover_cycles, cuts, fits_registers, vectors
-from terrace.lowering.kernels.schedule import DIRECT, Schedule
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.toom_cook import TAPS
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import block_size
@@ -40,9 +40,6 @@ STORE_CYCLES = 1.5
 ALONE = 0.2
 """The part of the shorter one of computing and moving that nothing overlaps with."""
 
-MARGIN = 0.9
-"""A variant is chosen where it takes less than this part of the direct one's cycles: it rounds more."""
-
 PRODUCTS = (1, 2, 3, 4, 6, 8, 12, 16)
 """Products, each of as many tiles as registers hold sums of, that a block may have."""
 
@@ -55,8 +52,8 @@ PRODUCT_ROWS = 14
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """A convolution: images, results (height, width, channels), input channels; bytes of an element that is computed
-    with, and of one that is stored.
+    """A convolution: images, results (height, width, channels), input channels, elements of a window; bytes of an
+    element that is computed with, and of one that is stored.
     """
 
     images: int
@@ -64,13 +61,15 @@ class Sizes:
     width: int
     channels: int
     depth: int
+    taps: int
     bytes: int
     stored_bytes: int
 
     @staticmethod
     def of(kernel: KernelView) -> Sizes:
         size, type_ = kernel.space.expected(ASSUMED_SIZE), kernel.operand_types[0]
-        return Sizes(size["n"], size["oh"], size["ow"], size["oc"], size["ic"], type_.held.bytes, type_.bytes)
+        sizes = (size["n"], size["oh"], size["ow"], size["oc"], size["ic"], size["kh"] * size["kw"])
+        return Sizes(*sizes, type_.held.bytes, type_.bytes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +93,7 @@ def direct_cycles(sizes: Sizes, schedule: Schedule, machine: VectorMachine) -> f
     tall = schedule.tile("oh")
     tile = RegisterTile(tall * schedule.tile("ow"), schedule.tile("oc"))
     step = cover_cycles(sizes.width * tall, sizes.channels, tile, machine) * -(-sizes.height // tall)
-    steps = TAPS**2 * sizes.depth
+    steps = sizes.taps * sizes.depth
     moved = sizes.stored_bytes * steps * sizes.channels / FIRST_BYTES
     computed = sizes.images * step * steps / machine.speed_of(schedule.atom)
     return _both(computed / machine.workers, moved / machine.workers)
@@ -217,19 +216,3 @@ def ranked_schedules(kernel: KernelView, machine: VectorMachine) -> dict[str, li
                 (predicted, schedule_of(sizes, cut, known and cut.tiles >= tiles, machine)) for predicted, cut in ranked
             ]
     return found
-
-
-def candidates(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> dict[str, tuple[float, Schedule]]:
-    """The best schedule of each variant that the kernel may have, and its cycles; none if it has but one."""
-    ranked = ranked_schedules(kernel, machine)
-    found = {name: schedules[0] for name, schedules in ranked.items() if schedules}
-    return {**found, DIRECT: (direct_cycles(Sizes.of(kernel), direct, machine), direct)} if ranked else {}
-
-
-def best_variant(kernel: KernelView, direct: Schedule, machine: VectorMachine) -> Schedule:
-    """The direct schedule, or a variant's that takes clearly fewer cycles."""
-    found = candidates(kernel, direct, machine)
-    if len(found) < 2:
-        return direct
-    best, schedule = min(found.values(), key=lambda pair: pair[0])
-    return schedule if best < MARGIN * found[DIRECT][0] else direct

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering.kernels.conv2d.winograd_schedule import MARGIN, candidates
+from terrace.lowering.kernels.conv2d.variants import MARGIN, candidates
 from terrace.lowering.kernels.conv2d.winograd_shape import WinogradShape, refusal
 from terrace.lowering.kernels.schedule import DIRECT, Schedule
 from terrace.lowering.kernels.view import KernelView

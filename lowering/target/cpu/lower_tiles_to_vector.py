@@ -29,7 +29,7 @@ from terrace.lowering.target.cpu.contraction import (
 from terrace.lowering.target.cpu.requantize import Requantizer
 from terrace.lowering.target.cpu.table_lookup import FEATURES, LANES, Permuted, look_up
 from terrace.lowering.target.cpu.tile import Tile, TileType, recut
-from terrace.lowering.target.cpu.tile_blocks import BlockType, TileBlocks, wanted_blocks, zeros
+from terrace.lowering.target.cpu.tile_blocks import BlockType, TileBlocks, is_direct, wanted_blocks, zeros
 from terrace.lowering.target.cpu.tile_memory import TileMemory
 from terrace.lowering.target.cpu.tile_neighbours import load_neighbours, reads_neighbours, stores_neighbours
 from terrace.lowering.target.cpu.tile_reduction import any_of, reduce_row
@@ -127,6 +127,8 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             return self.dense(operation.operands[number].type)
         if operation.name == "loop.store_tile" and number == 0 and stores_neighbours(operation):
             return together(usual)
+        if operation.name == "loop.store_tile" and number == 0 and self._stores_blocks(operation):
+            return self.held(operation.operands[0])
         if operation.name == "loop.store_tile" and number == 0 and attributes_of(operation).strides[-1:] == [1]:
             return self.dense(operation.operands[0].type)
         if operation.name != "loop.contract_tile":
@@ -149,9 +151,18 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             return None
         return self.held(owner.results[number - 3 * is_loop])
 
+    def _stores_blocks(self, operation: ir.Operation) -> bool:
+        """Whether a tile is stored as the blocks that it is held in."""
+        held = self.held(operation.operands[0])
+        return isinstance(held, BlockType) and is_direct(Access.of(operation.opview, lambda value: value), held)
+
     def held(self, value: ir.Value) -> TileType:
-        """Blocks, of a tile to which a loop does nothing but add products of blocks."""
+        """Blocks, of products of blocks and of a tile to which a loop does nothing but add these."""
         owner = value.owner.owner.operation if isinstance(value.owner, ir.Block) else value.owner.operation
+        if owner.name == "loop.contract_tile":
+            atom = self._atom(owner)
+            if atom is not None and atom.block is not None:
+                return wanted_blocks(self.holding(value.type))
         if owner.name == "scf.for":
             body, is_argument = owner.opview.body, isinstance(value.owner, ir.Block)
             index = (ir.BlockArgument(value).arg_number - 1) if is_argument else ir.OpResult(value).result_number
@@ -231,7 +242,10 @@ class _Lowering(PartsRebuilder[Tile, TileType]):
             self.tile(operation.operands[0], self.wanted(operation, 0)),
             Access.of(operation.opview, self.plain),
         )
-        self.memory.store(access.merged(operation) if tile.type.depth > 1 else access, tile)
+        if isinstance(tile.type, BlockType):
+            self.blocks.store(access, tile)
+        else:
+            self.memory.store(access.merged(operation) if tile.type.depth > 1 else access, tile)
 
     def contract_tile(self, operation: ir.Operation) -> None:
         atom = self._atom(operation)

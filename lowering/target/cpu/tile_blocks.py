@@ -73,11 +73,16 @@ class TileBlocks:
 
     def load(self, access: Access, type_: BlockType) -> Tile | None:
         """Whole blocks straight from memory; None where there are others, which vectors fill up."""
-        shape = list(ir.MemRefType(access.memory.type).shape)
-        moves = access.dims[0] >= 0 and access.strides == [1, 1] and access.contiguous
-        if not type_.whole or access.sizes or not moves or DYNAMIC in shape[1:]:
+        if not is_direct(access, type_):
             return None
         return self._loaded(access.memory, access.indices, access.dims[0], type_)
+
+    def store(self, access: Access, tile: Tile) -> None:
+        """Whole blocks straight to memory, where `is_direct` says so."""
+        assert isinstance(tile.type, BlockType)
+        stride = _bytes_between_rows(access.memory, access.dims[0])
+        for block, at in zip(tile.values, _places(access.indices, access.dims[0], tile.type), strict=True):
+            store_block(block, _pointer(access.memory, at), stride)
 
     def from_vectors(self, tile: Tile, type_: BlockType) -> Tile:
         """The tile, held as its `vectors`, as blocks."""
@@ -111,13 +116,8 @@ class TileBlocks:
 
     def _loaded(self, memory: ir.Value, indices: list[ir.Value], axis: int, type_: BlockType) -> Tile:
         """The blocks of a tile whose rows go along an axis of memory, from these indices on."""
-        stride, values = _bytes_between_rows(memory, axis), []
-        for row, column in type_.starts():
-            at = list(indices)
-            for place, offset in ((axis, row), (-1, column)):
-                at[place] = arith.addi(at[place], index_constant(offset)) if offset else at[place]
-            values.append(load_block(_pointer(memory, at), stride))
-        return Tile(type_, values)
+        stride = _bytes_between_rows(memory, axis)
+        return Tile(type_, [load_block(_pointer(memory, at), stride) for at in _places(indices, axis, type_)])
 
     def _memory(self, type_: BlockType, filled: bool) -> ir.Value:
         """Memory for whole blocks of a tile, which nothing holds when the next tile comes.
@@ -134,6 +134,22 @@ class TileBlocks:
                 if filled:
                     _fill(self._memories[key], type_.columns)
         return self._memories[key]
+
+
+def is_direct(access: Access, type_: BlockType) -> bool:
+    """Whether blocks are whole in memory, their rows along one axis of it and their columns along the last."""
+    shape = list(ir.MemRefType(access.memory.type).shape)
+    moves = access.dims[0] >= 0 and access.strides == [1, 1] and access.contiguous
+    return type_.whole and not access.sizes and moves and DYNAMIC not in shape[1:]
+
+
+def _places(indices: list[ir.Value], axis: int, type_: BlockType) -> Iterator[list[ir.Value]]:
+    """The indices of the first element of each block."""
+    for row, column in type_.starts():
+        at = list(indices)
+        for place, offset in ((axis, row), (-1, column)):
+            at[place] = arith.addi(at[place], index_constant(offset)) if offset else at[place]
+        yield at
 
 
 def _fill(memory: ir.Value, columns: int) -> None:
