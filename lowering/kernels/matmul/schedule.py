@@ -50,6 +50,13 @@ ALIASED_PITCH = 4096
 """Rows of lhs at a multiple of so many bytes all fall on the same sets of the nearest cache, which has 8 ways."""
 
 
+NEAR_BYTES = 64 << 10
+"""Results of a few rows, of all columns, that are made before the next rows': so that lines which are written, or read
+by an epilogue, in parts as wide as a tile are still near when their next part is. 3136x256 by 64 rows, k = 64, in bf16
+with a residual took 0.47 ms and not 0.94 (Xeon with AMX), in float32 0.71 and not 0.87.
+"""
+
+
 def schedule_for_vectors(
     space: IterationSpace,
     transpose_rhs: bool,
@@ -80,10 +87,11 @@ def schedule_for_vectors(
     if "b" in size:
         blocks["b"] = 1
         parts = -(-parts // size["b"])
+    near = rows_that_stay_near(space, tile, rule, machine) if is_ahead else 0
     # Columns first: each workgroup then reads its own part of the weights, once.
-    columns = block_size(size["n"], tile.columns, parts)
+    columns = 0 if near else block_size(size["n"], tile.columns, parts)
     column_blocks = -(-size["n"] // columns) if columns else 1
-    rows = block_size(size["m"], tile.rows, -(-parts // column_blocks))
+    rows = max(near, block_size(size["m"], tile.rows, -(-parts // column_blocks)))
     blocks |= {name: block for name, block in (("n", columns), ("m", rows)) if block}
     packed = packed_rhs(space, transpose_rhs, constant, tile.columns, atom)
     staged: dict[str, Packing] = {}
@@ -98,7 +106,8 @@ def schedule_for_vectors(
             cut = blocks_of_k(size, tile, rule, machine)
             staged = {"rhs": how} if cut else {}
             blocks |= {name: min(block, blocks.get(name, 0) or block) for name, block in cut.items()}
-    parallel = tuple(name for name in ("b", "m", "n") if blocks.get(name))
+    shared = ("b", "m", "n") if parts > 1 or not near else ("b", "n")
+    parallel = tuple(name for name in shared if blocks.get(name))
     depth = atom.block[2] if atom and atom.block else atom.depth if atom else 1
     tiles = {"n": tile.columns, "m": tile.rows, "k": depth}
     leaves = {"result": Sums()} if "k" in blocks else {}
@@ -138,6 +147,19 @@ def _tile_of_blocks(size: dict[str, int], block: tuple[int, int, int]) -> Regist
     """Two blocks by two, each of which is loaded once for two products; one where there is no more."""
     rows, columns, _ = block
     return RegisterTile(min(2, -(-size["m"] // rows)) * rows, min(2, -(-size["n"] // columns)) * columns)
+
+
+def rows_that_stay_near(space: IterationSpace, tile: RegisterTile, rule: TypeRule, machine: VectorMachine) -> int:
+    """The rows of a block that goes over all columns before the next one; 0 where weights or results are too many or
+    too few: weights that the second cache holds are read again for each block.
+    """
+    rows, columns, depth = (space.size(name) for name in ("m", "n", "k"))
+    if DYNAMIC in (rows, columns, depth) or columns <= tile.columns:
+        return 0
+    row_bytes = ELEMENT_TYPES[rule.accumulator].bytes * columns
+    weights, block = operand_bytes(rule) * columns * depth, max(NEAR_BYTES // row_bytes // tile.rows, 1) * tile.rows
+    pays = weights <= machine.l2_bytes // 2 and rows * row_bytes > machine.l2_bytes // 4
+    return block if pays and block < rows else 0
 
 
 def stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule) -> bool:
