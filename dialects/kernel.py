@@ -39,12 +39,14 @@ CUT_MEMORIES = {
 PACKINGS = {
     "pack": {"outer_permutation", "inner_dims", "inner_tiles"},
     "pack_with_sums": {"outer_permutation", "inner_dims", "inner_tiles"},
+    "pack_rows": {"inner_tiles", "terms"},
     "pad": {"low", "high"},
     "transform": {"outputs", "inner_tiles"},
     "copy": set[str](),
 }
-"""The attributes of each packing: those of graph.pack (beside it, sums of columns), of graph.pad (zeros), those of
-Winograd's weights (how many results a tile has along each axis, how many channels a block), and none."""
+"""The attributes of each packing: those of graph.pack (beside it, sums of columns), those of filters whose rows are one
+dimension (filled up to whole `terms`), of graph.pad (zeros), those of Winograd's weights (how many results a tile has
+along each axis, how many channels a block), and none."""
 PARTS = {"sums": set[str](), "terms": set[str]()}
 """The forms in which parts of a result leave a cut: by what was added up so far, or by what a sum then divides."""
 MAX_TILE = 1 << 16

@@ -100,6 +100,14 @@ class LoopBuilder:
         size = shape_of(memory)[axis]
         return size if size != DYNAMIC else memref.dim(memory, self.value(axis))
 
+    def rows_as_one(self, memory: ir.Value) -> ir.Value:
+        """The same memory, its last two dimensions, which are static, as one."""
+        type_ = ir.MemRefType(memory.type)
+        *outer, columns, last = type_.shape
+        flat = ir.MemRefType.get([*outer, columns * last], type_.element_type, memory_space=type_.memory_space)
+        groups = [*([axis] for axis in range(len(outer))), [len(outer), len(outer) + 1]]
+        return memref.collapse_shape(flat, memory, groups)
+
     # -- loops ----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager

@@ -171,6 +171,38 @@ class Transform(Packing):
 
 
 @dataclasses.dataclass(frozen=True)
+class PackRows(Packing):
+    """Filters [out, in, kh, kw] for few input channels: [out / w][kh][terms / q][w][q], where the columns of a window
+    row and their channels are one dimension, filled up with zeros to a multiple of `terms`. `inner_tiles` are w and q.
+    """
+
+    name = "pack_rows"
+    inner_tiles: tuple[int, ...]
+    terms: tuple[int, ...]
+
+    def storage(self, type_: ir.Type) -> tuple[ir.Type, ...]:
+        shaped = ir.ShapedType(type_)
+        fits = len(self.inner_tiles) == 2 and len(self.terms) == 1 and min(*self.inner_tiles, *self.terms) >= 1
+        require(fits and self.terms[0] % self.inner_tiles[1] == 0, f"{self.name} needs inner tiles w, q and terms of q")
+        require(
+            shaped.rank == 4 and DYNAMIC not in shaped.shape, f"{self.name} is for static filters [out, in, kh, kw]"
+        )
+        (out, depth, kh, kw), (block, together) = list(shaped.shape), self.inner_tiles
+        terms = -(-kw * depth // self.terms[0]) * self.terms[0]
+        shape = [-(-out // block), kh, terms // together, block, together]
+        return (ir.RankedTensorType.get(shape, shaped.element_type),)
+
+    def apply(self, value: ir.Value) -> tuple[ir.Value, ...]:
+        out, depth, kh, kw = shape_of(value)
+        rows = graph.PermuteOp.build(value, permutation=[0, 2, 3, 1])
+        merged = ir.RankedTensorType.get([out, kh, kw * depth], element_type_of(value))
+        missing = -kw * depth % self.terms[0]
+        flat = graph.ReshapeOp.build(rows, result_type=merged)
+        whole = graph.PadOp.build(flat, value=0.0, low=[0, 0, 0], high=[0, 0, missing]) if missing else flat
+        return Pack((0, 1, 2), (0, 2), self.inner_tiles).apply(whole)
+
+
+@dataclasses.dataclass(frozen=True)
 class Pad(Packing):
     """Zeros around, with the meaning of `graph.pad`'s attributes."""
 
@@ -210,7 +242,9 @@ class Terms(Packing):
     name = "terms"
 
 
-_KINDS: dict[str, type[Packing]] = {kind.name: kind for kind in (Copy, Pack, PackWithSums, Pad, Sums, Terms, Transform)}
+_KINDS: dict[str, type[Packing]] = {
+    kind.name: kind for kind in (Copy, Pack, PackRows, PackWithSums, Pad, Sums, Terms, Transform)
+}
 assert set(_KINDS) == {*PACKINGS, *PARTS}
 
 

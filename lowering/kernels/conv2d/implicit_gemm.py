@@ -15,15 +15,16 @@ and go through the epilogue row by row.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable
 
-from terrace.dialects.base import attributes_of, element_type_of
+from terrace.dialects.base import attributes_of, element_type_of, shape_of
 from terrace.lowering.graph.payload_types import compute_type
 from terrace.lowering.kernels.builder import Index, LoopBuilder
 from terrace.lowering.kernels.conv2d.implicit_gemm_shape import GemmShape, Tap
 from terrace.lowering.kernels.conv2d.schedule import WEIGHT_PERMUTATION
 from terrace.lowering.kernels.nest import workgroups
-from terrace.lowering.kernels.packing import Pack, PackWithSums
+from terrace.lowering.kernels.packing import Pack, PackRows, PackWithSums
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.mlir import ir
 
@@ -47,16 +48,18 @@ class _ImplicitGemm:
         stored = element_type_of(root.operands[0])
         self.element_type = stored if self.schedule.atom else compute_type(stored)
 
-    def _packing(self) -> Pack:
+    def _packing(self) -> Pack | PackRows:
         layout, panel = self.kernel.packing_of(self.kernel.root.operands[1]), self.shape.panel
-        plain = isinstance(layout, Pack) and not isinstance(layout, PackWithSums)
-        if not plain or layout.outer_permutation != WEIGHT_PERMUTATION or layout.inner_dims != (0, 1):
-            raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in/q][w][q] for an atom")
+        plain = isinstance(layout, (Pack, PackRows)) and not isinstance(layout, PackWithSums)
+        if isinstance(layout, Pack):
+            plain = plain and layout.outer_permutation == WEIGHT_PERMUTATION and layout.inner_dims == (0, 1)
+        if not plain:
+            raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in/q][w][q], or pack_rows")
         if layout.inner_tiles[0] % panel or self.shape.depth % layout.inner_tiles[1]:
             raise self.kernel.refuse(f"the layout's block of channels must be a multiple of the tile size {panel}")
         if "input" not in self.schedule.staged:
             raise self.kernel.refuse(f"{self.schedule.variant} needs 'input' staged in local memory")
-        assert isinstance(layout, Pack)
+        assert isinstance(layout, (Pack, PackRows))
         return layout
 
     def emit(self) -> None:
@@ -75,7 +78,7 @@ class _ImplicitGemm:
             def panel(channel: Index, size: int, valid: Index | None) -> None:
                 with b.for_each(first, end, shape.rows) as row:
                     self._multiply(b.mul(b.sub(row, first), shape.wide), channel)
-                    self._results(image, row, b.min(b.add(row, shape.rows), end), channel)
+                    self._results(image, (row, b.min(b.add(row, shape.rows), end)), channel, size)
 
             b.tiles(start.get("oc", 0), self.schedule.block("oc"), shape.channels, shape.panel, panel)
 
@@ -101,6 +104,9 @@ class _ImplicitGemm:
     def _copy_row(self, source: tuple[Index, Index], plane: int, place: Index, right: int) -> None:
         """The pixels of an image's row that belong in a plane."""
         b, shape, (left, stride) = self.b, self.shape, (self.attrs.padding[2], self.attrs.strides[1])
+        if isinstance(self.packing, PackRows):
+            self._copy_windows(source, plane, place)
+            return
         begin, end = (min(max(-(-(edge - right) // stride), 0), shape.wide) for edge in (left, left + shape.image[1]))
         self._zero(plane, place, 0, begin)
         with b.for_each(begin, end) as column:
@@ -112,6 +118,40 @@ class _ImplicitGemm:
 
             b.tiles(0, 0, shape.depth, shape.step, copy)
         self._zero(plane, place, end, shape.wide)
+
+    def _copy_windows(self, source: tuple[Index, Index], plane: int, place: Index) -> None:
+        """For each result of a row what the window has of an image's row, column by column, and zeros behind it."""
+        b, shape, (left, stride) = self.b, self.shape, (self.attrs.padding[2], self.attrs.strides[1])
+        channels, columns = shape_of(self.input)[3], shape_of(self.kernel.root.operands[1])[3]
+        image = b.rows_as_one(self.input)
+
+        def copy(column: Index, first: int, end: int, pixel: Index) -> None:
+            """From one element of the window's row to another, whose first pixel this is."""
+
+            begin, total = first * channels, end * channels
+            cuts = sorted({begin, total, *range(-(-begin // shape.step) * shape.step, total, shape.step)})
+            for low, high in itertools.pairwise(cuts):
+                at = [*source, b.add(b.mul(pixel, channels), low - begin)]
+                to = [plane, low // shape.step, b.add(place, column), low % shape.step]
+                b.store(b.load(image, at, [high - low], [2], as_stored=True), self.pixels, to, [3])
+
+        def zeros(column: Index) -> None:
+            for step in range(shape.depth // shape.step):
+                tile = b.splat([shape.step], self.element_type, 0)
+                b.store(tile, self.pixels, [plane, step, b.add(place, column), 0], [3])
+
+        # Where the window is inside of the row as a whole, and the few results beside.
+        begin = min(-(-left // stride), shape.width)
+        end = max(min((shape.image[1] + left - columns) // stride + 1, shape.width), begin)
+        with b.for_each(begin, end) as column:
+            zeros(column)
+            copy(column, 0, columns, b.sub(b.mul(column, stride), left))
+        for column in (*range(begin), *range(end, shape.width)):
+            at = column * stride - left
+            zeros(column)
+            first, last = max(-at, 0), min(columns, shape.image[1] - at)
+            if first < last:
+                copy(column, first, last, at + first)
 
     def _zero(self, plane: int, place: Index, begin: int, end: int) -> None:
         b, shape = self.b, self.shape
@@ -144,9 +184,7 @@ class _ImplicitGemm:
             def body(at: Index, total: ir.Value) -> ir.Value:
                 pixels = [tap.plane, b.floordiv(at, shape.step), b.add(place, tap.offset), 0]
                 lhs = b.load(self.pixels, pixels, [height, shape.step], [2, 3], as_stored=True)
-                indices, size = [channel, at, tap.row, tap.column], [shape.step, shape.panel]
-                rhs = self.packing.load(b, self.weight, indices, size, [1, 0])
-                return b.contract(lhs, rhs, total, self.schedule.atom)
+                return b.contract(lhs, self._weights(tap, at, channel), total, self.schedule.atom)
 
             return body
 
@@ -155,15 +193,25 @@ class _ImplicitGemm:
             total = b.reduce(0, shape.depth, shape.step, total, step(tap))
         return total
 
-    def _results(self, image: Index, first: Index, end: Index, channel: Index) -> None:
-        """The rows from `first` to `end` of a panel, whose sums are there, through the epilogue."""
-        b, shape = self.b, self.shape
+    def _weights(self, tap: Tap, at: Index, channel: Index) -> ir.Value:
+        """The weights of a panel for a step of the terms of an element of the window."""
+        b, shape, size = self.b, self.shape, [self.shape.step, self.shape.panel]
+        if isinstance(self.packing, Pack):
+            return self.packing.load(b, self.weight, [channel, at, tap.row, tap.column], size, [1, 0])
+        block, together = self.packing.inner_tiles
+        place = [b.floordiv(channel, block), tap.row, b.floordiv(at, together), b.mod(channel, block), 0]
+        tile = [shape.step // together, shape.panel, together]
+        return b.load(self.weight, place, tile, [2, 3, 4], as_stored=True)
+
+    def _results(self, image: Index, rows: tuple[Index, Index], channel: Index, channels: int) -> None:
+        """The results from one row to another of so many channels, whose sums are there, through the epilogue."""
+        b, shape, (first, end) = self.b, self.shape, rows
         with b.for_each(first, end) as row:
             place = b.mul(b.sub(row, first), shape.wide)
 
             def pixels(column: Index, size: int, _: Index | None) -> None:
-                tile = b.load(self.sums, [b.add(place, column), 0], [1, size, shape.panel], [-1, 0, 1])
-                where = TilePlace((image, row, column, channel), (1, 2, 3), (1, size, shape.panel), (None,) * 3)
+                tile = b.load(self.sums, [b.add(place, column), 0], [1, size, channels], [-1, 0, 1])
+                where = TilePlace((image, row, column, channel), (1, 2, 3), (1, size, channels), (None,) * 3)
                 store_results(b, self.kernel, {self.kernel.root.results[0]: tile}, where)
 
             b.tiles(0, 0, shape.width, min(shape.width, PIXELS), pixels)

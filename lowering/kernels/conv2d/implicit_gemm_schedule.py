@@ -5,9 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 from terrace.dialects.base import attributes_of, shape_of
-from terrace.lowering.kernels.conv2d.implicit_gemm_shape import IMPLICIT_GEMM, GemmShape, Window, refusal
+from terrace.lowering.kernels.conv2d.implicit_gemm_shape import (
+    IMPLICIT_GEMM,
+    MOST_TAPS,
+    GemmShape,
+    refusal,
+    window_of,
+)
 from terrace.lowering.kernels.conv2d.schedule import ASSUMED_SIZE, WEIGHT_PERMUTATION
-from terrace.lowering.kernels.packing import Pack
+from terrace.lowering.kernels.packing import Pack, Packing, PackRows
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, multiply_add_cycles, wanted_workgroups
@@ -37,22 +43,25 @@ def ranked_schedules(kernel: KernelView, machine: VectorMachine) -> list[tuple[f
     if atom is None or atom.block is None:
         return []
     rows, columns, step = atom.block
-    channels, depth = weight[:2]
-    if channels % (BLOCKS * columns) or depth % step:
+    channels, taken, *size = weight
+    by_rows = taken % step != 0
+    if by_rows and attrs.dilations[1] != 1:
         return []
-    window = Window.of(weight[2:], attrs.strides, attrs.dilations)
+    window, taken = window_of(size, attrs, by_rows), taken * size[1] if by_rows else taken
+    if len(window.shifts) > MOST_TAPS:
+        return []
     images = kernel.space.expected(ASSUMED_SIZE)["n"]
     found = []
     for count in range(1, height + 1):
         shape = GemmShape(
-            (image[1], image[2]), height, width, channels, depth, window,
+            (image[1], image[2]), height, width, channels, -(-taken // step) * step, taken, window,
             block=height, rows=count, tile=BLOCKS * rows, panel=BLOCKS * columns, step=step,
         )  # fmt: skip
         if count > 1 and 4 * shape.run * shape.panel > RUN_BYTES:
             break
         cut = _with_block(shape, images, type_.bytes, atom, machine)
         if cut is not None:
-            found.append((cycles(cut, images, atom, machine), schedule_of(cut, images, atom)))
+            found.append((cycles(cut, images, atom, machine), schedule_of(cut, atom)))
     return sorted(found, key=lambda pair: pair[0])
 
 
@@ -72,8 +81,8 @@ def cycles(shape: GemmShape, images: int, atom: Atom, machine: VectorMachine) ->
     """The cycles until the last worker is done."""
     blocks = -(-shape.height // shape.block)
     runs = -(-shape.block // shape.rows)
-    panels, taps = shape.channels // shape.panel, len(shape.window.shifts)
-    computed = shape.run * shape.channels * shape.depth * taps
+    panels, taps = -(-shape.channels // shape.panel), len(shape.window.shifts)
+    computed = shape.run * panels * shape.panel * shape.depth * taps
     products = multiply_add_cycles(computed, machine, atom.speed)
     products += -(-shape.run // shape.tile) * panels * taps * CALL_CYCLES
     vectors = len(shape.planes) * shape.staged_rows * shape.wide * shape.depth / machine.lanes
@@ -83,9 +92,11 @@ def cycles(shape: GemmShape, images: int, atom: Atom, machine: VectorMachine) ->
     return (each + weights) * -(-images * blocks // machine.workers)
 
 
-def schedule_of(shape: GemmShape, images: int, atom: Atom) -> Schedule:
+def schedule_of(shape: GemmShape, atom: Atom) -> Schedule:
     """The schedule that cuts so."""
     blocks = {"n": 1} | ({"oh": shape.block} if shape.block < shape.height else {})
     tile = {"oh": shape.rows, "ow": shape.tile, "oc": shape.panel, "kw": 1, "ic": shape.step}
-    packed = {"weight": Pack(WEIGHT_PERMUTATION, (0, 1), (shape.panel, atom.depth))}
-    return Schedule.of(tile, blocks, tuple(blocks), packed, ("input",), atom=atom.name, variant=IMPLICIT_GEMM)
+    inner = (shape.panel, atom.depth)
+    by_rows = shape.taken < shape.depth
+    how: Packing = PackRows(inner, (shape.step,)) if by_rows else Pack(WEIGHT_PERMUTATION, (0, 1), inner)
+    return Schedule.of(tile, blocks, tuple(blocks), {"weight": how}, ("input",), atom=atom.name, variant=IMPLICIT_GEMM)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from terrace.dialects.base import Attributes, attributes_of, shape_of
 from terrace.lowering.kernels.iteration_space import IterationSpace
+from terrace.lowering.kernels.packing import PackRows
 from terrace.lowering.kernels.view import KernelView
 from terrace.mlir import DYNAMIC
 
@@ -64,23 +65,31 @@ class Window:
 
 def refusal(space: IterationSpace, attrs: Attributes, image: Sequence[int]) -> str | None:
     """Why a convolution cannot be computed so, whatever the atom, or None. `image` is the input's shape, NHWC."""
-    size = space.known()
     if attrs.groups != 1:
         return "is for convolutions without groups"
     if DYNAMIC in image[1:]:
         return "is for images of static size"
     if 0 in space.sizes:
         return "is for results that have elements"
-    return None if size["kh"] * size["kw"] <= MOST_TAPS else f"is for windows of at most {MOST_TAPS} elements"
+    return None
+
+
+def window_of(kernel: Sequence[int], attrs: Attributes, by_rows: bool) -> Window:
+    """Where the inputs of a window of so many rows and columns stand; `by_rows`, each of its rows is one element."""
+    rows, columns = kernel
+    if by_rows:
+        return Window.of((rows, 1), (attrs.strides[0], 1), (attrs.dilations[0], 1))
+    return Window.of((rows, columns), attrs.strides, attrs.dilations)
 
 
 @dataclasses.dataclass(frozen=True)
 class GemmShape:
     """What the loops of a kernel are made of.
 
-    A workgroup has `block` rows of results. Its `positions` of a plane are rows of `wide` pixels, end to end, and as
-    many beyond as the last run reads. A run of results stands for `rows` rows of them; tiles of `tile` of a run by
-    `panel` channels are added up, `step` input channels at a time.
+    Each element of the window has `depth` terms for a result: the input channels, or the `taken` ones of a row of the
+    window and zeros. A workgroup has `block` rows of results. Its `positions` of a plane are rows of `wide` pixels, end
+    to end, and as many beyond as the last run reads. A run of results stands for `rows` rows of them; tiles of `tile`
+    of a run by `panel` channels are added up, `step` terms at a time.
     """
 
     image: tuple[int, int]
@@ -88,6 +97,7 @@ class GemmShape:
     width: int
     channels: int
     depth: int
+    taken: int
     window: Window
     block: int
     rows: int
@@ -101,12 +111,20 @@ class GemmShape:
         schedule, root = kernel.schedule, kernel.root
         attrs, (image, weight) = attributes_of(root), (shape_of(value) for value in root.operands)
         reason = refusal(kernel.space, attrs, image)
-        channels, depth = weight[:2]
+        channels, taken, *window = weight
+        layout = kernel.packing_of(root.operands[1])
+        by_rows = isinstance(layout, PackRows)
+        taken = taken * window[1] if by_rows else taken
         height = kernel.space.size("oh")
         panel, step, tile = (schedule.tile(dim) for dim in ("oc", "ic", "ow"))
         block = min(schedule.block("oh") or height, height)
-        if reason is None and (channels % panel or depth % step):
-            reason = f"needs tiles that divide the channels, {channels} and {depth}, evenly; got {panel} and {step}"
+        depth = -(-taken // step) * step if by_rows else taken
+        if reason is None and depth % step:
+            reason = f"needs a tile that divides the {depth} input channels evenly, got {step}"
+        if reason is None and by_rows and (attrs.dilations[1] != 1 or layout.terms != (step,)):
+            reason = f"needs rows of the window filled up to {step}, without dilation along them"
+        if reason is None and len(window_of(window, attrs, by_rows).shifts) > MOST_TAPS:
+            reason = f"is for windows of at most {MOST_TAPS} elements"
         if reason is None and tile % BLOCK_ROWS:
             reason = f"needs 'ow' cut in tiles of {BLOCK_ROWS} for 'register', got {tile}"
         if reason is not None:
@@ -117,7 +135,8 @@ class GemmShape:
             width=kernel.space.size("ow"),
             channels=channels,
             depth=depth,
-            window=Window.of(weight[2:], attrs.strides, attrs.dilations),
+            taken=taken,
+            window=window_of(window, attrs, by_rows),
             block=block,
             rows=min(schedule.tile("oh"), block),
             tile=tile,

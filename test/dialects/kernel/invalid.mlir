@@ -177,7 +177,7 @@ func.func private @kernel(%x: tensor<4x8xf32>) {
 // -----
 
 func.func private @kernel(%x: tensor<4x8xf32>) {
-  // expected-error @+1 {{'kernel.schedule' op cut of 'device': enters of 'x' must be one of pack, pack_with_sums, pad, transform, copy with its attributes, got}}
+  // expected-error @+1 {{'kernel.schedule' op cut of 'device': enters of 'x' must be one of pack, pack_with_sums, pack_rows, pad, transform, copy with its attributes, got}}
   "kernel.schedule"() {generator = "g", iteration_space = {names = ["m", "k"], kinds = ["parallel", "reduction"], sizes = array<i64: 4, 8>},
     schedule = {cuts = [{memory = "device", enters = {x = {fold = {}}}}]}} : () -> ()
   return
