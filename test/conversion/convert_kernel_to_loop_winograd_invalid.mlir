@@ -166,7 +166,7 @@ func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> t
 // -----
 
 // No such variant.
-// expected-error @+1 {{@kernel: conv2d has no variant 'winograd_6x6'; it has direct, winograd_2x2, winograd_4x4}}
+// expected-error @+1 {{@kernel: conv2d has no variant 'winograd_6x6'; it has direct, implicit_gemm, winograd_2x2, winograd_4x4}}
 func.func private @kernel(%x: tensor<1x8x8x4xf32>, %w: tensor<8x4x3x3xf32>) -> tensor<1x8x8x8xf32> {
   "kernel.schedule"() {generator = "conv2d", iteration_space = {names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"],
       kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"],

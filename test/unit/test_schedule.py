@@ -64,11 +64,14 @@ def conv(image: list[int], weight: list[int], cpu: CpuDescription, constant: boo
 
 
 def check(schedule: Schedule, cpu: CpuDescription) -> None:
-    """What holds for any schedule: blocks of whole tiles, and no more parallel dimensions than workgroups have."""
+    """What holds for any schedule: blocks of whole tiles, and no more parallel dimensions than workgroups have.
+
+    In one workgroup, blocks of rows may follow each other."""
     local = schedule.cut("local")
     for name, block in local.sizes.items():
         assert block > 0 and block % schedule.tile(name) == 0, name
-    assert set(local.parallel) == set(local.sizes) - {"k"} and len(local.parallel) <= 3
+    in_turn = {"k"} if local.parallel else {"k", "m"}
+    assert set(local.parallel) == set(local.sizes) - in_turn and len(local.parallel) <= 3
 
 
 # -- tiles ------------------------------------------------------------------------------------------------------------

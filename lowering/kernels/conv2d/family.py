@@ -20,9 +20,9 @@ from terrace.lowering.kernels.conv2d.schedule import (
     schedule_for_workgroups,
 )
 from terrace.lowering.kernels.conv2d.space import conv2d_space, is_depthwise
+from terrace.lowering.kernels.conv2d.variant_words import explain_products, explain_variants
 from terrace.lowering.kernels.conv2d.variants import best_variant
 from terrace.lowering.kernels.conv2d.winograd_shape import VARIANTS
-from terrace.lowering.kernels.conv2d.winograd_words import explain_products, explain_variants
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import register_machine

@@ -49,17 +49,21 @@ class _ImplicitGemm:
         self.element_type = stored if self.schedule.atom else compute_type(stored)
 
     def _packing(self) -> Pack | PackRows:
-        layout, panel = self.kernel.packing_of(self.kernel.root.operands[1]), self.shape.panel
-        plain = isinstance(layout, (Pack, PackRows)) and not isinstance(layout, PackWithSums)
-        if isinstance(layout, Pack):
-            plain = plain and layout.outer_permutation == WEIGHT_PERMUTATION and layout.inner_dims == (0, 1)
-        if not plain:
+        layout, shape = self.kernel.packing_of(self.kernel.root.operands[1]), self.shape
+        fits = isinstance(layout, PackRows)
+        if isinstance(layout, Pack) and not isinstance(layout, PackWithSums):
+            fits = (layout.outer_permutation, layout.inner_dims) == (WEIGHT_PERMUTATION, (0, 1))
+        if not fits:
             raise self.kernel.refuse("the layout of the weights must be [out/w][kh][kw][in/q][w][q], or pack_rows")
-        if layout.inner_tiles[0] % panel or self.shape.depth % layout.inner_tiles[1]:
-            raise self.kernel.refuse(f"the layout's block of channels must be a multiple of the tile size {panel}")
+        assert isinstance(layout, Pack | PackRows)
+        block, together = layout.inner_tiles
+        if block % shape.panel or shape.step % together:
+            raise self.kernel.refuse(
+                f"the layout's block of channels must be a multiple of the tile size {shape.panel} of 'oc', and the"
+                f" tile size {shape.step} of 'ic' one of the {together} channels packed together"
+            )
         if "input" not in self.schedule.staged:
             raise self.kernel.refuse(f"{self.schedule.variant} needs 'input' staged in local memory")
-        assert isinstance(layout, (Pack, PackRows))
         return layout
 
     def emit(self) -> None:
@@ -143,9 +147,10 @@ class _ImplicitGemm:
         # Where the window is inside of the row as a whole, and the few results beside.
         begin = min(-(-left // stride), shape.width)
         end = max(min((shape.image[1] + left - columns) // stride + 1, shape.width), begin)
-        with b.for_each(begin, end) as column:
-            zeros(column)
-            copy(column, 0, columns, b.sub(b.mul(column, stride), left))
+        if begin < end:
+            with b.for_each(begin, end) as column:
+                zeros(column)
+                copy(column, 0, columns, b.sub(b.mul(column, stride), left))
         for column in (*range(begin), *range(end, shape.width)):
             at = column * stride - left
             zeros(column)

@@ -113,7 +113,7 @@ class GemmShape:
         reason = refusal(kernel.space, attrs, image)
         channels, taken, *window = weight
         layout = kernel.packing_of(root.operands[1])
-        by_rows = isinstance(layout, PackRows)
+        by_rows, terms = isinstance(layout, PackRows), layout.terms if isinstance(layout, PackRows) else ()
         taken = taken * window[1] if by_rows else taken
         height = kernel.space.size("oh")
         panel, step, tile = (schedule.tile(dim) for dim in ("oc", "ic", "ow"))
@@ -121,7 +121,7 @@ class GemmShape:
         depth = -(-taken // step) * step if by_rows else taken
         if reason is None and depth % step:
             reason = f"needs a tile that divides the {depth} input channels evenly, got {step}"
-        if reason is None and by_rows and (attrs.dilations[1] != 1 or layout.terms != (step,)):
+        if reason is None and by_rows and (attrs.dilations[1] != 1 or terms != (step,)):
             reason = f"needs rows of the window filled up to {step}, without dilation along them"
         if reason is None and len(window_of(window, attrs, by_rows).shifts) > MOST_TAPS:
             reason = f"is for windows of at most {MOST_TAPS} elements"

@@ -12,9 +12,9 @@ from terrace.compiler.layer_figures import bytes_of, is_tensor
 from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.choose_schedules import choose_schedule
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.packing import Pack, Terms, Transform
+from terrace.lowering.kernels.packing import Pack, PackRows, Terms, Transform
 from terrace.lowering.kernels.read_kernel import family_of_kernel
-from terrace.lowering.kernels.schedule import DIRECT, Schedule
+from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import MINIMUM_CYCLES, WORKGROUPS_PER_WORKER
 from terrace.machine import VectorMachine
@@ -89,7 +89,7 @@ def _blocks(space: IterationSpace, schedule: Schedule, machine: VectorMachine) -
 def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> list[str]:
     lines = []
     for name, packing in schedule.packed.items():
-        if isinstance(packing, (Pack, Transform)):
+        if isinstance(packing, (Pack, PackRows, Transform)):
             blocks = " x ".join(map(str, packing.inner_tiles))
             constant = kernel.constant[kernel.operands.index(name)]
             when = "once, when the model is compiled" if constant else "at every call"
@@ -98,9 +98,8 @@ def _layouts(kernel: KernelView, schedule: Schedule, machine: VectorMachine) -> 
         else:
             lines.append(f"{name}: padded by a copy, as its rows do not fit local memory")
     for name in schedule.staged:
-        how, limit = (
-            ("copied", machine.near_bytes) if schedule.variant == DIRECT else ("transformed", machine.local_bytes)
-        )
+        transforms = any(isinstance(packing, Transform) for packing in schedule.packed.values())
+        how, limit = ("transformed", machine.local_bytes) if transforms else ("copied", machine.near_bytes)
         if isinstance(schedule.cut("local").enters[name], Pack):
             how = f"packed for {schedule.atom}"
         lines.append(f"{name}: {how} into local memory by each workgroup ({limit} bytes at most)")
