@@ -196,6 +196,25 @@ def test_padding_is_staged_where_it_fits() -> None:
     assert conv([1, DYNAMIC, 56, 8], [8, 8, 3, 3], cpu, padding=[1, 1, 1, 1]).staged == ()
 
 
+@pytest.mark.parametrize(
+    ("m", "n", "k", "workers", "block", "parallel"),
+    [
+        (3136, 256, 64, 1, 56, ()),  # 64 KB of results at a time
+        (3136, 256, 64, 4, 196, ("m",)),  # several workgroups a worker, each of all columns
+        (3136, 32, 256, 1, 0, ()),  # one panel of columns
+        (128, 256, 64, 1, 0, ()),  # results that stay near as they are
+        (3136, 768, 768, 1, 0, ()),  # weights that do not
+        (DYNAMIC, 256, 64, 1, 0, ()),
+    ],
+)
+def test_rows_of_a_product_stay_near(
+    m: int, n: int, k: int, workers: int, block: int, parallel: tuple[str, ...]
+) -> None:
+    cpu = CpuDescription(workers=workers)
+    local = matmul.schedule_for_vectors(matmul_space(m, n, k), False, (False, True), FLOATS, cpu).cut("local")
+    assert local.sizes.get("m", 0) == block and local.parallel == parallel and "n" not in local.sizes
+
+
 def test_large_weights_are_split_by_channels() -> None:
     cpu = CpuDescription(workers=8)
     schedule = conv([1, 7, 7, 512], [512, 512, 3, 3], cpu, padding=[1, 1, 1, 1])

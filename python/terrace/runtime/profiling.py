@@ -54,12 +54,23 @@ def profile_program(artifact: Artifact, entry: str, inputs: Sequence[Array], thr
     limits = measure_limits(artifact.target, threads)
     with tempfile.TemporaryDirectory(prefix="terrace-profile-") as folder:
         run = _Run(Path(folder), artifact, entry, inputs, threads)
-        pilot = run.benchmark(3, 1)
+        try:
+            pilot = run.benchmark(3, 1)
+        except _IllegalInstruction as error:
+            without = sorted(f for f in artifact.target.get("features", ()) if not f.startswith("amx"))
+            raise TerraceError(
+                f"{error}. It does not ask Linux for AMX, which the program may use; one that is compiled with"
+                f" terrace.Target(features={tuple(without)}) can be profiled"
+            ) from None
         calls = int(min(max(SECONDS / max(min(pilot), 1e-9), LEAST_CALLS), MOST_CALLS))
         whole = run.benchmark(max(calls // REPETITIONS, 1), REPETITIONS)
         events = run.dispatches(calls + WARM_UP)
     counted = split_calls(events, calls + WARM_UP)[WARM_UP:]
     return make_profile(artifact.entries[entry].report, counted, whole, limits)
+
+
+class _IllegalInstruction(TerraceError):
+    """A tool met an instruction that it may not use."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,5 +159,6 @@ def _tool(name: str, *arguments: str) -> str:
         said = lines[-1] if lines else f"exit code {done.returncode}"
         if done.returncode < 0:
             said = f"it died of {signal.Signals(-done.returncode).name}"
-        raise TerraceError(f"{name} could not run the program: {said}")
+        kind = _IllegalInstruction if done.returncode == -signal.SIGILL else TerraceError
+        raise kind(f"{name} could not run the program: {said}")
     return done.stdout
