@@ -65,7 +65,8 @@ def error_of(value: Any, expected: Any, floor: float) -> float:
         return float("inf")
     if not is_float:
         return 0.0 if torch.equal(value, expected) else float("inf")
-    finite, value, expected = torch.isfinite(expected), value.double(), expected.double()
+    value, expected = value.double(), expected.double()
+    finite = torch.isfinite(expected)
     same = torch.equal(value[~finite].nan_to_num(), expected[~finite].nan_to_num())
     if not same or not torch.equal(torch.isfinite(value), finite) or not torch.equal(value.isnan(), expected.isnan()):
         return float("inf")

@@ -21,6 +21,7 @@ from terrace.lowering.kernels.packing import Pack, Packing, PackRows
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.mlir import ir
 from terrace.runtime.cpu_features import missing_features
+from terrace.target import CpuDescription
 from test_amx import FEATURES, needs_amx
 from torch import nn
 
@@ -181,6 +182,24 @@ def test_a_schedule_that_it_cannot_follow(change: dict[str, int], message: str) 
     other = schedule.with_cut(dataclasses.replace(cut, sizes={**cut.sizes, **change}))
     with pytest.raises(CompileError, match=message):
         lower(Text(edited(text, {kernel_names(text)[0]: other})), request, until="loop")
+
+
+@pytest.mark.parametrize("local_bytes", [1 << 10, 20 << 10, 48 << 10, 100 << 10, 4 << 20])
+@pytest.mark.parametrize("workers", [1, 2, 64])
+def test_what_a_workgroup_holds_fits_its_memory(local_bytes: int, workers: int) -> None:
+    """Or another variant is chosen."""
+    cpu = CpuDescription(local_bytes=local_bytes, workers=workers)
+    request = Request.of(terrace.Target(threads=workers, features=FEATURES, cpu=cpu))
+    program = Program()
+    with program as p:
+        attributes = {"strides": (1, 1), "padding": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1, "layout": "NHWC"}
+        for size, channels in ((56, 64), (7, 512), (224, 3)):
+            image = p.argument(np.zeros((1, size, size, channels), ml_dtypes.bfloat16))
+            weight = p.parameter(np.zeros((64, channels, 3, 3), ml_dtypes.bfloat16))
+            p.result(f"{size} {channels}", graph.Conv2dOp.build(image, weight, **attributes))
+    text = lower(Text(program.text), request, until="loop").ir["kernel"]
+    chosen = text.count(f'variant = "{IMPLICIT_GEMM}"')
+    assert chosen == 0 if local_bytes == 1 << 10 else workers > 1 or chosen > 0
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ from terrace.machine import Atom, VectorMachine
 BLOCKS = 2
 """Blocks of an atom that a tile has along each side: each is loaded once for two products."""
 
+SUM_BYTES = 4
+"""A sum, in float32 or int32."""
+
 RUN_BYTES = 48 << 10
 """Sums of a run, at most: they are read again soon."""
 
@@ -57,7 +60,7 @@ def ranked_schedules(kernel: KernelView, machine: VectorMachine) -> list[tuple[f
             (image[1], image[2]), height, width, channels, -(-taken // step) * step, taken, window,
             block=height, rows=count, tile=BLOCKS * rows, panel=BLOCKS * columns, step=step,
         )  # fmt: skip
-        if count > 1 and 4 * shape.run * shape.panel > RUN_BYTES:
+        if count > 1 and SUM_BYTES * shape.run * shape.panel > RUN_BYTES:
             break
         cut = _with_block(shape, images, type_.bytes, atom, machine)
         if cut is not None:
@@ -72,7 +75,8 @@ def _with_block(shape: GemmShape, images: int, size: int, atom: Atom, machine: V
     runs = range(most // shape.rows * shape.rows, 0, -shape.rows)
     for rows in (shape.height, *runs) if most >= shape.height else runs:
         cut = dataclasses.replace(shape, block=rows)
-        if size * len(cut.planes) * cut.positions * cut.depth <= machine.near_bytes:
+        pixels, sums = size * len(cut.planes) * cut.positions * cut.depth, SUM_BYTES * cut.run * cut.panel
+        if pixels <= machine.near_bytes and pixels + sums <= machine.local_bytes:
             return cut
     return None
 
