@@ -53,6 +53,8 @@ def called(model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 
 def doubled(value: Any) -> Any:
+    if torch.is_tensor(value) and value.is_complex():
+        return value.to(torch.complex128)
     return value.double() if torch.is_tensor(value) and value.is_floating_point() else value
 
 
@@ -60,6 +62,8 @@ def error_of(value: Any, expected: Any, floor: float) -> float:
     """The largest error relative to the largest number expected and `floor`; infinite where shape or NaN differ."""
     if not torch.is_tensor(expected):
         return 0.0 if value == expected else float("inf")
+    if expected.is_complex() and value.is_complex():
+        value, expected = torch.view_as_real(value), torch.view_as_real(expected)
     is_float = expected.is_floating_point()
     if value.shape != expected.shape or value.is_floating_point() != is_float:
         return float("inf")
