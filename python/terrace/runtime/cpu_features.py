@@ -48,6 +48,12 @@ _RENAMED = {
 }
 """Linux's flags whose LLVM names differ; the others are the same (avx2, fma, f16c, avx512f, avx512vbmi, sve, ...)."""
 
+_AVX10 = frozenset({
+    "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi", "avx512vbmi2", "avx512vnni",
+    "avx512bf16", "avx512bitalg", "avx512vpopcntdq", "avx512fp16", "vaes", "vpclmulqdq",
+})  # fmt: skip
+"""What AVX10.1 is made of (Intel, 355989): LLVM finds it by a leaf of CPUID that Linux does not show."""
+
 _SYSTEM_FEATURES = frozenset({
     "cldemote", "clflushopt", "clwb", "clzero", "cmov", "cx16", "cx8", "enqcmd", "fsgsbase", "fxsr", "hreset",
     "invpcid", "kl", "lwp", "movdir64b", "movdiri", "mwaitx", "pku", "prefetchi", "prfchw", "ptwrite", "rdpid",
@@ -92,7 +98,8 @@ def parse_cpuinfo(text: str) -> frozenset[str]:
         if key.strip() in ("flags", "Features"):
             names = {name for flag in value.split() for name in _RENAMED.get(flag, (flag,))}
             common = names if common is None else common & names
-    return frozenset(common or ())
+    found = frozenset(common or ())
+    return found | {"avx10.1"} if found >= _AVX10 else found
 
 
 def host_architecture() -> str:
