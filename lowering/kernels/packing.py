@@ -201,6 +201,21 @@ class PackRows(Packing):
         whole = graph.PadOp.build(flat, value=0.0, low=[0, 0, 0], high=[0, 0, missing]) if missing else flat
         return Pack((0, 1, 2), (0, 2), self.inner_tiles).apply(whole)
 
+    def load(
+        self,
+        b: LoopBuilder,
+        memory: ir.Value,
+        indices: Sequence[Index],
+        shape: Sequence[int],
+        dims: Sequence[int],
+        valid: Sequence[Index | None] | None = None,
+        as_stored: bool = False,
+    ) -> ir.Value:
+        """A tile [terms, output channels] of one block, at [channel, term, window row, 0], as `Pack` gives it."""
+        (block, together), (channel, term, row, _), (terms, width) = self.inner_tiles, indices, shape
+        at = [b.floordiv(channel, block), row, b.floordiv(term, together), b.mod(channel, block), 0]
+        return b.load(memory, at, [terms // together, width, together], [2, 3, 4], as_stored=True)
+
 
 @dataclasses.dataclass(frozen=True)
 class Pad(Packing):

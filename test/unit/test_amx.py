@@ -116,13 +116,6 @@ def test_a_quantised_network_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch
     assert torch.equal(compiled(x), wanted)
 
 
-@needs_amx
-def test_what_cannot_be_profiled_says_why() -> None:
-    program = products("bf16", [(16, 16, 32)])
-    with pytest.raises(terrace.TerraceError, match="does not ask Linux for AMX"):
-        program.compile(terrace.Target(threads=1, features=FEATURES)).profile(*program.inputs)
-
-
 @pytest.mark.parametrize(("operand", "multiply"), [("bf16", "tdpbf16ps"), ("i8", "tdpbssd")])
 def test_the_assembly_of_a_cpu_with_amx(operand: str, multiply: str) -> None:
     """Registers are configured once, as 16 rows of 64 bytes, and released; loops keep the sums in them."""

@@ -46,7 +46,7 @@ TYPES = {"bf16": ("amx_bf16", 32, 2), "i8": ("amx_int8", 64, 4)}
 
 
 def layers(operand: str, dynamic: bool = False) -> Program:
-    """All of `LAYERS`, with a bias and the larger of that and another tensor where they are float32."""
+    """All of `LAYERS`, those of bf16 with float32 results and a bias."""
     rng, program = np.random.default_rng(0), Program()
     with program as p:
         for image, channels, kernel, strides, padding, dilations in LAYERS:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from terrace.errors import TerraceError
+from terrace.runtime import profiling
 from terrace.runtime.limits import Limits
 from terrace.runtime.profile import Event, make_profile
 from terrace.runtime.profiling import profile_program, split_calls
@@ -123,6 +126,16 @@ def test_the_median_call_and_the_best() -> None:
 def test_only_cpu_programs_have_a_profile(target: str) -> None:
     with pytest.raises(TerraceError, match=f"profile is not available for the target '{target}'"):
         profile_program(dataclasses.replace(artifact(), target={"name": target}), "main", [], 1)
+
+
+def test_a_tool_that_may_not_use_amx_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux gives AMX to processes that ask for it, which IREE's tool does not."""
+    died = subprocess.CompletedProcess([], -signal.SIGILL, "", "")
+    monkeypatch.setattr(profiling.subprocess, "run", lambda *args, **options: died)
+    monkeypatch.setattr(profiling, "measure_limits", lambda target, threads: LIMITS)
+    built = dataclasses.replace(artifact(), target={"name": "cpu", "features": ["amx-tile", "avx2"]})
+    with pytest.raises(TerraceError, match=r"SIGILL.*does not ask Linux for AMX.*features=\('avx2',\)"):
+        profile_program(built, "main", [], 1)
 
 
 def test_dynamic_sizes_have_no_limit() -> None:

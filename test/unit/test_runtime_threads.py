@@ -177,6 +177,16 @@ def test_features_are_those_of_all_cpus_in_llvm_names() -> None:
     assert cpu_features.parse_cpuinfo("processor: 0\n") == frozenset()
 
 
+def test_avx10_is_what_it_is_made_of() -> None:
+    """Linux shows its parts; a CPU that lacks one does not have it."""
+    flags = (
+        "avx512f avx512cd avx512bw avx512dq avx512vl avx512ifma avx512vbmi avx512_vbmi2 avx512_vnni avx512_bf16"
+        " avx512_bitalg avx512_vpopcntdq avx512_fp16 vaes vpclmulqdq"
+    )
+    assert "avx10.1" in cpu_features.parse_cpuinfo(f"flags: {flags}\n")
+    assert "avx10.1" not in cpu_features.parse_cpuinfo(f"flags: {flags.replace(' avx512_fp16', '')}\n")
+
+
 @pytest.mark.parametrize("has", [False, True])
 @pytest.mark.parametrize("allows", [False, True])
 def test_amx_is_used_where_linux_allows_it(monkeypatch: pytest.MonkeyPatch, has: bool, allows: bool) -> None:

@@ -84,8 +84,11 @@ def schedule_for_vectors(
     return Schedule.of(tiles, blocks, (*lead, "m"), staged=("query",))
 
 
-def best_variant(kernel: KernelView, direct: Schedule, machine: VectorMachine, _: bool = True) -> Schedule:
-    """A few queries as rows, where that takes fewer cycles than a vector of which they fill a part."""
+def best_variant(kernel: KernelView, direct: Schedule, machine: VectorMachine, rounding: bool = True) -> Schedule:
+    """A few queries as rows, where that takes fewer cycles than a vector of which they fill a part.
+
+    None rounds more than another, so whether such may is all the same.
+    """
     space = kernel.space
     queries, elements = space.size("m"), space.size("e") + space.size("n")
     if queries != DYNAMIC and queries * (elements / machine.lanes + SUM_CYCLES) < elements:

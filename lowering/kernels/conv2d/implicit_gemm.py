@@ -130,8 +130,7 @@ class _ImplicitGemm:
         image = b.rows_as_one(self.input)
 
         def copy(column: Index, first: int, end: int, pixel: Index) -> None:
-            """From one element of the window's row to another, whose first pixel this is."""
-
+            """From one element of the window's row to another, whose first pixel this is; cut where a step ends."""
             begin, total = first * channels, end * channels
             cuts = sorted({begin, total, *range(-(-begin // shape.step) * shape.step, total, shape.step)})
             for low, high in itertools.pairwise(cuts):
@@ -139,36 +138,35 @@ class _ImplicitGemm:
                 to = [plane, low // shape.step, b.add(place, column), low % shape.step]
                 b.store(b.load(image, at, [high - low], [2], as_stored=True), self.pixels, to, [3])
 
-        def zeros(column: Index) -> None:
-            for step in range(shape.depth // shape.step):
-                tile = b.splat([shape.step], self.element_type, 0)
-                b.store(tile, self.pixels, [plane, step, b.add(place, column), 0], [3])
-
         # Where the window is inside of the row as a whole, and the few results beside.
         begin = min(-(-left // stride), shape.width)
         end = max(min((shape.image[1] + left - columns) // stride + 1, shape.width), begin)
         if begin < end:
             with b.for_each(begin, end) as column:
-                zeros(column)
+                self._clear(plane, b.add(place, column))
                 copy(column, 0, columns, b.sub(b.mul(column, stride), left))
         for column in (*range(begin), *range(end, shape.width)):
             at = column * stride - left
-            zeros(column)
+            self._clear(plane, b.add(place, column))
             first, last = max(-at, 0), min(columns, shape.image[1] - at)
             if first < last:
                 copy(column, first, last, at + first)
 
     def _zero(self, plane: int, place: Index, begin: int, end: int) -> None:
+        """Clear the pixels of a row from one column to another."""
+        b = self.b
+        if begin < end:
+            with b.for_each(begin, end) as column:
+                self._clear(plane, b.add(place, column))
+
+    def _clear(self, plane: int, position: Index) -> None:
         b, shape = self.b, self.shape
-        if begin >= end:
-            return
-        with b.for_each(begin, end) as column:
 
-            def clear(at: Index, size: int, valid: Index | None) -> None:
-                zeros = b.splat([size], self.element_type, 0)
-                b.store(zeros, self.pixels, [plane, b.floordiv(at, size), b.add(place, column), 0], [3])
+        def clear(at: Index, size: int, valid: Index | None) -> None:
+            zeros = b.splat([size], self.element_type, 0)
+            b.store(zeros, self.pixels, [plane, b.floordiv(at, size), position, 0], [3])
 
-            b.tiles(0, 0, shape.depth, shape.step, clear)
+        b.tiles(0, 0, shape.depth, shape.step, clear)
 
     # -- products and results -------------------------------------------------------------------------------------
 
@@ -189,7 +187,9 @@ class _ImplicitGemm:
             def body(at: Index, total: ir.Value) -> ir.Value:
                 pixels = [tap.plane, b.floordiv(at, shape.step), b.add(place, tap.offset), 0]
                 lhs = b.load(self.pixels, pixels, [height, shape.step], [2, 3], as_stored=True)
-                return b.contract(lhs, self._weights(tap, at, channel), total, self.schedule.atom)
+                weights, size = [channel, at, tap.row, tap.column], [shape.step, shape.panel]
+                rhs = self.packing.load(b, self.weight, weights, size, [1, 0])
+                return b.contract(lhs, rhs, total, self.schedule.atom)
 
             return body
 
@@ -197,16 +197,6 @@ class _ImplicitGemm:
         for tap in shape.taps:
             total = b.reduce(0, shape.depth, shape.step, total, step(tap))
         return total
-
-    def _weights(self, tap: Tap, at: Index, channel: Index) -> ir.Value:
-        """The weights of a panel for a step of the terms of an element of the window."""
-        b, shape, size = self.b, self.shape, [self.shape.step, self.shape.panel]
-        if isinstance(self.packing, Pack):
-            return self.packing.load(b, self.weight, [channel, at, tap.row, tap.column], size, [1, 0])
-        block, together = self.packing.inner_tiles
-        place = [b.floordiv(channel, block), tap.row, b.floordiv(at, together), b.mod(channel, block), 0]
-        tile = [shape.step // together, shape.panel, together]
-        return b.load(self.weight, place, tile, [2, 3, 4], as_stored=True)
 
     def _results(self, image: Index, rows: tuple[Index, Index], channel: Index, channels: int) -> None:
         """The results from one row to another of so many channels, whose sums are there, through the epilogue."""

@@ -113,7 +113,8 @@ class GemmShape:
         reason = refusal(kernel.space, attrs, image)
         channels, taken, *window = weight
         layout = kernel.packing_of(root.operands[1])
-        by_rows, terms = isinstance(layout, PackRows), layout.terms if isinstance(layout, PackRows) else ()
+        terms = layout.terms if isinstance(layout, PackRows) else ()
+        by_rows = bool(terms)
         taken = taken * window[1] if by_rows else taken
         height = kernel.space.size("oh")
         panel, step, tile = (schedule.tile(dim) for dim in ("oc", "ic", "ow"))

@@ -57,7 +57,10 @@ def profile_program(artifact: Artifact, entry: str, inputs: Sequence[Array], thr
         try:
             pilot = run.benchmark(3, 1)
         except _IllegalInstruction as error:
-            without = sorted(f for f in artifact.target.get("features", ()) if not f.startswith("amx"))
+            features = artifact.target.get("features", ())
+            without = sorted(name for name in features if not name.startswith("amx"))
+            if len(without) == len(features):
+                raise
             raise TerraceError(
                 f"{error}. It does not ask Linux for AMX, which the program may use; one that is compiled with"
                 f" terrace.Target(features={tuple(without)}) can be profiled"

@@ -1,7 +1,7 @@
 // RUN: terrace-opt --lower-tiles-to-vector --canonicalize --cse %s | filecheck %s
 
-// Sums begin as blocks of zeros, stay blocks while the loop runs, and are stored as blocks. Whole blocks
-// of lhs and rhs come straight from memory: rows of lhs are 320 bytes apart, those of rhs 128.
+// Sums begin as blocks of zeros, stay blocks while the loop runs, and are stored as such. Whole blocks of lhs and rhs
+// come straight from memory: rows of lhs are 320 bytes apart, those of rhs 128.
 // CHECK-LABEL: func.func private @whole
 // CHECK-DAG:     %[[ROWS:.*]] = arith.constant 16 : i16
 // CHECK-DAG:     %[[BYTES:.*]] = arith.constant 64 : i16
@@ -37,7 +37,8 @@ func.func private @whole(%a: memref<16x160xbf16>, %b: memref<80x32x2xbf16>, %o: 
   return
 }
 
-// Five rows by six bytes are no block: they are stored into memory that was filled with zeros first. All are signed.
+// Five rows by six bytes are no block: they are stored into memory that was filled with zeros first. All are signed. The
+// five rows of sums go through memory to become vectors.
 // CHECK-LABEL: func.func private @part
 // CHECK-DAG:     %[[ZERO:.*]] = arith.constant dense<0> : vector<64xi8>
 // CHECK:         %[[RHS:.*]] = "loop.alloc"() : () -> memref<16x64xi8, "local">
@@ -49,6 +50,8 @@ func.func private @whole(%a: memref<16x160xbf16>, %b: memref<80x32x2xbf16>, %o: 
 // CHECK:         llvm.call_intrinsic "llvm.x86.tileloadd64.internal"
 // CHECK-COUNT-2: vector.store %{{.*}}, %[[RHS]]
 // CHECK:         llvm.call_intrinsic "llvm.x86.tdpbssd.internal"
+// CHECK:         llvm.call_intrinsic "llvm.x86.tilestored64.internal"
+// CHECK-COUNT-5: vector.load %{{.*}} : memref<16x16xi32, "local">, vector<16xi32>
 func.func private @part(%a: memref<5x6xi8>, %b: memref<2x16x4xi8>, %o: memref<5x16xi32>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %zero = arith.constant dense<0> : vector<5x16xi32>
