@@ -32,6 +32,12 @@ from terrace.parsing import read_text
 from terrace.storage.files import write_file
 from terrace.supervision import enter_supervised
 
+PATIENCE, LEAST_PATIENCE = 10.0, 5.0
+"""How long a part may run: so many times what the whole took, and at least so many seconds. Some parts never end."""
+
+GRACE = 2.0
+"""Seconds that a trial has to end what it started."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code. argparse exits with 2 by itself."""
@@ -57,18 +63,23 @@ def _reduce(path: Path, command: Sequence[str], seconds: float) -> int:
     until = time.monotonic() + seconds
     text = read_text(str(path))
     importlib.import_module(TOOLS[command[0]])  # Before it is forked.
+    began = time.monotonic()
     expected = _errors(command, until)
+    patience = max(LEAST_PATIENCE, PATIENCE * (time.monotonic() - began))
     if not expected:
         print("terrace-reduce: error: the command does not fail with an error", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="terrace-reduce-") as folder:
-        _cut_file(path, Path(folder) / path.name, command, expected, until)
+        _cut_file(path, Path(folder) / path.name, command, expected, (until, patience))
     print(f"{path}: {len(text.splitlines())} lines cut to {len(path.read_text(encoding='utf-8').splitlines())}")
     return 0
 
 
-def _cut_file(path: Path, trial: Path, command: Sequence[str], expected: list[str], until: float) -> None:
-    """Cut the file at `path`; what may replace it is tried at `trial`."""
+def _cut_file(
+    path: Path, trial: Path, command: Sequence[str], expected: list[str], limits: tuple[float, float]
+) -> None:
+    """Cut the file at `path`; what may replace it is tried at `trial`, until a time and for so many seconds each."""
+    until, patience = limits
     text = path.read_text(encoding="utf-8")
     header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("//"))
     trial_command = [str(trial) if argument == str(path) else argument for argument in command]
@@ -77,7 +88,7 @@ def _cut_file(path: Path, trial: Path, command: Sequence[str], expected: list[st
         if time.monotonic() > until:
             return False
         trial.write_text(header + candidate, encoding="utf-8")
-        if _errors(trial_command, until) != expected:
+        if _errors(trial_command, min(until, time.monotonic() + patience)) != expected:
             return False
         write_file(path, header + candidate)
         return True
@@ -111,6 +122,8 @@ def _errors(command: Sequence[str], until: float) -> list[str]:
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
+        # What it started ends with it: `run_program` sees to that, whatever is raised.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
         try:
             os.write(write_end, json.dumps(_run(command)).encode())
         finally:
@@ -118,8 +131,11 @@ def _errors(command: Sequence[str], until: float) -> list[str]:
     os.close(write_end)
     # What it writes is short, and comes all at once.
     with open(read_end, "rb") as result:
-        if not select.select([result], [], [], max(until - time.monotonic(), 0.0))[0]:
-            os.kill(child, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if select.select([result], [], [], max(until - time.monotonic(), 0.0))[0]:
+                break
+            os.kill(child, number)
+            until = time.monotonic() + GRACE
         written = result.read()
     os.waitpid(child, 0)
     errors: list[str] = json.loads(written) if written else []

@@ -15,11 +15,15 @@ from amx_emulation import NEEDED, emulate_amx
 from graph_program import Program, edited, schedules_of
 from terrace.compiler import Request, Text, lower
 from terrace.dialects import graph
+from terrace.dialects.context import create_context
 from terrace.errors import CompileError
+from terrace.lowering.conversion.convert_kernel_to_loop import make_loops
 from terrace.lowering.kernels.conv2d.implicit_gemm_shape import IMPLICIT_GEMM, Window
 from terrace.lowering.kernels.packing import Pack, Packing, PackRows
 from terrace.lowering.kernels.schedule import Schedule
-from terrace.mlir import ir
+from terrace.lowering.kernels.view import is_kernel
+from terrace.lowering.target.local_memory import require_local_memory
+from terrace.mlir import ir, parse_module
 from terrace.runtime.cpu_features import missing_features
 from terrace.target import CpuDescription
 from test_amx import FEATURES, needs_amx
@@ -136,6 +140,25 @@ def test_what_is_not_in_a_window_spoils_nothing(channels: int, monkeypatch: pyte
 
 
 @needs_avx512
+def test_what_a_worker_held_before_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image of NaN goes through its memory; behind the terms of a row of the window there are zeros all the same."""
+    emulate_amx(monkeypatch)
+    program = Program()
+    attributes = {"strides": (1, 1), "padding": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1, "layout": "NHWC"}
+    with program as p:
+        for channels, value in ((64, np.nan), (3, 1)):
+            image = p.argument(np.full((1, 40, 40, channels), value, ml_dtypes.bfloat16))
+            weight = p.parameter(np.ones((64, channels, 3, 3), ml_dtypes.bfloat16))
+            p.result(f"{channels}", graph.Conv2dOp.build(image, weight, **attributes))
+    compiled = program.compile(terrace.Target(threads=1))
+    assert {schedule.variant for schedule in schedules_of(compiled).values()} == {IMPLICIT_GEMM}
+    for _ in range(2):
+        found = program.results(compiled)
+        assert np.isnan(found["64"].astype(np.float32)).all()
+        assert found["3"].astype(np.float32).max() == 27 and found["3"].astype(np.float32).min() == 12
+
+
+@needs_avx512
 def test_a_network_with_residuals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of "medium", from an image of three channels on; int8 gives the same bits with AMX and without."""
 
@@ -197,7 +220,10 @@ def test_what_a_workgroup_holds_fits_its_memory(local_bytes: int, workers: int) 
             image = p.argument(np.zeros((1, size, size, channels), ml_dtypes.bfloat16))
             weight = p.parameter(np.zeros((64, channels, 3, 3), ml_dtypes.bfloat16))
             p.result(f"{size} {channels}", graph.Conv2dOp.build(image, weight, **attributes))
-    text = lower(Text(program.text), request, until="loop").ir["kernel"]
+    text = lower(Text(program.text), request, until="kernel").ir["kernel"]
+    with create_context() as context, ir.Location.unknown():
+        for kernel in list(filter(is_kernel, parse_module(text, context).body.operations)):
+            require_local_memory(make_loops(kernel)[1], cpu)
     chosen = text.count(f'variant = "{IMPLICIT_GEMM}"')
     assert chosen == {1 << 10: 0, 4 << 20: 3}.get(local_bytes, chosen) or workers > 1
 

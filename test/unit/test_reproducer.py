@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from terrace.failing_op import op_at
 from terrace.lowering.debugging.commands import compile_command, errors_in, shell_text
 from terrace.mlir import arith, ir
 from terrace.passes import Pass, PassRaisedError
+from terrace.processes import run_program
+from terrace.tools import reduce
 from terrace.tools.reduce import main as reduce_tool
 
 sys.path.insert(0, str(Path(__file__).parent / "Inputs"))
@@ -190,6 +194,22 @@ def test_a_crash_of_iree_is_cut_to_the_executable(folder: Path) -> None:
     assert "llvm.func" in module
     for op in ('"stream.executable"', '"flow.dispatch"'):
         assert module.count(op) == 1 and text.count(op) > 5
+
+
+def test_a_part_that_never_ends_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its compiler is in a group of its own, which the trial takes along."""
+    command = ["sleep", "73.219"]
+    monkeypatch.setattr(reduce, "_run", lambda _: run_program(command, tmp_path))
+    began = time.monotonic()
+    assert reduce._errors([], began + 0.5) == []
+    assert time.monotonic() - began < 30
+
+    def is_left(process: Path) -> bool:
+        with contextlib.suppress(OSError):  # It has ended.
+            return (process / "cmdline").read_bytes().split(b"\0")[:2] == [word.encode() for word in command]
+        return False
+
+    assert not any(map(is_left, Path("/proc").glob("[0-9]*")))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
