@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ TYPES = (
     "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "complex64",
     "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "bool",
 )  # fmt: skip
-SHORT = {"float8_e4m3fn": "f8", "bfloat16": "bf16", "complex64": "c64", "bool": "bool"}
 EPSILONS = 4
 """The rounding errors of a type that a result may be from eager's."""
 
@@ -74,14 +74,13 @@ def main() -> int:
 
 
 def table(results: dict[str, Result]) -> list[str]:
-    """A row for each op, in Markdown."""
-    heads = [SHORT.get(name, name[0] + name.lstrip("flointu")) if name != "uint8" else "u8" for name in TYPES]
-    heads = [f"u{name[4:]}" if name.startswith("uint") else head for name, head in zip(TYPES, heads, strict=True)]
-    lines = ["| op | " + " | ".join(heads) + " |", "|---|" + "---|" * len(TYPES)]
+    """A row for all ops with the same words, in Markdown."""
+    heads = [re.sub("^(bf|[ficu])[a-z]+(\\d+).*", r"\1\2", name) for name in TYPES]
+    rows: dict[tuple[str, ...], list[str]] = {}
     for op in OPS:
-        words = [word(results.get(f"{op} {name}")) for name in TYPES]
-        lines.append(f"| {op} | " + " | ".join(words) + " |")
-    return lines
+        rows.setdefault(tuple(word(results.get(f"{op} {name}")) for name in TYPES), []).append(op)
+    lines = [(", ".join(ops), *words) for words, ops in rows.items()]
+    return [f"| {' | '.join(line)} |" for line in [("op", *heads), ("---",) * (1 + len(heads)), *lines]]
 
 
 def word(result: Result | None) -> str:

@@ -46,6 +46,11 @@ def fixed(tensor: torch.Tensor) -> Callable[[torch.dtype], torch.Tensor]:
 
 ONE = given(values(5, 7))
 TWO = given(values(5, 7), values(5, 7, seed=9))
+DIVISION = given(
+    values(5, 7), lambda dtype: values(5, 7, seed=9)(dtype).masked_fill(values(5, 7, seed=9)(dtype) == 0, 2)
+)
+"""Without integers by zero, which eager refuses."""
+
 IMAGE = values(2, 4, 9, 11)
 PLACES = fixed(torch.tensor([[3, 0, 4, 1, 1, 2, 0]]))
 ROWS = fixed(torch.tensor([4, 0, 4]))
@@ -61,9 +66,11 @@ OPS: dict[str, Op] = {
     },
     **{
         name: Op(getattr(torch, name), TWO)
-        for name in ("add", "sub", "mul", "div", "floor_divide", "remainder", "pow", "maximum", "eq", "lt", "atan2",
+        for name in ("add", "sub", "mul", "div", "pow", "maximum", "eq", "lt", "atan2",
                      "bitwise_and", "bitwise_left_shift", "logical_or")
     },
+    "floor_divide": Op(torch.floor_divide, DIVISION),
+    "remainder": Op(torch.remainder, DIVISION),
     "gelu": Op(F.gelu, ONE),
     "silu": Op(F.silu, ONE),
     "clamp": Op(lambda x: torch.clamp(x, 0, 2), ONE),
