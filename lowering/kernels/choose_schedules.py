@@ -18,8 +18,8 @@ from terrace.mlir import ir
 from terrace.passes import fail
 
 
-def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True) -> Schedule:
-    """What the cost model of the kernel's family chooses; `variants` says whether those that round more are allowed.
+def choose_schedule(kernel: KernelView, machine: Machine, rounding: bool = True) -> Schedule:
+    """What the cost model of the kernel's family chooses; `rounding` says whether those that round more are allowed.
 
     Refuses a kernel whose family has none for such machines.
     """
@@ -28,11 +28,11 @@ def choose_schedule(kernel: KernelView, machine: Machine, variants: bool = True)
         if isinstance(machine, kind):
             direct = _balanced(kernel, choose(kernel, machine), machine)
             choose_variant = family.variant_schedules.get(kind)
-            return choose_variant(kernel, direct, machine, variants) if choose_variant else direct
+            return choose_variant(kernel, direct, machine, rounding) if choose_variant else direct
     raise fail(schedule_op(kernel.function), f"has no cost model for generator '{kernel.generator}'")
 
 
-def alternatives(kernel: KernelView, chosen: Schedule, machine: Machine, variants: bool = True) -> Iterator[Schedule]:
+def alternatives(kernel: KernelView, chosen: Schedule, machine: Machine, rounding: bool = True) -> Iterator[Schedule]:
     """Other schedules than the chosen one that are worth measuring, the most promising first; see `KernelFamily`."""
     found = [chosen]
     family = family_of_kernel(kernel.function)
@@ -40,7 +40,7 @@ def alternatives(kernel: KernelView, chosen: Schedule, machine: Machine, variant
         if isinstance(machine, kind):
             for proposed in propose(kernel, chosen, machine):
                 other = _balanced(kernel, proposed, machine) if proposed.variant == DIRECT else proposed
-                if other not in found and (variants or other.variant not in family.rounding_variants):
+                if other not in found and (rounding or other.variant not in family.rounding_variants):
                     found.append(other)
                     yield other
 
@@ -60,13 +60,13 @@ def cycles_of(kernel: KernelView, schedule: Schedule, machine: VectorMachine) ->
     return 8 * math.prod(kernel.space.sizes) / BYTES_PER_CYCLE
 
 
-def schedule_kernels(module: ir.Operation, machine: Machine, variants: bool = True) -> None:
+def schedule_kernels(module: ir.Operation, machine: Machine, rounding: bool = True) -> None:
     """Write a schedule for a machine into every kernel that has none; see `choose_schedule` and `share_packings`."""
     calls = calls_of(module)
     functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
     unscheduled = [function for function in functions if not attributes_of(schedule_op(function)).schedule]
     kernels = {function.name.value: read_kernel(function, calls) for function in unscheduled}
-    chosen = {name: choose_schedule(kernel, machine, variants) for name, kernel in kernels.items()}
+    chosen = {name: choose_schedule(kernel, machine, rounding) for name, kernel in kernels.items()}
     share_packings(module, {name: kernel for name, kernel in kernels.items() if chosen[name].packed}, chosen, machine)
     for name, kernel in kernels.items():
         schedule_op(kernel.function).operation.attributes["schedule"] = chosen[name].to_attribute()

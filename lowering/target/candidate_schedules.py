@@ -17,15 +17,15 @@ MOST = 12
 
 
 def candidate_schedules(
-    kernel: KernelView, machine: VectorMachine, most: int = MOST, variants: bool = True
+    kernel: KernelView, machine: VectorMachine, most: int = MOST, rounding: bool = True
 ) -> list[Schedule]:
     """At most so many distinct schedules that the kernel can follow: the cost model's choice, then the most promising.
 
-    Without `variants` all are of the direct one.
+    Without `rounding` no variant is among them that rounds more than the direct one.
     """
-    chosen = choose_schedule(kernel, machine, variants)
+    chosen = choose_schedule(kernel, machine, rounding)
     found = [chosen]
-    others = alternatives(kernel, chosen, machine, variants)
+    others = alternatives(kernel, chosen, machine, rounding)
     while len(found) < most and (other := next(others, None)) is not None:
         if why_not(kernel.function, other.to_attribute(), machine) is None:
             found.append(other)
@@ -49,9 +49,9 @@ def why_not(function: func.FuncOp, schedule: ir.Attribute, machine: VectorMachin
     return None
 
 
-def stale(kernel: KernelView, record: Record, machine: VectorMachine, variants: bool) -> str | None:
+def stale(kernel: KernelView, record: Record, machine: VectorMachine, rounding: bool) -> str | None:
     """Why a record of this kernel says nothing any more, or None."""
-    if described(choose_schedule(kernel, machine, variants)) != record.chosen:
+    if described(choose_schedule(kernel, machine, rounding)) != record.chosen:
         return "the cost model chooses another schedule than the one that was measured"
     try:
         best = to_attribute(dict(record.best))

@@ -100,7 +100,7 @@ def test_fewer_are_the_first_of_more(kernels: list[KernelView]) -> None:
 def test_winograds_variants_are_tried_where_they_are_allowed(kernels: list[KernelView]) -> None:
     variants = {}
     for allowed in (True, False):
-        found = [candidate_schedules(kernel, MACHINES["one worker"], variants=allowed) for kernel in kernels]
+        found = [candidate_schedules(kernel, MACHINES["one worker"], rounding=allowed) for kernel in kernels]
         variants[allowed] = {schedule.variant for schedules in found for schedule in schedules}
     assert variants == {True: {DIRECT, "winograd_2x2", "winograd_4x4"}, False: {DIRECT}}
 

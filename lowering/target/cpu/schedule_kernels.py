@@ -35,6 +35,6 @@ class ScheduleKernels(Pass):
     def run(self, module: ir.Operation) -> None:
         target = target_of(module) or Target(features=())
         numbers = given_options(self)
-        variants = numbers.pop("winograd")
+        rounding = numbers.pop("winograd")
         cpu = dataclasses.replace(target.cpu or CpuDescription(), **numbers)
-        schedule_kernels(module, machine_of(dataclasses.replace(target, cpu=cpu)), variants)
+        schedule_kernels(module, machine_of(dataclasses.replace(target, cpu=cpu)), rounding)

@@ -31,7 +31,7 @@ def reasons(kernel: KernelView, machine: VectorMachine) -> list[str]:
         f" of latency {machine.fma_latency} and {_counted(machine.loads_per_cycle, 'load')};"
         f" {_counted(machine.workers, 'worker')}",
     ]
-    if schedule not in [choose_schedule(kernel, machine, variants) for variants in (True, False)]:
+    if schedule not in [choose_schedule(kernel, machine, rounding) for rounding in (True, False)]:
         lines.append(
             "note: this is not what the cost model chooses for this hardware: it was tuned, edited, set by a pass, or"
             " it reads a weight as another kernel has it"

@@ -94,15 +94,15 @@ def tune_if_asked(source: ModelSource, request: Request) -> None:
         warn(note, RuntimeWarning)
 
 
-def _kernels(module: ir.Operation, machine: VectorMachine, variants: bool) -> list[tuple[TunedKernel, KernelView, int]]:
+def _kernels(module: ir.Operation, machine: VectorMachine, rounding: bool) -> list[tuple[TunedKernel, KernelView, int]]:
     """The distinct kernels whose schedule the cost model chose, and how often each is called; most work first."""
     calls = calls_of(module)
     counts = Counter(str(to_python(op.attributes["callee"])) for op in walk(module) if op.name == "func.call")
     found: dict[TunedKernel, tuple[KernelView, int]] = {}
     for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
         kernel = read_kernel(function, calls)
-        if kernel.schedule == choose_schedule(kernel, machine, variants):
-            tuned = TunedKernel.of(kernel, machine, variants)
+        if kernel.schedule == choose_schedule(kernel, machine, rounding):
+            tuned = TunedKernel.of(kernel, machine, rounding)
             first, count = found.get(tuned, (kernel, 0))
             found[tuned] = first, count + counts[kernel.name]
     rows = [(tuned, kernel, count) for tuned, (kernel, count) in found.items()]
