@@ -25,13 +25,13 @@ def sum_in_blocks(
 
     def one_block(at: Index, carried: list[ir.Value]) -> list[ir.Value]:
         parts = b.reduce_all(at, b.min(b.add(at, block), upper), step, zeros, body)
-        totals = [_add(*values) for values in zip(carried[::2], carried[1::2], parts, strict=True)]
+        totals = [add_exactly(*values) for values in zip(carried[::2], carried[1::2], parts, strict=True)]
         return [value for pair in totals for value in pair]
 
     return b.reduce_all(0, upper, block, [zero for zero in zeros for _ in range(2)], one_block)[::2]
 
 
-def _add(total: ir.Value, lost: ir.Value, part: ir.Value) -> tuple[ir.Value, ir.Value]:
+def add_exactly(total: ir.Value, lost: ir.Value, part: ir.Value) -> tuple[ir.Value, ir.Value]:
     """total + part, and by how much that is too large; `lost` is what that was before."""
     if not is_float(scalar_type(total.type)):
         return arith.addi(total, part), lost

@@ -50,6 +50,7 @@ CASES: dict[str, tuple[Function, torch.Tensor]] = {
     "nansum": (torch.nansum, constant(0.1)),
     "dot": (lambda x: x @ x, uniform()),
     "matmul": (lambda x: x.reshape(4, -1) @ x.reshape(4, -1).T, uniform(LONG - 4)),
+    "matmul of few results": (lambda x: x.reshape(8, -1) @ x.reshape(8, -1).T, uniform(8 * 512)),
     "linear": (lambda x: F.linear(x.reshape(8, -1), x.reshape(8, -1)), uniform()),
     "pool": (lambda x: F.adaptive_avg_pool2d(x.reshape(1, 2, 512, -1), 1), constant(0.1)),
 }

@@ -5,9 +5,10 @@ each panel and each tile of rows it keeps the tile in registers while it runs ov
 epilogue and stores it. rhs is read in blocks of columns, [n/w][k][w], when its layout or the cut for local memory says
 so, else in place.
 
-Where k is cut for local memory, both operands pass through it in blocks of k. Either a tile of the result stays in
-registers, and its rows and columns are copied for it alone; or, where the result `leaves` by its sums, these are in
-local memory, and all tiles of the workgroup's block go over a block of k before the next one is copied.
+Where k is cut and nothing enters local memory in blocks of it, the sums of blocks are added up with what rounding loses
+carried along. Where k is cut for local memory, both operands pass through it in blocks of k. Either a tile of the
+result stays in registers, and its rows and columns are copied for it alone; or, where the result `leaves` by its sums,
+these are in local memory, and all tiles of the workgroup's block go over a block of k before the next one is copied.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from terrace.lowering.kernels.matmul.operands import LocalMatrices, Source, lhs_
 from terrace.lowering.kernels.matmul.packed_columns import PackedColumns
 from terrace.lowering.kernels.nest import TileBody, nest, over_tiles
 from terrace.lowering.kernels.packing import PackWithSums, Sums
+from terrace.lowering.kernels.summation import add_exactly
 from terrace.lowering.kernels.view import KernelView, TilePlace, store_results
 from terrace.lowering.kernels.weights_ahead import WeightsAhead
 from terrace.mlir import arith, ir
@@ -72,6 +74,7 @@ class _Matmul:
         packings = (kernel.schedule.cut(memory).enters.get("rhs") for memory in ("device", "local"))
         self.unsigned = any(isinstance(packing, PackWithSums) for packing in packings)
         self.ahead = self.weights_ahead() if rhs is None else None
+        self.short = 0 if rhs is not None or self.is_cut_for_memory() else self.schedule.block("k")
 
     def emit(self) -> None:
         b, kernel = self.b, self.kernel
@@ -105,6 +108,12 @@ class _Matmul:
         tiles = -(-rows // height) if isinstance(rows, int) else None
         memory, packing = self.kernel.memory_of(weights), self.kernel.packing_of(weights)
         return WeightsAhead.of(memory, packing, (height, schedule.tile("n")), tiles)
+
+    def is_cut_for_memory(self) -> bool:
+        """Whether blocks of k are those of local memory, not those of a sum."""
+        kernel, schedule = self.kernel, self.schedule
+        is_sum = is_float(kernel.accumulator) and schedule.atom is None
+        return not is_sum or "lhs" in schedule.staged or bool(schedule.leaving)
 
     # -- a tile in registers --------------------------------------------------------------------------------------
 
@@ -198,18 +207,22 @@ class _Matmul:
 
     def in_chunks(self, zero: ir.Value, part: Callable[[Index, Index], ir.Value], multiple: int) -> ir.Value:
         """The sum of `part(start, size)` over the chunks of k."""
-        b, k = self.b, self.k
-        if isinstance(k, int) and k <= CHUNK:
+        b, k, short = self.b, self.k, self.short
+        if isinstance(k, int) and k <= (short or CHUNK):
             return part(0, k)
-        size = chunk_of(k, multiple) if isinstance(k, int) else CHUNK
+        size = short or (chunk_of(k, multiple) if isinstance(k, int) else CHUNK)
         rest = k % size if isinstance(k, int) else 0
         full = b.sub(k, rest)
 
-        def add(start: Index, total: ir.Value) -> ir.Value:
-            return arith.addf(total, part(start, size if isinstance(k, int) else b.min(size, b.sub(k, start))))
+        def add(start: Index, size: Index, sums: list[ir.Value]) -> list[ir.Value]:
+            chunk = part(start, size)
+            return [*add_exactly(sums[0], sums[1], chunk)] if short else [arith.addf(sums[0], chunk)]
 
-        total = b.reduce(0, full, size, zero, add)
-        return arith.addf(total, part(full, rest)) if rest else total
+        def add_full(start: Index, sums: list[ir.Value]) -> list[ir.Value]:
+            return add(start, size if isinstance(k, int) else b.min(size, b.sub(k, start)), sums)
+
+        sums = b.reduce_all(0, full, size, [zero, zero] if short else [zero], add_full)
+        return add(full, rest, sums)[0] if rest else sums[0]
 
     # -- blocks of k ----------------------------------------------------------------------------------------------
 
@@ -217,9 +230,9 @@ class _Matmul:
         """Local memory for blocks of k, if the schedule cuts k into blocks; both operands pass through it, then."""
         schedule, staged = self.schedule, set(self.schedule.staged)
         block = schedule.block("k")
-        if not block:
-            if "lhs" in staged:
-                raise self.kernel.refuse("can stage lhs only in blocks of 'k', whose block size is 0")
+        if not block and "lhs" in staged:
+            raise self.kernel.refuse("can stage lhs only in blocks of 'k', whose block size is 0")
+        if not block or self.short:
             return None
         if staged != {"lhs", "rhs"}:
             raise self.kernel.refuse("needs both lhs and rhs staged where 'k' is cut into blocks")

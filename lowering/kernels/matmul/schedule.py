@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.element_types import ELEMENT_TYPES
 from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
-from terrace.lowering.kernels.matmul.chunk import chunk_of
+from terrace.lowering.kernels.matmul.chunk import FEW_RESULTS, SHORT_CHUNK, chunk_of
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Sums
 from terrace.lowering.kernels.register_tile import RegisterTile, best_tile
 from terrace.lowering.kernels.schedule import Schedule
@@ -111,6 +111,8 @@ def schedule_for_vectors(
     depth = atom.block[2] if atom and atom.block else atom.depth if atom else 1
     tiles = {"n": tile.columns, "m": tile.rows, "k": depth}
     leaves = {"result": Sums()} if "k" in blocks else {}
+    if atom is None and not leaves:
+        blocks |= _short_sums(space, rule)
     return Schedule.of(tiles, blocks, parallel, packed, staged, leaves, atom.name if atom else None)
 
 
@@ -160,6 +162,15 @@ def rows_that_stay_near(space: IterationSpace, tile: RegisterTile, rule: TypeRul
     weights, block = operand_bytes(rule) * columns * depth, max(NEAR_BYTES // row_bytes // tile.rows, 1) * tile.rows
     pays = weights <= machine.l2_bytes // 2 and rows * row_bytes > machine.l2_bytes // 4
     return block if pays and block < rows else 0
+
+
+def _short_sums(space: IterationSpace, rule: TypeRule) -> dict[str, int]:
+    """The block of k that is summed at a time where results are few; none where that is all of it."""
+    rows, columns, depth = (space.size(name) for name in ("m", "n", "k"))
+    are_few = DYNAMIC not in (rows, columns) and rows * columns <= FEW_RESULTS
+    if not are_few or ELEMENT_TYPES[rule.accumulator].kind != "float" or 0 <= depth <= SHORT_CHUNK:
+        return {}
+    return {"k": SHORT_CHUNK if depth == DYNAMIC else chunk_of(depth, longest=SHORT_CHUNK)}
 
 
 def stages_columns(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], rule: TypeRule) -> bool:
