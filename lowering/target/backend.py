@@ -39,6 +39,8 @@ class Backend:
     """The element types that its kernels compute with."""
     reduced_types: ClassVar[tuple[str, ...]] = ()
     """The element types that its reductions take beside f32."""
+    apart: ClassVar[tuple[str, ...]] = ()
+    """The ops that join no contraction."""
     has_views: ClassVar[bool] = False
     """Whether parts of a tensor that are runs of memory cost nothing in its programs."""
     takes_entries: ClassVar[bool] = True

@@ -45,9 +45,13 @@ class FuseEpilogue(TargetKernels, Pass):
     several_results: bool = True
     """Fuse what gives several results, too, where the target takes it."""
 
+    apart: tuple[str, ...] = ()
+    """Ops that join no contraction: those that a target has other units for."""
+
     def run(self, module: ir.Operation) -> None:
         constant = constant_values(module)
         operations = list(walk(module))
+        out = constant | {op.results[0] for op in operations if op.name in self.apart}
         position = {op.results[0]: number for number, op in enumerate(operations) if len(op.results) == 1}
         long = find_long(operations)
         for root in [op for op in operations if op.name in fusing_roots() and len(op.results) == 1]:
@@ -55,10 +59,10 @@ class FuseEpilogue(TargetKernels, Pass):
                 continue
             if families_by_root()[root.name].name not in self.generators:
                 continue
-            found = self.open_group([root], position, constant)
+            found = self.open_group([root], position, out)
             found.take_users([root], self.several_results, long)
             if len(found.group.results) > 1 and self.refusal(found.group):
-                found = self.open_group([root], position, constant)
+                found = self.open_group([root], position, out)
                 found.take_users([root], several_results=False)
             if len(found.operations) > 1:
                 fuse(found.operations)

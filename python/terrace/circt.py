@@ -151,6 +151,36 @@ class Design:
     def memory_write(self, memory: Value, address: Value, data: Value, enable: Value) -> None:
         self.op("seq.write", [], [memory, address, data, enable], latency=self.attribute(1))
 
+    def rom(self, name: str, contents: Sequence[int] | str, width: int, depth: int | None = None) -> Any:
+        """Read-only memory with these elements, or with the `depth` elements of a file of hexadecimal numbers."""
+        count = len(contents) if depth is None else depth
+        with self.context:
+            array, element = (ir.Type.parse(f"!hw.inout<{t}>") for t in (f"uarray<{count}xi{width}>", f"i{width}"))
+        made = self.op("sv.reg", [array], [], name=self.attribute(name))
+        numbers = [] if isinstance(contents, str) else [self.constant(number, width) for number in contents]
+        places = [self.constant(place, max(1, (count - 1).bit_length())) for place in range(len(numbers))]
+        with self.context, ir.Location.unknown(), ir.InsertionPoint(self.block):
+            body = ir.Operation.create("sv.initial", [], [], regions=1).regions[0].blocks.append()
+            with ir.InsertionPoint(body):
+                if isinstance(contents, str):
+                    file = {"filename": ir.StringAttr.get(contents), "base": ir.Attribute.parse("1 : i32")}
+                    ir.Operation.create("sv.readmem", [], [made], file)
+                for place, number in zip(places, numbers, strict=True):
+                    at = ir.Operation.create("sv.array_index_inout", [element], [made, place]).results[0]
+                    ir.Operation.create("sv.bpassign", [], [at, number])
+        return made
+
+    def rom_read(self, rom: Value, name: str, address_width: int, width: int) -> Any:
+        """The element one cycle after its address, which `connect_address` gives."""
+        with self.context:
+            element = ir.Type.parse(f"!hw.inout<i{width}>")
+        at = self.op("sv.array_index_inout", [element], [rom, self.constant(0, address_width)])
+        return self.delayed(name, self.op("sv.read_inout", [self.bits(width)], [at]))
+
+    def connect_address(self, read: Value, address: Value) -> None:
+        """Where a `rom_read` reads."""
+        read.owner.operands[0].owner.operands[0].owner.operands[1] = address
+
     # -- text -----------------------------------------------------------------------------------------------------
 
     def verilog(self, outputs: dict[str, Any]) -> str:

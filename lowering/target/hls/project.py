@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from terrace.dialects.base import shape_of, to_python
 from terrace.lowering.target.hls.expressions import is_ap_int
+from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import TOP, Port, Printed, print_module
 from terrace.lowering.target.hls.report import report
 from terrace.lowering.target.hls.testbench import testbench
@@ -117,19 +118,25 @@ def _weights(module: ir.Operation, printed: Printed, lookup: Lookup) -> str:
         operation = view.operation
         if operation.name != "memref.global":
             continue
-        symbol, type_ = to_python(operation.attributes["sym_name"]), to_python(operation.attributes["type"])
-        value = operation.attributes["initial_value"]
-        elements = dense_elements(value) if isinstance(value, ir.DenseElementsAttr) else lookup(symbol)
-        element = ir.MemRefType(type_).element_type
-        kind = printed.numbers.global_type(element)
-        _check_range(operation, symbol, elements, printed.numbers.format)
-        _check_integers(operation, symbol, elements, element)
-        lines += ["", f"// {symbol}: {'x'.join(map(str, shape_of(type_)))}"]
-        lines += [f"static const {kind} {printed.globals[symbol]}[{math.prod(shape_of(type_))}] = {{"]
-        texts = printed.numbers.elements(elements)
-        lines += [f"  {', '.join(texts[i : i + _PER_LINE])}," for i in range(0, len(texts), _PER_LINE)]
-        lines += ["};"]
+        symbol = to_python(operation.attributes["sym_name"])
+        lines += ["", *print_array(operation, printed.globals[symbol], printed.numbers, lookup)]
     return "\n".join(lines) + "\n"
+
+
+def print_array(operation: ir.Operation, name: str, numbers: Floats, lookup: Lookup) -> list[str]:
+    """The C++ of an array on chip."""
+    symbol, type_ = to_python(operation.attributes["sym_name"]), to_python(operation.attributes["type"])
+    value, element = operation.attributes["initial_value"], ir.MemRefType(type_).element_type
+    elements = dense_elements(value) if isinstance(value, ir.DenseElementsAttr) else lookup(symbol)
+    _check_range(operation, symbol, elements, numbers.format)
+    _check_integers(operation, symbol, elements, element)
+    texts = numbers.elements(elements)
+    return [
+        f"// {symbol}: {'x'.join(map(str, shape_of(type_)))}",
+        f"static const {numbers.global_type(element)} {name}[{math.prod(shape_of(type_))}] = {{",
+        *(f"  {', '.join(texts[i : i + _PER_LINE])}," for i in range(0, len(texts), _PER_LINE)),
+        "};",
+    ]
 
 
 def _check_range(operation: ir.Operation, symbol: str, elements: np.ndarray, format_: FixedPoint | None) -> None:

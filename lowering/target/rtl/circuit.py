@@ -94,7 +94,7 @@ class Memory:
     """An array in banks, each with a port to read and a port to write in a cycle; what is read comes a cycle later.
 
     `argument` is the number of the kernel's argument, None for an array of its own. Dimension `dim` is cut in `banks`
-    parts, `kind` "cyclic" or "block".
+    parts, `kind` "cyclic" or "block". `contents` are the elements of one that is never written, each in `width` bits.
     """
 
     name: str
@@ -104,6 +104,7 @@ class Memory:
     kind: str = "cyclic"
     dim: int = 0
     banks: int = 1
+    contents: tuple[int, ...] = ()
 
     @property
     def depth(self) -> int:

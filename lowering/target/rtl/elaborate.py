@@ -14,6 +14,7 @@ from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL, Partition
 from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
+from terrace.lowering.target.hls.weights import dense_elements
 from terrace.lowering.target.rtl.circuit import (
     Branch,
     Circuit,
@@ -36,6 +37,7 @@ from terrace.lowering.target.rtl.circuit import (
 from terrace.lowering.target.rtl.indexing import as_linear, bank_and_address, flat, quotient, remainder
 from terrace.lowering.target.rtl.operators import circuit_of
 from terrace.lowering.target.rtl.values import PREDICATES, Values
+from terrace.lowering.target.rtl.weights import globals_of, is_weight
 from terrace.mlir import func, ir, walk
 from terrace.passes import fail
 
@@ -81,6 +83,7 @@ class _Elaboration:
         self.values = Values()
         self.names: dict[ir.Value, Linear | Node | Memory | RegisterArray] = {}
         self.memories: list[Memory] = []
+        self.tables: dict[str, Memory] = {}
         self.arrays = 0
         self.labels = dict(_labels(function.entry_block))
         self.steps: list[Step] = []
@@ -274,9 +277,18 @@ class _Elaboration:
             self.work.private.update(elements)
         self.names[result] = RegisterArray(shape, elements)
 
-    @staticmethod
-    def table(operation: ir.Operation) -> None:
-        raise fail(operation, "is a table of constants, which has no circuit here; simulate the C++ only")
+    def table(self, operation: ir.Operation) -> None:
+        """A table of constants, as read-only memory."""
+        symbol = to_python(operation.attributes["name"])
+        found = globals_of(self.function.operation.parent).get(symbol)
+        if found is None or is_weight(found):
+            raise fail(operation, f"reads @{symbol}, which is no table of constants of the module")
+        if symbol not in self.tables:
+            memory = self.memory(operation, operation.results[0], f"table{len(self.tables) + 1}", None, None)
+            elements = dense_elements(found.attributes["initial_value"]).ravel().tolist()
+            memory.contents = tuple(int(element) & ((1 << memory.width) - 1) for element in elements)
+            self.tables[symbol] = memory
+        self.names[operation.results[0]] = self.tables[symbol]
 
     def indices(self, indices: Sequence[ir.Value]) -> list[Linear]:
         return [self.index(value) for value in indices]

@@ -210,6 +210,11 @@ class _Printer:
         if memory.argument is not None:
             return self.design.inputs[f"{port_name(memory, bank)}_read_data"]
         key = (memory, bank)
+        if memory.contents and key not in self.elements:
+            rom = self.design.rom(port_name(memory, bank), memory.contents, memory.width)
+            self.elements[key] = self.design.rom_read(
+                rom, f"{port_name(memory, bank)}_data", memory.address_width, memory.width
+            )
         if key not in self.elements:
             made = self.design
             address, enable = made.constant(0, memory.address_width), made.constant(1, 1)
@@ -238,6 +243,8 @@ class _Printer:
                 address = design.comb("mux", valid, other, address)
             if memory.argument is not None:
                 outputs[f"{name}_read_address"] = address
+            elif memory.contents:
+                design.connect_address(self.elements[key], address)
             elif key in self.elements:
                 self.elements[key].owner.operands[1] = address
         if not stores:

@@ -17,6 +17,13 @@ def globals_of(module: ir.Operation) -> dict[str, ir.Operation]:
     return {to_python(op.attributes["sym_name"]): op for op in operations if op.name == "memref.global"}
 
 
+def tables_of(function: func.FuncOp) -> dict[str, ir.Operation]:
+    """The tables of constants that a kernel reads, by their symbols."""
+    arrays = globals_of(function.operation.parent)
+    symbols = [to_python(op.attributes["name"]) for op in walk(function.operation) if op.name == "memref.get_global"]
+    return {symbol: arrays[symbol] for symbol in symbols if not is_weight(arrays[symbol])}
+
+
 def is_weight(global_: ir.Operation) -> bool:
     """Whether the elements of an array on chip are a weight's, not in the module."""
     return not isinstance(global_.attributes["initial_value"], ir.DenseElementsAttr)

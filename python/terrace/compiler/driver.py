@@ -204,7 +204,7 @@ def _pipeline(level: str, backend: Backend, request: Request) -> list[Pass]:
     takes = backend.families, backend.element_types, backend.reduced_types
     if level == "graph":
         quantize, encode, precision = bool(request.quantize), request.encode, backend.precision(request)
-        own = graph_pipeline(*takes, quantize=quantize, encode=encode, precision=precision)
+        own = graph_pipeline(*takes, apart=backend.apart, quantize=quantize, encode=encode, precision=precision)
         passes = [*passes_at("after-import", users), *own]
     elif level == "kernel":
         schedule = [*passes_at("before-schedule", users), *backend.schedule(request)]

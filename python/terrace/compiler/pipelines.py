@@ -46,15 +46,17 @@ def graph_pipeline(
     element_types: tuple[str, ...] = KERNEL_TYPES,
     reduced_types: tuple[str, ...] = (),
     *,
+    apart: tuple[str, ...] = (),
     quantize: bool = False,
     encode: Pass | None = None,
     precision: str = "f32",
 ) -> list[Pass]:
     """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
 
-    With `quantize`, floats whose ranges are known become int8; `encode` says how weights are stored. Operands of
-    products in float32 are rounded to `precision`, or split into `PARTS`. Attention stays whole where one of the
-    target's `generators` takes it, unless it is to be quantised, for which there are rules for its parts.
+    Ops kept `apart` join no contraction. With `quantize`, floats whose ranges are known become int8; `encode` says how
+    weights are stored. Operands of products in float32 are rounded to `precision`, or split into `PARTS`. Attention
+    stays whole where one of the target's `generators` takes it, unless it is to be quantised, for which there are rules
+    for its parts.
     """
     kernels = tuple(generators), element_types, reduced_types
     whole = DecomposeAttention(*kernels)
@@ -74,7 +76,7 @@ def graph_pipeline(
         # Merges what decomposition repeated (causal masks, scales), so that fused groups share operands.
         UpstreamPass("cse"),
         # Contractions choose first, as an elementwise op costs least in their epilogues; the rest groups among itself.
-        FuseEpilogue(*kernels),
+        FuseEpilogue(*kernels, apart=apart),
         FuseElementwise(*kernels),
         # Last, when all rewriting of weights is done: each becomes one expression.
         HoistConstants(),

@@ -22,12 +22,13 @@ from terrace.errors import PassError, TargetError, TerraceError
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.expressions import c_type, needs_ap_int
 from terrace.lowering.target.hls.numbers import Floats
-from terrace.lowering.target.hls.printer import print_kernel
+from terrace.lowering.target.hls.printer import identifier, print_kernel
+from terrace.lowering.target.hls.project import print_array
 from terrace.lowering.target.hls.report import multiply_adds
 from terrace.lowering.target.rtl.circuit import pipelines
 from terrace.lowering.target.rtl.design import Design, design_kernel
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
-from terrace.lowering.target.rtl.weights import shifting_arguments, weights_of
+from terrace.lowering.target.rtl.weights import shifting_arguments, tables_of, weights_of
 from terrace.mlir import func, ir, parse_module
 from terrace.processes import find_program, run_program
 from terrace.runtime.csim import FLAGS, find_ap_types, find_compiler
@@ -148,7 +149,7 @@ def _cosim_kernel(
         (path / "vectors").write_bytes(_joined(inputs).tobytes())
         kinds = [c_type(type_) or "" for type_ in types]
         numbers = Floats(needs_ap_int(function.operation))
-        kernel = print_kernel(function, {}, numbers, has_queues=False)
+        kernel = _print_with_tables(function, numbers)
         _build_csim(path, csim_program(name, kernel, arguments, kinds), numbers)
         _build_rtl(path, design, rtl_program(name, arguments, design.latency))
         _execute([str(path / "csim"), str(count), "vectors", "expected"], path, RUN_SECONDS)
@@ -167,6 +168,18 @@ def _cosim_kernel(
         inputs=inputs,
         results=_split(found, written),
     )
+
+
+def _print_with_tables(function: func.FuncOp, numbers: Floats) -> list[str]:
+    """The C++ of a kernel, below the tables that it reads."""
+    tables = tables_of(function)
+    names = {symbol: f"w_{identifier(symbol)}" for symbol in tables}
+    arrays = [print_array(table, names[symbol], numbers, _no_weight) for symbol, table in tables.items()]
+    return [line for array in arrays for line in array] + print_kernel(function, names, numbers, has_queues=False)
+
+
+def _no_weight(symbol: str) -> Array:
+    raise TerraceError(f"@{symbol} is no table of constants")
 
 
 def _check_shifts(
