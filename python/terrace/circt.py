@@ -6,7 +6,7 @@ They hold an MLIR of their own: nothing of `terrace.mlir` can be passed to them.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from terrace.errors import TargetError
@@ -50,6 +50,7 @@ class Design:
         self.inputs = {n: value for (n, _), value in zip(inputs, rest, strict=True)}
         self.widths = dict(outputs)
         self.constants: dict[tuple[int, int], Any] = {}
+        self.externals: set[str] = set()
 
     def bits(self, width: int) -> Any:
         with self.context:
@@ -180,6 +181,42 @@ class Design:
     def connect_address(self, read: Value, address: Value) -> None:
         """Where a `rom_read` reads."""
         read.owner.operands[0].owner.operands[0].owner.operands[1] = address
+
+    # -- modules --------------------------------------------------------------------------------------------------
+
+    def wire(self, name: str, width: int) -> Any:
+        """A value that `connect_wire` gives later."""
+        with self.context:
+            type_ = ir.Type.parse(f"!hw.inout<i{width}>")
+        return self.op(
+            "sv.read_inout", [self.bits(width)], [self.op("sv.wire", [type_], [], name=self.attribute(name))]
+        )
+
+    def connect_wire(self, wire: Value, value: Value) -> None:
+        self.op("sv.assign", [], [wire.owner.operands[0], value])
+
+    def instance(
+        self, module: str, name: str, inputs: Mapping[str, Value], outputs: Sequence[tuple[str, int]]
+    ) -> dict[str, Any]:
+        """An instance of another module, which has `clk` and `rst`, too; its outputs by name."""
+        given = {"clk": self.clock, "rst": self.reset, **inputs}
+        if module not in self.externals:
+            ports = [f"in %{port} : {value.type}" for port, value in given.items()]
+            ports += [f"out {port} : i{width}" for port, width in outputs]
+            with self.context, ir.Location.unknown():
+                self.module.body.append(ir.Operation.parse(f"hw.module.extern @{module}({', '.join(ports)})"))
+            self.externals.add(module)
+        with self.context, ir.Location.unknown(), ir.InsertionPoint(self.block):
+            attributes = {
+                "instanceName": ir.StringAttr.get(name),
+                "moduleName": ir.FlatSymbolRefAttr.get(module),
+                "argNames": ir.ArrayAttr.get([ir.StringAttr.get(port) for port in given]),
+                "resultNames": ir.ArrayAttr.get([ir.StringAttr.get(port) for port, _ in outputs]),
+                "parameters": ir.ArrayAttr.get([]),
+            }
+            types = [self.bits(width) for _, width in outputs]
+            made = ir.Operation.create("hw.instance", types, list(given.values()), attributes)
+        return {port: result for (port, _), result in zip(outputs, made.results, strict=True)}
 
     # -- text -----------------------------------------------------------------------------------------------------
 

@@ -69,10 +69,11 @@ def may_write(operation: ir.Operation, memory: ir.Value) -> bool:
         view = operation.results[0]
         return any(may_write(use.owner.operation, view) for use in view.uses)
     if operation.name == "func.call":
-        return any(a == memory and _callee_writes(operation, i) for i, a in enumerate(operation.operands))
+        return any(a == memory and callee_writes(operation, i) for i, a in enumerate(operation.operands))
     return operation.name != "memref.load"
 
 
-def _callee_writes(call: ir.Operation, argument: int) -> bool:
+def callee_writes(call: ir.Operation, argument: int) -> bool:
+    """Whether the function that is called may write to an argument."""
     memory = callee_of(call).entry_block.arguments[argument]
     return any(may_write(use.owner.operation, memory) for use in memory.uses)

@@ -34,18 +34,23 @@ def weights_of(module: ir.Operation) -> dict[tuple[str, int], str | np.ndarray]:
 
     A kernel that is called several times stands with the weights of the first call; without @main there are none.
     """
-    globals_ = globals_of(module)
     found: dict[tuple[str, int], str | np.ndarray] = {}
     for main, callee, operands in reversed(_calls(module)):
         for number, operand in enumerate(operands):
             found.pop((callee, number), None)
-            symbol = _symbol(main, operand)
-            if symbol is not None:
-                is_constant = symbol in globals_ and not is_weight(globals_[symbol])
-                found[callee, number] = (
-                    dense_elements(globals_[symbol].attributes["initial_value"]) if is_constant else symbol
-                )
+            weight = weight_of(main, operand)
+            if weight is not None:
+                found[callee, number] = weight
     return found
+
+
+def weight_of(main: func.FuncOp, memory: ir.Value) -> str | np.ndarray | None:
+    """The symbol of the weight that a memory of @main is, or its elements if they are constants of the module."""
+    symbol = _symbol(main, memory)
+    if symbol is None:
+        return None
+    array = globals_of(main.operation.parent).get(symbol)
+    return symbol if array is None or is_weight(array) else dense_elements(array.attributes["initial_value"])
 
 
 def shifting_arguments(function: func.FuncOp) -> list[int]:

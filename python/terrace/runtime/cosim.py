@@ -149,11 +149,11 @@ def _cosim_kernel(
         (path / "vectors").write_bytes(_joined(inputs).tobytes())
         kinds = [c_type(type_) or "" for type_ in types]
         numbers = Floats(needs_ap_int(function.operation))
-        kernel = _print_with_tables(function, numbers)
-        _build_csim(path, csim_program(name, kernel, arguments, kinds), numbers)
-        _build_rtl(path, design, rtl_program(name, arguments, design.latency))
-        _execute([str(path / "csim"), str(count), "vectors", "expected"], path, RUN_SECONDS)
-        printed = _execute([str(path / "rtl"), str(count), "vectors", "found"], path, RUN_SECONDS)
+        kernel = print_with_tables(function, numbers)
+        build_csim(path, csim_program(name, kernel, arguments, kinds), numbers)
+        build_verilated(path, design.circuit.name, design.verilog(), rtl_program(name, arguments, design.latency))
+        execute([str(path / "csim"), str(count), "vectors", "expected"], path, RUN_SECONDS)
+        printed = execute([str(path / "rtl"), str(count), "vectors", "found"], path, RUN_SECONDS)
         expected, found = (np.fromfile(path / file, np.uint8).reshape(count, -1) for file in ("expected", "found"))
     cycles = [int(line) for line in printed.split()]
     written = {number: inputs[number] for number, argument in enumerate(arguments) if argument.written_banks}
@@ -170,7 +170,7 @@ def _cosim_kernel(
     )
 
 
-def _print_with_tables(function: func.FuncOp, numbers: Floats) -> list[str]:
+def print_with_tables(function: func.FuncOp, numbers: Floats) -> list[str]:
     """The C++ of a kernel, below the tables that it reads."""
     tables = tables_of(function)
     names = {symbol: f"w_{identifier(symbol)}" for symbol in tables}
@@ -273,33 +273,35 @@ def find_verilator() -> str:
     return path
 
 
-def _build_csim(folder: Path, program: str, numbers: Floats) -> None:
+def build_csim(folder: Path, program: str, numbers: Floats) -> None:
+    """Build `csim` of a program."""
     (folder / "terrace_math.h").write_text(numbers.header(), encoding="utf-8")
     (folder / "csim.cpp").write_text(program, encoding="utf-8")
     include = [f"-isystem{find_ap_types()}"] if numbers.needs_ap_types else []
-    _execute([find_compiler(), *FLAGS, *include, "csim.cpp", "-o", "csim"], folder, BUILD_SECONDS)
+    execute([find_compiler(), *FLAGS, *include, "csim.cpp", "-o", "csim"], folder, BUILD_SECONDS)
 
 
-def _build_rtl(folder: Path, design: Design, program: str) -> None:
-    verilator, compiler, name = find_verilator(), find_compiler(), design.circuit.name
-    (folder / f"{name}.sv").write_text(design.verilog(), encoding="utf-8")
+def build_verilated(folder: Path, name: str, verilog: str, program: str) -> None:
+    """Build `rtl` of the module `name` and of a main that drives it."""
+    verilator, compiler = find_verilator(), find_compiler()
+    (folder / f"{name}.sv").write_text(verilog, encoding="utf-8")
     (folder / "bench.cpp").write_text(program, encoding="utf-8")
     # Its own makefiles (--build) want other flags than every compiler takes: its C++ is built here.
     options = ["--cc", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--Mdir", "made", "--top-module", name]
-    _execute([verilator, *options, f"{name}.sv"], folder, BUILD_SECONDS)
+    execute([verilator, *options, f"{name}.sv"], folder, BUILD_SECONDS)
     root, objects = _runtime_objects(verilator, compiler)
     # One translation unit: each one reads Verilator's headers, which takes longest.
     sources = ["bench.cpp", *sorted(f"made/{path.name}" for path in (folder / "made").glob("*.cpp"))]
     (folder / "all.cpp").write_text("".join(f'#include "{source}"\n' for source in sources), encoding="utf-8")
     include = [f"-I{root}/include", f"-I{root}/include/vltstd", "-Imade"]
     command = [compiler, *_SIMULATOR_FLAGS, *include, "all.cpp", *objects, "-pthread", "-o", "rtl"]
-    _execute(command, folder, BUILD_SECONDS)
+    execute(command, folder, BUILD_SECONDS)
 
 
 @functools.cache
 def _runtime_objects(verilator: str, compiler: str) -> tuple[str, tuple[str, ...]]:
     """Verilator's folder, and its own code as object files."""
-    root = _execute([verilator, "--getenv", "VERILATOR_ROOT"], Path.cwd(), BUILD_SECONDS).strip()
+    root = execute([verilator, "--getenv", "VERILATOR_ROOT"], Path.cwd(), BUILD_SECONDS).strip()
     # It stays as long as this module does: it is made once in a process.
     folder = folder_for(sys.modules[__name__], "terrace-verilator-")
     include = [f"-I{root}/include", f"-I{root}/include/vltstd"]
@@ -307,11 +309,11 @@ def _runtime_objects(verilator: str, compiler: str) -> tuple[str, tuple[str, ...
     for source in _RUNTIME_SOURCES:
         objects.append(str(folder / f"{source}.o"))
         command = [compiler, *_SIMULATOR_FLAGS, *include, "-c", f"{root}/include/{source}", "-o", objects[-1]]
-        _execute(command, folder, BUILD_SECONDS)
+        execute(command, folder, BUILD_SECONDS)
     return root, tuple(objects)
 
 
-def _execute(command: Sequence[str], folder: Path, seconds: int) -> str:
+def execute(command: Sequence[str], folder: Path, seconds: int) -> str:
     """Run a program; what it printed. Raises TerraceError with what it said if it failed or took too long."""
     try:
         done = run_program(command, folder, folder=folder, seconds=seconds)

@@ -1,0 +1,282 @@
+"""Prints a network as one module of SystemVerilog, above those of its kernels: streams in, streams out.
+
+Inputs and outputs are AXI4-Streams of one element in a cycle (`tvalid`, `tready`, `tdata`, `tlast`). A frame has a
+fixed number of elements; `error` stays set from the first `tlast` of an input that stands elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from terrace.errors import TerraceError
+from terrace.lowering.target.hls.printer import identifier
+from terrace.lowering.target.rtl.circuit import Memory
+from terrace.lowering.target.rtl.network import TOP, Buffer, Channel, Network, Process, Stream
+from terrace.lowering.target.rtl.print_verilog import port_name
+
+if TYPE_CHECKING:
+    from terrace.circt import Design
+
+Lookup = Callable[[str], np.ndarray]
+"""Gives the elements of a weight by its symbol."""
+
+
+def bank_of(memory: Memory, place: int) -> tuple[int, int]:
+    """The bank of an element by its flat number, and its address there."""
+    size, inner = memory.split
+    part = size // memory.banks
+    outer, cut, within = place // inner // size, place // inner % size, place % inner
+    bank, at = (cut % memory.banks, cut // memory.banks) if memory.kind == "cyclic" else divmod(cut, part)
+    return bank, (outer * part + at) * inner + within
+
+
+class _Writes:
+    """What fills a buffer: for each bank, whether, where and what it writes; `done` in the last cycle of a frame."""
+
+    def __init__(self, memory: Memory, ports: Mapping[int, tuple[Any, Any, Any]], done: Any) -> None:
+        self.memory, self.ports, self.done = memory, ports, done
+
+
+class _ChannelState:
+    """The registers of a channel: how many frames it holds, and which slots come next."""
+
+    def __init__(self, design: Design, channel: Channel) -> None:
+        self.channel = channel
+        bits, slot_bits = channel.slots.bit_length(), max(1, (channel.slots - 1).bit_length())
+        self.count = design.register(f"{channel.name}_frames", bits, 0)
+        self.write_slot = design.register(f"{channel.name}_write_slot", slot_bits, 0)
+        self.read_slot = design.register(f"{channel.name}_read_slot", slot_bits, 0)
+        self.has_frame = design.compare("ne", self.count, design.constant(0, bits))
+        self.has_room = design.compare("ne", self.count, design.constant(channel.slots, bits))
+        self.data = {
+            bank: design.wire(f"{channel.name}_data{bank}", channel.memory.width)
+            for bank in range(channel.memory.banks)
+        }
+        """What the reader gets, of each bank."""
+        self.read_done: Any = None
+
+
+class _Top:
+    """Makes the module of one network."""
+
+    def __init__(self, network: Network, lookup: Lookup) -> None:
+        from terrace.circt import Design
+
+        self.network, self.lookup = network, lookup
+        inputs, outputs = [], [("error", 1)]
+        for stream in network.streams:
+            there, back = (inputs, outputs) if stream.is_input else (outputs, inputs)
+            there += [(f"{stream.name}_tdata", stream.width), (f"{stream.name}_tvalid", 1), (f"{stream.name}_tlast", 1)]
+            back.append((f"{stream.name}_tready", 1))
+        self.design = Design(TOP, inputs, outputs)
+        self.states = {c: _ChannelState(self.design, c) for buffer in network.buffers for c in buffer.channels}
+        self.files: dict[str, str] = {}
+        self.outputs: dict[str, Any] = {}
+        self.errors: list[Any] = []
+
+    def print(self) -> str:
+        writes: dict[Buffer, _Writes] = {}
+        addresses: dict[Channel, dict[int, Any]] = {}
+        for process in self.network.processes:
+            self.process(process, writes, addresses)
+        for buffer in self.network.buffers:
+            if isinstance(buffer.writer, Stream):
+                writes[buffer] = self.stream_in(buffer.writer, buffer)
+            for channel in buffer.channels:
+                if isinstance(channel.reader, Stream):
+                    addresses[channel] = self.stream_out(channel.reader, channel)
+        for buffer in self.network.buffers:
+            for channel in buffer.channels:
+                self.channel(channel, writes[buffer], addresses[channel])
+        self.outputs["error"] = self.any(self.errors)
+        return self.design.verilog(self.outputs)
+
+    # -- conditions -----------------------------------------------------------------------------------------------
+
+    def all(self, values: Sequence[Any]) -> Any:
+        result = self.design.constant(1, 1)
+        for value in values:
+            result = self.design.comb("and", result, value)
+        return result
+
+    def any(self, values: Sequence[Any]) -> Any:
+        result = self.design.constant(0, 1)
+        for value in values:
+            result = self.design.comb("or", result, value)
+        return result
+
+    def inverse(self, value: Any) -> Any:
+        return self.design.comb("xor", value, self.design.constant(1, 1))
+
+    def has_room(self, buffer: Buffer) -> Any:
+        return self.all([self.states[channel].has_room for channel in buffer.channels])
+
+    def counted(self, register: Any, last: int, advance: Any) -> None:
+        """Let a register count up to `last` and begin anew, where `advance`."""
+        design, width = self.design, register.type.width
+        is_last = design.compare("eq", register, design.constant(last, width))
+        following = design.comb("add", register, design.constant(1, width))
+        moved = design.comb("mux", is_last, design.constant(0, width), following)
+        design.connect(register, design.comb("mux", advance, moved, register))
+
+    # -- processes ------------------------------------------------------------------------------------------------
+
+    def process(
+        self, process: Process, writes: dict[Buffer, _Writes], addresses: dict[Channel, dict[int, Any]]
+    ) -> None:
+        """The instance of a kernel, which starts when it can."""
+        design = self.design
+        busy = design.register(f"{process.name}_busy", 1, 0)
+        ready = [self.states[channel].has_frame for channel in process.reads.values()]
+        room = [self.has_room(buffer) for buffer in process.writes.values()]
+        go = design.hinted(self.all([self.inverse(busy), *ready, *room]), f"{process.name}_go")
+        inputs: dict[str, Any] = {"go": go}
+        outputs: list[tuple[str, int]] = [("done", 1)]
+        reads: list[tuple[str, Callable[[Any], None]]] = []
+        for number, argument in enumerate(process.arguments):
+            for bank in argument.read_banks:
+                name = port_name(argument.memory, bank)
+                outputs.append((f"{name}_read_address", argument.memory.address_width))
+                inputs[f"{name}_read_data"], connect = self.read_port(process, number, bank, addresses)
+                reads.append((f"{name}_read_address", connect))
+            for bank in argument.written_banks:
+                name = port_name(argument.memory, bank)
+                outputs += [(f"{name}_write", 1), (f"{name}_write_address", argument.memory.address_width)]
+                outputs.append((f"{name}_write_data", argument.memory.width))
+        found = design.instance(process.design.circuit.name, process.name, inputs, outputs)
+        for name, connect in reads:
+            connect(found[name])
+        for number, buffer in process.writes.items():
+            argument = process.arguments[number]
+            ports = {}
+            for bank in argument.written_banks:
+                name = port_name(argument.memory, bank)
+                ports[bank] = tuple(found[f"{name}_{part}"] for part in ("write", "write_address", "write_data"))
+            writes[buffer] = _Writes(argument.memory, ports, found["done"])
+        for channel in process.reads.values():
+            self.states[channel].read_done = found["done"]
+        running = design.comb("or", busy, go)
+        design.connect(busy, design.comb("and", running, self.inverse(found["done"])))
+
+    def read_port(
+        self, process: Process, number: int, bank: int, addresses: dict[Channel, dict[int, Any]]
+    ) -> tuple[Any, Callable[[Any], None]]:
+        """What an argument's bank gives, and what takes its address."""
+        if number in process.reads:
+            channel = process.reads[number]
+            return self.states[channel].data[bank], lambda address: addresses.setdefault(channel, {}).update(
+                {bank: address}
+            )
+        memory, design = process.arguments[number].memory, self.design
+        name = f"{process.name}_{port_name(memory, bank)}"
+        rom = design.rom(name, self.weight_file(process, number, bank, name), memory.width, max(2, memory.depth))
+        read = design.rom_read(rom, f"{name}_data", memory.address_width, memory.width)
+        return read, lambda address: design.connect_address(read, address)
+
+    def weight_file(self, process: Process, number: int, bank: int, name: str) -> str:
+        """The name of the file of a bank of a weight."""
+        weight, memory = process.weights[number], process.arguments[number].memory
+        elements = np.ravel(self.lookup(weight) if isinstance(weight, str) else weight)
+        if elements.size != math.prod(memory.shape):
+            raise TerraceError(
+                f"a weight of {process.name} has {elements.size} elements, not {math.prod(memory.shape)}"
+            )
+        words = ["0"] * max(2, memory.depth)
+        for place, element in enumerate(elements.tolist()):
+            at, address = bank_of(memory, place)
+            if at == bank:
+                words[address] = f"{int(element) & ((1 << memory.width) - 1):x}"
+        self.files[f"{identifier(name)}.hex"] = "\n".join(words) + "\n"
+        return f"{identifier(name)}.hex"
+
+    # -- streams --------------------------------------------------------------------------------------------------
+
+    def stream_in(self, stream: Stream, buffer: Buffer) -> _Writes:
+        design, memory = self.design, Memory("plain", (stream.elements,), stream.width)
+        valid, last, data = (design.inputs[f"{stream.name}_{part}"] for part in ("tvalid", "tlast", "tdata"))
+        index = design.register(f"{stream.name}_index", memory.address_width, 0)
+        ready = self.has_room(buffer)
+        taken = design.comb("and", valid, ready)
+        self.counted(index, stream.elements - 1, taken)
+        is_last = design.compare("eq", index, design.constant(stream.elements - 1, memory.address_width))
+        wrong = design.register(f"{stream.name}_wrong", 1, 0)
+        differs = design.comb("and", taken, design.comb("xor", is_last, last))
+        design.connect(wrong, design.comb("or", wrong, differs))
+        self.errors.append(wrong)
+        self.outputs[f"{stream.name}_tready"] = ready
+        return _Writes(memory, {0: (taken, index, data)}, design.comb("and", taken, is_last))
+
+    def stream_out(self, stream: Stream, channel: Channel) -> dict[int, Any]:
+        """Gives the frames of a channel. What is shown stays until it is taken: its address is read again."""
+        design, state, width = self.design, self.states[channel], channel.memory.address_width
+        shown = design.register(f"{stream.name}_shown", 1, 0)
+        index = design.register(f"{stream.name}_index", width, 0)
+        taken = design.comb("and", shown, design.inputs[f"{stream.name}_tready"])
+        is_last = design.compare("eq", index, design.constant(stream.elements - 1, width))
+        starts = design.comb("and", self.inverse(shown), state.has_frame)
+        following = design.comb("add", index, design.constant(1, width))
+        address = design.comb("mux", taken, following, index)
+        address = design.comb("mux", shown, address, design.constant(0, width))
+        design.connect(index, address)
+        state.read_done = design.comb("and", taken, is_last)
+        stays = design.comb("and", shown, self.inverse(state.read_done))
+        design.connect(shown, design.comb("or", starts, stays))
+        self.outputs |= {f"{stream.name}_tvalid": shown, f"{stream.name}_tdata": state.data[0]}
+        self.outputs[f"{stream.name}_tlast"] = is_last
+        return {0: address}
+
+    # -- buffers --------------------------------------------------------------------------------------------------
+
+    def channel(self, channel: Channel, writes: _Writes, addresses: Mapping[int, Any]) -> None:
+        """The memory of a channel: a slot for each frame, which its writer fills and its reader reads."""
+        design, state, memory = self.design, self.states[channel], channel.memory
+        self.check_banks(channel, writes.memory)
+        slot_bits = state.write_slot.type.width
+        for bank in range(memory.banks):
+            shown = None
+            for slot in range(channel.slots):
+                number = design.constant(slot, slot_bits)
+                cells = design.memory(f"{channel.name}_bank{bank}_slot{slot}", max(2, memory.depth), memory.width)
+                if bank in writes.ports:
+                    enable, address, data = writes.ports[bank]
+                    here = design.comb("and", enable, design.compare("eq", state.write_slot, number))
+                    design.memory_write(cells, address, data, here)
+                if bank not in addresses:
+                    continue
+                read = design.memory_read(cells, addresses[bank], design.constant(1, 1), memory.width)
+                here = design.compare("eq", state.read_slot, number)
+                shown = read if shown is None else design.comb("mux", here, read, shown)
+            design.connect_wire(state.data[bank], design.constant(0, memory.width) if shown is None else shown)
+        self.counted(state.write_slot, channel.slots - 1, writes.done)
+        self.counted(state.read_slot, channel.slots - 1, state.read_done)
+        one, more = (design.constant(n, state.count.type.width) for n in (1, -1))
+        step = design.comb("mux", writes.done, one, more)
+        moved = design.comb("add", state.count, step)
+        moves = design.comb("xor", writes.done, state.read_done)
+        design.connect(state.count, design.comb("mux", moves, moved, state.count))
+
+    @staticmethod
+    def check_banks(channel: Channel, written: Memory) -> None:
+        """Refuse a buffer whose writer and reader do not agree where its elements are."""
+        count = math.prod(channel.memory.shape)
+        if written.banks == channel.memory.banks == 1 and math.prod(written.shape) == count:
+            return
+        if math.prod(written.shape) != count or any(
+            bank_of(written, place) != bank_of(channel.memory, place) for place in range(count)
+        ):
+            raise TerraceError(f"{channel.name} is read in other banks than it is written in, which has no circuit")
+
+
+def print_network(network: Network, lookup: Lookup) -> tuple[str, dict[str, str]]:
+    """The SystemVerilog of a network and its kernels, and the files of its weights by name.
+
+    Raises TargetError without CIRCT.
+    """
+    top = _Top(network, lookup)
+    text = top.print()
+    kernels = {p.design.circuit.name: p.design for p in network.processes}
+    summary = f"// {TOP}: latency {network.latency} cycles, a frame every {network.interval} cycles\n"
+    return "\n".join([*(design.verilog() for design in kernels.values()), summary + text]), top.files
