@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from terrace.dialects import loop
 from terrace.dialects.base import element_type_of, shape_of, to_attribute
+from terrace.lowering.analysis.multiples import divisor_of
 from terrace.lowering.graph.payload_types import cast, compute_type, constant, is_float
 from terrace.mlir import DYNAMIC, arith, ir, math, memref, scf, vector
 
@@ -78,6 +79,8 @@ class LoopBuilder:
     def mod(self, left: Index, right: Index) -> Index:
         if isinstance(right, int) and (isinstance(left, int) or right == 1):
             return 0 if right == 1 else left % right
+        if isinstance(right, int) and isinstance(left, ir.Value) and divisor_of(left) % right == 0:
+            return 0
         return arith.remui(self.value(left), self.value(right))
 
     def ceildiv(self, left: Index, right: Index) -> Index:

@@ -84,7 +84,7 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
     def find_wants(self, function: func.FuncOp) -> None:
         """For each tile, the ways of holding it that its uses want; uses come before what they use."""
         for operation in reversed(list(walk(function.operation))):
-            elementwise = _is_elementwise(operation)
+            elementwise = is_elementwise(operation)
             for number, operand in enumerate(operation.operands):
                 if not is_tile(operand):
                     continue
@@ -152,7 +152,7 @@ class TileRebuilder(abc.ABC, Generic[T, H]):
             raise fail(operation, "has a tile of scalable size; tiles have static sizes")
         if handler is not None:
             handler(operation)
-        elif tiles and _is_elementwise(operation):
+        elif tiles and is_elementwise(operation):
             self.elementwise(operation)
         elif tiles or operation.successors:
             raise fail(operation, f"has no lowering to {self.machine}")
@@ -233,7 +233,7 @@ def splat_of(operation: ir.Operation) -> ir.Attribute:
     return value.get_splat_value()
 
 
-def _is_elementwise(operation: ir.Operation) -> bool:
+def is_elementwise(operation: ir.Operation) -> bool:
     """Whether an op on tiles is one on each of their elements, or repeats a number."""
     if operation.name == "vector.broadcast":
         return not is_tile(operation.operands[0])

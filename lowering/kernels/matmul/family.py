@@ -40,7 +40,7 @@ class Matmul(KernelFamily):
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
-        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel)[:3]),
     }
 
     alternatives = {

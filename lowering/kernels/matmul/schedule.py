@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrace.element_types import ELEMENT_TYPES
-from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
+from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.matmul.chunk import FEW_RESULTS, SHORT_CHUNK, chunk_of
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Sums
@@ -139,10 +139,10 @@ def schedule_for_workgroups(
     return Schedule.of({"n": columns, "m": rows, "k": 1}, blocks, parallel, packed, ("lhs", "rhs"))
 
 
-def schedule_for_circuit(space: IterationSpace) -> Schedule:
-    """One row by some columns."""
-    tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": divisor(space.size("k"), DEPTH)}
-    return Schedule.of(tiles)
+def schedule_for_circuit(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool]) -> Schedule:
+    """One row by some columns, whose weights for a step of k lie beside each other."""
+    tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": 1}
+    return Schedule.of(tiles, packed=packed_rhs(space, transpose_rhs, constant, tiles["n"]))
 
 
 def _tile_of_blocks(size: dict[str, int], block: tuple[int, int, int]) -> RegisterTile:

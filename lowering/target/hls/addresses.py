@@ -49,6 +49,12 @@ def coefficients(value: ir.Value) -> Coefficients | None:
     return {index: factor for index, factor in total.items() if factor}
 
 
+def reads(value: ir.Value, index: ir.Value) -> bool:
+    """Whether an index is computed from another."""
+    operation = operation_of(value)
+    return value == index or (operation is not None and any(reads(operand, index) for operand in operation.operands))
+
+
 def _product(operation: ir.Operation, left: Coefficients, right: Coefficients) -> Coefficients | None:
     for operand, other in ((operation.operands[0], right), (operation.operands[1], left)):
         number = constant_index(operand)

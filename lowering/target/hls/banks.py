@@ -12,7 +12,7 @@ from typing import Any
 
 from terrace.dialects.base import entries_of, shape_of, to_attribute, to_python
 from terrace.dialects.hardware import PARTITION, partition_attribute
-from terrace.lowering.target.hls.addresses import Access, accesses, coefficients, constant_index
+from terrace.lowering.target.hls.addresses import Access, accesses, coefficients, constant_index, reads
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip
 from terrace.mlir import ir, operation_of
 
@@ -104,10 +104,9 @@ def _step(index: ir.Value) -> int:
 
 def _moves_by_one(access: Access, index: ir.Value) -> bool:
     """Whether an index counts in the last dimension of an address, by one, and in no other."""
-    found = [coefficients(value) for value in access.indices]
-    if any(c is None or index in c for c in found[:-1]) or found[-1] is None:
-        return False
-    return found[-1].get(index, 0) * _step(index) == 1
+    *outer, last = access.indices
+    found = coefficients(last)
+    return found is not None and found.get(index, 0) * _step(index) == 1 and not any(reads(v, index) for v in outer)
 
 
 def _is_fixed(access: Access, factor: int, index: ir.Value) -> bool:

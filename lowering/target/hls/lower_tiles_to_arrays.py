@@ -19,7 +19,7 @@ from terrace.lowering.graph.payload_types import cast, combine, constant, multip
 from terrace.lowering.target.constant_tables import table_memory
 from terrace.lowering.target.requantize_steps import expand_requantize_tiles
 from terrace.lowering.target.tile_access import Access, constant_of, index_constant
-from terrace.lowering.target.tile_rebuilder import TileRebuilder, is_tile, shape_of_tile, splat_of
+from terrace.lowering.target.tile_rebuilder import TileRebuilder, is_elementwise, is_tile, shape_of_tile, splat_of
 from terrace.mlir import arith, ir, memref, operation_of, scf
 from terrace.passes import Pass, fail
 
@@ -91,6 +91,27 @@ def _is_consumed(value: ir.Value) -> bool:
     readers, owner = [use.owner.operation for use in value.uses], value.owner
     block = owner if isinstance(owner, ir.Block) else owner.operation.block
     return len(readers) == 1 and readers[0].block == block and not _carries_on(readers[0])
+
+
+def _has_one_sink(value: ir.Value) -> bool:
+    """Whether all that is computed of a tile goes, by elementwise ops of its shape, to one op of the same block.
+
+    Then its elements are computed in that op's loops, where equal ones are one.
+    """
+    block, sinks, pending, seen = value.owner.operation.block, list[ir.Operation](), [value], set[ir.Value]()
+    while pending:
+        for use in pending.pop().uses:
+            reader = use.owner.operation
+            results = list(reader.results)
+            if reader.block != block or _carries_on(reader):
+                return False
+            is_step = is_elementwise(reader) and shape_of_tile(results[0].type) == shape_of_tile(value.type)
+            if not is_step:
+                sinks += [] if reader in sinks else [reader]
+            elif results[0] not in seen:
+                seen.add(results[0])
+                pending.append(results[0])
+    return len(sinks) == 1
 
 
 def _carries_on(operation: ir.Operation) -> bool:
@@ -170,7 +191,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
                 values = [v.element(indices) if isinstance(v, Cells) else v for v in operands]
                 return ir.Operation.create(operation.name, [type_], values, attributes).results[0]
 
-        self.set_elements(result, element, keep=not _is_consumed(result))
+        self.set_elements(result, element, keep=not _has_one_sink(result))
 
     def index_tile(self, operation: ir.Operation) -> None:
         start, result, dim = self.plain(operation.operands[0]), operation.results[0], attributes_of(operation).dim
