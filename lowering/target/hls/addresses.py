@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from terrace.dialects.base import to_python
+from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL
 from terrace.mlir import ir, operation_of, walk
 
 Coefficients = dict[ir.Value, int]
@@ -92,6 +93,45 @@ def accesses(root: ir.Operation) -> Iterator[Access]:
     for operation in walk(root):
         if operation.name in ("memref.load", "memref.store"):
             yield Access(operation)
+
+
+def flattened(loop: ir.Operation) -> list[ir.Operation]:
+    """A loop and those in it that run as one pipeline: a perfect nest, whose innermost loop is pipelined.
+
+    Between loops there may be arithmetic. A nest that reads memory which it writes is none: an iteration may need what
+    one of another outer index wrote. The loop alone if it is no such nest; hardware enters and leaves it each time.
+    """
+    nest = [loop]
+    while PIPELINE not in nest[-1].attributes:
+        body = [view.operation for view in nest[-1].regions[0].blocks[0].operations]
+        inner = [op for op in body if op.name == "scf.for"]
+        others = [op for op in body if op.name not in ("scf.for", "scf.yield") and not op.name.startswith("arith.")]
+        if len(inner) != 1 or others or not _runs_through(nest[-1]) or not _runs_through(inner[0]):
+            return [loop]
+        nest.append(inner[0])
+    return nest if len(nest) == 1 or not _rereads(loop) else [loop]
+
+
+def _runs_through(loop: ir.Operation) -> bool:
+    """Whether a loop has a counter: it is not unrolled, and its bounds are known."""
+    is_nest = UNROLL not in loop.attributes or to_python(loop.attributes[UNROLL]) < (trip_count(loop) or 0)
+    return is_nest and (trip_count(loop) or 0) > 1 and not len(loop.results)
+
+
+def _rereads(loop: ir.Operation) -> bool:
+    """Whether memory is both read and written in a loop, registers and what it makes aside."""
+    found = [a for a in accesses(loop) if not is_register(a.memory)]
+    written = {access.memory for access in found if access.is_store}
+    return any(access.memory in written for access in found if not access.is_store)
+
+
+def is_register(memory: ir.Value) -> bool:
+    """Whether every element of a memory can be read and written at once."""
+    owner = operation_of(memory)
+    if owner is None or owner.name != "memref.alloca":
+        return False
+    spec = to_python(owner.attributes[PARTITION]) if PARTITION in owner.attributes else {}
+    return ir.MemRefType(memory.type).rank == 0 or spec.get("kind") == "complete"
 
 
 def loops_in(block: ir.Block) -> Iterator[ir.Operation]:

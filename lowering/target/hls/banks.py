@@ -12,17 +12,9 @@ from typing import Any
 
 from terrace.dialects.base import entries_of, shape_of, to_attribute, to_python
 from terrace.dialects.hardware import PARTITION, partition_attribute
-from terrace.lowering.target.hls.addresses import Access, accesses, coefficients, constant_index, reads
+from terrace.lowering.target.hls.addresses import Access, accesses, coefficients, constant_index, is_register, reads
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip
 from terrace.mlir import ir, operation_of
-
-
-def is_register(memory: ir.Value) -> bool:
-    """Whether every element of a memory can be read and written at once."""
-    owner = operation_of(memory)
-    if owner is None or owner.name != "memref.alloca":
-        return False
-    return ir.MemRefType(memory.type).rank == 0 or partition_of(memory).get("kind") == "complete"
 
 
 def partition_of(memory: ir.Value) -> dict[str, Any]:

@@ -7,10 +7,11 @@ nothing. Conditions take their longer branch. Stalls of memory outside the devic
 
 from __future__ import annotations
 
+import math
+
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import DATAFLOW, PIPELINE, UNROLL
-from terrace.lowering.target.hls.addresses import trip_count
-from terrace.lowering.target.hls.banks import is_register
+from terrace.lowering.target.hls.addresses import flattened, is_register, trip_count
 from terrace.lowering.target.hls.calls import callee_of
 from terrace.lowering.target.hls.resources import format_of
 from terrace.mlir import func, ir, walk
@@ -89,6 +90,13 @@ def _loop_cycles(loop: ir.Operation, is_fixed: bool) -> int | None:
     if body is None or trips == 0:
         return body if trips else 0
     turns = trips // copies
+    nest = flattened(loop)
+    if len(nest) > 1:
+        inner = nest[-1]
+        copies = to_python(inner.attributes[UNROLL]) if UNROLL in inner.attributes else 1
+        turns = math.prod(trip_count(each) or 0 for each in nest) // copies
+        body = _block_cycles(inner.regions[0].blocks[0], is_fixed)
+        return None if body is None else int(to_python(inner.attributes[PIPELINE])) * (turns - 1) + body + LOOP_CYCLES
     if PIPELINE in loop.attributes:
         return int(to_python(loop.attributes[PIPELINE])) * (turns - 1) + body + LOOP_CYCLES
     return body if turns == 1 else turns * (body + LOOP_CYCLES)

@@ -194,13 +194,20 @@ class Loop:
 
 @dataclasses.dataclass(eq=False)
 class Pipeline:
-    """Starts an iteration of its segment every `wanted` cycles, or as many more as its dependences need."""
+    """Starts an iteration of its segment every `wanted` cycles, or as many more as its dependences need.
+
+    Its `counters` are those of a nest of loops, the innermost last.
+    """
 
     name: str
-    counter: Counter
+    counters: tuple[Counter, ...]
     wanted: int
     body: Segment
     operation: ir.Operation
+
+    @property
+    def trips(self) -> int:
+        return math.prod(counter.trips for counter in self.counters)
 
 
 @dataclasses.dataclass(eq=False)

@@ -47,7 +47,7 @@ def _described(steps: Sequence[Step], times: Schedule, depth: int) -> Iterator[s
             if found is not None:
                 asked = f" (asked {step.wanted})" if found.interval != step.wanted else ""
                 rate = f"II={found.interval}{asked}, depth {found.depth}"
-                yield f"{indent}{step.name}: {step.counter.trips} iterations, pipelined, {rate}"
+                yield f"{indent}{step.name}: {step.trips} iterations, pipelined, {rate}"
         else:
             yield from _described_branch(step, times, depth)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL, Partition
-from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
+from terrace.lowering.target.hls.addresses import constant_index, flattened, loops_in, trip_count
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.lowering.target.hls.weights import dense_elements
 from terrace.lowering.target.rtl.circuit import (
@@ -387,15 +387,14 @@ class _Elaboration:
             return
         if self.pipeline is not None:
             raise fail(operation, "stands in a pipelined loop, so it must be unrolled whole (loop.unroll = trip count)")
-        label = self.fresh(self.labels[operation])
-        # Counted by one where the index moves by more: a multiple of the banks is seen in the address, not divided.
-        stride = step * copies
-        counter = Counter(f"{label}_i", first if stride == 1 else 0, 1, trips // copies)
-        index = Linear(((self.values.counter(counter), stride),), 0 if stride == 1 else first)
-        self.flush()
-        if PIPELINE in operation.attributes:
-            self.pipelined(operation, label, counter, lambda: self.unrolled(operation, index, step, copies))
+        nest = flattened(operation)
+        if PIPELINE in nest[-1].attributes:
+            self.flush()
+            self.pipelined(nest)
             return
+        label = self.fresh(self.labels[operation])
+        counter, index = self.counted(operation, label)
+        self.flush()
         steps = self.steps_of(label, lambda: self.unrolled(operation, index, step, copies))
         self.steps.append(Loop(label, counter, steps))
 
@@ -406,14 +405,40 @@ class _Elaboration:
             self.names[body.arguments[0]] = index.plus(Linear((), number * step))
             self.block(body)
 
-    def pipelined(self, operation: ir.Operation, label: str, counter: Counter, fill: Callable[[], None]) -> None:
+    def counted(self, operation: ir.Operation, label: str) -> tuple[Counter, Linear]:
+        """The counter of a loop, and its index.
+
+        It counts by one where the index moves by more: a multiple of the banks is seen in the address, not divided.
+        """
+        first, step = (constant_index(operation.operands[i]) or 0 for i in (0, 2))
+        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        trips, stride = trip_count(operation), step * copies
+        assert trips is not None
+        counter = Counter(f"{label}_i", first if stride == 1 else 0, 1, trips // copies)
+        return counter, Linear(((self.values.counter(counter), stride),), 0 if stride == 1 else first)
+
+    def pipelined(self, nest: Sequence[ir.Operation]) -> None:
+        """The loops of a nest as one pipeline."""
+        *outer, operation = nest
         self.pipeline = operation
+        label = self.fresh(self.labels[operation])
         self.work = _Work(Segment(label))
-        fill()
+        counters = []
+        for loop in outer:
+            counter, index = self.counted(loop, self.fresh(self.labels[loop]))
+            counters.append(counter)
+            body = loop.regions[0].blocks[0]
+            self.names[body.arguments[0]] = index
+            for view in body.operations:
+                if view.operation.name.startswith("arith."):
+                    self.handlers.get(view.operation.name, self.scalar)(view.operation)
+        counter, index = self.counted(operation, label)
+        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        self.unrolled(operation, index, constant_index(operation.operands[2]) or 1, copies)
         self.close()
         if self.work.segment.actions:
             wanted = to_python(operation.attributes[PIPELINE])
-            self.steps.append(Pipeline(label, counter, wanted, self.work.segment, operation))
+            self.steps.append(Pipeline(label, (*counters, counter), wanted, self.work.segment, operation))
         self.pipeline = None
         self.work = _Work(Segment(self.place))
 

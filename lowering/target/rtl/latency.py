@@ -26,7 +26,7 @@ def _step_latency(step: Step, times: Schedule, indices: dict[Counter, int]) -> i
         if step.body not in times:
             return 0
         found = times[step.body]
-        return (step.counter.trips - 1) * found.interval + found.depth
+        return (step.trips - 1) * found.interval + found.depth
     if isinstance(step, Loop):
         if not any(_depends(c, step.counter) for c in conditions(step.steps)):
             return step.counter.trips * _latency(step.steps, times, indices)

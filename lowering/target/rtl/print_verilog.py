@@ -43,9 +43,9 @@ def port_name(memory: Memory, bank: int) -> str:
 class _Values:
     """The values of one segment, each in the cycles that need it."""
 
-    def __init__(self, printer: _Printer, name: str, counter: Counter | None, times: SegmentSchedule) -> None:
+    def __init__(self, printer: _Printer, name: str, counters: Sequence[Counter], times: SegmentSchedule) -> None:
         self.printer, self.design, self.times = printer, printer.design, times
-        self.name, self.counter = name, counter
+        self.name, self.counters = name, counters
         self.written = {a.register for a in times.at if isinstance(a, Write)}
         self.made: dict[tuple[Node, int], Any] = {}
         self.steady: dict[Node, bool] = {}
@@ -69,7 +69,7 @@ class _Values:
             if node.op == "read":
                 self.steady[node] = node.detail[0] not in self.written
             else:
-                changes = node.op == "loaded" or (node.op == "counter" and node.detail is self.counter)
+                changes = node.op == "loaded" or (node.op == "counter" and node.detail in self.counters)
                 self.steady[node] = not changes and all(self.is_steady(n) for n in node.inputs)
         return self.steady[node]
 
@@ -277,12 +277,12 @@ class _Printer:
     def segment(self, segment: Segment, go: Value) -> Any:
         if segment not in self.times:
             return None
-        return self.actions(segment, None, go)
+        return self.actions(segment, (), go)
 
-    def actions(self, segment: Segment, counter: Counter | None, go: Value) -> Any:
+    def actions(self, segment: Segment, counters: Sequence[Counter], go: Value) -> Any:
         """All that a segment does, which `go` starts; what is set in its last cycle."""
         times = self.times[segment]
-        values = _Values(self, segment.name, counter, times)
+        values = _Values(self, segment.name, counters, times)
         valid = [go]
         for cycle in range(1, times.depth):
             valid.append(self.design.delayed(f"{segment.name}_cycle{cycle}", valid[-1], 0))
@@ -338,12 +338,15 @@ class _Printer:
         design, times = self.design, self.times[pipeline.body]
         again = design.register(f"{pipeline.name}_again", 1, 0)
         issue = design.hinted(design.comb("or", go, again), f"{pipeline.name}_start")
-        is_last = self.count(pipeline.counter, issue)
+        is_last = self.design.constant(1, 1)
+        for counter in reversed(pipeline.counters):
+            own = self.count(counter, design.comb("and", issue, is_last))
+            is_last = design.comb("and", is_last, own)
         following = design.comb("and", issue, design.comb("xor", is_last, design.constant(1, 1)))
         for cycle in range(1, times.interval):
             following = design.delayed(f"{pipeline.name}_wait{cycle}", following, 0)
         design.connect(again, following)
-        self.actions(pipeline.body, pipeline.counter, issue)
+        self.actions(pipeline.body, pipeline.counters, issue)
         last = design.comb("and", issue, is_last)
         for cycle in range(1, times.depth):
             last = design.delayed(f"{pipeline.name}_last{cycle}", last, 0)
@@ -353,7 +356,7 @@ class _Printer:
         design = self.design
         empty = SegmentSchedule(0)
         _start(branch.condition, empty)
-        condition = _Values(self, branch.name, None, empty).at(branch.condition, 0)
+        condition = _Values(self, branch.name, (), empty).at(branch.condition, 0)
         design.hinted(condition, f"{branch.name}_condition")
         chosen = design.hinted(design.comb("and", go, condition), f"{branch.name}_then")
         refused = design.comb("and", go, design.comb("xor", condition, design.constant(1, 1)))

@@ -7,7 +7,7 @@ starts its iterations as often as it was asked to, or as its dependences let it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from terrace.lowering.target.rtl.circuit import (
     Action,
@@ -110,8 +110,8 @@ class _Scheduler:
     an accumulator is read as late as can be, which lets iterations follow each other closely.
     """
 
-    def __init__(self, actions: list[Action], counter: Counter | None, interval: int) -> None:
-        self.actions, self.counter, self.interval = actions, counter, interval
+    def __init__(self, actions: list[Action], counters: Sequence[Counter], interval: int) -> None:
+        self.actions, self.counters, self.interval = actions, counters, interval
         self.result = SegmentSchedule(interval)
         self.time: dict[Node, float] = {}
         """Nanoseconds into its cycle when a value is there."""
@@ -247,18 +247,18 @@ class _Scheduler:
         """The least number of iterations, 1 or more, after which `second` may meet what `first` meets now."""
         if first.memory is not second.memory or not set(banks_of(first)) & set(banks_of(second)):
             return None
-        assert self.counter is not None
-        if any(n.op != "counter" for a in (first, second) for n, _ in a.flat.terms):
+        counter = self.counters[-1]
+        if len(self.counters) > 1 or any(n.op != "counter" for a in (first, second) for n, _ in a.flat.terms):
             return 1
-        factors = [sum(f for n, f in a.flat.terms if n.detail is self.counter) for a in (first, second)]
+        factors = [sum(f for n, f in a.flat.terms if n.detail is counter) for a in (first, second)]
         rest = second.flat.plus(first.flat, -1)
         if rest.terms or factors[0] != factors[1]:
             return 1
-        stride = factors[1] * self.counter.step
+        stride = factors[1] * counter.step
         if stride == 0:
             return 1 if rest.constant == 0 else None
         distance, remainder = divmod(-rest.constant, stride)
-        return distance if remainder == 0 and 1 <= distance < self.counter.trips else None
+        return distance if remainder == 0 and 1 <= distance < counter.trips else None
 
 
 def banks_of(access: Load | Store) -> tuple[int, ...]:
@@ -283,12 +283,12 @@ def schedule(circuit: Circuit) -> dict[Segment, SegmentSchedule]:
             continue
         pipeline = bodies.get(segment)
         if pipeline is None:
-            found[segment] = _Scheduler(actions, None, 0).run()
+            found[segment] = _Scheduler(actions, (), 0).run()
             continue
         interval = pipeline.wanted
         while segment not in found:
             try:
-                found[segment] = _Scheduler(actions, pipeline.counter, interval).run()
+                found[segment] = _Scheduler(actions, pipeline.counters, interval).run()
             except _Conflict:
                 interval += 1
     return found
