@@ -46,6 +46,7 @@ PASSES: dict[str, str] = {
     "schedule-kernels-for-gpu": "terrace.lowering.target.gpu.schedule_kernels_for_gpu:ScheduleKernelsForGpu",
     "schedule-kernels-for-hls": "terrace.lowering.target.hls.schedule_kernels_for_hls:ScheduleKernelsForHls",
     "set-dataflow": "terrace.lowering.target.hls.set_dataflow:SetDataflow",
+    "overlap-epilogues": "terrace.lowering.target.hls.overlap_epilogues:OverlapEpilogues",
     "set-hardware-attributes": "terrace.lowering.target.hls.set_hardware_attributes:SetHardwareAttributes",
     "share-packed-tables": "terrace.lowering.transforms.share_packed_tables:SharePackedTables",
     "simplify-graph": "terrace.lowering.transforms.simplify_graph:SimplifyGraph",

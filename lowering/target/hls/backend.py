@@ -18,6 +18,7 @@ from terrace.lowering.target.backend import Backend, Source
 from terrace.lowering.target.hls.convert_loop_to_hls import ConvertLoopToHls
 from terrace.lowering.target.hls.interface import design_types, design_weights, is_design
 from terrace.lowering.target.hls.lower_tiles_to_arrays import LowerTilesToArrays
+from terrace.lowering.target.hls.overlap_epilogues import OverlapEpilogues
 from terrace.lowering.target.hls.project import project_files
 from terrace.lowering.target.hls.require_kernels import RequireKernels
 from terrace.lowering.target.hls.schedule_kernels_for_hls import ScheduleKernelsForHls
@@ -77,6 +78,7 @@ class HlsBackend(Backend):
             # Index arithmetic with zeros, and constants of every loop, from the two passes before.
             UpstreamPass("canonicalize"),
             UpstreamPass("cse"),
+            OverlapEpilogues(),
             SetDataflow(interface=self.hls.interface, bram=self.hls.bram),
             SetHardwareAttributes(max_unroll=self.hls.max_unroll, dsp=self.hls.dsp, bram=self.hls.bram),
             VerifyHardwareAttributes(),

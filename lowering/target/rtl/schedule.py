@@ -17,6 +17,7 @@ from terrace.lowering.target.rtl.circuit import (
     Load,
     Loop,
     Node,
+    Pipeline,
     Register,
     Segment,
     Step,
@@ -54,6 +55,14 @@ Schedule = Mapping[Segment, SegmentSchedule]
 
 class _Conflict(Exception):
     """The interval is too short for a dependence between iterations."""
+
+
+class _TooEarly(_Conflict):
+    """An iteration reads a register before the one before has written it; it may read it from a cycle on."""
+
+    def __init__(self, register: Register, cycle: int) -> None:
+        super().__init__()
+        self.register, self.cycle = register, cycle
 
 
 def live_actions(circuit: Circuit) -> dict[Segment, list[Action]]:
@@ -110,8 +119,16 @@ class _Scheduler:
     an accumulator is read as late as can be, which lets iterations follow each other closely.
     """
 
-    def __init__(self, actions: list[Action], counters: Sequence[Counter], interval: int) -> None:
+    def __init__(
+        self,
+        actions: list[Action],
+        counters: Sequence[Counter],
+        interval: int,
+        not_before: Mapping[Register, int] | None = None,
+    ) -> None:
         self.actions, self.counters, self.interval = actions, counters, interval
+        self.not_before = not_before or {}
+        """The first cycles in which some registers are read."""
         self.result = SegmentSchedule(interval)
         self.time: dict[Node, float] = {}
         """Nanoseconds into its cycle when a value is there."""
@@ -157,8 +174,9 @@ class _Scheduler:
         floating = max((self.time[n] for n in node.inputs if n in self.floating), default=0.0)
         if time and time + gates > CLOCK_NS:
             start, time = start + 1, 0.0
-        # What floats is registered first if it does not fit before these gates.
-        before = 1 if floating and floating + gates > CLOCK_NS else 0
+        # What floats is registered first if it does not fit before these gates, or if an iteration waits for them.
+        is_awaited = any(n.op == "read" and n.detail[0] in self.not_before for n in node.inputs)
+        before = 1 if floating and (floating + gates > CLOCK_NS or (is_awaited and start)) else 0
         if before > start:
             start, time = before, 0.0
         self.result.start[node] = start
@@ -169,6 +187,9 @@ class _Scheduler:
         """Note and tell whether a value floats."""
         if node.op == "read":
             self.reads.setdefault(node.detail[0], []).append(node)
+            if node.detail[0] in self.not_before:
+                self.result.start[node], self.time[node] = self.not_before[node.detail[0]], 0.0
+                return True
         if node.op == "counter":
             self.result.start[node] = 0
         time = max((self.time[n] for n in node.inputs), default=0.0) + delay(node)
@@ -228,7 +249,7 @@ class _Scheduler:
         for action in writes:
             for node in self.reads.get(action.register, ()):
                 if node in self.result.start and self.result.start[node] + self.interval <= self.result.at[action]:
-                    raise _Conflict
+                    raise _TooEarly(action.register, self.result.at[action] - self.interval + 1)
 
     def check_memories(self) -> None:
         found = [(a, cycle) for a, cycle in self.result.at.items() if isinstance(a, (Load, Store))]
@@ -285,10 +306,23 @@ def schedule(circuit: Circuit) -> dict[Segment, SegmentSchedule]:
         if pipeline is None:
             found[segment] = _Scheduler(actions, (), 0).run()
             continue
-        interval = pipeline.wanted
-        while segment not in found:
-            try:
-                found[segment] = _Scheduler(actions, pipeline.counters, interval).run()
-            except _Conflict:
-                interval += 1
+        found[segment] = _pipelined(actions, pipeline)
     return found
+
+
+def _pipelined(actions: list[Action], pipeline: Pipeline) -> SegmentSchedule:
+    """The schedule of a pipeline at the shortest interval for which there is one.
+
+    A register that is read too early is read later, once; where what is written depends on that, it does not help.
+    """
+    interval, not_before = pipeline.wanted, dict[Register, int]()
+    while True:
+        try:
+            return _Scheduler(actions, pipeline.counters, interval, not_before).run()
+        except _TooEarly as error:
+            if error.register not in not_before:
+                not_before[error.register] = error.cycle
+                continue
+        except _Conflict:
+            pass
+        interval, not_before = interval + 1, {}

@@ -1,0 +1,227 @@
+"""`overlap-epilogues`: what follows the sums of a tile is computed while the next tile is summed.
+
+A tile is begun (its sums are zero), summed along a nest of loops, and finished, one result after the other. With all of
+it in that nest, which then has one tile more to finish the last one, the hardware runs through the nest without a
+pause: sums of one tile, results of the tile before. A nest needs as many iterations as a tile has results.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from terrace.dialects.hardware import PARTITION
+from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.target.hls.addresses import accesses, constant_index, is_register, trip_count
+from terrace.mlir import arith, ir, memref, operation_of, scf, walk
+from terrace.passes import Pass
+
+
+def _index(number: int) -> ir.Value:
+    return arith.constant(ir.IndexType.get(), number)
+
+
+def _compare(predicate: int, left: ir.Value, right: ir.Value) -> ir.Value:
+    return arith.cmpi(predicate, left, right)
+
+
+_EQUAL, _BELOW, _ABOVE = 0, 6, 8
+"""Predicates of arith.cmpi: ==, unsigned < and >."""
+
+PAUSE = 20
+"""About as many cycles as two pipelines take to fill, which a tile would cost beside its steps and its results. Where
+all tiles together lose less than the one tile more takes, they stay as they are.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tile:
+    """A loop over tiles: `start` sets the sums, `nest` adds to them, `finish` goes over the results."""
+
+    loop: ir.Operation
+    sums: ir.Operation
+    start: ir.Operation
+    nest: tuple[ir.Operation, ...]
+    finish: ir.Operation
+
+    @staticmethod
+    def of(loop: ir.Operation) -> _Tile | None:
+        """The parts of a loop's body; None if it has others."""
+        body = [view.operation for view in loop.regions[0].blocks[0].operations][:-1]
+        loops = [op for op in body if op.name == "scf.for"]
+        arrays = [op for op in body if op.name == "memref.alloca"]
+        others = [op for op in body if op not in loops and op not in arrays and not op.name.startswith("arith.")]
+        if len(loops) != 3 or len(arrays) != 1 or others or len(loop.results) or not trip_count(loop):
+            return None
+        nest = _nest(loops[1])
+        found = _Tile(loop, arrays[0], loops[0], nest, loops[2]) if nest is not None else None
+        return found if found is not None and found.fits() else None
+
+    def fits(self) -> bool:
+        """Whether sums are integers in registers, all parts keep to their roles, and the nest is long enough."""
+        sums = self.sums.results[0]
+        type_ = ir.MemRefType(sums.type)
+        results, tiles = trip_count(self.finish), trip_count(self.loop) or 0
+        if type_.rank != 1 or not isinstance(type_.element_type, ir.IntegerType) or not is_register(sums):
+            return False
+        if results is None or results > self.steps or not _counts_from_zero(self.finish):
+            return False
+        if self.steps >= tiles * (results + PAUSE):
+            return False
+        if any(op.name in ("scf.for", "scf.if") for op in walk(self.finish) if op != self.finish):
+            return False
+        starts = all(access.is_store and access.memory == sums for access in accesses(self.start))
+        finishes = all(not access.is_store or not is_register(access.memory) for access in accesses(self.finish))
+        stored = {access.memory for access in accesses(self.finish) if access.is_store}
+        parts = (*self.nest, self.finish)
+        reads = {access.memory for part in parts for access in accesses(part) if not access.is_store}
+        return starts and finishes and not stored & reads
+
+    @property
+    def steps(self) -> int:
+        return math.prod(trip_count(loop) or 0 for loop in self.nest)
+
+
+def _nest(loop: ir.Operation) -> tuple[ir.Operation, ...] | None:
+    """A loop and those in it down to the one whose body computes; None where a count is unknown.
+
+    That one holds loops over registers, which are unrolled.
+    """
+    if not trip_count(loop):
+        return None
+    body = [view.operation for view in loop.regions[0].blocks[0].operations][:-1]
+    inner = [op for op in body if op.name == "scf.for"]
+    if len(inner) != 1 or any(op not in inner and not op.name.startswith("arith.") for op in body):
+        return (loop,)
+    rest = _nest(inner[0])
+    return None if rest is None else (loop, *rest)
+
+
+def _counts_from_zero(loop: ir.Operation) -> bool:
+    return (constant_index(loop.operands[0]), constant_index(loop.operands[2])) == (0, 1)
+
+
+class _Overlap:
+    """Rewrites one loop over tiles."""
+
+    def __init__(self, tile: _Tile) -> None:
+        self.tile = tile
+        self.index = tile.loop.regions[0].blocks[0].arguments[0]
+        self.inner = tile.nest[-1].regions[0].blocks[0]
+        self.earlier: dict[ir.Value, ir.Value] = {}
+        """Values of the tile before, by those of the tile."""
+
+    def run(self) -> None:
+        tile = self.tile
+        entry = next(iter(_function_of(tile.loop).regions[0].blocks))
+        tile.sums.move_before(entry.operations[0].operation)
+        with ir.InsertionPoint(tile.sums), tile.loop.location:
+            results = memref.alloca(ir.MemRefType(tile.sums.results[0].type), [], [])
+            results.owner.attributes[PARTITION] = tile.sums.attributes[PARTITION]
+        old_end = tile.loop.operands[1]
+        with ir.InsertionPoint(tile.loop), tile.loop.location:
+            step = constant_index(tile.loop.operands[2]) or 1
+            end = (constant_index(tile.loop.operands[0]) or 0) + step * (trip_count(tile.loop) or 0)
+            tile.loop.operands[1] = _index(end + step)
+        self.sum_and_keep(old_end, results)
+        self.finish_earlier(results, step)
+
+    def sum_and_keep(self, end: ir.Value, results: ir.Value) -> None:
+        """In the nest: begin the sums in its first iteration, add, and keep them in its last."""
+        tile, body = self.tile, [view.operation for view in self.inner.operations][:-1]
+        with ir.InsertionPoint.at_block_begin(self.inner), tile.loop.location:
+            there = scf.IfOp(_compare(_BELOW, self.index, end))
+            with ir.InsertionPoint(there.then_block):
+                first = scf.IfOp(self.at("first"))
+                with ir.InsertionPoint(first.then_block):
+                    begun = scf.YieldOp([])
+                last = scf.IfOp(self.at("last"))
+                with ir.InsertionPoint(last.then_block):
+                    keep = scf.ForOp(_index(0), _index(ir.MemRefType(results.type).shape[0]), _index(1))
+                    with ir.InsertionPoint(keep.body):
+                        total = memref.load(tile.sums.results[0], [keep.induction_variable])
+                        memref.store(total, results, [keep.induction_variable])
+                        scf.YieldOp([])
+                    scf.YieldOp([])
+                scf.YieldOp([])
+        tile.start.move_before(begun.operation)
+        # Conditions are computed before what they are about.
+        for operation in body:
+            operation.move_before(last.operation)
+
+    def at(self, place: str) -> ir.Value:
+        """Whether all loops of the nest are in their first or last iteration."""
+        found = None
+        for loop in self.tile.nest:
+            start, step = (constant_index(loop.operands[number]) or 0 for number in (0, 2))
+            wanted = start if place == "first" else start + step * ((trip_count(loop) or 1) - 1)
+            is_there = _compare(_EQUAL, loop.regions[0].blocks[0].arguments[0], _index(wanted))
+            found = is_there if found is None else arith.andi(found, is_there)
+        assert found is not None
+        return found
+
+    def finish_earlier(self, results: ir.Value, step: int) -> None:
+        """In the nest: the results of the tile before, one in an iteration."""
+        tile = self.tile
+        finish = tile.finish.regions[0].blocks[0]
+        with ir.InsertionPoint(self.inner.operations[len(self.inner.operations) - 1]), tile.finish.location:
+            place = self.place()
+            count = _index(trip_count(tile.finish) or 0)
+            some = _compare(_ABOVE, self.index, tile.loop.operands[0])
+            there = scf.IfOp(arith.andi(some, _compare(_BELOW, place, count)))
+            with ir.InsertionPoint(there.then_block):
+                before = arith.subi(self.index, _index(step))
+                self.earlier = {self.index: before, tile.sums.results[0]: results, finish.arguments[0]: place}
+                end = scf.YieldOp([])
+        for operation in [view.operation for view in finish.operations][:-1]:
+            operation.move_before(end.operation)
+            for number, operand in enumerate(operation.operands):
+                operation.operands[number] = self.moved(operand, operation)
+        tile.finish.erase()
+
+    def place(self) -> ir.Value:
+        """The number of an iteration of the nest."""
+        total, inner = None, self.tile.steps
+        for loop in self.tile.nest:
+            inner //= trip_count(loop) or 1
+            index = loop.regions[0].blocks[0].arguments[0]
+            start, step = (constant_index(loop.operands[number]) or 0 for number in (0, 2))
+            count = arith.subi(index, _index(start)) if start else index
+            count = arith.divui(count, _index(step)) if step > 1 else count
+            count = arith.muli(count, _index(inner)) if inner > 1 else count
+            total = count if total is None else arith.addi(total, count)
+        assert total is not None
+        return total
+
+    def moved(self, value: ir.Value, before: ir.Operation) -> ir.Value:
+        """A value of the tile before."""
+        if value in self.earlier:
+            return self.earlier[value]
+        owner = operation_of(value)
+        if owner is None or owner.block != self.tile.loop.regions[0].blocks[0]:
+            return value
+        operands = [self.moved(operand, before) for operand in owner.operands]
+        with ir.InsertionPoint(before), owner.location:
+            attributes = dict(owner.attributes.items())
+            made = ir.Operation.create(owner.name, [r.type for r in owner.results], operands, attributes)
+        self.earlier[value] = made.results[0]
+        return made.results[0]
+
+
+def _function_of(operation: ir.Operation) -> ir.Operation:
+    while operation.name != "func.func":
+        operation = operation.parent.operation
+    return operation
+
+
+@dataclasses.dataclass(frozen=True)
+class OverlapEpilogues(Pass):
+    """Finish each tile of integer sums while the next one is summed."""
+
+    name = "overlap-epilogues"
+
+    def run(self, module: ir.Operation) -> None:
+        for function in loop_kernels(module):
+            tiles = [tile for op in walk(function.operation) if op.name == "scf.for" and (tile := _Tile.of(op))]
+            for tile in tiles:
+                _Overlap(tile).run()
