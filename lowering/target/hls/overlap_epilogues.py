@@ -28,7 +28,7 @@ def _compare(predicate: int, left: ir.Value, right: ir.Value) -> ir.Value:
 _EQUAL, _BELOW, _ABOVE = 0, 6, 8
 """Predicates of arith.cmpi: ==, unsigned < and >."""
 
-PAUSE = 20
+PAUSE = 12
 """About as many cycles as two pipelines take to fill, which a tile would cost beside its steps and its results. Where
 all tiles together lose less than the one tile more takes, they stay as they are.
 """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import PIPELINE, STREAM, UNROLL
-from terrace.lowering.target.hls.addresses import loops_in, trip_count
+from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
 from terrace.lowering.target.hls.latency import design_cycles, kernel_cycles
 from terrace.lowering.target.hls.resources import design_blocks, format_of
 from terrace.lowering.target.hls.set_hardware_attributes import dsp_blocks
-from terrace.mlir import func, ir, walk
+from terrace.lowering.target.hls.stream_order import BELOW
+from terrace.mlir import func, ir, operation_of, walk
 
 
 def report(module: ir.Operation) -> str:
@@ -60,20 +61,54 @@ def multiply_adds(function: func.FuncOp) -> int | None:
     """How often a kernel's multiply-adds run; None if a loop's trip count is not known."""
     total = 0
     for operation in filter(_is_multiply_add, walk(function.operation)):
-        times, parent = 1, operation.parent
+        times, child, parent = 1, operation, operation.parent
+        ends: dict[ir.Value, int] = {}
         while parent is not None and parent.operation.name != "func.func":
-            if parent.operation.name == "scf.for":
-                trips = trip_count(parent.operation)
+            loop = parent.operation
+            if loop.name == "scf.if":
+                ends.update(_end_of(loop, child))
+            if loop.name == "scf.for":
+                trips = trip_count(loop)
                 if trips is None:
                     return None
-                times *= trips
-            parent = parent.operation.parent
+                below = _trips_below(loop, ends.get(loop.regions[0].blocks[0].arguments[0]))
+                times *= trips if below is None else min(trips, below)
+            child, parent = loop, loop.parent
         total += times
     return total
 
 
+def _end_of(branch: ir.Operation, child: ir.Operation) -> dict[ir.Value, int]:
+    """An index and what it is below where a condition's first branch, which holds `child`, is taken."""
+    compare = operation_of(branch.operands[0])
+    if compare is None or compare.name != "arith.cmpi" or child.block != branch.regions[0].blocks[0]:
+        return {}
+    end = constant_index(compare.operands[1])
+    is_below = to_python(compare.attributes["predicate"]) in BELOW and end is not None
+    return {compare.operands[0]: end} if is_below and end is not None else {}
+
+
+def _trips_below(loop: ir.Operation, end: int | None) -> int | None:
+    """How many of a loop's indices are below `end`."""
+    start, step = (constant_index(loop.operands[number]) for number in (0, 2))
+    return None if end is None or start is None or step is None else max(0, -(-(end - start) // step))
+
+
 def _is_multiply_add(operation: ir.Operation) -> bool:
-    """Whether an op is a fused multiply-add, or a product of integers that is added to something."""
-    users = [use.owner.operation.name for use in operation.results[0].uses] if operation.name == "arith.muli" else []
-    is_index = bool(users) and isinstance(operation.results[0].type, ir.IndexType)
-    return operation.name == "math.fma" or ("arith.addi" in users and not is_index)
+    """Whether an op is a fused multiply-add, or a product of integers that is added to a sum, which stays where it was.
+
+    Products that requantise, or make indices, are none.
+    """
+    if operation.name != "arith.muli" or isinstance(operation.results[0].type, ir.IndexType):
+        return operation.name == "math.fma"
+    return any(_adds_in_place(use.owner.operation) for use in operation.results[0].uses)
+
+
+def _adds_in_place(operation: ir.Operation) -> bool:
+    """Whether a sum is stored where one of its terms was loaded from."""
+    if operation.name != "arith.addi":
+        return False
+    users = [use.owner.operation for use in operation.results[0].uses]
+    stored = [user.operands[1] for user in users if user.name == "memref.store"]
+    terms = [operation_of(term) for term in operation.operands]
+    return any(term is not None and term.name == "memref.load" and term.operands[0] in stored for term in terms)

@@ -12,7 +12,7 @@ from terrace.mlir import func, ir, operation_of
 
 Range = tuple[int, int]
 
-_AT_LEAST, _BELOW = (5, 9), (2, 6)
+_AT_LEAST, BELOW = (5, 9), (2, 6)
 """The predicates >= and < of arith.cmpi, signed and unsigned; indices are never negative."""
 
 
@@ -82,7 +82,7 @@ def index_range(condition: ir.Value) -> tuple[ir.Value, Range] | None:
         values.append(compare.operands[0])
         if predicate in _AT_LEAST:
             low = bound
-        elif predicate in _BELOW:
+        elif predicate in BELOW:
             high = bound
     if low is None or high is None or values[0] != values[1]:
         return None

@@ -204,7 +204,7 @@ class _Builder:
         """The calls without a circuit that come before all others, and those that come after. Raises the reason of
         one that does not.
         """
-        before, after = [], []
+        before, after = list[ir.Operation](), list[ir.Operation]()
         wanted = set(self.results)
         for index in sorted(refused):
             reads, writes = _reads_and_writes(calls[index])

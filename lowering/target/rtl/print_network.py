@@ -66,7 +66,7 @@ class _Top:
         from terrace.circt import Design
 
         self.network, self.lookup = network, lookup
-        inputs, outputs = [], [("error", 1)]
+        inputs, outputs = list[tuple[str, int]](), [("error", 1)]
         for stream in network.streams:
             there, back = (inputs, outputs) if stream.is_input else (outputs, inputs)
             there += [(f"{stream.name}_tdata", stream.width), (f"{stream.name}_tvalid", 1), (f"{stream.name}_tlast", 1)]

@@ -9,7 +9,7 @@
 // Padding goes through local memory; tiles divide the channels.
 // CHECK-LABEL: func.func private @conv
 // CHECK:         [{enters = {input = {copy = {}}}, memory = "local"},
-// CHECK-SAME:    order = ["oh", "ow", "g", "oc", "kw", "ic"], sizes = array<i64: 1, 1, 1, 12, 1, 2>
+// CHECK-SAME:    order = ["oh", "ow", "g", "oc", "kw", "ic"], sizes = array<i64: 1, 1, 1, 12, 1, 1>
 func.func private @conv(%x: tensor<1x8x8x2xf32>, %w: tensor<24x2x3x3xf32>) -> tensor<1x8x8x24xf32> {
   "kernel.schedule"() {generator = "conv2d", iteration_space = {kinds = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction", "reduction", "reduction"], names = ["n", "g", "oh", "ow", "oc", "kh", "kw", "ic"], sizes = array<i64: 1, 1, 8, 8, 24, 3, 3, 2>}, schedule = {}} : () -> ()
   %0 = "graph.conv2d"(%x, %w) {dilations = array<i64: 1, 1>, groups = 1 : i64, layout = "NHWC", padding = array<i64: 1, 1, 1, 1>, strides = array<i64: 1, 1>} : (tensor<1x8x8x2xf32>, tensor<24x2x3x3xf32>) -> tensor<1x8x8x24xf32>
