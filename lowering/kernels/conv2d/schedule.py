@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from terrace.dialects.base import Attributes
 from terrace.element_types import ElementType
-from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
+from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
 from terrace.lowering.kernels.conv2d.space import is_depthwise
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums, Pad
@@ -184,7 +184,10 @@ def schedule_for_circuit(
     if shape.depthwise:
         tiles["g"] = divisor(size["g"], COLUMNS)
     else:
-        tiles |= {"oc": divisor(size["oc"], COLUMNS), "ic": 1}
+        tiles |= {
+            "oc": divisor(size["oc"], COLUMNS),
+            "ic": divisor(size["ic"], DEPTH) if operand.kind == "integer" else 1,
+        }
     # As many output rows as have all their input rows in local memory.
     window = space.accesses[0][1].span({**size, "oh": 1})
     row_bytes = shape.staged_bytes(1) // window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 from terrace.dialects.base import to_python
@@ -10,7 +11,7 @@ from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL
 from terrace.mlir import ir, operation_of, walk
 
 Coefficients = dict[ir.Value, int]
-"""An affine index: the coefficient of each loop's index; a constant term does not matter here."""
+"""An affine index: the coefficient of each loop's index, or of a quotient; a constant term does not matter here."""
 
 
 def constant_index(value: ir.Value) -> int | None:
@@ -36,6 +37,8 @@ def coefficients(value: ir.Value) -> Coefficients | None:
         return {value: 1}
     if operation.name == "arith.constant":
         return {}
+    if operation.name == "arith.divui":
+        return {value: 1}  # A part of its own: how it moves is not known.
     if operation.name not in ("arith.addi", "arith.muli", "arith.subi"):
         return None
     left, right = (coefficients(v) for v in operation.operands)
@@ -84,8 +87,20 @@ class Access:
 
     def depends_on(self, index: ir.Value) -> bool:
         """Whether the address changes with this loop's index; one that is not affine may."""
-        found = [coefficients(v) for v in self.indices]
-        return any(c is None or index in c for c in found)
+        return any(reads(value, index) for value in self.indices)
+
+
+def flat_moves(access: Access) -> Coefficients | None:
+    """How far an address moves, in elements, when each index grows by 1; None if it is not affine."""
+    shape = list(ir.MemRefType(access.memory.type).shape)
+    moves: Coefficients = {}
+    for axis, value in enumerate(access.indices):
+        found = coefficients(value)
+        if found is None:
+            return None
+        for index, factor in found.items():
+            moves[index] = moves.get(index, 0) + factor * math.prod(shape[axis + 1 :])
+    return moves
 
 
 def accesses(root: ir.Operation) -> Iterator[Access]:

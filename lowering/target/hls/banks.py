@@ -1,18 +1,18 @@
 """Which arrays may be cut into cyclic banks, so that the copies of an unrolled body read their elements at once.
 
-Element i of the last dimension is in bank i mod factor. That helps where the index of the unrolled loop moves by one in
-the last dimension and every other part of that address is a multiple of the factor: then each copy has a bank of its
-own.
+Element i of the array, in the order of memory, is in bank i mod factor. That helps where the copies read elements of
+different banks, and every other part of the address is a multiple of the factor: then each copy has a bank of its own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from terrace.dialects.base import entries_of, shape_of, to_attribute, to_python
-from terrace.dialects.hardware import PARTITION, partition_attribute
-from terrace.lowering.target.hls.addresses import Access, accesses, coefficients, constant_index, is_register, reads
+from terrace.dialects.hardware import PARTITION, UNROLL, partition_attribute
+from terrace.lowering.target.hls.addresses import Access, accesses, constant_index, flat_moves, is_register, trip_count
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip
 from terrace.mlir import ir, operation_of
 
@@ -46,40 +46,65 @@ def set_banks(memory: ir.Value, factor: int) -> None:
     function.attributes["arg_attrs"] = to_attribute([ir.DictAttr.get(each) for each in own])
 
 
-def wanted_banks(loop: ir.Operation, factor: int) -> list[ir.Value] | None:
-    """The arrays that need banks if `loop`, which reads them into registers, is unrolled by `factor`.
+def wanted_banks(loop: ir.Operation, factor: int) -> dict[ir.Value, int] | None:
+    """The arrays that need banks if `loop`, which reads them into registers, is unrolled by `factor`, and how many.
 
-    None if one of them cannot have them: it is no array of the kernel nor a weight on chip, has other banks, or another
-    part of its address, here or where it is read elsewhere, is no multiple of the factor.
+    Loops in it that are unrolled whole count, too: an array has a bank for each element that one iteration reads. None
+    if one cannot have them: it is no array of the kernel nor a weight on chip, or something else in its address, here
+    or where it is read elsewhere, moves from bank to bank.
     """
     index = loop.regions[0].blocks[0].arguments[0]
-    arrays: list[ir.Value] = []
+    found: dict[ir.Value, int] = {}
     for access in accesses(loop):
         if is_register(access.memory):
             continue
         if access.is_store:
             return None
-        if access.depends_on(index) and access.memory not in arrays:
-            arrays.append(access.memory)
-    if not arrays or not all(_may_have_banks(memory, factor) for memory in arrays):
+        if access.depends_on(index):
+            offsets = _offsets(access, loop, factor)
+            if offsets is None or found.setdefault(access.memory, len(offsets)) != len(offsets):
+                return None
+            if len({offset % len(offsets) for offset in offsets}) < len(offsets):
+                return None
+    if not found or not all(_may_have_banks(memory, banks) for memory, banks in found.items()):
         return None
-    mine = [access for access in accesses(loop) if access.memory in arrays]
-    if not all(_moves_by_one(access, index) for access in mine):
-        return None
-    return arrays if all(_is_fixed(a, factor, index) for memory in arrays for a in _reads(memory)) else None
+    fixed = all(_is_fixed(read, banks, loop, factor) for memory, banks in found.items() for read in _reads(memory))
+    return found if fixed else None
 
 
-def _may_have_banks(memory: ir.Value, factor: int) -> bool:
-    owner, found = operation_of(memory), partition_of(memory)
-    if shape_of(memory)[-1:] == [] or shape_of(memory)[-1] % factor:
-        return False
-    if found and found.get("factor") != factor:
+def _offsets(access: Access, loop: ir.Operation, factor: int) -> set[int] | None:
+    """How far apart in memory the elements are that the copies of an access read; None if that is not known."""
+    moves = flat_moves(access)
+    if moves is None:
+        return None
+    offsets = {0}
+    for index, move in moves.items():
+        copies = _copies(index, loop, factor)
+        offsets = {offset + move * _step(index) * copy for offset in offsets for copy in range(copies)}
+    return offsets
+
+
+def _copies(index: ir.Value, loop: ir.Operation, factor: int) -> int:
+    """How many values of an index are there at once, where `loop` is unrolled by `factor`."""
+    owner = _loop_of(index)
+    if owner is None:
+        return 1
+    if owner == loop:
+        return factor
+    return int(to_python(owner.attributes[UNROLL])) if UNROLL in owner.attributes else 1
+
+
+def _may_have_banks(memory: ir.Value, banks: int) -> bool:
+    """Arrays on chip are flat: they may have more banks than a row has elements."""
+    owner, shape, found = operation_of(memory), shape_of(memory), partition_of(memory)
+    if found and (found.get("kind") != "cyclic" or banks % found.get("factor", 1)):
         return False
     if owner is not None:
-        return owner.name == "memref.alloca"
+        return owner.name == "memref.alloca" and bool(shape) and shape[-1] % banks == 0
     argument = ir.BlockArgument(memory)
     calls = calls_of(argument.owner.owner.opview)
-    return bool(calls) and all(is_weight_on_chip(call.operands[argument.arg_number]) for call in calls)
+    is_on_chip = bool(calls) and all(is_weight_on_chip(call.operands[argument.arg_number]) for call in calls)
+    return is_on_chip and bool(shape) and math.prod(shape) % banks == 0
 
 
 def _reads(memory: ir.Value) -> Iterator[Access]:
@@ -88,23 +113,30 @@ def _reads(memory: ir.Value) -> Iterator[Access]:
             yield Access(use.owner.operation)
 
 
+def _loop_of(index: ir.Value) -> ir.Operation | None:
+    """The loop that an index counts."""
+    loop = index.owner.owner.operation if isinstance(index.owner, ir.Block) else None
+    return loop if loop is not None and loop.name == "scf.for" else None
+
+
 def _step(index: ir.Value) -> int:
     """How far an index moves per iteration; 1, the strictest, when that is not known."""
-    loop = index.owner.owner.operation if isinstance(index.owner, ir.Block) else None
-    return (constant_index(loop.operands[2]) or 1) if loop is not None and loop.name == "scf.for" else 1
+    loop = _loop_of(index)
+    return (constant_index(loop.operands[2]) or 1) if loop is not None else 1
 
 
-def _moves_by_one(access: Access, index: ir.Value) -> bool:
-    """Whether an index counts in the last dimension of an address, by one, and in no other."""
-    *outer, last = access.indices
-    found = coefficients(last)
-    return found is not None and found.get(index, 0) * _step(index) == 1 and not any(reads(v, index) for v in outer)
-
-
-def _is_fixed(access: Access, factor: int, index: ir.Value) -> bool:
-    """Whether what else the last part of an address is made of moves by multiples of the factor."""
-    found = coefficients(access.indices[-1])
-    if found is None:
+def _is_fixed(access: Access, banks: int, loop: ir.Operation, factor: int) -> bool:
+    """Whether an address stays in its bank from one iteration to the next, whatever is not unrolled."""
+    moves = flat_moves(access)
+    if moves is None:
         return False
-    others = {value: c for value, c in found.items() if value != index}
-    return all(c * _step(value) % factor == 0 for value, c in others.items())
+    return all(
+        move * _step(index) * copies % banks == 0 or copies == _trips(index)
+        for index, move in moves.items()
+        for copies in [_copies(index, loop, factor)]
+    )
+
+
+def _trips(index: ir.Value) -> int | None:
+    loop = _loop_of(index)
+    return trip_count(loop) if loop is not None else None

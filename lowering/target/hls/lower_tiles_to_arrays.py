@@ -15,13 +15,16 @@ from collections.abc import Callable, Sequence
 from terrace.dialects.base import attributes_of, element_type_of
 from terrace.dialects.hardware import PARTITION, partition_attribute
 from terrace.lowering.analysis.loop_kernels import loop_kernels
-from terrace.lowering.graph.payload_types import cast, combine, constant, multiply_add, neutral, scalar_type
+from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, multiply_add, neutral, scalar_type
 from terrace.lowering.target.constant_tables import table_memory
 from terrace.lowering.target.requantize_steps import expand_requantize_tiles
 from terrace.lowering.target.tile_access import Access, constant_of, index_constant
 from terrace.lowering.target.tile_rebuilder import TileRebuilder, is_elementwise, is_tile, shape_of_tile, splat_of
 from terrace.mlir import arith, ir, memref, operation_of, scf
 from terrace.passes import Pass, fail
+
+MOST_TERMS = 32
+"""The most products of integers that are added in one go."""
 
 Indices = Sequence[ir.Value]
 Element = Callable[[Indices], ir.Value]
@@ -240,7 +243,22 @@ class _Lowering(TileRebuilder[Cells, CellType]):
             left, right = (cast(v, type_) for v in (lhs.element([*rows, k]), rhs.element([k, column])))
             result.write(multiply_add(left, right, result.element(at)), at)
 
-        _nest([rhs.shape[0], *result.shape], step)
+        def whole(at: list[ir.Value]) -> None:
+            """All products of an element, added in pairs: sums of integers have no order."""
+            *rows, column = at
+            terms = []
+            for k in range(rhs.shape[0]):
+                factors = lhs.element([*rows, index_constant(k)]), rhs.element([index_constant(k), column])
+                terms.append(arith.muli(*(cast(v, type_) for v in factors)))
+            while len(terms) > 1:
+                pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
+                terms = [arith.addi(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+            result.write(arith.addi(result.element(at), terms[0]), at)
+
+        if is_float(type_) or rhs.shape[0] > MOST_TERMS:
+            _nest([rhs.shape[0], *result.shape], step)
+        else:
+            _nest(result.shape, whole)
         self.set_tile(operation.results[0], result)
 
     # -- memory ---------------------------------------------------------------------------------------------------

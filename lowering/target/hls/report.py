@@ -105,10 +105,11 @@ def _is_multiply_add(operation: ir.Operation) -> bool:
 
 
 def _adds_in_place(operation: ir.Operation) -> bool:
-    """Whether a sum is stored where one of its terms was loaded from."""
+    """Whether a sum, perhaps by way of others, is stored where one of its terms was loaded from."""
     if operation.name != "arith.addi":
         return False
     users = [use.owner.operation for use in operation.results[0].uses]
     stored = [user.operands[1] for user in users if user.name == "memref.store"]
     terms = [operation_of(term) for term in operation.operands]
-    return any(term is not None and term.name == "memref.load" and term.operands[0] in stored for term in terms)
+    is_in_place = any(t is not None and t.name == "memref.load" and t.operands[0] in stored for t in terms)
+    return is_in_place or any(map(_adds_in_place, users))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Mapping
 
 from terrace.dialects.base import to_attribute
 from terrace.dialects.hardware import PIPELINE, UNROLL
@@ -104,9 +105,13 @@ class Budget:
     format: FixedPoint | None
     left: int
 
-    def take(self, arrays: list[ir.Value], factor: int) -> bool:
+    def take(self, arrays: Mapping[ir.Value, int]) -> bool:
         """Whether these arrays can have so many banks; if so they are paid for."""
-        more = sum(memory_blocks(m.type, self.format, factor) - memory_blocks(m.type, self.format) for m in arrays)
+        more = sum(
+            memory_blocks(memory.type, self.format, banks)
+            - memory_blocks(memory.type, self.format, partition_of(memory).get("factor", 1))
+            for memory, banks in arrays.items()
+        )
         if more > max(0, self.left):
             return False
         self.left -= more
@@ -140,10 +145,10 @@ class SetHardwareAttributes(Pass):
             arrays = wanted_banks(loop, factor) if trips % factor == 0 else None
             if arrays is None:
                 continue
-            new = [memory for memory in arrays if not partition_of(memory)]
-            if budget.take(new, factor):
-                for memory in new:
-                    set_banks(memory, factor)
+            new = {memory: banks for memory, banks in arrays.items() if partition_of(memory).get("factor") != banks}
+            if budget.take(new):
+                for memory, banks in new.items():
+                    set_banks(memory, banks)
                 return factor
         return 1
 
@@ -161,10 +166,10 @@ class SetHardwareAttributes(Pass):
         waits = accumulates(loop)
         if trips and not waits:
             blocks = dsp_blocks(loop)
-            room = min(self.max_unroll // copies, self.dsp // blocks if blocks else self.max_unroll)
+            room = min(self.max_unroll, self.dsp // blocks if blocks else self.max_unroll)
             if all(is_register(access.memory) for access in accesses(loop)):
-                factor = _largest_divisor(trips, room)
-            elif copies == 1:
+                factor = _largest_divisor(trips, min(room, self.max_unroll // copies))
+            else:
                 factor = self.cut(loop, trips, room, budget)
         if factor > 1 or trips == 1:
             loop.attributes[UNROLL] = to_attribute(factor)

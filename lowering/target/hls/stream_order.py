@@ -6,7 +6,7 @@ import math
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import STREAM
-from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
+from terrace.lowering.target.hls.addresses import Access, constant_index, flat_moves, trip_count
 from terrace.lowering.target.hls.calls import root_of
 from terrace.mlir import func, ir, operation_of
 
@@ -35,7 +35,7 @@ def is_sequential(function: func.FuncOp, argument: int) -> bool:
     users = [use.owner.operation for use in memory.uses]
     if len(users) != 1 or users[0].name not in ("memref.load", "memref.store"):
         return False
-    moves = _moves_per_iteration(Access(users[0]), shape_of(memory))
+    moves = flat_moves(Access(users[0]))
     if moves is None:
         return False
     ranges: dict[ir.Value, Range] = {}
@@ -87,15 +87,3 @@ def index_range(condition: ir.Value) -> tuple[ir.Value, Range] | None:
     if low is None or high is None or values[0] != values[1]:
         return None
     return values[0], (low, high)
-
-
-def _moves_per_iteration(access: Access, shape: list[int]) -> dict[ir.Value, int] | None:
-    """How far the flat address moves when each index grows by 1, or None if it is not affine."""
-    moves: dict[ir.Value, int] = {}
-    for axis, index in enumerate(access.indices):
-        found = coefficients(index)
-        if found is None:
-            return None
-        for value, factor in found.items():
-            moves[value] = moves.get(value, 0) + factor * math.prod(shape[axis + 1 :])
-    return moves

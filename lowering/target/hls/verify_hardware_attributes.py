@@ -8,10 +8,11 @@ elements in banks of their own only if every other part of the address is a mult
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from terrace.dialects.base import AttributeValue, shape_of, to_python
 from terrace.dialects.hardware import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
-from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, trip_count
+from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, flat_moves, trip_count
 from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
 from terrace.lowering.target.hls.stream_order import is_sequential, is_stream
 from terrace.mlir import func, ir, walk
@@ -76,8 +77,11 @@ def _check_partition(memory: ir.Value, operation: ir.Operation, spec: AttributeV
         raise fail(operation, f"partition kind '{kind}' takes {'no' if kind == 'complete' else 'a'} factor")
     if factor is None:
         return
-    if factor < 2 or shape[dim - 1] % factor:
-        raise fail(operation, f"partition factor {factor} must be 2 or more and divide the size {shape[dim - 1]}")
+    # Arguments are flat in C++ and in circuits: cyclic banks of the last dimension may go over rows.
+    is_flat = kind == "cyclic" and dim == len(shape) and operation.name == "func.func"
+    size = math.prod(shape) if is_flat else shape[dim - 1]
+    if factor < 2 or size % factor:
+        raise fail(operation, f"partition factor {factor} must be 2 or more and divide the size {size}")
     if kind == "cyclic":
         _check_banks(memory, dim - 1, factor)
 
@@ -86,14 +90,16 @@ def _check_banks(memory: ir.Value, dim: int, factor: int) -> None:
     """Every access that differs among the copies of an unrolled body must find each copy's bank fixed."""
     users = [Access(use.owner.operation) for use in memory.uses if use.owner.operation.name in MEMORY_OPS]
     for access in users:
-        found = coefficients(access.indices[dim])
+        is_last = dim == len(access.indices) - 1
+        found = flat_moves(access) if is_last else coefficients(access.indices[dim])
         if found is None:
             raise fail(access.operation, f"has an address that is not affine, which cyclic banks of {factor} need")
         if not any(_unroll_factor(index) > 1 for index in found):
             continue
         for index, coefficient in found.items():
-            stride = coefficient * _step(index) * _unroll_factor(index)
-            if stride % factor:
+            loop, stride = _loop_of(index), coefficient * _step(index) * _unroll_factor(index)
+            is_whole = loop is not None and trip_count(loop) == _unroll_factor(index)
+            if stride % factor and not is_whole:
                 raise fail(
                     access.operation,
                     f"moves by {stride} elements from one iteration to the next of a loop, which is no multiple of the"

@@ -112,14 +112,21 @@ class Memory:
         return max(1, math.prod(self.shape) // self.banks)
 
     @property
+    def is_flat(self) -> bool:
+        """Whether the flat number of an element tells its bank."""
+        return self.kind == "cyclic" and self.dim == len(self.shape) - 1
+
+    @property
     def address_width(self) -> int:
         return max(1, (self.depth - 1).bit_length())
 
     @property
     def split(self) -> tuple[int, int]:
-        """The sizes of the dimension that is cut and of what lies inside an element of it."""
-        if not self.shape:
-            return 1, 1
+        """The sizes of the dimension that is cut and of what lies inside an element of it; all elements in a row where
+        it is the last one, in cyclic banks, of which there may be more than a row has elements.
+        """
+        if not self.shape or self.is_flat:
+            return math.prod(self.shape), 1
         return self.shape[self.dim], math.prod(self.shape[self.dim + 1 :])
 
 

@@ -55,8 +55,11 @@ def bank_and_address(values: Values, memory: Memory, indices: Sequence[Linear]) 
     """Which bank of a memory an element is in, and where."""
     if memory.banks == 1:
         return Linear(), flat(memory.shape, indices)
-    size = memory.shape[memory.dim] // memory.banks
-    cut, by = indices[memory.dim], memory.banks if memory.kind == "cyclic" else size
+    shape, dim = list(memory.shape), memory.dim
+    if memory.is_flat:
+        indices, shape, dim = [flat(shape, indices)], [math.prod(shape)], 0
+    size = shape[dim] // memory.banks
+    cut, by = indices[dim], memory.banks if memory.kind == "cyclic" else size
     if all(factor % by == 0 for _, factor in cut.terms):
         whole = Linear.of({n: f // by for n, f in cut.terms}, cut.constant // by)
         rest = Linear((), cut.constant % by)
@@ -69,6 +72,5 @@ def bank_and_address(values: Values, memory: Memory, indices: Sequence[Linear]) 
         whole = quotient(values, positive, by).plus(Linear((), -more))
         rest = remainder(values, positive, by)
     bank, within = (rest, whole) if memory.kind == "cyclic" else (whole, rest)
-    local = list(memory.shape)
-    local[memory.dim] = size
-    return bank, flat(local, [within if axis == memory.dim else index for axis, index in enumerate(indices)])
+    shape[dim] = size
+    return bank, flat(shape, [within if axis == dim else index for axis, index in enumerate(indices)])
