@@ -57,6 +57,8 @@ def wanted_banks(loop: ir.Operation, factor: int) -> dict[ir.Value, int] | None:
     found: dict[ir.Value, int] = {}
     for access in accesses(loop):
         if is_register(access.memory):
+            if access.is_store and not access.depends_on(index):
+                return None  # All copies would write the same register.
             continue
         if access.is_store:
             return None

@@ -113,8 +113,9 @@ class Memory:
 
     @property
     def is_flat(self) -> bool:
-        """Whether the flat number of an element tells its bank."""
-        return self.kind == "cyclic" and self.dim == len(self.shape) - 1
+        """Whether banks go over rows: the flat number of an element tells its bank."""
+        is_last = self.kind == "cyclic" and self.dim == len(self.shape) - 1
+        return is_last and self.shape[-1] % self.banks != 0
 
     @property
     def address_width(self) -> int:
@@ -123,7 +124,7 @@ class Memory:
     @property
     def split(self) -> tuple[int, int]:
         """The sizes of the dimension that is cut and of what lies inside an element of it; all elements in a row where
-        it is the last one, in cyclic banks, of which there may be more than a row has elements.
+        banks go over rows.
         """
         if not self.shape or self.is_flat:
             return math.prod(self.shape), 1

@@ -1,10 +1,10 @@
 // RUN: terrace-opt --pass-pipeline='convert-kernel-to-loop,lower-tiles-to-arrays,convert-loop-to-hls,canonicalize,cse,set-hardware-attributes,verify-hardware-attributes' %s -o %t && %python %S/Inputs/print_hls.py %t | filecheck %s
 
-// An int8 linear layer: products summed in 32 bits, the requantisation in 64, every literal of the width it is used in;
+// An int8 linear layer: products summed in 32 bits, in pairs, the requantisation in 64, every literal of the width it is used in;
 // all of it in one loop, which uses one multiplier.
 // CHECK:      void linear_1x8(const int8_t a0[12], const int8_t a1[96], const int32_t a2[8], const int32_t a3[8], const int32_t a4[8], int8_t a5[8]) {
 // CHECK-NEXT:   int32_t [[ACC:t[0-9]+]][8];
-// CHECK:        [[ACC]][i2] = [[ACC]][i2] + (int32_t({{t[0-9]+}}[i1]) * int32_t({{t[0-9]+}}[i1][i2]));
+// CHECK:        [[ACC]][i1] = [[ACC]][i1] + (((int32_t({{t[0-9]+}}[0]) * int32_t({{t[0-9]+}}[0][i1])) + (int32_t({{t[0-9]+}}[1])
 // CHECK:      #pragma HLS PIPELINE II=1
 // CHECK-NEXT:   {{.*}}int64_t([[ACC]][i0] + a2[i0]) * int64_t(a3[i0]);
 // CHECK:        a5[i0] = larger(int8_t(smaller(larger({{.*}} >> {{.*}}, int64_t(-128)), int64_t(127))), int8_t(0));
