@@ -141,7 +141,7 @@ def test_large_weights_are_ports_and_the_file_holds_them(tmp_path: Path) -> None
     terrace.compile(model, (x,), target=target).save(tmp_path / "mlp.terrace")
     artifact = read_artifact(tmp_path / "mlp.terrace")
     # The biases too, which are on chip: co-simulation reads them.
-    shapes = {(10, 32), (32, 64), (1, 10), (1, 32)}
+    shapes = {(1, 32, 10), (2, 64, 16), (1, 10), (1, 32)}
     assert {info.shape for info in map(np.asarray, artifact.parameters.values())} == shapes
     with torch.no_grad():
         torch.testing.assert_close(

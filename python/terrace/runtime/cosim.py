@@ -25,11 +25,13 @@ from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import identifier, print_kernel
 from terrace.lowering.target.hls.project import print_array
 from terrace.lowering.target.hls.report import multiply_adds
+from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.rtl.circuit import pipelines
 from terrace.lowering.target.rtl.design import Design, design_kernel
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
 from terrace.lowering.target.rtl.weights import shifting_arguments, tables_of, weights_of
 from terrace.mlir import func, ir, parse_module
+from terrace.passes import run_passes
 from terrace.processes import find_program, run_program
 from terrace.runtime.csim import FLAGS, find_ap_types, find_compiler
 from terrace.storage.files import folder_for
@@ -127,6 +129,8 @@ def cosim(text: str, vectors: int = 100, seed: int = 0, weights: Weights | None 
     context = create_context()
     module = parse_module(text, context).operation
     with context, ir.Location.unknown():
+        # An edited text may have attributes that contradict its loops, which would be other circuits than the C++ is.
+        run_passes([VerifyHardwareAttributes()], module)
         symbols = weights_of(module)
         return CosimReport([_cosim_kernel(k, symbols, weights or {}, vectors, seed) for k in loop_kernels(module)])
 

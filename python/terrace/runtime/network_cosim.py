@@ -19,6 +19,7 @@ from terrace.lowering.target.hls.expressions import c_type, file_type, needs_ap_
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.project import DTYPES
 from terrace.lowering.target.hls.report import multiply_adds
+from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.rtl.circuit import Memory
 from terrace.lowering.target.rtl.network import TOP, Network, network_of
 from terrace.lowering.target.rtl.network_testbench import network_program
@@ -26,6 +27,7 @@ from terrace.lowering.target.rtl.print_network import print_network
 from terrace.lowering.target.rtl.testbench import Argument, csim_program
 from terrace.lowering.target.rtl.weights import weight_of
 from terrace.mlir import func, ir, parse_module
+from terrace.passes import run_passes
 from terrace.runtime.cosim import RUN_SECONDS, Weights, build_csim, build_verilated, execute, print_with_tables
 from terrace.storage.parameter_archive import Array
 
@@ -89,6 +91,7 @@ def cosim_network(
         raise TerraceError(f"streams stall in 0 to 99 percent of the cycles, got {stalls}")
     module = parse_module(text, create_context()).operation
     with module.context, ir.Location.unknown():
+        run_passes([VerifyHardwareAttributes()], module)
         return _Run(module, inputs, weights or {}, stalls, seed).run()
 
 
