@@ -164,7 +164,8 @@ class _Overlap:
         """In the nest: the results of the tile before, one in an iteration."""
         tile = self.tile
         finish = tile.finish.regions[0].blocks[0]
-        with ir.InsertionPoint(self.inner.operations[len(self.inner.operations) - 1]), tile.finish.location:
+        # Before the nest's last iteration keeps the sums of this tile, in place of what is finished here.
+        with ir.InsertionPoint.at_block_begin(self.inner), tile.finish.location:
             place = self.place()
             count = _index(trip_count(tile.finish) or 0)
             some = _compare(_ABOVE, self.index, tile.loop.operands[0])
