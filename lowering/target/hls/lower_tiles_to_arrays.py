@@ -194,7 +194,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
                 values = [v.element(indices) if isinstance(v, Cells) else v for v in operands]
                 return ir.Operation.create(operation.name, [type_], values, attributes).results[0]
 
-        self.set_elements(result, element, keep=not _has_one_sink(result))
+        self.set_elements(result, element, keep=not (_is_consumed(result) or _has_one_sink(result)))
 
     def index_tile(self, operation: ir.Operation) -> None:
         start, result, dim = self.plain(operation.operands[0]), operation.results[0], attributes_of(operation).dim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import PIPELINE, STREAM, UNROLL
-from terrace.lowering.target.hls.addresses import constant_index, loops_in, trip_count
+from terrace.lowering.target.hls.addresses import constant_index, is_register, loops_in, trip_count
 from terrace.lowering.target.hls.latency import design_cycles, kernel_cycles
 from terrace.lowering.target.hls.resources import design_blocks, format_of
 from terrace.lowering.target.hls.set_hardware_attributes import dsp_blocks
@@ -95,21 +95,20 @@ def _trips_below(loop: ir.Operation, end: int | None) -> int | None:
 
 
 def _is_multiply_add(operation: ir.Operation) -> bool:
-    """Whether an op is a fused multiply-add, or a product of integers that is added to a sum, which stays where it was.
+    """Whether an op is a fused multiply-add, or a product of integers that is added to a sum in a register.
 
     Products that requantise, or make indices, are none.
     """
     if operation.name != "arith.muli" or isinstance(operation.results[0].type, ir.IndexType):
         return operation.name == "math.fma"
-    return any(_adds_in_place(use.owner.operation) for use in operation.results[0].uses)
+    return any(_adds_to_sum(use.owner.operation) for use in operation.results[0].uses)
 
 
-def _adds_in_place(operation: ir.Operation) -> bool:
-    """Whether a sum, perhaps by way of others, is stored where one of its terms was loaded from."""
+def _adds_to_sum(operation: ir.Operation) -> bool:
+    """Whether an addition, or one that its result goes to, has a term from a register."""
     if operation.name != "arith.addi":
         return False
-    users = [use.owner.operation for use in operation.results[0].uses]
-    stored = [user.operands[1] for user in users if user.name == "memref.store"]
     terms = [operation_of(term) for term in operation.operands]
-    is_in_place = any(t is not None and t.name == "memref.load" and t.operands[0] in stored for t in terms)
-    return is_in_place or any(map(_adds_in_place, users))
+    if any(term is not None and term.name == "memref.load" and is_register(term.operands[0]) for term in terms):
+        return True
+    return any(_adds_to_sum(use.owner.operation) for use in operation.results[0].uses)

@@ -188,14 +188,16 @@ class _Builder:
                 raise fail(operation, "stands between kernels, and has no circuit there")
 
     def refusal(self, call: ir.Operation) -> PassError | None:
-        """Why the kernel of a call is no hardware."""
+        """Why the kernel of a call is no hardware; one that moves floating point stays with what computes in it."""
         function = callee_of(call)
         name = function.name.value
-        if name not in self.designs:
-            try:
+        try:
+            if name not in self.designs:
                 self.designs[name] = design_kernel(function)
-            except PassError as error:
-                return error
+        except PassError as error:
+            return error
+        if any(isinstance(ir.MemRefType(operand.type).element_type, ir.FloatType) for operand in call.operands):
+            return fail(call, "moves floating point between kernels of integers; quantize the model")
         return None
 
     def host_calls(

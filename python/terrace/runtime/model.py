@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from terrace.errors import InputError, TerraceError
 from terrace.installed import needing_compiler
@@ -34,6 +36,7 @@ from terrace.texts import plain
 
 if TYPE_CHECKING:
     from terrace.runtime.cosim import CosimReport
+    from terrace.runtime.network_cosim import NetworkCosim
 
 
 def load(
@@ -163,6 +166,30 @@ class CompiledModel:
         TargetError if Verilator, CIRCT or a C++ compiler is missing, and TerraceError if the design is from a file and
         was not loaded with `simulate=True`: what it says is built and run.
         """
+        text = self._cosimulated_text()
+        with needing_compiler("co-simulation"):
+            from terrace.runtime.cosim import cosim
+        return cosim(text, vectors, seed, self._artifact.parameters)
+
+    def cosim_network(self, frames: Sequence[Sequence[Any]], stalls: int = 0, seed: int = 0) -> NetworkCosim:
+        """Run the whole network of a hardware design as one module of SystemVerilog in Verilator.
+
+        `frames` are the arguments of so many calls. They follow each other through streams, which stall in `stalls`
+        percent of the cycles, drawn by `seed`. The results are compared with those of the C++, bit for bit, and without
+        stalls the cycles of each frame with the predicted ones. Raises what `cosim` raises, and PassError if a kernel
+        between the first and the last has no SystemVerilog.
+        """
+        text = self._cosimulated_text()
+        if not frames:
+            raise TerraceError("a network needs at least one frame")
+        with needing_compiler("co-simulation"):
+            from terrace.runtime.network_cosim import cosim_network
+        arrays = [[to_numpy(v, f"frame {n}, argument {m}") for m, v in enumerate(f)] for n, f in enumerate(frames)]
+        inputs = [np.stack(column) for column in zip(*arrays, strict=True)]
+        return cosim_network(text, inputs, self._artifact.parameters, stalls, seed)
+
+    def _cosimulated_text(self) -> str:
+        """The design, if it may be built and run."""
         target = registered_as(self._artifact.target)
         if not target.cosimulates:
             known = targets_with("cosimulates")
@@ -172,9 +199,7 @@ class CompiledModel:
                 "co-simulation builds and runs what the design's file says: if you trust where it comes from, load it"
                 " with terrace.load(path, simulate=True)"
             )
-        with needing_compiler("co-simulation"):
-            from terrace.runtime.cosim import cosim
-        return cosim(self._artifact.ir[target.level], vectors, seed, self._artifact.parameters)
+        return self._artifact.ir[target.level]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path` as a `.terrace` file, all of it or nothing. State is saved as it was initially."""

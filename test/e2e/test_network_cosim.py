@@ -1,0 +1,117 @@
+"""Whole int8 networks as one module of SystemVerilog: equal to the CPU bit for bit, in the predicted cycles."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+import terrace
+import torch
+from terrace.dialects.context import create_context
+from terrace.errors import PassError, TerraceError
+from terrace.lowering.target.rtl.network import network_of
+from terrace.mlir import ir, parse_module
+from torch import nn
+
+pytest.importorskip("circt")
+pytestmark = pytest.mark.skipif(
+    shutil.which("verilator") is None or shutil.which("g++") is None, reason="co-simulation needs verilator and g++"
+)
+
+
+class Residual(nn.Module):
+    """A skip connection: a buffer has two readers, one of them a step later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(depth, 8, 3, padding=1) for depth in (3, 8, 8))
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x).relu()
+        return self.head((self.third(self.second(y).relu()) + y).relu().mean((2, 3)))
+
+
+def lenet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10)
+    )
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10))
+
+
+def depthwise() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(8, 4, 1),
+    )
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "mlp": (mlp, (1, 64)),
+    "lenet": (lenet, (1, 1, 12, 12)),
+    "residual": (Residual, (1, 3, 6, 7)),
+    "depthwise": (depthwise, (1, 3, 9, 8)),
+}
+MACS = {"mlp": 2720, "lenet": 6912, "residual": 57496, "depthwise": 17632}
+
+
+def compiled_for(name: str, target: str) -> tuple[terrace.CompiledModel, list[tuple[torch.Tensor]]]:
+    torch.manual_seed(0)
+    make, shape = MODELS[name]
+    model = make().eval()
+    samples = [(torch.randn(shape),) for _ in range(4)]
+    options = {"quantize": "int8", "calibration": samples}
+    # Beyond the calibrated range, too.
+    frames = [*samples[:2], (10 * torch.randn(shape),)]
+    return terrace.compile(model, samples[0], target=target, options=options), frames
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_is_the_cpu_bit_for_bit(name: str) -> None:
+    design, frames = compiled_for(name, "hls")
+    found = design.cosim_network(frames)
+    assert found.passed, str(found)
+    assert found.cycles == found.predicted and found.macs == found.all_macs == MACS[name]
+    cpu, _ = compiled_for(name, "cpu")
+    for frame, result in zip(frames, found.results[0], strict=True):
+        assert torch.equal(cpu(*frame), torch.from_numpy(result.copy()))
+
+
+def test_streams_that_stall_change_no_result() -> None:
+    design, frames = compiled_for("residual", "hls")
+    reports = [design.cosim_network(frames, stalls, seed) for stalls, seed in ((0, 0), (60, 1))]
+    assert all(report.passed for report in reports)
+    assert reports[1].latency > reports[0].latency, "the streams did stall"
+    assert (reports[0].results[0] == reports[1].results[0]).all()
+
+
+def test_buffers_have_a_slot_for_each_step_that_they_wait() -> None:
+    """With fewer, the skip connection would stop the convolution that runs beside it."""
+    design, _ = compiled_for("residual", "hls")
+    module = parse_module(design.ir("hls"), create_context()).operation
+    with module.context, ir.Location.unknown():
+        network = network_of(module)
+        slowest = max(process.latency for process in network.processes)
+        assert network.interval == slowest
+        skips = [channel for buffer in network.buffers for channel in buffer.channels if channel.slots > 2]
+        assert len(skips) == 1
+        skips[0].slots = 1
+        assert network.interval > slowest
+
+
+def test_what_is_refused() -> None:
+    design, frames = compiled_for("mlp", "hls")
+    with pytest.raises(TerraceError, match="0 to 99 percent of the cycles, got 100"):
+        design.cosim_network(frames, stalls=100)
+    with pytest.raises(TerraceError, match="at least one frame"):
+        design.cosim_network([])
+    floats = terrace.compile(mlp().eval(), frames[0], target="hls")
+    with pytest.raises(PassError, match="computes with floating point, which has no circuit here"):
+        floats.cosim_network(frames)
