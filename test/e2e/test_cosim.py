@@ -293,11 +293,16 @@ def test_banks_of_a_loop_that_moves_by_their_number() -> None:
 def test_a_report_says_how_much_was_simulated() -> None:
     good = KernelCosim("k", vectors=2, predicted=7, cycles=(7, 7), macs=30)
     refused = KernelCosim("l", refused="it computes with floating point", macs=1000)
-    assert str(CosimReport([good, refused])).endswith("simulated: 1 of 2 kernels, 30 of 1,030 multiply-adds")
-    assert str(CosimReport([refused])).endswith("simulated: 0 of 1 kernels, 0 of 1,000 multiply-adds")
+    assert str(CosimReport([good, refused])).endswith("simulated: partial, 1 of 2 kernels, 30 of 1,030 multiply-adds")
+    assert str(CosimReport([refused])).endswith("simulated: partial, 0 of 1 kernels, 0 of 1,000 multiply-adds")
+    assert not CosimReport([good, refused]).passed, "what was not simulated did not pass"
+    aside = dataclasses.replace(refused, macs=0)
+    assert CosimReport([good, aside]).passed
+    assert str(CosimReport([good, aside])).endswith("simulated: 1 of 2 kernels, 30 of 30 multiply-adds")
     assert "simulated:" not in str(CosimReport([good]))
     unknown = dataclasses.replace(refused, macs=None)
-    assert str(CosimReport([good, unknown])).endswith("1 of 2 kernels, an unknown part of the multiply-adds")
+    assert str(CosimReport([good, unknown])).endswith("partial, 1 of 2 kernels, an unknown part of the multiply-adds")
+    assert not CosimReport([good, unknown]).passed
 
 
 def test_a_report_fails_by_results_or_by_cycles() -> None:

@@ -9,11 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
-from terrace.dialects.base import AttributeValue, shape_of, to_python
-from terrace.dialects.hardware import DATAFLOW, PARTITION, PARTITION_KINDS, PIPELINE, STREAM, UNROLL
+from terrace.dialects.base import AttributeValue, entries_of, shape_of, to_python
+from terrace.dialects.hardware import (
+    DATAFLOW,
+    HARDWARE_ATTRIBUTES,
+    PARTITION,
+    PARTITION_KINDS,
+    PIPELINE,
+    STREAM,
+    UNROLL,
+)
+from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, flat_moves, trip_count
 from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
+from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
+from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.lowering.target.hls.stream_order import is_sequential, is_stream
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass, fail
@@ -169,7 +181,17 @@ def _check_queue(user: ir.Operation, number: int) -> None:
             raise fail(call, f"gives an array as argument {number}, which another call of the function has as a queue")
 
 
+KNOWN = {*HARDWARE_ATTRIBUTES, LOOP_KERNEL, INPUTS, PORT, NUMBER_FORMAT}
+"""The attributes of ours at the level "hls"."""
+
 _CHECKS = {PIPELINE: _check_pipeline, UNROLL: _check_unroll, DATAFLOW: _check_dataflow, STREAM: _check_stream}
+
+
+def _check_names(operation: ir.Operation, names: Iterable[str]) -> None:
+    """Refuse attributes of ours that nothing knows: a misspelled one would change no hardware without a word."""
+    for name in names:
+        if name.startswith(("loop.", "hls.")) and name not in KNOWN:
+            raise fail(operation, f"has an attribute '{name}', which nothing reads; known: {', '.join(sorted(KNOWN))}")
 
 
 def _check(operation: ir.Operation) -> None:
@@ -186,6 +208,7 @@ def _check_arguments(function: func.FuncOp) -> None:
     if "arg_attrs" not in function.attributes or function.is_external:
         return
     for argument, attributes in zip(function.entry_block.arguments, function.arg_attrs, strict=True):
+        _check_names(function.operation, entries_of(attributes))
         spec = to_python(attributes).get(PARTITION)
         if spec is not None:
             _check_partition(argument, function.operation, spec)
@@ -211,4 +234,5 @@ class VerifyHardwareAttributes(Pass):
         for operation in walk(module):
             if isinstance(operation.opview, func.FuncOp):
                 _check_arguments(operation.opview)
+            _check_names(operation, dict(operation.attributes.items()))
             _check(operation)

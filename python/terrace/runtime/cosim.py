@@ -79,9 +79,14 @@ class CosimReport:
 
     @property
     def passed(self) -> bool:
-        """Whether there are kernels that have SystemVerilog, and all of them passed."""
+        """Whether there are kernels that have SystemVerilog, all of them passed, and they do all multiply-adds."""
         simulated = self.simulated
-        return bool(simulated) and all(row.passed for row in simulated)
+        return bool(simulated) and all(row.passed for row in simulated) and not self.is_partial
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether multiply-adds are left, or may be, that no SystemVerilog does."""
+        return any(row.macs != 0 for row in self.rows if row.refused)
 
     @property
     def simulated(self) -> list[KernelCosim]:
@@ -101,7 +106,8 @@ class CosimReport:
         lines = lines if self.simulated else []
         lines += [f"{row.kernel}: not simulated: {row.refused}" for row in self.rows if row.refused]
         if len(self.simulated) < len(self.rows):
-            lines.append(f"simulated: {len(self.simulated)} of {len(self.rows)} kernels, {self._share()}")
+            partial = "partial, " if self.is_partial else ""
+            lines.append(f"simulated: {partial}{len(self.simulated)} of {len(self.rows)} kernels, {self._share()}")
         return "\n".join(map(plain, lines))
 
     def _share(self) -> str:

@@ -258,3 +258,52 @@ func.func @left(%x: memref<8xf32> {loop.stream = 1 : i64}) {
   call @some(%x) : (memref<8xf32>) -> ()
   return
 }
+
+// -----
+
+// A misspelled attribute.
+func.func private @misspelled(%x: memref<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  // expected-error @+1 {{'scf.for' op has an attribute 'loop.pipelined', which nothing reads; known: hls.inputs, hls.number_format, hls.port, loop.dataflow, loop.kernel, loop.partition, loop.pipeline, loop.stream, loop.unroll}}
+  scf.for %i = %c0 to %c8 step %c1 {
+    %y = memref.load %x[%i] : memref<8xf32>
+  } {loop.pipelined = 1 : i64}
+  return
+}
+
+// -----
+
+// expected-error @+1 {{'func.func' op has an attribute 'hls.ports', which nothing reads}}
+func.func private @misspelled(%x: memref<8xf32> {hls.ports = "w"}) {
+  return
+}
+
+// -----
+
+// Banks of an argument go over rows: six elements of a step, of a weight in rows of two.
+func.func private @rows(%w: memref<4x3x2xi8> {loop.partition = {dim = 3 : i64, factor = 6 : i64, kind = "cyclic"}}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c3 = arith.constant 3 : index
+  %c4 = arith.constant 4 : index
+  scf.for %i = %c0 to %c4 step %c1 {
+    scf.for %j = %c0 to %c3 step %c1 {
+      scf.for %k = %c0 to %c2 step %c1 {
+        %x = memref.load %w[%i, %j, %k] : memref<4x3x2xi8>
+      } {loop.unroll = 2 : i64}
+    } {loop.unroll = 3 : i64}
+  } {loop.pipeline = 1 : i64}
+  return
+}
+
+// -----
+
+// An array of a kernel is no row of elements in C++: its banks are those of a dimension.
+func.func private @array() {
+  // expected-error @+1 {{partition factor 6 must be 2 or more and divide the size 2}}
+  %w = memref.alloca() {loop.partition = {dim = 3 : i64, factor = 6 : i64, kind = "cyclic"}} : memref<4x3x2xi8>
+  return
+}
