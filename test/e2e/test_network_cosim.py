@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import terrace
@@ -12,6 +14,7 @@ from terrace.dialects.context import create_context
 from terrace.errors import PassError, TerraceError
 from terrace.lowering.target.rtl.network import network_of
 from terrace.mlir import ir, parse_module
+from terrace.runtime.network_cosim import Disturbance, NetworkCosim, cosim_network
 from torch import nn
 
 pytest.importorskip("circt")
@@ -90,6 +93,36 @@ def test_streams_that_stall_change_no_result() -> None:
     assert all(report.passed for report in reports)
     assert reports[1].latency > reports[0].latency, "the streams did stall"
     assert (reports[0].results[0] == reports[1].results[0]).all()
+
+
+def disturbed(name: str, **how: int) -> NetworkCosim:
+    design, frames = compiled_for(name, "hls")
+    inputs = [torch.stack([frame[0] for frame in frames]).numpy()]
+    return cosim_network(design.ir("hls"), inputs, design._artifact.parameters, Disturbance(**how))
+
+
+@pytest.mark.parametrize("cycle", [1, 70, 700])
+def test_a_reset_in_a_frame_begins_anew(cycle: int) -> None:
+    """In the first frame, in the second, and while results leave."""
+    found = disturbed("mlp", reset_at=cycle)
+    assert found.passed, str(found)
+    assert found.cycles == found.predicted
+
+
+@pytest.mark.parametrize("element", [0, 63, 100])
+def test_a_wrong_tlast_is_said(element: int) -> None:
+    with pytest.raises(TerraceError, match="the network says that a tlast stood wrong"):
+        disturbed("mlp", wrong_last=element)
+
+
+@pytest.mark.skipif(shutil.which("yosys") is None, reason="elaborating needs yosys")
+def test_yosys_elaborates_a_network(tmp_path: Path) -> None:
+    design, _ = compiled_for("mlp", "hls")
+    design.write_verilog(tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".sv", ".hex"}
+    script = "read_verilog -sv model.sv; hierarchy -check -top model; proc; check -assert; stat"
+    done = subprocess.run(["yosys", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
 def test_buffers_have_a_slot_for_each_step_that_they_wait() -> None:

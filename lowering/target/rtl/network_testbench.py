@@ -22,7 +22,7 @@ def _drive(stream: Stream) -> str:
         std::memcpy(&element, &data_{name}[at_{name} * {size}], {size});
         top->{name}_tvalid = 1;
         top->{name}_tdata = element & mask({stream.width});
-        top->{name}_tlast = at_{name} % {stream.elements} == {stream.elements - 1};
+        top->{name}_tlast = (at_{name} % {stream.elements} == {stream.elements - 1}) != (long(at_{name}) == wrong_last);
       }}"""
 
 
@@ -58,7 +58,8 @@ def _lines(parts: Sequence[str]) -> str:
 
 def network_program(network: Network) -> str:
     """A main that takes the number of frames, the most cycles, the percentage of cycles in which a stream stalls, a
-    seed, and then a file for each stream. It prints the cycles of the first element in and the last one out by frame.
+    seed, the cycle of a reset and the number of an element whose `tlast` is wrong (-1 for none), and then a file for
+    each stream. It prints the cycles of the first element in and the last one out by frame, counted from the reset.
     """
     inputs, outputs = ([s for s in network.streams if s.is_input is way] for way in (True, False))
     both = [*inputs, *outputs]
@@ -67,8 +68,8 @@ def network_program(network: Network) -> str:
         f"  std::size_t at_{s.name} = 0;"
         for s in both
     ]
-    reads = [f'  transfer(std::fread, data_{s.name}, argv[{5 + both.index(s)}], "rb");' for s in inputs]
-    writes = [f'  transfer(std::fwrite, data_{s.name}, argv[{5 + both.index(s)}], "wb");' for s in outputs]
+    reads = [f'  transfer(std::fread, data_{s.name}, argv[{7 + both.index(s)}], "rb");' for s in inputs]
+    writes = [f'  transfer(std::fwrite, data_{s.name}, argv[{7 + both.index(s)}], "wb");' for s in outputs]
     resets = [f"  top->{s.name}_tvalid = 0;" for s in inputs] + [f"  top->{s.name}_tready = 0;" for s in outputs]
     waits = " || ".join(f"at_{s.name} < frames * {s.elements}" for s in outputs)
     return f"""\
@@ -100,6 +101,7 @@ int main(int, char **argv) {{
   const long most = std::atol(argv[2]);
   std::mt19937 random(std::atoi(argv[4]));
   const unsigned percent = std::atoi(argv[3]);
+  const long reset_at = std::atol(argv[5]), wrong_last = std::atol(argv[6]);
   auto stalls = [&] {{ return random() % 100 < percent; }};
 {_lines(arrays)}
 {_lines(reads)}
@@ -114,7 +116,19 @@ int main(int, char **argv) {{
   edge();
   top->rst = 0;
   long cycle = 0;
+  bool was_reset = false;
   for (; {waits}; ++cycle) {{
+    if (cycle == reset_at && !was_reset) {{
+      was_reset = true;
+      top->rst = 1;
+{_lines(resets)}
+      edge();
+      top->rst = 0;
+{_lines([f"      at_{s.name} = 0;" for s in both])}
+      std::fill(first.begin(), first.end(), most);
+      std::fill(last.begin(), last.end(), 0);
+      cycle = 0;
+    }}
     if (cycle > most) {{
       std::fprintf(stderr, "still running after %ld cycles\\n", cycle);
       return 3;

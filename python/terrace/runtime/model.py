@@ -29,6 +29,7 @@ from terrace.storage.artifact import (
     verify_archive,
     write_artifact,
 )
+from terrace.storage.files import new_files
 from terrace.storage.parameter_archive import Array, MappedParameters, ParameterSource, aligned
 from terrace.structure import dtype_name
 from terrace.target import describe, registered_as, targets_with
@@ -183,10 +184,25 @@ class CompiledModel:
         if not frames:
             raise TerraceError("a network needs at least one frame")
         with needing_compiler("co-simulation"):
-            from terrace.runtime.network_cosim import cosim_network
+            from terrace.runtime.network_cosim import Disturbance, cosim_network
         arrays = [[to_numpy(v, f"frame {n}, argument {m}") for m, v in enumerate(f)] for n, f in enumerate(frames)]
         inputs = [np.stack(column) for column in zip(*arrays, strict=True)]
-        return cosim_network(text, inputs, self._artifact.parameters, stalls, seed)
+        return cosim_network(text, inputs, self._artifact.parameters, Disturbance(stalls, seed))
+
+    def write_verilog(self, folder: str | os.PathLike[str]) -> None:
+        """Write the network of a hardware design to a folder: `model.sv`, and a file of hexadecimal numbers for each
+        memory of weights, which it reads from where it is elaborated. Nothing is left of a folder that fails.
+
+        Raises PassError if a kernel between the first and the last has no SystemVerilog, TargetError without CIRCT.
+        """
+        text = self._cosimulated_text()
+        with needing_compiler("SystemVerilog"):
+            from terrace.runtime.network_cosim import network_files
+        files = network_files(text, self._artifact.parameters)
+        os.makedirs(folder, exist_ok=True)
+        with new_files(folder) as create:
+            for name, contents in files.items():
+                create(name).write(contents.encode())
 
     def _cosimulated_text(self) -> str:
         """The design, if it may be built and run."""

@@ -78,28 +78,63 @@ class NetworkCosim:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Disturbance:
+    """What a network meets that a person would rather not see.
+
+    Streams stall in `stalls` percent of the cycles, drawn by `seed`. In cycle `reset_at` the network is reset, and all
+    frames begin anew. Of element `wrong_last` of each input, counted from the first frame's first, `tlast` is the
+    opposite of what it should be. -1 stands for never.
+    """
+
+    stalls: int = 0
+    seed: int = 0
+    reset_at: int = -1
+    wrong_last: int = -1
+
+
 def cosim_network(
-    text: str, inputs: Sequence[Array], weights: Weights | None = None, stalls: int = 0, seed: int = 0
+    text: str, inputs: Sequence[Array], weights: Weights | None = None, disturbance: Disturbance | None = None
 ) -> NetworkCosim:
     """Run frames through the network of a module at the level "hls".
 
-    `inputs` are those of @main, each with a first dimension more, that of the frames. Streams stall in `stalls` percent
-    of the cycles, drawn by `seed`. Raises PassError for a network that is no hardware, TargetError if Verilator, CIRCT
-    or a C++ compiler is missing, TerraceError if one of them fails or the hardware stands still.
+    `inputs` are those of @main, each with a first dimension more, that of the frames. Raises PassError for a network
+    that is no hardware, TargetError if Verilator, CIRCT or a C++ compiler is missing, TerraceError if one of them fails
+    or the hardware stands still.
     """
-    if not 0 <= stalls < 100:
-        raise TerraceError(f"streams stall in 0 to 99 percent of the cycles, got {stalls}")
+    disturbance = disturbance or Disturbance()
+    if not 0 <= disturbance.stalls < 100:
+        raise TerraceError(f"streams stall in 0 to 99 percent of the cycles, got {disturbance.stalls}")
     module = parse_module(text, create_context()).operation
     with module.context, ir.Location.unknown():
         run_passes([VerifyHardwareAttributes()], module)
-        return _Run(module, inputs, weights or {}, stalls, seed).run()
+        return _Run(module, inputs, weights or {}, disturbance).run()
+
+
+def network_files(text: str, weights: Weights | None = None) -> dict[str, str]:
+    """The SystemVerilog of the network of a module at the level "hls", and the files of its weights, by name."""
+    module = parse_module(text, create_context()).operation
+    with module.context, ir.Location.unknown():
+        run_passes([VerifyHardwareAttributes()], module)
+        printed, files = print_network(network_of(module), lambda symbol: elements_of(symbol, weights or {}))
+    return {f"{TOP}.sv": printed, **files}
+
+
+def elements_of(symbol: str, weights: Weights) -> Array:
+    """The elements of a weight. Raises TerraceError for one that is not there."""
+    found = weights.get(symbol)
+    if found is None:
+        raise TerraceError(f"the network reads the weight @{symbol}; give its elements in `weights`")
+    return found() if callable(found) else found
 
 
 class _Run:
     """One co-simulation."""
 
-    def __init__(self, module: ir.Operation, inputs: Sequence[Array], weights: Weights, stalls: int, seed: int) -> None:
-        self.module, self.weights, self.stalls, self.seed = module, weights, stalls, seed
+    def __init__(
+        self, module: ir.Operation, inputs: Sequence[Array], weights: Weights, disturbance: Disturbance
+    ) -> None:
+        self.module, self.weights, self.disturbance = module, weights, disturbance
         self.network: Network = network_of(module)
         operations = module.regions[0].blocks[0].operations
         self.main: func.FuncOp = next(
@@ -130,7 +165,7 @@ class _Run:
         return NetworkCosim(
             self.frames,
             int(np.logical_or.reduce(differ).sum()),
-            self.stalls,
+            self.disturbance.stalls,
             self.network.timeline(self.frames),
             cycles,
             _total(
@@ -177,10 +212,7 @@ class _Run:
 
     def lookup(self, symbol: str) -> Array:
         """The elements of a weight."""
-        found = self.weights.get(symbol)
-        if found is None:
-            raise TerraceError(f"the network reads the weight @{symbol}; give its elements in `weights`")
-        return found() if callable(found) else found
+        return elements_of(symbol, self.weights)
 
     def simulate(self, memories: dict[ir.Value, Array], folder: Path) -> list[tuple[int, int]]:
         """Run the hardware on what its inputs hold; the cycles of each frame."""
@@ -192,8 +224,10 @@ class _Run:
         for stream in streams:
             if stream.is_input:
                 (folder / stream.name).write_bytes(memories[self.network.ports[stream]].tobytes())
-        most = (self.network.timeline(self.frames)[-1][1] + EXTRA_CYCLES) * 100 // (100 - self.stalls) ** 2 * 100
-        arguments = [str(n) for n in (self.frames, most, self.stalls, self.seed)]
+        how = self.disturbance
+        most = (self.network.timeline(self.frames)[-1][1] + EXTRA_CYCLES) * 100 // (100 - how.stalls) ** 2 * 100
+        most += max(how.reset_at, 0)
+        arguments = [str(n) for n in (self.frames, most, how.stalls, how.seed, how.reset_at, how.wrong_last)]
         command = [str(folder / "rtl"), *arguments, *(stream.name for stream in streams)]
         printed = execute(command, folder, RUN_SECONDS)
         for stream in streams:
