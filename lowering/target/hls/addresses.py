@@ -114,7 +114,8 @@ def flattened(loop: ir.Operation) -> list[ir.Operation]:
     """A loop and those in it that run as one pipeline: a perfect nest, whose innermost loop is pipelined.
 
     Between loops there may be arithmetic. A nest that reads memory which it writes is none: an iteration may need what
-    one of another outer index wrote. The loop alone if it is no such nest; hardware enters and leaves it each time.
+    one of another outer index wrote. Nor is one that adds floats in registers, which takes several cycles. The loop
+    alone if it is no such nest; hardware enters and leaves it each time.
     """
     nest = [loop]
     while PIPELINE not in nest[-1].attributes:
@@ -124,7 +125,7 @@ def flattened(loop: ir.Operation) -> list[ir.Operation]:
         if len(inner) != 1 or others or not _runs_through(nest[-1]) or not _runs_through(inner[0]):
             return [loop]
         nest.append(inner[0])
-    return nest if len(nest) == 1 or not _rereads(loop) else [loop]
+    return nest if len(nest) == 1 or not (_rereads(loop) or _waits(loop)) else [loop]
 
 
 def _runs_through(loop: ir.Operation) -> bool:
@@ -138,6 +139,19 @@ def _rereads(loop: ir.Operation) -> bool:
     found = [a for a in accesses(loop) if not is_register(a.memory)]
     written = {access.memory for access in found if access.is_store}
     return any(access.memory in written for access in found if not access.is_store)
+
+
+def _waits(loop: ir.Operation) -> bool:
+    """Whether registers of floats are both read and written in a loop, what it makes aside."""
+    found = [a for a in accesses(loop) if is_register(a.memory) and not _is_made_in(a.memory, loop)]
+    floats = [a for a in found if isinstance(ir.MemRefType(a.memory.type).element_type, ir.FloatType)]
+    written = {access.memory for access in floats if access.is_store}
+    return any(access.memory in written for access in floats if not access.is_store)
+
+
+def _is_made_in(memory: ir.Value, loop: ir.Operation) -> bool:
+    owner = operation_of(memory)
+    return owner is not None and any(op == owner for op in walk(loop))
 
 
 def is_register(memory: ir.Value) -> bool:

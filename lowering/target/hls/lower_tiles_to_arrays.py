@@ -96,6 +96,24 @@ def _is_consumed(value: ir.Value) -> bool:
     return len(readers) == 1 and readers[0].block == block and not _carries_on(readers[0])
 
 
+def _is_carried_alone(value: ir.Value) -> bool:
+    """Whether a tile is all that a loop carries on, and each of its elements needs no other than its own of the last
+    one: they are computed in its place.
+    """
+    readers = [use.owner.operation for use in value.uses]
+    is_alone = len(readers) == 1 and _carries_on(readers[0]) and len(readers[0].operands) == 1
+    return is_alone and not _reads_others(value)
+
+
+def _reads_others(value: ir.Value) -> bool:
+    """Whether what elements are computed of is spread from others."""
+    operation = operation_of(value)
+    if operation is None or not is_tile(value):
+        return False
+    is_spread = operation.name == "loop.broadcast_tile"
+    return is_spread or (is_elementwise(operation) and any(map(_reads_others, operation.operands)))
+
+
 def _has_one_sink(value: ir.Value) -> bool:
     """Whether all that is computed of a tile goes, by elementwise ops of its shape, to one op of the same block.
 
@@ -194,7 +212,8 @@ class _Lowering(TileRebuilder[Cells, CellType]):
                 values = [v.element(indices) if isinstance(v, Cells) else v for v in operands]
                 return ir.Operation.create(operation.name, [type_], values, attributes).results[0]
 
-        self.set_elements(result, element, keep=not (_is_consumed(result) or _has_one_sink(result)))
+        is_computed_later = _is_consumed(result) or _is_carried_alone(result) or _has_one_sink(result)
+        self.set_elements(result, element, keep=not is_computed_later)
 
     def index_tile(self, operation: ir.Operation) -> None:
         start, result, dim = self.plain(operation.operands[0]), operation.results[0], attributes_of(operation).dim
