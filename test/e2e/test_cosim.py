@@ -268,6 +268,39 @@ def test_amounts_of_shifts_are_not_drawn_at_random() -> None:
 
 
 @needs_verilator
+@needs_verilator
+def test_divisions() -> None:
+    """Of either sign and of none; the least number by -1, too, and quotients of few bits of wide numbers."""
+    results = {"divsi": 2, "remsi": 3, "divui": 4, "remui": 5}
+    ops = "\n".join(
+        f"    %{name} = arith.{name} %x, %d : i16\n    memref.store %{name}, %r{number}[%i] : memref<64xi16>"
+        for name, number in results.items()
+    )
+    arguments = ", ".join(f"%r{number}: memref<64xi16>" for number in results.values())
+    text = f"""
+    func.func private @divides(%a: memref<64xi16>, %b: memref<64xi16>, {arguments}) attributes {{loop.kernel}} {{
+      %c0 = arith.constant 0 : index
+      %c1 = arith.constant 1 : index
+      %c64 = arith.constant 64 : index
+      %one = arith.constant 1 : i16
+      scf.for %i = %c0 to %c64 step %c1 {{
+        %x = memref.load %a[%i] : memref<64xi16>
+        %y = memref.load %b[%i] : memref<64xi16>
+        %d = arith.ori %y, %one : i16
+    {ops}
+      }} {{loop.pipeline = 1 : i64}}
+      return
+    }}
+    """
+    report = cosim(text, 40)
+    assert report.passed, str(report)
+    assert report.rows[0].intervals == {"loop_1": 1}, "a division in every cycle"
+    x, y = (report.rows[0].inputs[number].astype(np.int64) for number in (0, 1))
+    y |= 1
+    assert np.array_equal(report.rows[0].results[2], np.trunc(x / y).astype(np.int16))
+    assert np.array_equal(report.rows[0].results[5], ((x & 0xFFFF) % (y & 0xFFFF)).astype(np.int16))
+
+
 def test_banks_of_a_loop_that_moves_by_their_number() -> None:
     """Element 10 i + k of ten banks is in bank k: nothing is divided, and banks save cycles."""
     text = (Path(__file__).parent / "Inputs" / "banks_of_ten.mlir").read_text(encoding="utf-8")

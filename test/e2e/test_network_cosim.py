@@ -56,13 +56,30 @@ def depthwise() -> nn.Module:
     )
 
 
+class Two(nn.Module):
+    """Two inputs, each read by several; two results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.a(x) + self.b(y), self.a(y)
+
+
+def transformer() -> nn.Module:
+    """Softmax, layer norms and GELU: tables, divisions, square roots."""
+    return nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, activation="gelu")
+
+
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mlp": (mlp, (1, 64)),
     "lenet": (lenet, (1, 1, 12, 12)),
     "residual": (Residual, (1, 3, 6, 7)),
     "depthwise": (depthwise, (1, 3, 9, 8)),
+    "transformer": (transformer, (1, 4, 16)),
 }
-MACS = {"mlp": 2720, "lenet": 6912, "residual": 57496, "depthwise": 17632}
+MACS = {"mlp": 2720, "lenet": 6912, "residual": 57496, "depthwise": 17632, "transformer": 8832}
 
 
 def compiled_for(name: str, target: str) -> tuple[terrace.CompiledModel, list[tuple[torch.Tensor]]]:
@@ -85,6 +102,19 @@ def test_a_network_is_the_cpu_bit_for_bit(name: str) -> None:
     cpu, _ = compiled_for(name, "cpu")
     for frame, result in zip(frames, found.results[0], strict=True):
         assert torch.equal(cpu(*frame), torch.from_numpy(result.copy()))
+
+
+def test_several_inputs_and_results() -> None:
+    torch.manual_seed(0)
+    model = Two().eval()
+    frames = [(torch.randn(1, 8), torch.randn(1, 8)) for _ in range(4)]
+    options = {"quantize": "int8", "calibration": frames}
+    found = terrace.compile(model, frames[0], target="hls", options=options).cosim_network(frames, stalls=40)
+    assert found.passed, str(found)
+    cpu = terrace.compile(model, frames[0], options=options)
+    for frame, *results in zip(frames, *found.results, strict=True):
+        for expected, result in zip(cpu(*frame), results, strict=True):
+            assert torch.equal(expected, torch.from_numpy(result.copy()))
 
 
 def test_streams_that_stall_change_no_result() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from terrace.lowering.target.rtl.circuit import Node
+from terrace.lowering.target.rtl.division import divide
 from terrace.lowering.target.rtl.values import PREDICATES, Values
 
 CLOCK_NS = 5.0
@@ -25,6 +26,8 @@ BINARY = {
     "arith.andi": "and", "arith.ori": "or", "arith.shli": "shl", "arith.shrsi": "shrs", "arith.shrui": "shru",
     "arith.subi": "sub", "arith.xori": "xor",
 }  # fmt: skip
+DIVISIONS = {"arith.divsi": (True, 0), "arith.divui": (False, 0), "arith.remsi": (True, 1), "arith.remui": (False, 1)}
+"""Whether numbers have a sign, and which result it is: the quotient or the rest."""
 LARGEST = {"arith.maxsi": "sgt", "arith.maxui": "ugt", "arith.minsi": "slt", "arith.minui": "ult"}
 """Ops that choose one operand: the left if it compares like this with the right."""
 
@@ -38,6 +41,9 @@ def circuit_of(values: Values, name: str, operands: Sequence[Node], width: int, 
         return values.mux(is_chosen, operands[0], operands[1])
     if name == "arith.cmpi" and predicate is not None:
         return values.make("compare", 1, (operands[0], operands[1]), PREDICATES[predicate])
+    if name in DIVISIONS:
+        is_signed, which = DIVISIONS[name]
+        return divide(values, operands[0], operands[1], is_signed)[which]
     simple: dict[str, Callable[..., Node]] = {
         "arith.addi": values.add,
         "arith.muli": values.multiply,

@@ -1,6 +1,6 @@
 // RUN: %python %S/Inputs/print_verilog.py %s | filecheck %s
 
-// CHECK: // divides has no SystemVerilog: -:14:8: error: 'arith.divsi' op has no circuit here; lower it first, or simulate the C++ only
+// CHECK: // divides has no SystemVerilog: -:14:8: error: 'arith.ceildivsi' op has no circuit here; lower it first, or simulate the C++ only
 // CHECK: // floats has no SystemVerilog: {{.*}} 'arith.addf' op computes with floating point, which has no circuit here; quantize the model
 // CHECK: // carries has no SystemVerilog: {{.*}} 'scf.for' op carries values from one iteration to the next, and has no circuit here
 // CHECK: // depends has no SystemVerilog: {{.*}} 'scf.for' op has bounds that are not constant, and has no circuit here
@@ -11,7 +11,7 @@
 func.func private @divides(%a: memref<8xi32>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %x = memref.load %a[%c0] : memref<8xi32>
-  %y = arith.divsi %x, %x : i32
+  %y = arith.ceildivsi %x, %x : i32
   memref.store %y, %a[%c0] : memref<8xi32>
   return
 }
