@@ -122,16 +122,18 @@ def flattened(loop: ir.Operation) -> list[ir.Operation]:
         body = [view.operation for view in nest[-1].regions[0].blocks[0].operations]
         inner = [op for op in body if op.name == "scf.for"]
         others = [op for op in body if op.name not in ("scf.for", "scf.yield") and not op.name.startswith("arith.")]
-        if len(inner) != 1 or others or not _runs_through(nest[-1]) or not _runs_through(inner[0]):
+        # The copies of an unrolled outer loop hold a pipeline each.
+        if len(inner) != 1 or others or UNROLL in nest[-1].attributes or not all(map(_iterates, (nest[-1], *inner))):
             return [loop]
         nest.append(inner[0])
     return nest if len(nest) == 1 or not (_rereads(loop) or _waits(loop)) else [loop]
 
 
-def _runs_through(loop: ir.Operation) -> bool:
-    """Whether a loop has a counter: it is not unrolled, and its bounds are known."""
-    is_nest = UNROLL not in loop.attributes or to_python(loop.attributes[UNROLL]) < (trip_count(loop) or 0)
-    return is_nest and (trip_count(loop) or 0) > 1 and not len(loop.results)
+def _iterates(loop: ir.Operation) -> bool:
+    """Whether a loop has a counter: its bounds are known, and it is not unrolled whole."""
+    trips = trip_count(loop) or 0
+    copies = to_python(loop.attributes[UNROLL]) if UNROLL in loop.attributes else 1
+    return trips > copies and not len(loop.results)
 
 
 def _rereads(loop: ir.Operation) -> bool:
