@@ -184,10 +184,9 @@ def schedule_for_circuit(
     if shape.depthwise:
         tiles["g"] = divisor(size["g"], COLUMNS)
     else:
-        tiles |= {
-            "oc": divisor(size["oc"], COLUMNS),
-            "ic": divisor(size["ic"], DEPTH) if operand.kind == "integer" else 1,
-        }
+        # Products of integers are added within a cycle; an addition of floats takes several, one after the other.
+        depth = DEPTH if operand.kind == "integer" else 1
+        tiles |= {"oc": divisor(size["oc"], COLUMNS), "ic": divisor(size["ic"], depth)}
     # As many output rows as have all their input rows in local memory.
     window = space.accesses[0][1].span({**size, "oh": 1})
     row_bytes = shape.staged_bytes(1) // window

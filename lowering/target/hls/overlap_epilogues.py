@@ -13,16 +13,12 @@ import math
 from terrace.dialects.hardware import PARTITION
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.addresses import accesses, constant_index, is_register, trip_count
-from terrace.mlir import arith, ir, memref, operation_of, scf, walk
+from terrace.mlir import arith, func, ir, memref, operation_of, scf, walk
 from terrace.passes import Pass
 
 
 def _index(number: int) -> ir.Value:
     return arith.constant(ir.IndexType.get(), number)
-
-
-def _compare(predicate: int, left: ir.Value, right: ir.Value) -> ir.Value:
-    return arith.cmpi(predicate, left, right)
 
 
 _EQUAL, _BELOW, _ABOVE = 0, 6, 8
@@ -104,8 +100,8 @@ def _counts_from_zero(loop: ir.Operation) -> bool:
 class _Overlap:
     """Rewrites one loop over tiles."""
 
-    def __init__(self, tile: _Tile) -> None:
-        self.tile = tile
+    def __init__(self, function: func.FuncOp, tile: _Tile) -> None:
+        self.function, self.tile = function, tile
         self.index = tile.loop.regions[0].blocks[0].arguments[0]
         self.inner = tile.nest[-1].regions[0].blocks[0]
         self.earlier: dict[ir.Value, ir.Value] = {}
@@ -113,8 +109,7 @@ class _Overlap:
 
     def run(self) -> None:
         tile = self.tile
-        entry = next(iter(_function_of(tile.loop).regions[0].blocks))
-        tile.sums.move_before(entry.operations[0].operation)
+        tile.sums.move_before(self.function.entry_block.operations[0].operation)
         with ir.InsertionPoint(tile.sums), tile.loop.location:
             results = memref.alloca(ir.MemRefType(tile.sums.results[0].type), [], [])
             results.owner.attributes[PARTITION] = tile.sums.attributes[PARTITION]
@@ -130,7 +125,7 @@ class _Overlap:
         """In the nest: begin the sums in its first iteration, add, and keep them in its last."""
         tile, body = self.tile, [view.operation for view in self.inner.operations][:-1]
         with ir.InsertionPoint.at_block_begin(self.inner), tile.loop.location:
-            there = scf.IfOp(_compare(_BELOW, self.index, end))
+            there = scf.IfOp(arith.cmpi(_BELOW, self.index, end))
             with ir.InsertionPoint(there.then_block):
                 first = scf.IfOp(self.at("first"))
                 with ir.InsertionPoint(first.then_block):
@@ -155,7 +150,7 @@ class _Overlap:
         for loop in self.tile.nest:
             start, step = (constant_index(loop.operands[number]) or 0 for number in (0, 2))
             wanted = start if place == "first" else start + step * ((trip_count(loop) or 1) - 1)
-            is_there = _compare(_EQUAL, loop.regions[0].blocks[0].arguments[0], _index(wanted))
+            is_there = arith.cmpi(_EQUAL, loop.regions[0].blocks[0].arguments[0], _index(wanted))
             found = is_there if found is None else arith.andi(found, is_there)
         assert found is not None
         return found
@@ -168,8 +163,8 @@ class _Overlap:
         with ir.InsertionPoint.at_block_begin(self.inner), tile.finish.location:
             place = self.place()
             count = _index(trip_count(tile.finish) or 0)
-            some = _compare(_ABOVE, self.index, tile.loop.operands[0])
-            there = scf.IfOp(arith.andi(some, _compare(_BELOW, place, count)))
+            some = arith.cmpi(_ABOVE, self.index, tile.loop.operands[0])
+            there = scf.IfOp(arith.andi(some, arith.cmpi(_BELOW, place, count)))
             with ir.InsertionPoint(there.then_block):
                 before = arith.subi(self.index, _index(step))
                 self.earlier = {self.index: before, tile.sums.results[0]: results, finish.arguments[0]: place}
@@ -209,12 +204,6 @@ class _Overlap:
         return made.results[0]
 
 
-def _function_of(operation: ir.Operation) -> ir.Operation:
-    while operation.name != "func.func":
-        operation = operation.parent.operation
-    return operation
-
-
 @dataclasses.dataclass(frozen=True)
 class OverlapEpilogues(Pass):
     """Finish each tile of integer sums while the next one is summed."""
@@ -225,4 +214,4 @@ class OverlapEpilogues(Pass):
         for function in loop_kernels(module):
             tiles = [tile for op in walk(function.operation) if op.name == "scf.for" and (tile := _Tile.of(op))]
             for tile in tiles:
-                _Overlap(tile).run()
+                _Overlap(function, tile).run()

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from terrace.dialects.base import to_attribute
 from terrace.dialects.hardware import PIPELINE, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
-from terrace.lowering.target.hls.addresses import Access, accesses, loops_in, trip_count
-from terrace.lowering.target.hls.banks import is_register, partition_of, set_banks, wanted_banks
+from terrace.lowering.target.hls.addresses import Access, accesses, is_register, loops_in, trip_count
+from terrace.lowering.target.hls.banks import partition_of, set_banks, wanted_banks
 from terrace.lowering.target.hls.resources import design_blocks, format_of, memory_blocks
 from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint

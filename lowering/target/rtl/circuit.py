@@ -130,6 +130,14 @@ class Memory:
             return math.prod(self.shape), 1
         return self.shape[self.dim], math.prod(self.shape[self.dim + 1 :])
 
+    def place_of(self, number: int) -> tuple[int, int]:
+        """The bank of an element by its flat number, and its address there; `bank_and_address` makes values of them."""
+        size, inner = self.split
+        part = size // self.banks
+        outer, cut, within = number // inner // size, number // inner % size, number % inner
+        bank, at = (cut % self.banks, cut // self.banks) if self.kind == "cyclic" else divmod(cut, part)
+        return bank, (outer * part + at) * inner + within
+
 
 @dataclasses.dataclass(eq=False)
 class RegisterArray:

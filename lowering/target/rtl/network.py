@@ -82,11 +82,12 @@ class Process:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """The processes in the order of the program, the buffers between them, the streams of inputs and outputs.
+    """The processes of `main` in the order of the program, the buffers between them, the streams of inputs and outputs.
 
     `before` and `after` are the calls that the host makes. `ports` are the values of @main that the streams carry.
     """
 
+    main: func.FuncOp
     processes: Sequence[Process]
     buffers: Sequence[Buffer]
     streams: Sequence[Stream]
@@ -177,7 +178,8 @@ class _Builder:
             self.add(call)
         self.add_outputs(after)
         self.fit_slots()
-        return Network(self.processes, list(self.buffers.values()), self.streams, self.ports, before, after)
+        buffers = list(self.buffers.values())
+        return Network(self.main, self.processes, buffers, self.streams, self.ports, before, after)
 
     def calls(self) -> Iterator[ir.Operation]:
         for view in self.main.entry_block.operations:

@@ -24,15 +24,6 @@ Lookup = Callable[[str], np.ndarray]
 """Gives the elements of a weight by its symbol."""
 
 
-def bank_of(memory: Memory, place: int) -> tuple[int, int]:
-    """The bank of an element by its flat number, and its address there."""
-    size, inner = memory.split
-    part = size // memory.banks
-    outer, cut, within = place // inner // size, place // inner % size, place % inner
-    bank, at = (cut % memory.banks, cut // memory.banks) if memory.kind == "cyclic" else divmod(cut, part)
-    return bank, (outer * part + at) * inner + within
-
-
 class _Writes:
     """What fills a buffer: for each bank, whether, where and what it writes; `done` in the last cycle of a frame."""
 
@@ -186,7 +177,7 @@ class _Top:
             )
         words = ["0"] * max(2, memory.depth)
         for place, element in enumerate(elements.tolist()):
-            at, address = bank_of(memory, place)
+            at, address = memory.place_of(place)
             if at == bank:
                 words[address] = f"{int(element) & ((1 << memory.width) - 1):x}"
         self.files[f"{identifier(name)}.hex"] = "\n".join(words) + "\n"
@@ -265,7 +256,7 @@ class _Top:
         if written.banks == channel.memory.banks == 1 and math.prod(written.shape) == count:
             return
         if math.prod(written.shape) != count or any(
-            bank_of(written, place) != bank_of(channel.memory, place) for place in range(count)
+            written.place_of(number) != channel.memory.place_of(number) for number in range(count)
         ):
             raise TerraceError(f"{channel.name} is read in other banks than it is written in, which has no circuit")
 

@@ -156,7 +156,7 @@ def _cosim_kernel(
     inputs = make_vectors(arguments, types, count, seed, fixed)
     with tempfile.TemporaryDirectory(prefix="terrace-cosim-") as folder:
         path = Path(folder)
-        (path / "vectors").write_bytes(_joined(inputs).tobytes())
+        (path / "vectors").write_bytes(joined(inputs).tobytes())
         kinds = [c_type(type_) or "" for type_ in types]
         numbers = Floats(needs_ap_int(function.operation))
         kernel = print_with_tables(function, numbers)
@@ -176,7 +176,7 @@ def _cosim_kernel(
         cycles=(min(cycles), max(cycles)),
         intervals=_intervals(design),
         inputs=inputs,
-        results=_split(found, written),
+        results=split(found, written),
     )
 
 
@@ -207,12 +207,12 @@ def _check_shifts(
             )
 
 
-def _joined(arrays: Sequence[Array]) -> Array:
+def joined(arrays: Sequence[Array]) -> Array:
     """Arrays as the programs read them: the bytes of each vector's elements, one array after the other."""
     return np.concatenate([a.reshape(len(a), -1).view(np.uint8) for a in arrays], axis=1)
 
 
-def _split(joined: Array, like: Mapping[int, Array]) -> dict[int, Array]:
+def split(joined: Array, like: Mapping[int, Array]) -> dict[int, Array]:
     """The arrays of which `joined` holds the bytes, with the shapes and types of `like`."""
     found, start = {}, 0
     for number, array in like.items():

@@ -26,9 +26,18 @@ from terrace.lowering.target.rtl.network_testbench import network_program
 from terrace.lowering.target.rtl.print_network import print_network
 from terrace.lowering.target.rtl.testbench import Argument, csim_program
 from terrace.lowering.target.rtl.weights import weight_of
-from terrace.mlir import func, ir, parse_module
+from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
-from terrace.runtime.cosim import RUN_SECONDS, Weights, build_csim, build_verilated, execute, print_with_tables
+from terrace.runtime.cosim import (
+    RUN_SECONDS,
+    Weights,
+    build_csim,
+    build_verilated,
+    execute,
+    joined,
+    print_with_tables,
+    split,
+)
 from terrace.storage.parameter_archive import Array
 
 EXTRA_CYCLES = 1000
@@ -136,10 +145,7 @@ class _Run:
     ) -> None:
         self.module, self.weights, self.disturbance = module, weights, disturbance
         self.network: Network = network_of(module)
-        operations = module.regions[0].blocks[0].operations
-        self.main: func.FuncOp = next(
-            op for op in operations if isinstance(op, func.FuncOp) and op.name.value == "main"
-        )
+        self.main = self.network.main
         self.arguments = list(self.main.entry_block.arguments)
         self.count = to_python(self.main.attributes[INPUTS])
         if len(inputs) != self.count or not all(len(array) == len(inputs[0]) for array in inputs):
@@ -191,15 +197,12 @@ class _Run:
         numbers = Floats(needs_ap_int(function.operation))
         program = csim_program(function.name.value, print_with_tables(function, numbers), arguments, kinds)
         build_csim(folder, program, numbers)
-        (folder / "vectors").write_bytes(np.concatenate([c.view(np.uint8) for c in columns], axis=1).tobytes())
+        (folder / "vectors").write_bytes(joined(columns).tobytes())
         execute([str(folder / "csim"), str(self.frames), "vectors", "expected"], folder, RUN_SECONDS)
         given = np.fromfile(folder / "expected", np.uint8).reshape(self.frames, -1)
-        start = 0
-        for operand, argument, column in zip(call.operands, arguments, columns, strict=True):
-            if argument.written_banks:
-                size = column[0].nbytes
-                memories[root_of(operand)] = np.ascontiguousarray(given[:, start : start + size]).view(column.dtype)
-                start += size
+        written = {number: columns[number] for number, argument in enumerate(arguments) if argument.written_banks}
+        for number, array in split(given, written).items():
+            memories[root_of(call.operands[number])] = array
 
     def elements(self, call: ir.Operation, operand: ir.Value, memories: Mapping[ir.Value, Array]) -> Array:
         """What a kernel's argument holds for each frame."""
