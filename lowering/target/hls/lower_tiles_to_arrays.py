@@ -97,21 +97,11 @@ def _is_consumed(value: ir.Value) -> bool:
 
 
 def _is_carried_alone(value: ir.Value) -> bool:
-    """Whether a tile is all that a loop carries on, and each of its elements needs no other than its own of the last
-    one: they are computed in its place.
+    """Whether a tile is all that a loop carries on: its elements are computed in the place of the last ones, of which
+    each needs its own only.
     """
     readers = [use.owner.operation for use in value.uses]
-    is_alone = len(readers) == 1 and _carries_on(readers[0]) and len(readers[0].operands) == 1
-    return is_alone and not _reads_others(value)
-
-
-def _reads_others(value: ir.Value) -> bool:
-    """Whether what elements are computed of is spread from others."""
-    operation = operation_of(value)
-    if operation is None or not is_tile(value):
-        return False
-    is_spread = operation.name == "loop.broadcast_tile"
-    return is_spread or (is_elementwise(operation) and any(map(_reads_others, operation.operands)))
+    return len(readers) == 1 and _carries_on(readers[0]) and len(readers[0].operands) == 1
 
 
 def _has_one_sink(value: ir.Value) -> bool:

@@ -126,68 +126,22 @@ func.func private @branches(%a: memref<4xf32>, %o: memref<4xf32>, %c: i1, %n: f3
 
 // A number that a loop carries beside a tile is in a register, as the tile is in several.
 // CHECK-LABEL: func.func private @carried
-// CHECK:         %[[NUMBER:.*]] = memref.alloca() : memref<f32>
-// CHECK-NEXT:    memref.store %{{.*}}, %[[NUMBER]][]
-// CHECK:         %[[TILE:.*]] = memref.alloca() {{.*}} : memref<4xf32>
-// CHECK:         scf.for %arg3 =
-// CHECK-NOT:       iter_args
-// CHECK:           %[[NOW:.*]] = memref.load %[[NUMBER]][]
-// CHECK:           %[[NEXT:.*]] = arith.addf %[[NOW]]
-// CHECK:           memref.store %[[NEXT]], %[[NUMBER]][]
-// CHECK:         memref.load %[[NUMBER]][]
-func.func private @carried(%a: memref<4xf32>, %o: memref<4xf32>, %n: f32) attributes {loop.kernel} {
+// CHECK:         memref.store %c0_i32, %[[SUM:.*]][
+// CHECK:           %[[OLD:.*]] = memref.load %[[SUM]][%[[J:.*]]]
+// CHECK:           %[[NEW:.*]] = arith.addi %[[OLD]]
+// CHECK-NEXT:      memref.store %[[NEW]], %[[SUM]][%[[J]]]
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+func.func private @carried(%m: memref<4x8xi32>, %out: memref<8xi32>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c4 = arith.constant 4 : index
-  %zero = arith.constant dense<0.0> : vector<4xf32>
-  %0:2 = scf.for %i = %c0 to %c4 step %c1 iter_args(%number = %n, %tile = %zero) -> (f32, vector<4xf32>) {
-    %1 = "loop.load_tile"(%a, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
-      operandSegmentSizes = array<i32: 1, 1, 0>} : (memref<4xf32>, index) -> vector<4xf32>
-    %2 = arith.addf %number, %n : f32
-    %3 = arith.addf %tile, %1 : vector<4xf32>
-    scf.yield %2, %3 : f32, vector<4xf32>
+  %zero = arith.constant dense<0> : vector<8xi32>
+  %sum = scf.for %i = %c0 to %c4 step %c1 iter_args(%s = %zero) -> (vector<8xi32>) {
+    %x = "loop.load_tile"(%m, %i, %c0) {dims = array<i64: 1>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x8xi32>, index, index) -> vector<8xi32>
+    %t = arith.addi %s, %x : vector<8xi32>
+    scf.yield %t : vector<8xi32>
   }
-  %4 = vector.broadcast %0#0 : f32 to vector<4xf32>
-  %5 = arith.mulf %0#1, %4 : vector<4xf32>
-  "loop.store_tile"(%5, %o, %c0) {dims = array<i64: 0>, strides = array<i64: 1>,
-      operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<4xf32>, memref<4xf32>, index) -> ()
+  "loop.store_tile"(%sum, %out, %c0) {dims = array<i64: 0>, strides = array<i64: 1>, operandSegmentSizes = array<i32: 1, 1, 1, 0>} : (vector<8xi32>, memref<8xi32>, index) -> ()
   return
-}
-
-// -----
-
-// What a contraction multiplies is stored where it is made, not in the loop that reads it.
-// CHECK-LABEL: func.func private @stored_once
-// CHECK:         %[[LHS:.*]] = memref.alloca() {{.*}} : memref<4xf32>
-// CHECK:           arith.addf
-// CHECK-NEXT:      memref.store %{{.*}}, %[[LHS]]
-// CHECK:         scf.for %{{.*}} = %c0 to %arg3
-// CHECK-NOT:       arith.addf
-// CHECK:           math.fma
-func.func private @stored_once(%a: memref<1x4xf32>, %b: memref<4x4xf32>, %o: memref<1x4xf32>, %n: index) attributes {loop.kernel} {
-  %c0 = arith.constant 0 : index
-  %c1 = arith.constant 1 : index
-  %zero = arith.constant dense<0.0> : vector<1x4xf32>
-  %0 = "loop.load_tile"(%a, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
-      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<1x4xf32>, index, index) -> vector<1x4xf32>
-  %1 = arith.addf %0, %0 : vector<1x4xf32>
-  %2 = scf.for %i = %c0 to %n step %c1 iter_args(%sum = %zero) -> (vector<1x4xf32>) {
-    %3 = "loop.load_tile"(%b, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
-      operandSegmentSizes = array<i32: 1, 2, 0>} : (memref<4x4xf32>, index, index) -> vector<4x4xf32>
-    %4 = "loop.contract_tile"(%1, %3, %sum) : (vector<1x4xf32>, vector<4x4xf32>, vector<1x4xf32>) -> vector<1x4xf32>
-    scf.yield %4 : vector<1x4xf32>
-  }
-  "loop.store_tile"(%2, %o, %c0, %c0) {dims = array<i64: 0, 1>, strides = array<i64: 1, 1>,
-      operandSegmentSizes = array<i32: 1, 1, 2, 0>} : (vector<1x4xf32>, memref<1x4xf32>, index, index) -> ()
-  return
-}
-
-// -----
-
-// A function that is no kernel is left alone.
-// CHECK-LABEL: func.func @other
-// CHECK:         math.exp %arg0 : vector<4xf32>
-func.func @other(%x: vector<4xf32>) -> vector<4xf32> {
-  %0 = math.exp %x : vector<4xf32>
-  return %0 : vector<4xf32>
 }

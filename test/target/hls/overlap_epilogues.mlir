@@ -118,3 +118,65 @@ func.func private @floats(%x: memref<9x4xf32>, %y: memref<9x4xf32>) attributes {
   }
   return
 }
+
+// Four results, and two steps to finish them in.
+// CHECK-LABEL: func.func private @few_steps
+// CHECK-NOT:     scf.if
+func.func private @few_steps(%x: memref<9x4xi32>, %y: memref<9x4xi32>) attributes {loop.kernel} {
+  %c0_i32 = arith.constant 0 : i32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %c9 = arith.constant 9 : index
+  scf.for %t = %c0 to %c9 step %c1 {
+    %sums = memref.alloca() {loop.partition = {dim = 0 : i64, kind = "complete"}} : memref<4xi32>
+    scf.for %j = %c0 to %c4 step %c1 {
+      memref.store %c0_i32, %sums[%j] : memref<4xi32>
+    }
+    scf.for %k = %c0 to %c2 step %c1 {
+      %a = memref.load %x[%t, %k] : memref<9x4xi32>
+      scf.for %j = %c0 to %c4 step %c1 {
+        %f = memref.load %sums[%j] : memref<4xi32>
+        %g = arith.addi %f, %a : i32
+        memref.store %g, %sums[%j] : memref<4xi32>
+      }
+    }
+    scf.for %j = %c0 to %c4 step %c1 {
+      %s = memref.load %sums[%j] : memref<4xi32>
+      memref.store %s, %y[%t, %j] : memref<9x4xi32>
+    }
+  }
+  return
+}
+
+// What is stored is read by later steps, which must not come before.
+// CHECK-LABEL: func.func private @in_place
+// CHECK-NOT:     scf.if
+func.func private @in_place(%x: memref<9x4xi32>) attributes {loop.kernel} {
+  %c0_i32 = arith.constant 0 : i32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %c9 = arith.constant 9 : index
+  scf.for %t = %c0 to %c9 step %c1 {
+    %sums = memref.alloca() {loop.partition = {dim = 0 : i64, kind = "complete"}} : memref<4xi32>
+    scf.for %j = %c0 to %c4 step %c1 {
+      memref.store %c0_i32, %sums[%j] : memref<4xi32>
+    }
+    scf.for %k = %c0 to %c4 step %c1 {
+      %a = memref.load %x[%t, %k] : memref<9x4xi32>
+      scf.for %j = %c0 to %c4 step %c1 {
+        %f = memref.load %sums[%j] : memref<4xi32>
+        %g = arith.addi %f, %a : i32
+        memref.store %g, %sums[%j] : memref<4xi32>
+      }
+    }
+    scf.for %j = %c0 to %c4 step %c1 {
+      %s = memref.load %sums[%j] : memref<4xi32>
+      memref.store %s, %x[%t, %j] : memref<9x4xi32>
+    }
+  }
+  return
+}

@@ -58,12 +58,13 @@ func.func private @shifts(%a: memref<4x5xi8>) attributes {loop.kernel} {
 
 // A tile is finished while the next one is summed: the results of the tile before are read when those of this one are
 // kept, late in an iteration, so that iterations follow each other in every cycle.
-// CHECK:      // overlaps: 43 cycles
-// CHECK-NEXT: //   loop_1_1: 40 iterations, pipelined, II=1, depth 4
+// CHECK:      // overlaps: 42 cycles
+// CHECK-NEXT: //   loop_1_1_1: 40 iterations, pipelined, II=1, depth 3
 func.func private @overlaps(%x: memref<9x4xi8>, %y: memref<9x4xi32>) attributes {loop.kernel} {
   %zero = arith.constant 0 : i32
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
   %c3 = arith.constant 3 : index
   %c4 = arith.constant 4 : index
   %c9 = arith.constant 9 : index
@@ -71,7 +72,10 @@ func.func private @overlaps(%x: memref<9x4xi8>, %y: memref<9x4xi32>) attributes 
   %kept = memref.alloca() : memref<i32>
   %sum = memref.alloca() : memref<i32>
   scf.for %t = %c0 to %c10 step %c1 {
-    scf.for %k = %c0 to %c4 step %c1 {
+    scf.for %r = %c0 to %c2 step %c1 {
+    scf.for %l = %c0 to %c2 step %c1 {
+      %row = arith.muli %r, %c2 : index
+      %k = arith.addi %row, %l : index
       %some = arith.cmpi ugt, %t, %c0 : index
       scf.if %some {
         %before = arith.subi %t, %c1 : index
@@ -80,7 +84,9 @@ func.func private @overlaps(%x: memref<9x4xi8>, %y: memref<9x4xi32>) attributes 
       }
       %there = arith.cmpi ult, %t, %c9 : index
       scf.if %there {
-        %first = arith.cmpi eq, %k, %c0 : index
+        %first_row = arith.cmpi eq, %r, %c0 : index
+        %first_column = arith.cmpi eq, %l, %c0 : index
+        %first = arith.andi %first_row, %first_column : i1
         scf.if %first {
           memref.store %zero, %sum[] : memref<i32>
         }
@@ -97,6 +103,7 @@ func.func private @overlaps(%x: memref<9x4xi8>, %y: memref<9x4xi32>) attributes 
         }
       }
     } {loop.pipeline = 1 : i64}
+    }
   }
   return
 }
