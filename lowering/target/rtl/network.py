@@ -30,7 +30,7 @@ MOVES = ("memref.alloc", "memref.get_global", "memref.reinterpret_cast", "func.r
 """What @main may hold beside calls."""
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Channel:
     """A buffer as one process reads it: a copy of its own, of `slots` frames."""
 
@@ -40,7 +40,7 @@ class Channel:
     slots: int = 2
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Buffer:
     """Memory that one process, or the stream of an input, fills for others."""
 
@@ -64,7 +64,7 @@ class Stream:
         return self.elements if self.is_input else self.elements + 1
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Process:
     """A call of a kernel. `reads`, `writes` and `weights` are by the numbers of the kernel's arguments."""
 
@@ -80,7 +80,7 @@ class Process:
         return self.design.latency
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Network:
     """The processes of `main` in the order of the program, the buffers between them, the streams of inputs and outputs.
 
