@@ -16,6 +16,7 @@ from pathlib import Path
 
 import terrace
 import torch
+from terrace.target import HlsDescription, Target
 from torch import nn
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -70,14 +71,15 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
-def check(name: str, frames: int, stalls: int) -> bool:
+def check(name: str, frames: int, stalls: int, bram: int) -> bool:
     """Whether the network gives what the CPU does, in the predicted cycles if nothing stalls."""
     torch.manual_seed(0)
     make, shape = NETWORKS[name]
     model = make().eval()
     samples = [(torch.randn(shape),) for _ in range(8)]
     options = {"quantize": "int8", "calibration": samples}
-    design, cpu = (terrace.compile(model, samples[0], target=target, options=options) for target in ("hls", "cpu"))
+    targets = Target("hls", hls=HlsDescription(bram=bram)), "cpu"
+    design, cpu = (terrace.compile(model, samples[0], target=target, options=options) for target in targets)
     given = [(torch.randn(shape) * (10 if number % 10 == 9 else 1),) for number in range(frames)]
     found = design.cosim_network(given, stalls)
     pairs = zip(given, found.results[0], strict=True)
@@ -91,8 +93,12 @@ def main() -> int:
     parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], help="all of them if none is named")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--stalls", type=int, default=0, metavar="PERCENT", help="of the cycles, of each stream")
+    parser.add_argument(
+        "--bram", type=int, default=HlsDescription().bram, help="blocks of 36 Kb (default: %(default)s)"
+    )
     options = parser.parse_args()
-    return int(not all([check(name, options.frames, options.stalls) for name in options.networks or NETWORKS]))
+    given = options.frames, options.stalls, options.bram
+    return int(not all([check(name, *given) for name in options.networks or NETWORKS]))
 
 
 if __name__ == "__main__":
