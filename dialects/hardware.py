@@ -19,6 +19,7 @@ SUBGROUP_SIZE = "loop.subgroup_size"
 PIPELINE = "loop.pipeline"
 UNROLL = "loop.unroll"
 PARTITION = "loop.partition"
+COPIES = "loop.copies"
 DATAFLOW = "loop.dataflow"
 STREAM = "loop.stream"
 HARDWARE_ATTRIBUTES = {
@@ -26,6 +27,8 @@ HARDWARE_ATTRIBUTES = {
     UNROLL: "on scf.for: so many iterations run at once; divides the trip count",
     PARTITION: "on memref.alloca, memref.alloc or an argument's attributes: {kind, factor, dim} makes banks of it:"
     " kind is cyclic, block or complete (no factor), dim counts from 1, and 0 with complete means every dimension",
+    COPIES: "on memref.alloca, memref.alloc or an argument's attributes: so many memories with the same elements, each"
+    " with a port to read; a write goes to all",
     DATAFLOW: "on func.func: its calls run at once, each on what those before it have finished",
     STREAM: "on memref.alloc between two calls of a dataflow function: a queue of this depth instead of an array",
 }

@@ -71,14 +71,14 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
-def check(name: str, frames: int, stalls: int, bram: int) -> bool:
+def check(name: str, frames: int, stalls: int, bram: int, dsp: int) -> bool:
     """Whether the network gives what the CPU does, in the predicted cycles if nothing stalls."""
     torch.manual_seed(0)
     make, shape = NETWORKS[name]
     model = make().eval()
     samples = [(torch.randn(shape),) for _ in range(8)]
     options = {"quantize": "int8", "calibration": samples}
-    targets = Target("hls", hls=HlsDescription(bram=bram)), "cpu"
+    targets = Target("hls", hls=HlsDescription(bram=bram, dsp=dsp)), "cpu"
     design, cpu = (terrace.compile(model, samples[0], target=target, options=options) for target in targets)
     given = [(torch.randn(shape) * (10 if number % 10 == 9 else 1),) for number in range(frames)]
     found = design.cosim_network(given, stalls)
@@ -96,8 +96,9 @@ def main() -> int:
     parser.add_argument(
         "--bram", type=int, default=HlsDescription().bram, help="blocks of 36 Kb (default: %(default)s)"
     )
+    parser.add_argument("--dsp", type=int, default=HlsDescription().dsp, help="multipliers (default: %(default)s)")
     options = parser.parse_args()
-    given = options.frames, options.stalls, options.bram
+    given = options.frames, options.stalls, options.bram, options.dsp
     return int(not all([check(name, *given) for name in options.networks or NETWORKS]))
 
 

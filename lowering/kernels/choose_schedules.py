@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from terrace.dialects.base import attributes_of
 from terrace.dialects.graph_macs import macs_of
@@ -60,13 +60,24 @@ def cycles_of(kernel: KernelView, schedule: Schedule, machine: VectorMachine) ->
     return 8 * math.prod(kernel.space.sizes) / BYTES_PER_CYCLE
 
 
-def schedule_kernels(module: ir.Operation, machine: Machine, rounding: bool = True) -> None:
-    """Write a schedule for a machine into every kernel that has none; see `choose_schedule` and `share_packings`."""
+def schedule_kernels(
+    module: ir.Operation,
+    machine: Machine,
+    rounding: bool = True,
+    choose: Callable[[Mapping[str, KernelView]], dict[str, Schedule]] | None = None,
+) -> None:
+    """Write a schedule for a machine into every kernel that has none; see `choose_schedule` and `share_packings`.
+
+    `choose` chooses for all of them together, by name, instead of for one after the other.
+    """
     calls = calls_of(module)
     functions = [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]
     unscheduled = [function for function in functions if not attributes_of(schedule_op(function)).schedule]
     kernels = {function.name.value: read_kernel(function, calls) for function in unscheduled}
-    chosen = {name: choose_schedule(kernel, machine, rounding) for name, kernel in kernels.items()}
+    if choose is None:
+        chosen = {name: choose_schedule(kernel, machine, rounding) for name, kernel in kernels.items()}
+    else:
+        chosen = choose(kernels)
     share_packings(module, {name: kernel for name, kernel in kernels.items() if chosen[name].packed}, chosen, machine)
     for name, kernel in kernels.items():
         schedule_op(kernel.function).operation.attributes["schedule"] = chosen[name].to_attribute()

@@ -1,21 +1,46 @@
 """Tiles of circuits: small, as each element is a register and each operation a unit.
 
-A tile's sizes divide what they tile wherever they can: a tail would be a second circuit. Pure functions of sizes.
+A tile's sizes divide what they tile wherever they can: a tail would be a second circuit. A tile of integers is what is
+computed at once; of several that a kernel may have, `cost_of_circuit` tells what they take.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.view import KernelView
+from terrace.machine import CircuitMachine
 
 COLUMNS = 16
-"""Accumulators of a contraction: the width that is unrolled, if there are multipliers enough."""
-
-DEPTH = 8
-"""Steps of a contraction whose operands are fetched together."""
+"""Accumulators of a contraction of floats: the width that is unrolled, if there are multipliers enough."""
 
 ROW = 32
-"""Elements of a row that are worked on together where they are only passed through."""
+"""Elements of a row of floats that are worked on together where they are only passed through."""
+
+PAUSE = 12
+"""About as many cycles as two pipelines take to fill, which a tile costs beside its steps and its results."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class CircuitCost:
+    """What a kernel of integers takes in hardware, estimated: cycles between two results of it, multipliers, and
+    elements of its first operand that are read at once.
+    """
+
+    cycles: int
+    multipliers: int
+    reads: int = 1
+
+
+def is_of_integers(kernel: KernelView) -> bool:
+    """Whether a kernel has no floating point, so that its tiles are computed at once."""
+    return all(type_.kind != "float" for type_ in kernel.types)
 
 
 def divisor(size: int, limit: int) -> int:
@@ -24,7 +49,91 @@ def divisor(size: int, limit: int) -> int:
     return best if 4 * best >= min(size, limit) else min(size, limit)
 
 
-def schedule_row_of_circuit(space: IterationSpace) -> Schedule:
-    """Elementwise kernels and copies, and rows of softmax and norms: parts of the last dimension."""
-    last = space.names[-1]
-    return Schedule.of({last: divisor(space.size(last), ROW)})
+def divisors(size: int, limit: int) -> list[int]:
+    """The divisors of `size` up to `limit`, the largest first."""
+    return [d for d in range(min(size, limit), 0, -1) if size % d == 0]
+
+
+def tiles_of_circuit(
+    space: IterationSpace, choices: Mapping[str, Iterable[int]], always: Mapping[str, int] | None = None
+) -> Iterator[dict[str, int]]:
+    """Tiles with all combinations of sizes of some dimensions, and what they have in any case.
+
+    Loops over tiles are ordered by their counts, the longest innermost: what a pipeline does once for each of the
+    others is done seldom then.
+    """
+    for sizes in itertools.product(*choices.values()):
+        tile = {**(always or {}), **dict(zip(choices, sizes, strict=True))}
+        names = [name for name, kind in zip(space.names, space.kinds, strict=True) if kind == "parallel"]
+        order = sorted((n for n in names if n in tile), key=lambda name: space.size(name) // tile[name])
+        yield {**{name: tile[name] for name in order}, **tile}
+
+
+def lanes_of(results: int, row: int, steps: int) -> int:
+    """How many results of a tile, which has rows of so many, are finished in a step of the next tile's sums: as few as
+    can be, whole rows or equal parts of one.
+    """
+    counts = (count for count in range(-(-results // steps), results + 1) if results % count == 0)
+    return next(count for count in counts if row % count == 0 or count % row == 0)
+
+
+def is_worth_a_tile(tiles: int, steps: int, results: int) -> bool:
+    """Whether tiles lose more without `overlap-epilogues` than the one tile more takes with it."""
+    return steps < tiles * (results + PAUSE)
+
+
+def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
+    """What a kernel of integers takes in hardware.
+
+    A pipeline goes over its tiles, and one tile more to finish the last (`overlap-epilogues`). Where that does not pay,
+    or a tile is one element, each is summed, then finished.
+    """
+    space, tile = kernel.space, schedule.cut("register").sizes
+    at_once = {name: tile.get(name, 1) for name in space.names}
+    counts = {name: -(-space.size(name) // size) for name, size in at_once.items()}
+    kinds = dict(zip(space.names, space.kinds, strict=True))
+    steps = math.prod(count for name, count in counts.items() if kinds[name] == "reduction")
+    tiles = math.prod(count for name, count in counts.items() if kinds[name] == "parallel")
+    results = math.prod(size for name, size in at_once.items() if kinds[name] == "parallel")
+    lanes = results
+    cycles = tiles + PAUSE
+    if "reduction" in kinds.values():
+        inner = max((count for name, count in counts.items() if kinds[name] == "parallel"), default=1)
+        is_overlapped = results > 1 and is_worth_a_tile(inner, steps, results)
+        rows = [size for name, size in at_once.items() if kinds[name] == "parallel" and size > 1]
+        lanes = lanes_of(results, rows[-1], steps) if is_overlapped else 1
+        own = (inner + 1) * steps if is_overlapped else inner * (steps + results + 2 * PAUSE)
+        cycles = tiles // inner * own + PAUSE
+    products = math.prod(at_once.values()) if any(map(macs_of, kernel.operations)) else 0
+    scaled = sum(op.name == "graph.requantize" for op in kernel.operations)
+    reads = space.footprint(0, at_once) if space.accesses else math.prod(at_once.values())
+    return CircuitCost(cycles, products + lanes * scaled, reads)
+
+
+def best_for_circuit(
+    kernel: KernelView, machine: CircuitMachine, of_floats: Callable[[], Schedule], proposed: Iterable[Schedule]
+) -> Schedule:
+    """The fastest of the proposed schedules whose multipliers a kernel may have, for integers; else that of floats."""
+    if not is_of_integers(kernel):
+        return of_floats()
+    costs = [(cost_of_circuit(kernel, schedule), schedule) for schedule in proposed]
+    fitting = [pair for pair in costs if pair[0].multipliers <= machine.multipliers]
+    if not fitting:
+        return min(costs, key=lambda pair: (pair[0].multipliers, pair[0]))[1]
+    return min(fitting, key=lambda pair: pair[0])[1]
+
+
+def rows_of_circuit(kernel: KernelView, machine: CircuitMachine) -> Schedule:
+    """Elementwise kernels and copies, and rows of softmax and norms: parts of the last dimension, of integers one
+    element at a time.
+    """
+    last = kernel.space.names[-1]
+    floats = Schedule.of({last: divisor(kernel.space.size(last), ROW)})
+    return floats if not is_of_integers(kernel) else Schedule.of({last: 1})
+
+
+def other_rows_of_circuit(kernel: KernelView, chosen: Schedule, machine: CircuitMachine) -> Iterator[Schedule]:
+    """Several elements of the last dimension at a time."""
+    last = kernel.space.names[-1]
+    if is_of_integers(kernel):
+        yield from (Schedule.of({last: size}) for size in divisors(kernel.space.size(last), machine.widest))

@@ -21,11 +21,14 @@ from terrace.passes import fail
 
 @dataclasses.dataclass(frozen=True)
 class Calls:
-    """What a module says of a kernel's calls: which tensor arguments are weights in all of them, and the first result's
-    shape in the first, with the sizes that the model was exported with (DYNAMIC where they are not known)."""
+    """What a module says of a kernel's calls: which tensor arguments are weights in all of them, the first result's
+    shape in the first, with the sizes that the model was exported with (DYNAMIC where they are not known), and how many
+    there are.
+    """
 
     constant: tuple[bool, ...]
     shape: tuple[int, ...]
+    count: int = 0
 
 
 def calls_of(module: ir.Operation) -> dict[str, Calls]:
@@ -43,7 +46,7 @@ def calls_of(module: ir.Operation) -> dict[str, Calls]:
                 flags = tuple(v in constants for v in operation.operands if isinstance(v.type, ir.RankedTensorType))
                 known = found.get(name) or Calls(flags, _example_shape(operation.results[0], sizes))
                 constant = tuple(a and b for a, b in zip(known.constant, flags, strict=True))
-                found[name] = dataclasses.replace(known, constant=constant)
+                found[name] = dataclasses.replace(known, constant=constant, count=known.count + 1)
     return found
 
 

@@ -88,6 +88,11 @@ class WorkgroupMachine(Machine):
 
 @dataclasses.dataclass(frozen=True)
 class CircuitMachine(Machine):
-    """Circuits whose tiles are registers: `local_bytes` is the largest array that is staged."""
+    """Circuits whose tiles are registers: `local_bytes` is the largest array that is staged.
+
+    Of integers a kernel may have so many `multipliers`, and tiles are at most the `widest` along a dimension.
+    """
 
     local_bytes: int
+    multipliers: int = 128
+    widest: int = 16

@@ -179,7 +179,7 @@ class HlsDescription:
     @property
     def machine(self) -> CircuitMachine:
         """What its kernels run on."""
-        return CircuitMachine(self.local_bytes)
+        return CircuitMachine(self.local_bytes, widest=self.max_unroll)
 
 
 @dataclasses.dataclass(frozen=True)

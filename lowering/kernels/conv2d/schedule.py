@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from terrace.dialects.base import Attributes
 from terrace.element_types import ElementType
-from terrace.lowering.kernels.circuit_tile import COLUMNS, DEPTH, divisor
+from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor, divisors, tiles_of_circuit
 from terrace.lowering.kernels.conv2d.space import is_depthwise
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.packing import Pack, Packing, PackWithSums, Pad
@@ -173,20 +173,14 @@ def schedule_for_circuit(
     operand: ElementType,
     machine: CircuitMachine,
 ) -> Schedule:
-    """One pixel by some output channels. Input goes through local memory, which is read in banks and filled in order:
-    all of it, or of a padded image as many rows as fit.
+    """Of floats: one pixel by some output channels. Input goes through local memory, which is read in banks and filled
+    in order: all of it, or of a padded image as many rows as fit.
 
     Where not even the rows of one output row fit, the image is padded before, by a kernel of its own.
     """
     shape = ConvShape.of(space, attrs, operand)
-    size = shape.size
-    tiles = {"ow": 1, "kw": 1}
-    if shape.depthwise:
-        tiles["g"] = divisor(size["g"], COLUMNS)
-    else:
-        # Products of integers are added within a cycle; an addition of floats takes several, one after the other.
-        depth = DEPTH if operand.kind == "integer" else 1
-        tiles |= {"oc": divisor(size["oc"], COLUMNS), "ic": divisor(size["ic"], depth)}
+    size, channel = shape.size, shape.channel
+    tiles = {"ow": 1, "kw": 1, channel: divisor(size[channel], COLUMNS)}
     # As many output rows as have all their input rows in local memory.
     window = space.accesses[0][1].span({**size, "oh": 1})
     row_bytes = shape.staged_bytes(1) // window
@@ -195,6 +189,26 @@ def schedule_for_circuit(
     blocks = {"oh": rows} if stages and rows < size["oh"] else {}
     packed = shape.packed(stages, tiles[shape.channel] if constant[1] else None)
     return Schedule.of(_ordered(tiles, ("oh", "ow", "g", "oc")), blocks, (), packed, ("input",) if stages else ())
+
+
+def schedules_for_circuit(
+    space: IterationSpace, attrs: Attributes, constant: Sequence[bool], operand: ElementType, machine: CircuitMachine
+) -> Iterator[Schedule]:
+    """Of integers: some pixels of a row by some output channels, and of the sums some input channels, or all of them of
+    all columns of the window. A padded image is padded before, by a kernel of its own.
+    """
+    shape = ConvShape.of(space, attrs, operand)
+    size, channel, widest = shape.size, shape.channel, machine.widest
+    sums = [{"kw": 1, "ic": depth} for depth in divisors(size["ic"], widest)]
+    if size["kw"] <= widest and size["ic"] <= widest:
+        sums.append({"kw": size["kw"], "ic": size["ic"]})
+    choices = {"ow": divisors(size["ow"], widest), channel: divisors(size[channel], widest)}
+    order = ("g", "oh", "ow") if shape.depthwise else ("g", "oc", "oh", "ow")
+    for together in sums:
+        if shape.depthwise:
+            del together["ic"]
+        for tile in tiles_of_circuit(space, choices, {**dict.fromkeys(order, 1), **together}):
+            yield Schedule.of(tile, packed=shape.packed(False, tile[channel] if constant[1] else None))
 
 
 def _tiles(shape: ConvShape, machine: VectorMachine) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.circuit_tile import other_rows_of_circuit, rows_of_circuit
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.copy.axes import accesses, collapsed, dimensions, moved_axes, rows_of
 from terrace.lowering.kernels.copy.generator import generate
@@ -38,8 +38,9 @@ class Copy(KernelFamily):
             kernel.types,
             machine,
         ),
-        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
+        CircuitMachine: rows_of_circuit,
     }
+    alternatives = {CircuitMachine: other_rows_of_circuit}
     words = "vectors along the last dimension, several in flight; memory is the limit"
 
     def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:

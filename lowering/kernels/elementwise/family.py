@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from terrace.lowering.kernels.alternatives import UNROLLS
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.circuit_tile import other_rows_of_circuit, rows_of_circuit
 from terrace.lowering.kernels.elementwise.generator import generate
 from terrace.lowering.kernels.elementwise.schedule import schedule_for_vectors, schedule_for_workgroups
 from terrace.lowering.kernels.family import KernelFamily
@@ -25,9 +25,10 @@ class Elementwise(KernelFamily):
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(kernel.space, kernel.types, machine),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
-        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
+        CircuitMachine: rows_of_circuit,
     }
     alternatives = {
+        CircuitMachine: other_rows_of_circuit,
         VectorMachine: lambda kernel, chosen, machine: (
             schedule_for_vectors(kernel.space, kernel.types, machine, unroll) for unroll in UNROLLS
         ),

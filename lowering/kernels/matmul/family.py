@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
+from terrace.lowering.kernels.circuit_tile import best_for_circuit
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
 from terrace.lowering.kernels.matmul.alternatives import alternatives
@@ -17,6 +18,7 @@ from terrace.lowering.kernels.matmul.schedule import (
     schedule_for_circuit,
     schedule_for_vectors,
     schedule_for_workgroups,
+    schedules_for_circuit,
 )
 from terrace.lowering.kernels.packing import Pack, Packing
 from terrace.lowering.kernels.register_tile import ranked_tiles, register_machine
@@ -40,10 +42,13 @@ class Matmul(KernelFamily):
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
-        CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel)[:3]),
+        CircuitMachine: lambda kernel, machine: best_for_circuit(
+            kernel, machine, lambda: schedule_for_circuit(*_sizes_of(kernel)[:3]), _of_circuit(kernel, machine)
+        ),
     }
 
     alternatives = {
+        CircuitMachine: lambda kernel, chosen, machine: _of_circuit(kernel, machine),
         VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, _held(kernel, machine)),
     }
 
@@ -79,6 +84,11 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...
     """What schedules depend on."""
     assert kernel.rule is not None
     return kernel.space, bool(attributes_of(kernel.root).transpose_rhs), kernel.constant, kernel.rule
+
+
+def _of_circuit(kernel: KernelView, machine: CircuitMachine) -> Iterator[Schedule]:
+    """What is proposed for circuits of integers."""
+    return schedules_for_circuit(*_sizes_of(kernel)[:3], machine)
 
 
 def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:

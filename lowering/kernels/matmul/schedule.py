@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from terrace.element_types import ELEMENT_TYPES
-from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
+from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor, divisors, tiles_of_circuit
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.matmul.chunk import FEW_RESULTS, SHORT_CHUNK, chunk_of
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Sums
@@ -20,7 +20,7 @@ from terrace.lowering.kernels.work_division import (
     wanted_workgroups,
 )
 from terrace.lowering.kernels.workgroup_tile import ACCUMULATORS, block_of_tiles, power_of_two
-from terrace.machine import Atom, VectorMachine, WorkgroupMachine
+from terrace.machine import Atom, CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.mlir import DYNAMIC
 
 ASSUMED_SIZE = 128
@@ -140,9 +140,18 @@ def schedule_for_workgroups(
 
 
 def schedule_for_circuit(space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool]) -> Schedule:
-    """One row by some columns, whose weights for a step of k lie beside each other."""
+    """Of floats: one row by some columns, whose weights for a step of k lie beside each other."""
     tiles = {"m": 1, "n": divisor(space.size("n"), COLUMNS), "k": 1}
     return Schedule.of(tiles, packed=packed_rhs(space, transpose_rhs, constant, tiles["n"]))
+
+
+def schedules_for_circuit(
+    space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], machine: CircuitMachine
+) -> Iterator[Schedule]:
+    """Of integers: some rows by some columns by some steps of k at once."""
+    choices = {name: divisors(space.size(name), machine.widest) for name in ("m", "n", "k")}
+    for tile in tiles_of_circuit(space, choices):
+        yield Schedule.of(tile, packed=packed_rhs(space, transpose_rhs, constant, tile["n"]))
 
 
 def _tile_of_blocks(size: dict[str, int], block: tuple[int, int, int]) -> RegisterTile:

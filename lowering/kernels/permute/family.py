@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.circuit_tile import other_rows_of_circuit, rows_of_circuit
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along
@@ -30,8 +30,9 @@ class Permute(KernelFamily):
         VectorMachine: lambda kernel, machine: schedule_for_vectors(
             kernel.space, attributes_of(kernel.root).permutation, kernel.types, machine
         ),
-        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
+        CircuitMachine: rows_of_circuit,
     }
+    alternatives = {CircuitMachine: other_rows_of_circuit}
     words = "runs of the last dimension, or blocks of it and of the one that was last; memory is the limit"
 
     def type_rule(self, root: ir.Operation, reduced: Sequence[str]) -> TypeRule | None:

@@ -11,7 +11,12 @@ from terrace.lowering.kernels.builder import LoopBuilder
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along
 from terrace.lowering.kernels.pool2d.generator import generate
-from terrace.lowering.kernels.pool2d.schedule import ASSUMED_SIZE, schedule_for_circuit, schedule_for_vectors
+from terrace.lowering.kernels.pool2d.schedule import (
+    ASSUMED_SIZE,
+    schedule_for_circuit,
+    schedule_for_vectors,
+    schedules_for_circuit,
+)
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, VectorMachine
@@ -38,9 +43,10 @@ class Pool2d(KernelFamily):
         VectorMachine: lambda kernel, machine: schedule_for_vectors(
             kernel.space, attributes_of(kernel.root), kernel.operand_types[0], machine
         ),
-        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
+        CircuitMachine: schedule_for_circuit,
     }
     alternatives = {
+        CircuitMachine: lambda kernel, chosen, machine: schedules_for_circuit(kernel, machine),
         VectorMachine: lambda kernel, chosen, machine: (
             schedule_for_vectors(kernel.space, attributes_of(kernel.root), kernel.operand_types[0], machine, unroll)
             for unroll in UNROLLS

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from terrace.dialects.base import Attributes
 from terrace.element_types import ElementType
-from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor
+from terrace.lowering.kernels.circuit_tile import COLUMNS, best_for_circuit, divisor, divisors, tiles_of_circuit
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, wanted_workgroups
-from terrace.machine import VectorMachine
+from terrace.machine import CircuitMachine, VectorMachine
 from terrace.mlir import DYNAMIC
 
 ASSUMED_SIZE = 32
@@ -37,6 +39,15 @@ def schedule_for_vectors(
     return Schedule.of({"ow": pixels, "c": channels}, blocks, tuple(blocks))
 
 
-def schedule_for_circuit(space: IterationSpace) -> Schedule:
+def schedule_for_circuit(kernel: KernelView, machine: CircuitMachine) -> Schedule:
     """One pixel by some channels."""
-    return Schedule.of({"ow": 1, "c": divisor(space.size("c"), COLUMNS)})
+    floats = Schedule.of({"ow": 1, "c": divisor(kernel.space.size("c"), COLUMNS)})
+    return best_for_circuit(kernel, machine, lambda: floats, schedules_for_circuit(kernel, machine))
+
+
+def schedules_for_circuit(kernel: KernelView, machine: CircuitMachine) -> Iterator[Schedule]:
+    """Of integers: some channels of a pixel."""
+    space = kernel.space
+    choices = {"c": divisors(space.size("c"), machine.widest)}
+    for tile in tiles_of_circuit(space, choices, dict.fromkeys(("oh", "ow"), 1)):
+        yield Schedule.of({name: size for name, size in tile.items() if name != "oh"})

@@ -33,7 +33,7 @@ class Reduce(KernelFamily):
         VectorMachine: lambda kernel, machine: schedule_for_vectors(
             *_sizes_of(kernel), kernel.operand_types[0], machine
         ),
-        CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel)),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel, attributes_of(kernel.root).kind, machine),
     }
     alternatives = {
         VectorMachine: lambda kernel, chosen, machine: (

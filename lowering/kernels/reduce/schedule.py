@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from terrace.element_types import ElementType
-from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.circuit_tile import rows_of_circuit
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
+from terrace.lowering.kernels.view import KernelView
 from terrace.lowering.kernels.work_division import BYTES_PER_CYCLE, block_size, sum_block, wanted_workgroups
-from terrace.machine import VectorMachine
+from terrace.machine import CircuitMachine, VectorMachine
 from terrace.mlir import DYNAMIC
 
 ASSUMED_SIZE = 128
@@ -44,11 +45,11 @@ def schedule_for_vectors(
     return Schedule.of({last: tile}, blocks | parts_of_sums, tuple(blocks))
 
 
-def schedule_for_circuit(space: IterationSpace, kind: str) -> Schedule:
+def schedule_for_circuit(kernel: KernelView, kind: str, machine: CircuitMachine) -> Schedule:
     """Parts of the last dimension; a product along it takes one element after another."""
-    if kind == "prod" and space.kinds[-1] == "reduction":
+    if kind == "prod" and kernel.space.kinds[-1] == "reduction":
         return Schedule.of({})
-    return schedule_row_of_circuit(space)
+    return rows_of_circuit(kernel, machine)
 
 
 def _sum_blocks(space: IterationSpace, tile: int) -> dict[str, int]:

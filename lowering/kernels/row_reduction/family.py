@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.circuit_tile import schedule_row_of_circuit
+from terrace.lowering.kernels.circuit_tile import rows_of_circuit
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
@@ -39,7 +39,7 @@ class RowReduction(KernelFamily):
             kernel.space, machine, keeps_terms=kernel.root.name == "graph.softmax"
         ),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(kernel.space, machine),
-        CircuitMachine: lambda kernel, machine: schedule_row_of_circuit(kernel.space),
+        CircuitMachine: rows_of_circuit,
     }
     alternatives = {
         VectorMachine: lambda kernel, chosen, machine: alternatives(

@@ -11,7 +11,7 @@ from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL
 from terrace.mlir import ir, operation_of, walk
 
 Coefficients = dict[ir.Value, int]
-"""An affine index: the coefficient of each loop's index, or of a quotient; a constant term does not matter here."""
+"""How an affine index moves: the coefficient of each loop's index, or of a quotient or rest."""
 
 
 def constant_index(value: ir.Value) -> int | None:
@@ -31,26 +31,34 @@ def trip_count(loop: ir.Operation) -> int | None:
 
 
 def coefficients(value: ir.Value) -> Coefficients | None:
-    """An index as a linear function of the indices of loops, or None when it is none."""
+    """An index as a linear function of the indices of loops, without what it is where these are 0; None when it is no
+    such function.
+    """
+    found = affine(value)
+    return None if found is None else found[0]
+
+
+def affine(value: ir.Value) -> tuple[Coefficients, int] | None:
+    """An index as a linear function of the indices of loops, and a constant; None when it is none."""
     operation = operation_of(value)
     if operation is None:
-        return {value: 1}
+        return {value: 1}, 0
     if operation.name == "arith.constant":
-        return {}
-    if operation.name == "arith.divui":
-        return {value: 1}  # A part of its own: how it moves is not known.
+        return {}, constant_index(value) or 0
+    if operation.name in ("arith.divui", "arith.remui"):
+        return {value: 1}, 0  # A part of its own: how it moves is not known.
     if operation.name not in ("arith.addi", "arith.muli", "arith.subi"):
         return None
-    left, right = (coefficients(v) for v in operation.operands)
+    left, right = (affine(v) for v in operation.operands)
     if left is None or right is None:
         return None
     if operation.name == "arith.muli":
         return _product(operation, left, right)
     sign = -1 if operation.name == "arith.subi" else 1
-    total = dict(left)
-    for index, factor in right.items():
+    total = dict(left[0])
+    for index, factor in right[0].items():
         total[index] = total.get(index, 0) + sign * factor
-    return {index: factor for index, factor in total.items() if factor}
+    return {index: factor for index, factor in total.items() if factor}, left[1] + sign * right[1]
 
 
 def reads(value: ir.Value, index: ir.Value) -> bool:
@@ -59,11 +67,13 @@ def reads(value: ir.Value, index: ir.Value) -> bool:
     return value == index or (operation is not None and any(reads(operand, index) for operand in operation.operands))
 
 
-def _product(operation: ir.Operation, left: Coefficients, right: Coefficients) -> Coefficients | None:
-    for operand, other in ((operation.operands[0], right), (operation.operands[1], left)):
+def _product(
+    operation: ir.Operation, left: tuple[Coefficients, int], right: tuple[Coefficients, int]
+) -> tuple[Coefficients, int] | None:
+    for operand, (moves, constant) in ((operation.operands[0], right), (operation.operands[1], left)):
         number = constant_index(operand)
         if number is not None:
-            return {index: factor * number for index, factor in other.items() if number}
+            return {index: factor * number for index, factor in moves.items() if number}, constant * number
     return None
 
 
@@ -92,15 +102,25 @@ class Access:
 
 def flat_moves(access: Access) -> Coefficients | None:
     """How far an address moves, in elements, when each index grows by 1; None if it is not affine."""
-    shape = list(ir.MemRefType(access.memory.type).shape)
+    found = flat_address(access)
+    return None if found is None else found[0]
+
+
+def flat_address(access: Access) -> tuple[Coefficients, int] | None:
+    """How far an address moves, in elements, when each index grows by 1, and what it is where all are 0; None if it is
+    not affine.
+    """
+    shape, constant = list(ir.MemRefType(access.memory.type).shape), 0
     moves: Coefficients = {}
     for axis, value in enumerate(access.indices):
-        found = coefficients(value)
+        found = affine(value)
         if found is None:
             return None
-        for index, factor in found.items():
-            moves[index] = moves.get(index, 0) + factor * math.prod(shape[axis + 1 :])
-    return moves
+        inner = math.prod(shape[axis + 1 :])
+        constant += found[1] * inner
+        for index, factor in found[0].items():
+            moves[index] = moves.get(index, 0) + factor * inner
+    return moves, constant
 
 
 def accesses(root: ir.Operation) -> Iterator[Access]:
@@ -163,6 +183,27 @@ def is_register(memory: ir.Value) -> bool:
         return False
     spec = to_python(owner.attributes[PARTITION]) if PARTITION in owner.attributes else {}
     return ir.MemRefType(memory.type).rank == 0 or spec.get("kind") == "complete"
+
+
+BELOW = (2, 6)
+"""Predicates of arith.cmpi: signed and unsigned <."""
+
+
+def bounds_of(condition: ir.Value) -> list[tuple[ir.Value, int]]:
+    """Indices that are below a number where a condition holds, and that number."""
+    owner = operation_of(condition)
+    if owner is None or owner.name not in ("arith.andi", "arith.cmpi"):
+        return []
+    if owner.name == "arith.andi":
+        return [bound for part in owner.operands for bound in bounds_of(part)]
+    end = constant_index(owner.operands[1]) if isinstance(owner.operands[1].type, ir.IndexType) else None
+    return [(owner.operands[0], end)] if to_python(owner.attributes["predicate"]) in BELOW and end is not None else []
+
+
+def loop_of(index: ir.Value) -> ir.Operation | None:
+    """The loop that an index counts."""
+    parent = index.owner.owner.operation if isinstance(index.owner, ir.Block) else None
+    return parent if parent is not None and parent.name == "scf.for" else None
 
 
 def loops_in(block: ir.Block) -> Iterator[ir.Operation]:

@@ -11,38 +11,60 @@ from collections.abc import Iterator
 from typing import Any
 
 from terrace.dialects.base import entries_of, shape_of, to_attribute, to_python
-from terrace.dialects.hardware import PARTITION, UNROLL, partition_attribute
-from terrace.lowering.target.hls.addresses import Access, accesses, constant_index, flat_moves, is_register, trip_count
+from terrace.dialects.hardware import COPIES, PARTITION, UNROLL, partition_attribute
+from terrace.lowering.target.hls.addresses import (
+    Access,
+    accesses,
+    constant_index,
+    flat_moves,
+    is_register,
+    loop_of,
+    trip_count,
+)
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip
 from terrace.mlir import ir, operation_of
 
 
 def partition_of(memory: ir.Value) -> dict[str, Any]:
     """The partition of an array or an argument; empty if it has none."""
+    return dict(attribute_of(memory, PARTITION) or {})
+
+
+def copies_of(memory: ir.Value) -> int:
+    """How often an array or an argument is there."""
+    return attribute_of(memory, COPIES) or 1
+
+
+def attribute_of(memory: ir.Value, name: str) -> Any:
+    """An attribute of an array or an argument; None if it has none."""
     owner = operation_of(memory)
     if owner is not None:
         attributes: Any = owner.attributes
     else:
         function = ir.BlockArgument(memory).owner.owner.opview
         if "arg_attrs" not in function.attributes:
-            return {}
+            return None
         attributes = function.arg_attrs[ir.BlockArgument(memory).arg_number]
-    return dict(to_python(attributes[PARTITION])) if PARTITION in attributes else {}
+    return to_python(attributes[name]) if name in attributes else None
 
 
 def set_banks(memory: ir.Value, factor: int) -> None:
     """Cut the last dimension of an array, or of an argument, into cyclic banks."""
-    spec = partition_attribute("cyclic", len(shape_of(memory)), factor)
+    set_attribute(memory, PARTITION, partition_attribute("cyclic", len(shape_of(memory)), factor))
+
+
+def set_attribute(memory: ir.Value, name: str, value: ir.Attribute) -> None:
+    """Give an array, or an argument, an attribute."""
     owner = operation_of(memory)
     if owner is not None:
-        owner.attributes[PARTITION] = spec
+        owner.attributes[name] = value
         return
     argument = ir.BlockArgument(memory)
     function = argument.owner.owner.opview
     own: list[dict[str, ir.Attribute]] = [{} for _ in function.entry_block.arguments]
     if "arg_attrs" in function.attributes:
         own = [entries_of(each) for each in function.arg_attrs]
-    own[argument.arg_number][PARTITION] = spec
+    own[argument.arg_number][name] = value
     function.attributes["arg_attrs"] = to_attribute([ir.DictAttr.get(each) for each in own])
 
 
@@ -88,7 +110,7 @@ def _offsets(access: Access, loop: ir.Operation, factor: int) -> set[int] | None
 
 def _copies(index: ir.Value, loop: ir.Operation, factor: int) -> int:
     """How many values of an index are there at once, where `loop` is unrolled by `factor`."""
-    owner = _loop_of(index)
+    owner = loop_of(index)
     if owner is None:
         return 1
     if owner == loop:
@@ -115,15 +137,9 @@ def _reads(memory: ir.Value) -> Iterator[Access]:
             yield Access(use.owner.operation)
 
 
-def _loop_of(index: ir.Value) -> ir.Operation | None:
-    """The loop that an index counts."""
-    loop = index.owner.owner.operation if isinstance(index.owner, ir.Block) else None
-    return loop if loop is not None and loop.name == "scf.for" else None
-
-
 def _step(index: ir.Value) -> int:
     """How far an index moves per iteration; 1, the strictest, when that is not known."""
-    loop = _loop_of(index)
+    loop = loop_of(index)
     return (constant_index(loop.operands[2]) or 1) if loop is not None else 1
 
 
@@ -140,5 +156,5 @@ def _is_fixed(access: Access, banks: int, loop: ir.Operation, factor: int) -> bo
 
 
 def _trips(index: ir.Value) -> int | None:
-    loop = _loop_of(index)
+    loop = loop_of(index)
     return trip_count(loop) if loop is not None else None

@@ -5,6 +5,9 @@ A tile that is kept becomes a `memref.alloca` without its dimensions of size 1, 
 they are read, so that a chain of them is one loop nest. A tile that nothing else reads gives its array to the op that
 consumes it: accumulators are updated in place. A contraction is a loop nest with k outermost, so that neighbouring
 iterations add to different accumulators. `loop.parallel` becomes sequential loops.
+
+In a kernel of integers a tile is what is computed at once: its loops are unrolled, but for those over the results of
+sums. Contractions that follow each other, which the taps of a window are, add all their products in one go.
 """
 
 from __future__ import annotations
@@ -12,15 +15,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from terrace.dialects.base import attributes_of, element_type_of
-from terrace.dialects.hardware import PARTITION, partition_attribute
+from terrace.dialects.base import attributes_of, element_type_of, to_attribute
+from terrace.dialects.hardware import PARTITION, UNROLL, partition_attribute
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.graph.payload_types import cast, combine, constant, is_float, multiply_add, neutral, scalar_type
 from terrace.lowering.target.constant_tables import table_memory
 from terrace.lowering.target.requantize_steps import expand_requantize_tiles
 from terrace.lowering.target.tile_access import Access, constant_of, index_constant
 from terrace.lowering.target.tile_rebuilder import TileRebuilder, is_elementwise, is_tile, shape_of_tile, splat_of
-from terrace.mlir import arith, ir, memref, operation_of, scf
+from terrace.mlir import arith, func, ir, memref, operation_of, scf, walk
 from terrace.passes import Pass, fail
 
 MOST_TERMS = 32
@@ -55,19 +58,26 @@ def _squeezed(shape: Sequence[int], indices: Indices) -> list[ir.Value]:
     return [i for i, size in zip(indices, shape, strict=True) if size != 1]
 
 
-def _nest(shape: Sequence[int | ir.Value], body: Callable[[list[ir.Value]], None], done: Indices = ()) -> None:
+def _nest(
+    shape: Sequence[int | ir.Value],
+    body: Callable[[list[ir.Value]], None],
+    done: Indices = (),
+    is_unrolled: bool = False,
+) -> None:
     """Loops over `shape`, the last dimension innermost; none for a dimension of size 1."""
     if not shape:
         body(list(done))
         return
     size, *inner = shape
     if isinstance(size, int) and size == 1:
-        _nest(inner, body, [*done, index_constant(0)])
+        _nest(inner, body, [*done, index_constant(0)], is_unrolled)
         return
     upper = index_constant(size) if isinstance(size, int) else size
     operation = scf.ForOp(index_constant(0), upper, index_constant(1))
+    if is_unrolled:
+        operation.attributes[UNROLL] = to_attribute(size)
     with ir.InsertionPoint(operation.body):
-        _nest(inner, body, [*done, operation.induction_variable])
+        _nest(inner, body, [*done, operation.induction_variable], is_unrolled)
         scf.YieldOp([])
 
 
@@ -79,11 +89,6 @@ def _array(type_: ir.Type) -> Cells:
     if kept:
         array.owner.attributes[PARTITION] = partition_attribute("complete", 0)
     return Cells(shape, lambda indices: memref.load(array, _squeezed(shape, indices)), array)
-
-
-def _copy(tile: Cells, to: Cells) -> Cells:
-    _nest(tile.shape, lambda indices: to.write(tile.element(indices), indices))
-    return to
 
 
 def _is_consumed(value: ir.Value) -> bool:
@@ -125,6 +130,21 @@ def _has_one_sink(value: ir.Value) -> bool:
     return len(sinks) == 1
 
 
+def _adds_on(operation: ir.Operation) -> bool:
+    """Whether all that a contraction gives is what another one of the block adds to."""
+    uses = list(operation.results[0].uses)
+    if len(uses) != 1 or uses[0].owner.operation.name != "loop.contract_tile":
+        return False
+    return uses[0].operand_number == 2 and uses[0].owner.operation.block == operation.block
+
+
+def _is_of_integers(function: func.FuncOp) -> bool:
+    """Whether a kernel has no floating point at all."""
+    values = [*function.entry_block.arguments, *(r for op in walk(function.operation) for r in op.results)]
+    types = [element_type_of(v) if isinstance(v.type, (ir.ShapedType, ir.VectorType)) else v.type for v in values]
+    return not any(isinstance(type_, ir.FloatType) for type_ in types)
+
+
 def _carries_on(operation: ir.Operation) -> bool:
     return operation.name == "scf.yield" and operation.parent.operation.name == "scf.for"
 
@@ -134,8 +154,15 @@ class _Lowering(TileRebuilder[Cells, CellType]):
 
     machine = "arrays"
 
-    def __init__(self) -> None:
+    def __init__(self, function: func.FuncOp) -> None:
         super().__init__()
+        self.unrolls = _is_of_integers(function)
+        self.carried_loops = 0
+        """How many loops around carry a tile."""
+        self.is_summed = False
+        """Whether there is a sum already: what follows is about its results, of which hardware has one at a time."""
+        self.products: dict[ir.Value, list[Callable[[Indices], list[ir.Value]]]] = {}
+        """The products of contractions that the next one adds, by what they would be the result of."""
         self.places: dict[ir.Value, Cells] = {}
         """The arrays of what loops carry and conditions give; a number is the only element of one."""
         self.handlers |= {
@@ -152,6 +179,17 @@ class _Lowering(TileRebuilder[Cells, CellType]):
             "memref.prefetch": lambda operation: None,  # there are no caches
         }
 
+    # -- loops ----------------------------------------------------------------------------------------------------
+
+    def nest(self, shape: Sequence[int], body: Callable[[list[ir.Value]], None], *, begins: bool = False) -> None:
+        """The loops of a tile; `begins` those that set a sum or add to it."""
+        is_unrolled = self.unrolls and (begins or self.carried_loops > 0 or not self.is_summed)
+        _nest(shape, body, is_unrolled=is_unrolled)
+
+    def fill(self, tile: Cells, to: Cells, *, begins: bool = False) -> Cells:
+        self.nest(tile.shape, lambda indices: to.write(tile.element(indices), indices), begins=begins)
+        return to
+
     # -- tiles ----------------------------------------------------------------------------------------------------
 
     def holding(self, type_: ir.Type) -> CellType:
@@ -162,7 +200,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         return CellType(type_)
 
     def convert(self, tile: Cells, holding: CellType) -> Cells:
-        return tile if tile.array is not None else _copy(tile, _array(holding.type))
+        return tile if tile.array is not None else self.fill(tile, _array(holding.type))
 
     def wanted(self, operation: ir.Operation, number: int) -> CellType | None:
         """What is read several times is not computed each time."""
@@ -178,10 +216,12 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         """An operand by its elements; a number is one without indices."""
         return self.tile(value) if is_tile(value) else Cells((), lambda _: self.plain(value))
 
-    def owned(self, value: ir.Value) -> Cells:
+    def owned(self, value: ir.Value, *, begins: bool = False) -> Cells:
         """An operand in an array that its reader may overwrite."""
         tile = self.source(value)
-        return tile if tile.array is not None and _is_consumed(value) else _copy(tile, _array(value.type))
+        if tile.array is not None and _is_consumed(value):
+            return tile
+        return self.fill(tile, _array(value.type), begins=begins)
 
     def elementwise(self, operation: ir.Operation) -> None:
         result, location = operation.results[0], operation.location
@@ -232,19 +272,36 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         def row(indices: list[ir.Value]) -> None:
             at = [*indices, index_constant(0)]
             result.write(constant(type_, neutral(kind, type_)), at)
-            _nest([size], lambda last: step(indices, last))
+            self.nest([size], lambda last: step(indices, last))
 
         def step(indices: list[ir.Value], last: list[ir.Value]) -> None:
             at = [*indices, index_constant(0)]
             result.write(combine(kind, result.element(at), source.element([*indices, *last])), at)
 
-        _nest(outer, row)
+        self.nest(outer, row)
+        self.is_summed = True
         self.set_tile(operation.results[0], result)
 
     def contract_tile(self, operation: ir.Operation) -> None:
         self.refuse_atom(operation)
         lhs, rhs = (self.tile(operation.operands[i], self.wanted(operation, i)) for i in (0, 1))
-        result, type_ = self.owned(operation.operands[2]), element_type_of(operation.operands[2])
+        total, type_ = operation.operands[2], element_type_of(operation.operands[2])
+
+        def products(at: Indices) -> list[ir.Value]:
+            *rows, column = at
+            pairs = [
+                (lhs.element([*rows, index_constant(k)]), rhs.element([index_constant(k), column]))
+                for k in range(rhs.shape[0])
+            ]
+            return [arith.muli(*(cast(v, type_) for v in pair)) for pair in pairs]
+
+        earlier = self.products.get(total, [])
+        if earlier:
+            total = self.first_sum(total)
+        if not is_float(type_) and _adds_on(operation):
+            self.products[operation.results[0]] = [*earlier, products]
+            return
+        result = self.owned(total)
 
         def step(indices: list[ir.Value]) -> None:
             k, *rows, column = indices
@@ -254,21 +311,24 @@ class _Lowering(TileRebuilder[Cells, CellType]):
 
         def whole(at: list[ir.Value]) -> None:
             """All products of an element, added in pairs: sums of integers have no order."""
-            *rows, column = at
-            terms = []
-            for k in range(rhs.shape[0]):
-                factors = lhs.element([*rows, index_constant(k)]), rhs.element([index_constant(k), column])
-                terms.append(arith.muli(*(cast(v, type_) for v in factors)))
+            terms = [term for each in [*earlier, products] for term in each(at)]
             while len(terms) > 1:
                 pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
                 terms = [arith.addi(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
             result.write(arith.addi(result.element(at), terms[0]), at)
 
-        if is_float(type_) or rhs.shape[0] > MOST_TERMS:
-            _nest([rhs.shape[0], *result.shape], step)
+        if is_float(type_) or (rhs.shape[0] > MOST_TERMS and not self.unrolls):
+            self.nest([rhs.shape[0], *result.shape], step, begins=True)
         else:
-            _nest(result.shape, whole)
+            self.nest(result.shape, whole, begins=True)
+        self.is_summed = True
         self.set_tile(operation.results[0], result)
+
+    def first_sum(self, total: ir.Value) -> ir.Value:
+        """What the first of some contractions that follow each other adds to."""
+        while total in self.products:
+            total = total.owner.operation.operands[2]
+        return total
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -284,7 +344,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         access, tile = Access.of(operation.opview, self.plain), self.tile(operation.operands[0])
         _require_whole(operation, access.sizes, tile.shape)
         at = _place(access)
-        _nest(tile.shape, lambda indices: memref.store(tile.element(indices), access.memory, at(indices)))
+        self.nest(tile.shape, lambda indices: memref.store(tile.element(indices), access.memory, at(indices)))
 
     def alloc(self, operation: ir.Operation) -> None:
         self.values[operation.results[0]] = memref.alloca(operation.results[0].type, [], [])
@@ -305,8 +365,12 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         """What it carries is in arrays from before the loop."""
         _, *carried = operation.opview.body.arguments
         for first, argument, result in zip(list(operation.operands)[3:], carried, operation.results, strict=True):
-            self.places[argument] = self.places[result] = self.owned(first)
+            self.places[argument] = self.places[result] = self.owned(first, begins=is_tile(first))
+        carries = any(map(is_tile, carried))
+        self.carried_loops += carries
         super().for_(operation)
+        self.carried_loops -= carries
+        self.is_summed |= carries
 
     def if_(self, operation: ir.Operation) -> None:
         """Both branches fill the arrays of what it gives."""
@@ -330,9 +394,9 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         moves = [(v, self.source(v), self.places[result]) for v, result in zip(values, results, strict=True)]
         moves = [move for move in moves if move[1].array is None or move[1].array != move[2].array]
         several = len(moves) > 1  # one may read the array of another
-        made = [_copy(tile, _array(v.type)) if several and is_tile(v) else tile for v, tile, _ in moves]
+        made = [self.fill(tile, _array(v.type)) if several and is_tile(v) else tile for v, tile, _ in moves]
         for tile, (_, _, to) in zip(made, moves, strict=True):
-            _copy(tile, to)
+            self.fill(tile, to)
         return []
 
 
@@ -365,4 +429,4 @@ class LowerTilesToArrays(Pass):
     def run(self, module: ir.Operation) -> None:
         for function in loop_kernels(module):
             expand_requantize_tiles(function)
-            _Lowering().function(function)
+            _Lowering(function).function(function)

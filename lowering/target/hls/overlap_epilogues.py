@@ -2,7 +2,8 @@
 
 A tile is begun (its sums are zero), summed along a nest of loops, and finished, one result after the other. With all of
 it in that nest, which then has one tile more to finish the last one, the hardware runs through the nest without a
-pause: sums of one tile, results of the tile before. A nest needs as many iterations as a tile has results.
+pause: sums of one tile, results of the tile before. Where a tile has more results than the nest has iterations, several
+are finished in each.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from terrace.dialects.hardware import PARTITION
+from terrace.dialects.base import shape_of, to_attribute
+from terrace.dialects.hardware import PARTITION, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.kernels.circuit_tile import is_worth_a_tile, lanes_of
 from terrace.lowering.target.hls.addresses import accesses, constant_index, is_register, trip_count
 from terrace.mlir import arith, func, ir, memref, operation_of, scf, walk
 from terrace.passes import Pass
@@ -24,21 +27,16 @@ def _index(number: int) -> ir.Value:
 _EQUAL, _BELOW, _ABOVE = 0, 6, 8
 """Predicates of arith.cmpi: ==, unsigned < and >."""
 
-PAUSE = 12
-"""About as many cycles as two pipelines take to fill, which a tile would cost beside its steps and its results. Where
-all tiles together lose less than the one tile more takes, they stay as they are.
-"""
-
 
 @dataclasses.dataclass(frozen=True)
 class _Tile:
-    """A loop over tiles: `start` sets the sums, `nest` adds to them, `finish` goes over the results."""
+    """A loop over tiles: `start` sets the sums, `nest` adds to them, the loops of `finish` go over the results."""
 
     loop: ir.Operation
     sums: ir.Operation
     start: ir.Operation
     nest: tuple[ir.Operation, ...]
-    finish: ir.Operation
+    finish: tuple[ir.Operation, ...]
 
     @staticmethod
     def of(loop: ir.Operation) -> _Tile | None:
@@ -49,33 +47,42 @@ class _Tile:
         others = [op for op in body if op not in loops and op not in arrays and not op.name.startswith("arith.")]
         if len(loops) != 3 or len(arrays) != 1 or others or len(loop.results) or not trip_count(loop):
             return None
-        nest = _nest(loops[1])
-        found = _Tile(loop, arrays[0], loops[0], nest, loops[2]) if nest is not None else None
-        return found if found is not None and found.fits() else None
+        nest, finish = _nest(loops[1]), _nest(loops[2])
+        if nest is None or finish is None:
+            return None
+        found = _Tile(loop, arrays[0], loops[0], nest, finish)
+        return found if found.fits() else None
 
     def fits(self) -> bool:
-        """Whether sums are integers in registers, all parts keep to their roles, and the nest is long enough."""
+        """Whether sums are integers in registers, all parts keep to their roles, and the nest is short enough."""
         sums = self.sums.results[0]
         type_ = ir.MemRefType(sums.type)
-        results, tiles = trip_count(self.finish), trip_count(self.loop) or 0
-        if type_.rank != 1 or not isinstance(type_.element_type, ir.IntegerType) or not is_register(sums):
+        tiles, finish = trip_count(self.loop) or 0, self.finish[0]
+        if not type_.rank or not isinstance(type_.element_type, ir.IntegerType) or not is_register(sums):
             return False
-        if results is None or results > self.steps or not _counts_from_zero(self.finish):
+        if not all(map(_counts_from_zero, self.finish)) or not is_worth_a_tile(tiles, self.steps, self.results):
             return False
-        if self.steps >= tiles * (results + PAUSE):
-            return False
-        if any(op.name in ("scf.for", "scf.if") for op in walk(self.finish) if op != self.finish):
+        if any(op.name in ("scf.for", "scf.if") for op in walk(finish) if op not in self.finish):
             return False
         starts = all(access.is_store and access.memory == sums for access in accesses(self.start))
-        finishes = all(not access.is_store or not is_register(access.memory) for access in accesses(self.finish))
-        stored = {access.memory for access in accesses(self.finish) if access.is_store}
-        parts = (*self.nest, self.finish)
+        finishes = all(not access.is_store or not is_register(access.memory) for access in accesses(finish))
+        stored = {access.memory for access in accesses(finish) if access.is_store}
+        parts = (self.nest[0], finish)
         reads = {access.memory for part in parts for access in accesses(part) if not access.is_store}
         return starts and finishes and not stored & reads
 
     @property
     def steps(self) -> int:
         return math.prod(trip_count(loop) or 0 for loop in self.nest)
+
+    @property
+    def results(self) -> int:
+        return math.prod(trip_count(loop) or 0 for loop in self.finish)
+
+    @property
+    def lanes(self) -> int:
+        """How many results are finished in an iteration."""
+        return lanes_of(self.results, trip_count(self.finish[-1]) or 1, self.steps)
 
 
 def _nest(loop: ir.Operation) -> tuple[ir.Operation, ...] | None:
@@ -86,7 +93,7 @@ def _nest(loop: ir.Operation) -> tuple[ir.Operation, ...] | None:
     if not trip_count(loop):
         return None
     body = [view.operation for view in loop.regions[0].blocks[0].operations][:-1]
-    inner = [op for op in body if op.name == "scf.for"]
+    inner = [op for op in body if op.name == "scf.for" and UNROLL not in op.attributes]
     if len(inner) != 1 or any(op not in inner and not op.name.startswith("arith.") for op in body):
         return (loop,)
     rest = _nest(inner[0])
@@ -132,17 +139,26 @@ class _Overlap:
                     begun = scf.YieldOp([])
                 last = scf.IfOp(self.at("last"))
                 with ir.InsertionPoint(last.then_block):
-                    keep = scf.ForOp(_index(0), _index(ir.MemRefType(results.type).shape[0]), _index(1))
-                    with ir.InsertionPoint(keep.body):
-                        total = memref.load(tile.sums.results[0], [keep.induction_variable])
-                        memref.store(total, results, [keep.induction_variable])
-                        scf.YieldOp([])
+                    self.keep(results, [])
                     scf.YieldOp([])
                 scf.YieldOp([])
         tile.start.move_before(begun.operation)
         # Conditions are computed before what they are about.
         for operation in body:
             operation.move_before(last.operation)
+
+    def keep(self, results: ir.Value, indices: list[ir.Value]) -> None:
+        """Copy the sums, by loops over the dimensions that have no index yet."""
+        shape = shape_of(results)
+        if len(indices) == len(shape):
+            memref.store(memref.load(self.tile.sums.results[0], indices), results, indices)
+            return
+        size = shape[len(indices)]
+        loop = scf.ForOp(_index(0), _index(size), _index(1))
+        loop.attributes[UNROLL] = to_attribute(size)
+        with ir.InsertionPoint(loop.body):
+            self.keep(results, [*indices, loop.induction_variable])
+            scf.YieldOp([])
 
     def at(self, place: str) -> ir.Value:
         """Whether all loops of the nest are in their first or last iteration."""
@@ -156,24 +172,56 @@ class _Overlap:
         return found
 
     def finish_earlier(self, results: ir.Value, step: int) -> None:
-        """In the nest: the results of the tile before, one in an iteration."""
-        tile = self.tile
-        finish = tile.finish.regions[0].blocks[0]
+        """In the nest: the results of the tile before, some in an iteration."""
+        tile, lanes = self.tile, self.tile.lanes
         # Before the nest's last iteration keeps the sums of this tile, in place of what is finished here.
-        with ir.InsertionPoint.at_block_begin(self.inner), tile.finish.location:
+        with ir.InsertionPoint.at_block_begin(self.inner), tile.finish[0].location:
             place = self.place()
-            count = _index(trip_count(tile.finish) or 0)
             some = arith.cmpi(_ABOVE, self.index, tile.loop.operands[0])
-            there = scf.IfOp(arith.andi(some, arith.cmpi(_BELOW, place, count)))
+            there = scf.IfOp(arith.andi(some, arith.cmpi(_BELOW, place, _index(tile.results // lanes))))
             with ir.InsertionPoint(there.then_block):
                 before = arith.subi(self.index, _index(step))
-                self.earlier = {self.index: before, tile.sums.results[0]: results, finish.arguments[0]: place}
+                self.earlier = {self.index: before, tile.sums.results[0]: results}
                 end = scf.YieldOp([])
-        for operation in [view.operation for view in finish.operations][:-1]:
-            operation.move_before(end.operation)
-            for number, operand in enumerate(operation.operands):
-                operation.operands[number] = self.moved(operand, operation)
-        tile.finish.erase()
+        if lanes > 1:
+            with ir.InsertionPoint(end), tile.finish[0].location:
+                loop = scf.ForOp(_index(0), _index(lanes), _index(1))
+                loop.attributes[UNROLL] = to_attribute(lanes)
+                with ir.InsertionPoint(loop.body):
+                    self.earlier |= self.places(place, loop.induction_variable)
+                    end = scf.YieldOp([])
+        else:
+            with ir.InsertionPoint(end), tile.finish[0].location:
+                self.earlier |= self.places(place, None)
+        for loop in tile.finish:
+            for operation in [view.operation for view in loop.regions[0].blocks[0].operations][:-1]:
+                if operation not in tile.finish:
+                    operation.move_before(end.operation)
+                    for number, operand in enumerate(operation.operands):
+                        operation.operands[number] = self.moved(operand, operation)
+        tile.finish[0].erase()
+
+    def places(self, place: ir.Value, lane: ir.Value | None) -> dict[ir.Value, ir.Value]:
+        """The indices of the loops of `finish`, of a lane of an iteration of the nest."""
+        *outer, last = (loop.regions[0].blocks[0].arguments[0] for loop in self.tile.finish)
+        lanes, row = self.tile.lanes, trip_count(self.tile.finish[-1]) or 1
+        if lanes % row == 0 and lane is not None:
+            rest, column = lane, lane
+            if lanes > row:
+                rest, column = arith.divui(lane, _index(row)), arith.remui(lane, _index(row))
+                place = arith.addi(arith.muli(place, _index(lanes // row)), rest)
+        else:
+            parts = row // lanes
+            column = arith.remui(place, _index(parts)) if outer else place
+            place = arith.divui(place, _index(parts)) if outer else place
+            column = arith.muli(column, _index(lanes)) if lanes > 1 else column
+            column = arith.addi(column, lane) if lane is not None else column
+        found = {last: column}
+        for number, index in enumerate(outer):
+            inner = math.prod(trip_count(loop) or 1 for loop in self.tile.finish[number + 1 : -1])
+            found[index] = arith.divui(place, _index(inner)) if inner > 1 else place
+            place = arith.remui(place, _index(inner)) if inner > 1 else place
+        return found
 
     def place(self) -> ir.Value:
         """The number of an iteration of the nest."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
+from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
 from terrace.lowering.target.hls.calls import (
     argument_partition,
@@ -162,6 +162,11 @@ class _Function:
             raise fail(self.function, f"has memory whose '{PARTITION}' {why} cyclically")
         return flat
 
+    def copies(self, name: str, operation: ir.Operation) -> None:
+        """A memory with several ports to read."""
+        if COPIES in operation.attributes and to_python(operation.attributes[COPIES]) > 1:
+            self.pragma(f"BIND_STORAGE variable={name} type=ram_1wnr")
+
     def partition(self, name: str, spec: dict[str, Any]) -> None:
         factor = f" factor={spec['factor']}" if "factor" in spec else ""
         self.pragma(f"ARRAY_PARTITION variable={name} type={spec['kind']}{factor} dim={spec['dim']}")
@@ -245,6 +250,7 @@ class _Function:
         self.line(f"{kind} {name}{''.join(f'[{size}]' for size in shape_of(result))};")
         if PARTITION in operation.attributes:
             self.partition(name, to_python(operation.attributes[PARTITION]))
+        self.copies(name, operation)
 
     def alloc(self, operation: ir.Operation) -> None:
         """A queue or buffer between kernels: static, so that simulation does not need a large stack."""
@@ -259,6 +265,7 @@ class _Function:
         self.line(f"static {kind} {name}[{math.prod(shape_of(result))}];")
         if PARTITION in operation.attributes:
             self.partition(name, self.flat_partition(result, to_python(operation.attributes[PARTITION])))
+        self.copies(name, operation)
 
     def get_global(self, operation: ir.Operation) -> None:
         result = operation.results[0]

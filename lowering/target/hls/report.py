@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import PIPELINE, STREAM, UNROLL
-from terrace.lowering.target.hls.addresses import constant_index, is_register, loops_in, trip_count
+from terrace.lowering.target.hls.addresses import bounds_of, constant_index, is_register, loops_in, trip_count
 from terrace.lowering.target.hls.latency import design_cycles, kernel_cycles
 from terrace.lowering.target.hls.resources import design_blocks, format_of
 from terrace.lowering.target.hls.set_hardware_attributes import dsp_blocks
-from terrace.lowering.target.hls.stream_order import BELOW
 from terrace.mlir import func, ir, operation_of, walk
 
 
@@ -66,7 +65,8 @@ def multiply_adds(function: func.FuncOp) -> int | None:
         while parent is not None and parent.operation.name != "func.func":
             loop = parent.operation
             if loop.name == "scf.if":
-                ends.update(_end_of(loop, child))
+                is_then = child.block == loop.regions[0].blocks[0]
+                ends.update(bounds_of(loop.operands[0]) if is_then else [])
             if loop.name == "scf.for":
                 trips = trip_count(loop)
                 if trips is None:
@@ -76,16 +76,6 @@ def multiply_adds(function: func.FuncOp) -> int | None:
             child, parent = loop, loop.parent
         total += times
     return total
-
-
-def _end_of(branch: ir.Operation, child: ir.Operation) -> dict[ir.Value, int]:
-    """An index and what it is below where a condition's first branch, which holds `child`, is taken."""
-    compare = operation_of(branch.operands[0])
-    if compare is None or compare.name != "arith.cmpi" or child.block != branch.regions[0].blocks[0]:
-        return {}
-    end = constant_index(compare.operands[1])
-    is_below = to_python(compare.attributes["predicate"]) in BELOW and end is not None
-    return {compare.operands[0]: end} if is_below and end is not None else {}
 
 
 def _trips_below(loop: ir.Operation, end: int | None) -> int | None:

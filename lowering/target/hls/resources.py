@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import DATAFLOW, PARTITION, STREAM
+from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, STREAM
 from terrace.lowering.target.hls.calls import argument_partition, users_of_memory
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.mlir import ir, walk
@@ -63,7 +63,8 @@ def _array_blocks(operation: ir.Operation, format_: FixedPoint | None) -> int:
     spec = to_python(operation.attributes[PARTITION]) if PARTITION in operation.attributes else {}
     if spec.get("kind") == "complete" or STREAM in operation.attributes:
         return 0
-    copies = 2 if operation.name == "memref.alloc" and DATAFLOW in operation.parent.attributes else 1
+    copies = to_python(operation.attributes[COPIES]) if COPIES in operation.attributes else 1
+    copies *= 2 if operation.name == "memref.alloc" and DATAFLOW in operation.parent.attributes else 1
     return copies * memory_blocks(operation.results[0].type, format_, spec.get("factor", 1))
 
 

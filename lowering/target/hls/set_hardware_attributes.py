@@ -5,7 +5,8 @@ From the innermost loop outwards, a loop on local registers is unrolled as far a
 as many cyclic banks (`banks.py`) within `bram` blocks. Left alone are a loop that moves elements to or from other
 memory, which has one port, and one whose iterations wait for each other. The first loop that is not unrolled whole is
 pipelined, at the interval that its accumulations (the next iteration waits for the addition of the last) and its memory
-ports allow. Loops that have attributes keep them.
+ports allow. Loops that have attributes keep them. In integer kernels, whose tiles are unrolled, memories are cut into
+banks and copied first (`ports.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import dataclasses
 from collections.abc import Mapping
 
 from terrace.dialects.base import to_attribute
-from terrace.dialects.hardware import PIPELINE, UNROLL
+from terrace.dialects.hardware import COPIES, PIPELINE, STREAM, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.addresses import Access, accesses, is_register, loops_in, trip_count
-from terrace.lowering.target.hls.banks import partition_of, set_banks, wanted_banks
+from terrace.lowering.target.hls.banks import partition_of, set_attribute, set_banks, wanted_banks
+from terrace.lowering.target.hls.ports import Shared, body_copies, conflicts, is_array, shared_memories
 from terrace.lowering.target.hls.resources import design_blocks, format_of, memory_blocks
 from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint
@@ -37,14 +39,10 @@ def dsp_blocks(loop: ir.Operation) -> int:
     for operation in walk(loop):
         copies, parent = 1, operation.parent
         while parent is not None and parent.operation != loop:
-            copies *= _copies(parent.operation)
+            copies *= body_copies(parent.operation)
             parent = parent.operation.parent
         total += DSP_BLOCKS.get(operation.name, 0) * copies
     return total
-
-
-def _copies(operation: ir.Operation) -> int:
-    return operation.attributes[UNROLL].value if UNROLL in operation.attributes else 1
 
 
 def accumulates(loop: ir.Operation) -> bool:
@@ -61,27 +59,6 @@ def addition_latency(loop: ir.Operation) -> int:
     """Cycles from the operands of an accumulation to its result; integers are added within one."""
     results = [result.type for operation in walk(loop) for result in operation.results]
     return ADD_LATENCY if any(isinstance(type_, ir.FloatType) for type_ in results) else 1
-
-
-def port_conflicts(loop: ir.Operation) -> int:
-    """Cycles that an iteration keeps the busiest memory's ports occupied; a bank has one to read and one to write."""
-    ports: collections.Counter[tuple[ir.Value, bool]] = collections.Counter()
-    for access in accesses(loop):
-        if not is_register(access.memory):
-            banks = partition_of(access.memory).get("factor", 1)
-            ports[access.memory, access.is_store] += -(-_copies_of(access, loop) // banks)
-    return max([1, *ports.values()])
-
-
-def _copies_of(access: Access, loop: ir.Operation) -> int:
-    """How many elements the copies of an access move in one iteration of `loop`."""
-    copies, parent = 1, access.operation.parent.operation
-    while True:
-        if parent.name == "scf.for" and access.depends_on(parent.regions[0].blocks[0].arguments[0]):
-            copies *= _copies(parent)
-        if parent == loop:
-            return copies
-        parent = parent.parent.operation
 
 
 def _is_local(memory: ir.Value, loop: ir.Operation) -> bool:
@@ -112,10 +89,23 @@ class Budget:
             - memory_blocks(memory.type, self.format, partition_of(memory).get("factor", 1))
             for memory, banks in arrays.items()
         )
-        if more > max(0, self.left):
+        return self.spend(more)
+
+    def spend(self, blocks: int) -> bool:
+        """Whether there are so many half blocks left; if so they are taken."""
+        if blocks > max(0, self.left):
             return False
-        self.left -= more
+        self.left -= blocks
         return True
+
+    def of(self, shared: Shared, banks: int, copies: Mapping[ir.Value, int]) -> int:
+        """The half blocks that a memory takes more in so many banks, each there so many times.
+
+        A buffer is there for each kernel that has it, in two halves.
+        """
+        plain, each = (memory_blocks(shared.inside[0].type, self.format, count) for count in (1, banks))
+        halves = 2 if any(map(is_array, shared.between)) else 1
+        return halves * sum(each * count - plain for count in copies.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +124,28 @@ class SetHardwareAttributes(Pass):
         if self.max_unroll < 1 or self.dsp < 0:
             raise fail(module, f"needs max-unroll >= 1 and dsp >= 0, got {self.max_unroll} and {self.dsp}")
         budget = Budget(format_of(module), 2 * self.bram - design_blocks(module))
+        for shared in shared_memories(module):
+            self.fit(shared, budget)
         for function in loop_kernels(module):
             for loop in loops_in(function.entry_block):
                 self.visit(loop, budget)
+
+    @staticmethod
+    def fit(shared: Shared, budget: Budget) -> None:
+        """Give a memory the banks and copies that unrolled loops want, or as many as fit."""
+        if not shared.may_be_cut:
+            return
+        banks, copies = next(option for option in shared.options() if budget.spend(budget.of(shared, *option)))
+        roots = [memory for memory in shared.between if is_array(memory)]
+        for memory in [*shared.inside, *roots]:
+            if banks > 1:
+                set_banks(memory, banks)
+            most = max([1, *copies.values()]) if memory in roots else copies.get(memory, 1)
+            if most > 1:
+                set_attribute(memory, COPIES, to_attribute(most))
+            # A queue gives one element after the other.
+            if (banks > 1 or most > 1) and memory in roots and STREAM in memory.owner.attributes:
+                del memory.owner.attributes[STREAM]
 
     @staticmethod
     def cut(loop: ir.Operation, trips: int, room: int, budget: Budget) -> int:
@@ -158,7 +167,7 @@ class SetHardwareAttributes(Pass):
         if PIPELINE in loop.attributes:
             return None
         if UNROLL in loop.attributes:
-            return _copies(loop) * max([1, *filter(None, inner)]) if _copies(loop) == trip_count(loop) else None
+            return body_copies(loop) * max([1, *filter(None, inner)]) if body_copies(loop) == trip_count(loop) else None
         if None in inner:
             return None
         trips, copies = trip_count(loop), max([1, *filter(None, inner)])
@@ -175,5 +184,5 @@ class SetHardwareAttributes(Pass):
             loop.attributes[UNROLL] = to_attribute(factor)
         if factor == trips:
             return factor * copies
-        loop.attributes[PIPELINE] = to_attribute(max(addition_latency(loop) if waits else 1, port_conflicts(loop)))
+        loop.attributes[PIPELINE] = to_attribute(max(addition_latency(loop) if waits else 1, conflicts(loop)))
         return None

@@ -6,14 +6,14 @@ import math
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import STREAM
-from terrace.lowering.target.hls.addresses import Access, constant_index, flat_moves, trip_count
+from terrace.lowering.target.hls.addresses import BELOW, Access, constant_index, flat_moves, trip_count
 from terrace.lowering.target.hls.calls import root_of
 from terrace.mlir import func, ir, operation_of
 
 Range = tuple[int, int]
 
-_AT_LEAST, BELOW = (5, 9), (2, 6)
-"""The predicates >= and < of arith.cmpi, signed and unsigned; indices are never negative."""
+_AT_LEAST = (5, 9)
+"""The predicates >= of arith.cmpi, signed and unsigned; indices are never negative."""
 
 
 def is_stream(memory: ir.Value) -> bool:

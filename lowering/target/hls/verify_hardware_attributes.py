@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from terrace.dialects.base import AttributeValue, entries_of, shape_of, to_python
 from terrace.dialects.hardware import (
+    COPIES,
     DATAFLOW,
     HARDWARE_ATTRIBUTES,
     PARTITION,
@@ -22,7 +23,14 @@ from terrace.dialects.hardware import (
     UNROLL,
 )
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
-from terrace.lowering.target.hls.addresses import Access, coefficients, constant_index, flat_moves, trip_count
+from terrace.lowering.target.hls.addresses import (
+    Access,
+    coefficients,
+    constant_index,
+    flat_moves,
+    loop_of,
+    trip_count,
+)
 from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
@@ -89,13 +97,19 @@ def _check_partition(memory: ir.Value, operation: ir.Operation, spec: AttributeV
         raise fail(operation, f"partition kind '{kind}' takes {'no' if kind == 'complete' else 'a'} factor")
     if factor is None:
         return
-    # Arguments are flat in C++ and in circuits: cyclic banks of the last dimension may go over rows.
-    is_flat = kind == "cyclic" and dim == len(shape) and operation.name == "func.func"
+    # Arguments and buffers are flat in C++ and in circuits: cyclic banks of the last dimension may go over rows.
+    is_flat = kind == "cyclic" and dim == len(shape) and operation.name in ("func.func", "memref.alloc")
     size = math.prod(shape) if is_flat else shape[dim - 1]
     if factor < 2 or size % factor:
         raise fail(operation, f"partition factor {factor} must be 2 or more and divide the size {size}")
     if kind == "cyclic":
         _check_banks(memory, dim - 1, factor)
+
+
+def _check_copies(operation: ir.Operation) -> None:
+    if operation.name not in ("memref.alloca", "memref.alloc"):
+        raise fail(operation, f"attribute '{COPIES}' is for arrays (memref.alloca, memref.alloc, arguments)")
+    _positive(operation, COPIES)
 
 
 def _check_banks(memory: ir.Value, dim: int, factor: int) -> None:
@@ -109,7 +123,7 @@ def _check_banks(memory: ir.Value, dim: int, factor: int) -> None:
         if not any(_unroll_factor(index) > 1 for index in found):
             continue
         for index, coefficient in found.items():
-            loop, stride = _loop_of(index), coefficient * _step(index) * _unroll_factor(index)
+            loop, stride = loop_of(index), coefficient * _step(index) * _unroll_factor(index)
             is_whole = loop is not None and trip_count(loop) == _unroll_factor(index)
             if stride % factor and not is_whole:
                 raise fail(
@@ -119,21 +133,14 @@ def _check_banks(memory: ir.Value, dim: int, factor: int) -> None:
                 )
 
 
-def _loop_of(index: ir.Value) -> ir.Operation | None:
-    """The loop that an index counts."""
-    owner = index.owner
-    parent = owner.owner.operation if isinstance(owner, ir.Block) else None
-    return parent if parent is not None and parent.name == "scf.for" else None
-
-
 def _unroll_factor(index: ir.Value) -> int:
-    loop = _loop_of(index)
+    loop = loop_of(index)
     return to_python(loop.attributes[UNROLL]) if loop is not None and UNROLL in loop.attributes else 1
 
 
 def _step(index: ir.Value) -> int:
     """How far an index moves per iteration; 1, the strictest, when that is not known."""
-    loop = _loop_of(index)
+    loop = loop_of(index)
     return (constant_index(loop.operands[2]) or 1) if loop is not None else 1
 
 
@@ -184,7 +191,13 @@ def _check_queue(user: ir.Operation, number: int) -> None:
 KNOWN = {*HARDWARE_ATTRIBUTES, LOOP_KERNEL, INPUTS, PORT, NUMBER_FORMAT}
 """The attributes of ours at the level "hls"."""
 
-_CHECKS = {PIPELINE: _check_pipeline, UNROLL: _check_unroll, DATAFLOW: _check_dataflow, STREAM: _check_stream}
+_CHECKS = {
+    COPIES: _check_copies,
+    DATAFLOW: _check_dataflow,
+    PIPELINE: _check_pipeline,
+    STREAM: _check_stream,
+    UNROLL: _check_unroll,
+}
 
 
 def _check_names(operation: ir.Operation, names: Iterable[str]) -> None:
@@ -212,6 +225,9 @@ def _check_arguments(function: func.FuncOp) -> None:
         spec = to_python(attributes).get(PARTITION)
         if spec is not None:
             _check_partition(argument, function.operation, spec)
+        copies = to_python(attributes).get(COPIES, 1)
+        if not isinstance(copies, int) or isinstance(copies, bool) or copies < 1:
+            raise fail(function, f"attribute '{COPIES}' must be a positive integer, got {attributes[COPIES]}")
         if STREAM in attributes:
             _check_port(function.operation, argument)
 

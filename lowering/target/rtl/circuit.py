@@ -94,7 +94,8 @@ class Memory:
     """An array in banks, each with a port to read and a port to write in a cycle; what is read comes a cycle later.
 
     `argument` is the number of the kernel's argument, None for an array of its own. Dimension `dim` is cut in `banks`
-    parts, `kind` "cyclic" or "block". `contents` are the elements of one that is never written, each in `width` bits.
+    parts, `kind` "cyclic" or "block". A bank is there `copies` times, each with a port to read. `contents` are the
+    elements of one that is never written, each in `width` bits; it has as many copies as are read at once.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Memory:
     kind: str = "cyclic"
     dim: int = 0
     banks: int = 1
+    copies: int = 1
     contents: tuple[int, ...] = ()
 
     @property

@@ -24,6 +24,11 @@ class Design:
     times: Schedule
     latency: int
 
+    @property
+    def multipliers(self) -> int:
+        """The products in it, in DSP blocks or in logic."""
+        return len({node for times in self.times.values() for node in times.start if node.op == "multiply"})
+
     def description(self) -> list[str]:
         """The steps of the kernel and their cycles."""
         return [f"{self.circuit.name}: {self.latency} cycles", *_described(self.circuit.steps, self.times, 1)]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import PARTITION, PIPELINE, UNROLL, Partition
-from terrace.lowering.target.hls.addresses import constant_index, flattened, loops_in, trip_count
+from terrace.dialects.hardware import COPIES, PARTITION, PIPELINE, UNROLL, Partition
+from terrace.lowering.target.hls.addresses import bounds_of, constant_index, flattened, loops_in, trip_count
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.lowering.target.hls.weights import dense_elements
 from terrace.lowering.target.rtl.circuit import (
@@ -89,6 +89,8 @@ class _Elaboration:
         self.steps: list[Step] = []
         self.held: dict[Node, Register] = {}
         self.condition = self.values.true
+        self.bounds: list[tuple[Linear, int]] = []
+        """What is known of indices where the condition holds."""
         self.counts: dict[str, int] = {}
         self.place = "body"
         """The name of what is around."""
@@ -116,7 +118,9 @@ class _Elaboration:
         )
         for number, (argument, own) in enumerate(zip(entry.arguments, attributes, strict=True)):
             spec = to_python(own[PARTITION]) if PARTITION in own else None
-            self.names[argument] = self.memory(self.function.operation, argument, f"a{number}", spec, number)
+            made = self.memory(self.function.operation, argument, f"a{number}", spec, number)
+            made.copies = to_python(own[COPIES]) if COPIES in own else 1
+            self.names[argument] = made
         self.block(entry)
         self.flush()
         pipelined = {pipeline.body for pipeline in pipelines(self.steps)}
@@ -267,7 +271,9 @@ class _Elaboration:
         name = f"t{self.arrays}"
         is_cut_whole = spec is not None and (spec["dim"] == 0 or (spec["kind"] == "complete" and len(shape) == 1))
         if shape and not is_cut_whole:
-            self.names[result] = self.memory(operation, result, name, spec, None)
+            made = self.memory(operation, result, name, spec, None)
+            made.copies = to_python(operation.attributes[COPIES]) if COPIES in operation.attributes else 1
+            self.names[result] = made
             return
         width, count = element_width(operation, ir.MemRefType(result.type).element_type), math.prod(shape)
         if count > MAX_REGISTERS:
@@ -302,7 +308,7 @@ class _Elaboration:
             return
         assert isinstance(array, Memory)
         at = self.indices(indices)
-        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at)
+        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at, self.bounds)
         key = (array, whole, self.work.versions.get(array, 0))
         if key not in self.work.loaded:
             banks = tuple(range(array.banks)) if bank.terms else (bank.constant,)
@@ -354,7 +360,7 @@ class _Elaboration:
         assert isinstance(array, Memory)
         self.work.versions[array] = self.work.versions.get(array, 0) + 1
         at = self.indices(indices)
-        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at)
+        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at, self.bounds)
         address = self.values.linear(local, array.address_width)
         for number in range(array.banks) if bank.terms else (bank.constant,):
             is_it = self.values.compare_indices("eq", bank, Linear((), number))
@@ -455,12 +461,13 @@ class _Elaboration:
         if any(self.is_kept(inner) for inner in walk(operation)):
             self.branch(operation, condition, blocks)
             return
-        outer = self.condition
-        for block, own in zip(blocks, (condition, self.values.inverse(condition)), strict=True):
-            self.condition = self.values.both(outer, own)
+        outer, outer_bounds = self.condition, self.bounds
+        bounds = [(self.index(index), end) for index, end in bounds_of(operation.operands[0])]
+        for block, own, known in zip(blocks, (condition, self.values.inverse(condition)), (bounds, []), strict=True):
+            self.condition, self.bounds = self.values.both(outer, own), [*outer_bounds, *known]
             for only in block:
                 self.block(only)
-        self.condition = outer
+        self.condition, self.bounds = outer, outer_bounds
 
     @staticmethod
     def is_kept(operation: ir.Operation) -> bool:

@@ -51,8 +51,32 @@ def _divided(values: Values, op: str, index: Linear, by: int, span: tuple[int, i
     return values.make(op, width, (values.linear(index, width), values.constant_of(by, width)), None, span)
 
 
-def bank_and_address(values: Values, memory: Memory, indices: Sequence[Linear]) -> tuple[Linear, Linear]:
-    """Which bank of a memory an element is in, and where."""
+Bounds = Sequence[tuple[Linear, int]]
+"""Indices that are known to be below a number."""
+
+
+def _near(index: Linear, by: int, bounds: Bounds) -> tuple[Linear, Linear] | None:
+    """index / by and its rest, where what is no multiple of `by` stays within one of its multiples; None elsewhere."""
+    rest = Linear.of({n: f for n, f in index.terms if f % by}, index.constant % by)
+    high = min([rest.high, *(found for bound in bounds if (found := _high(rest, *bound)) is not None)])
+    if rest.low < 0 or high >= by:
+        return None
+    return Linear.of({n: f // by for n, f in index.terms if f % by == 0}, index.constant // by), rest
+
+
+def _high(index: Linear, bounded: Linear, end: int) -> int | None:
+    """The largest that an index is which is a bounded one times a number, and a constant; None if it is not."""
+    if not index.terms or not bounded.terms or index.terms[0][1] % bounded.terms[0][1]:
+        return None
+    times = index.terms[0][1] // bounded.terms[0][1]
+    rest = index.plus(bounded, -times)
+    return None if rest.terms or times < 0 else times * (end - 1) + rest.constant
+
+
+def bank_and_address(
+    values: Values, memory: Memory, indices: Sequence[Linear], bounds: Bounds = ()
+) -> tuple[Linear, Linear]:
+    """Which bank of a memory an element is in, and where, if some indices are below a number."""
     if memory.banks == 1:
         return Linear(), flat(memory.shape, indices)
     shape, dim = list(memory.shape), memory.dim
@@ -63,8 +87,8 @@ def bank_and_address(values: Values, memory: Memory, indices: Sequence[Linear]) 
     if all(factor % by == 0 for _, factor in cut.terms):
         whole = Linear.of({n: f // by for n, f in cut.terms}, cut.constant // by)
         rest = Linear((), cut.constant % by)
-    elif cut.low // by == cut.high // by:
-        whole, rest = Linear((), cut.low // by), cut.plus(Linear((), -(cut.low // by) * by))
+    elif (near := _near(cut, by, bounds)) is not None:
+        whole, rest = near
     else:
         # An index that may be negative is so where a condition keeps it from being used; division wants it not.
         more = max(0, -(cut.low // by))

@@ -51,17 +51,31 @@ class Buffer:
 
 @dataclasses.dataclass(eq=False)
 class Stream:
-    """An input or an output: an element in a cycle, whole frames one after the other."""
+    """An input or an output: a word of `lanes` elements in a cycle, whole frames one after the other.
+
+    Element i of a word is in bank i of the buffer beside the stream, at the word's number.
+    """
 
     name: str
     elements: int
     width: int
     is_input: bool
+    lanes: int = 1
+
+    @property
+    def words(self) -> int:
+        """Words of a frame."""
+        return self.elements // self.lanes
 
     @property
     def latency(self) -> int:
         """Cycles of a frame without stalls, the first and the last counted. What is given is read a cycle before."""
-        return self.elements if self.is_input else self.elements + 1
+        return self.words if self.is_input else self.words + 1
+
+    @property
+    def memory(self) -> Memory:
+        """A frame as the stream has it."""
+        return Memory("plain", (self.elements,), self.width, banks=self.lanes)
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -237,7 +251,7 @@ class _Builder:
             if weight is not None:
                 process.weights[number] = weight
             elif argument.written_banks:
-                if argument.read_banks:
+                if argument.read_ports:
                     raise fail(
                         call, f"reads argument {number}, which it writes; there is no circuit for that between kernels"
                     )
@@ -246,7 +260,7 @@ class _Builder:
                     raise fail(call, "writes memory that another kernel fills, which has no circuit")
                 self.buffers[root] = Buffer(f"buffer{len(self.buffers)}", process)
                 process.writes[number] = self.buffers[root]
-            elif argument.read_banks:
+            elif argument.read_ports:
                 process.reads[number] = self.channel(call, root_of(operand), argument.memory, process)
         self.processes.append(process)
 
@@ -256,7 +270,7 @@ class _Builder:
             if root not in self.given:
                 raise fail(call, "reads memory that no kernel fills")
             count = sum(stream.is_input for stream in self.streams)
-            stream = Stream(f"input{count}", math.prod(memory.shape), memory.width, True)
+            stream = Stream(f"input{count}", math.prod(memory.shape), memory.width, True, _lanes(memory))
             self.streams.append(stream)
             self.ports[stream] = root
             self.buffers[root] = Buffer(f"buffer{len(self.buffers)}", stream)
@@ -274,11 +288,10 @@ class _Builder:
             number = next(n for n, written in buffer.writer.writes.items() if written is buffer)
             memory = buffer.writer.arguments[number].memory
             count = sum(not stream.is_input for stream in self.streams)
-            stream = Stream(f"output{count}", math.prod(memory.shape), memory.width, False)
+            stream = Stream(f"output{count}", math.prod(memory.shape), memory.width, False, _lanes(memory))
             self.streams.append(stream)
             self.ports[stream] = root
-            plain = Memory("plain", (stream.elements,), memory.width)
-            buffer.channels.append(Channel(f"{buffer.name}_{len(buffer.channels)}", plain, stream))
+            buffer.channels.append(Channel(f"{buffer.name}_{len(buffer.channels)}", stream.memory, stream))
 
     def fit_slots(self) -> None:
         """As many slots as there are steps from the writer to the reader, and one: fewer would stall a pipeline."""
@@ -293,6 +306,12 @@ class _Builder:
         for buffer in self.buffers.values():
             for channel in buffer.channels:
                 channel.slots = max(2, 1 + depth.get(channel.reader, last) - depth[buffer.writer])
+
+
+def _lanes(memory: Memory) -> int:
+    """The elements of a word of a stream: one for each bank, where banks are those of the flat memory."""
+    is_cyclic = memory.kind == "cyclic" and memory.dim == len(memory.shape) - 1
+    return memory.banks if is_cyclic else 1
 
 
 def _reads_and_writes(call: ir.Operation) -> tuple[list[ir.Value], list[ir.Value]]:

@@ -14,40 +14,45 @@ def bytes_of(stream: Stream) -> int:
 
 
 def _drive(stream: Stream) -> str:
-    """Offer the next element of an input, unless it stalls; what is offered stays until it is taken."""
+    """Offer the next word of an input, unless it stalls; what is offered stays until it is taken."""
     name, size = stream.name, bytes_of(stream)
     return f"""\
-      if (!top->{name}_tvalid && at_{name} < frames * {stream.elements} && !stalls()) {{
-        std::uint64_t element = 0;
-        std::memcpy(&element, &data_{name}[at_{name} * {size}], {size});
+      if (!top->{name}_tvalid && at_{name} < frames * {stream.words} && !stalls()) {{
+        for (int lane = 0; lane < {stream.lanes}; ++lane) {{
+          std::uint64_t element = 0;
+          std::memcpy(&element, &data_{name}[(at_{name} * {stream.lanes} + lane) * {size}], {size});
+          put(top->{name}_tdata, lane * {stream.width}, {stream.width}, element);
+        }}
         top->{name}_tvalid = 1;
-        top->{name}_tdata = element & mask({stream.width});
-        top->{name}_tlast = (at_{name} % {stream.elements} == {stream.elements - 1}) != (long(at_{name}) == wrong_last);
+        top->{name}_tlast = (at_{name} % {stream.words} == {stream.words - 1}) != (long(at_{name}) == wrong_last);
       }}"""
 
 
 def _take(stream: Stream) -> str:
-    """Note an element of an input that was taken in this cycle."""
+    """Note a word of an input that was taken in this cycle."""
     name = stream.name
     return f"""\
       const bool took_{name} = top->{name}_tvalid && top->{name}_tready;
       if (took_{name}) {{
-        if (at_{name} % {stream.elements} == 0) first[at_{name} / {stream.elements}] =
-            std::min(first[at_{name} / {stream.elements}], cycle);
+        if (at_{name} % {stream.words} == 0) first[at_{name} / {stream.words}] =
+            std::min(first[at_{name} / {stream.words}], cycle);
         ++at_{name};
       }}"""
 
 
 def _receive(stream: Stream) -> str:
-    """Take an element of an output."""
+    """Take a word of an output."""
     name, size = stream.name, bytes_of(stream)
     return f"""\
       if (top->{name}_tvalid && top->{name}_tready) {{
-        const std::int64_t element = extended(top->{name}_tdata, {stream.width});
-        std::memcpy(&data_{name}[at_{name} * {size}], &element, {size});
-        const bool is_last = at_{name} % {stream.elements} == {stream.elements - 1};
+        for (int lane = 0; lane < {stream.lanes}; ++lane) {{
+          const std::int64_t element =
+              extended(got(top->{name}_tdata, lane * {stream.width}, {stream.width}), {stream.width});
+          std::memcpy(&data_{name}[(at_{name} * {stream.lanes} + lane) * {size}], &element, {size});
+        }}
+        const bool is_last = at_{name} % {stream.words} == {stream.words - 1};
         if (bool(top->{name}_tlast) != is_last) {{ std::fprintf(stderr, "{name}: tlast stands wrong\\n"); return 4; }}
-        if (is_last) last[at_{name} / {stream.elements}] = std::max(last[at_{name} / {stream.elements}], cycle);
+        if (is_last) last[at_{name} / {stream.words}] = std::max(last[at_{name} / {stream.words}], cycle);
         ++at_{name};
       }}"""
 
@@ -58,8 +63,8 @@ def _lines(parts: Sequence[str]) -> str:
 
 def network_program(network: Network) -> str:
     """A main that takes the number of frames, the most cycles, the percentage of cycles in which a stream stalls, a
-    seed, the cycle of a reset and the number of an element whose `tlast` is wrong (-1 for none), and then a file for
-    each stream. It prints the cycles of the first element in and the last one out by frame, counted from the reset.
+    seed, the cycle of a reset and the number of a word whose `tlast` is wrong (-1 for none), and then a file for
+    each stream. It prints the cycles of the first word in and the last one out by frame, counted from the reset.
     """
     inputs, outputs = ([s for s in network.streams if s.is_input is way] for way in (True, False))
     both = [*inputs, *outputs]
@@ -71,7 +76,7 @@ def network_program(network: Network) -> str:
     reads = [f'  transfer(std::fread, data_{s.name}, argv[{7 + both.index(s)}], "rb");' for s in inputs]
     writes = [f'  transfer(std::fwrite, data_{s.name}, argv[{7 + both.index(s)}], "wb");' for s in outputs]
     resets = [f"  top->{s.name}_tvalid = 0;" for s in inputs] + [f"  top->{s.name}_tready = 0;" for s in outputs]
-    waits = " || ".join(f"at_{s.name} < frames * {s.elements}" for s in outputs)
+    waits = " || ".join(f"at_{s.name} < frames * {s.words}" for s in outputs)
     return f"""\
 #include "V{TOP}.h"
 #include "verilated.h"
@@ -81,9 +86,25 @@ def network_program(network: Network) -> str:
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <type_traits>
 #include <vector>
 
-static std::uint64_t mask(int bits) {{ return bits == 64 ? ~0ull : (1ull << bits) - 1; }}
+// Bits of a port, which Verilator makes an integer, or an array of 32-bit words if it is wide.
+template <typename Port> static bool bit(const Port &port, int at) {{
+  if constexpr (std::is_integral_v<Port>) return port >> at & 1;
+  else return port[at / 32] >> at % 32 & 1;
+}}
+template <typename Port> static std::uint64_t got(const Port &port, int low, int bits) {{
+  std::uint64_t value = 0;
+  for (int i = 0; i < bits; ++i) value |= std::uint64_t(bit(port, low + i)) << i;
+  return value;
+}}
+template <typename Port> static void put(Port &port, int low, int bits, std::uint64_t value) {{
+  for (int at = low; at < low + bits; ++at, value >>= 1) {{
+    if constexpr (std::is_integral_v<Port>) port = (port & ~(Port(1) << at)) | Port(value & 1) << at;
+    else port[at / 32] = (port[at / 32] & ~(1u << at % 32)) | (value & 1u) << at % 32;
+  }}
+}}
 static std::int64_t extended(std::uint64_t value, int bits) {{
   return bits == 1 ? value & 1 : static_cast<std::int64_t>(value << (64 - bits)) >> (64 - bits);
 }}

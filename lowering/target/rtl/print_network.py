@@ -1,7 +1,8 @@
 """Prints a network as one module of SystemVerilog, above those of its kernels: streams in, streams out.
 
-Inputs and outputs are AXI4-Streams of one element in a cycle (`tvalid`, `tready`, `tdata`, `tlast`). A frame has a
-fixed number of elements; `error` stays set from the first `tlast` of an input that stands elsewhere.
+Inputs and outputs are AXI4-Streams of a word in a cycle (`tvalid`, `tready`, `tdata`, `tlast`), the first element of a
+word in its lowest bits. A frame has a fixed number of words; `error` stays set from the first `tlast` of an input that
+stands elsewhere.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ class _Writes:
         self.memory, self.ports, self.done = memory, ports, done
 
 
+Port = tuple[int, int]
+"""A bank and one of its copies."""
+
+
 class _ChannelState:
     """The registers of a channel: how many frames it holds, and which slots come next."""
 
-    def __init__(self, design: Design, channel: Channel) -> None:
+    def __init__(self, design: Design, channel: Channel, ports: Sequence[Port]) -> None:
         self.channel = channel
         bits, slot_bits = channel.slots.bit_length(), max(1, (channel.slots - 1).bit_length())
         self.count = design.register(f"{channel.name}_frames", bits, 0)
@@ -42,11 +47,8 @@ class _ChannelState:
         self.read_slot = design.register(f"{channel.name}_read_slot", slot_bits, 0)
         self.has_frame = design.compare("ne", self.count, design.constant(0, bits))
         self.has_room = design.compare("ne", self.count, design.constant(channel.slots, bits))
-        self.data = {
-            bank: design.wire(f"{channel.name}_data{bank}", channel.memory.width)
-            for bank in range(channel.memory.banks)
-        }
-        """What the reader gets, of each bank."""
+        self.data = {port: design.wire(f"{_named(channel, port)}_data", channel.memory.width) for port in ports}
+        """What the reader gets by each port."""
         self.read_done: Any = None
 
 
@@ -60,17 +62,19 @@ class _Top:
         inputs, outputs = list[tuple[str, int]](), [("error", 1)]
         for stream in network.streams:
             there, back = (inputs, outputs) if stream.is_input else (outputs, inputs)
-            there += [(f"{stream.name}_tdata", stream.width), (f"{stream.name}_tvalid", 1), (f"{stream.name}_tlast", 1)]
+            there.append((f"{stream.name}_tdata", stream.lanes * stream.width))
+            there += [(f"{stream.name}_tvalid", 1), (f"{stream.name}_tlast", 1)]
             back.append((f"{stream.name}_tready", 1))
         self.design = Design(TOP, inputs, outputs)
-        self.states = {c: _ChannelState(self.design, c) for buffer in network.buffers for c in buffer.channels}
+        channels = [channel for buffer in network.buffers for channel in buffer.channels]
+        self.states = {c: _ChannelState(self.design, c, ports_of(c)) for c in channels}
         self.files: dict[str, str] = {}
         self.outputs: dict[str, Any] = {}
         self.errors: list[Any] = []
 
     def print(self) -> str:
         writes: dict[Buffer, _Writes] = {}
-        addresses: dict[Channel, dict[int, Any]] = {}
+        addresses: dict[Channel, dict[Port, Any]] = {}
         for process in self.network.processes:
             self.process(process, writes, addresses)
         for buffer in self.network.buffers:
@@ -116,7 +120,7 @@ class _Top:
     # -- processes ------------------------------------------------------------------------------------------------
 
     def process(
-        self, process: Process, writes: dict[Buffer, _Writes], addresses: dict[Channel, dict[int, Any]]
+        self, process: Process, writes: dict[Buffer, _Writes], addresses: dict[Channel, dict[Port, Any]]
     ) -> None:
         """The instance of a kernel, which starts when it can."""
         design = self.design
@@ -128,10 +132,10 @@ class _Top:
         outputs: list[tuple[str, int]] = [("done", 1)]
         reads: list[tuple[str, Callable[[Any], None]]] = []
         for number, argument in enumerate(process.arguments):
-            for bank in argument.read_banks:
-                name = port_name(argument.memory, bank)
+            for port in argument.read_ports:
+                name = port_name(argument.memory, *port)
                 outputs.append((f"{name}_read_address", argument.memory.address_width))
-                inputs[f"{name}_read_data"], connect = self.read_port(process, number, bank, addresses)
+                inputs[f"{name}_read_data"], connect = self.read_port(process, number, port, addresses)
                 reads.append((f"{name}_read_address", connect))
             for bank in argument.written_banks:
                 name = port_name(argument.memory, bank)
@@ -153,17 +157,17 @@ class _Top:
         design.connect(busy, design.comb("and", running, self.inverse(found["done"])))
 
     def read_port(
-        self, process: Process, number: int, bank: int, addresses: dict[Channel, dict[int, Any]]
+        self, process: Process, number: int, port: Port, addresses: dict[Channel, dict[Port, Any]]
     ) -> tuple[Any, Callable[[Any], None]]:
-        """What an argument's bank gives, and what takes its address."""
+        """What an argument's port gives, and what takes its address."""
         if number in process.reads:
             channel = process.reads[number]
-            return self.states[channel].data[bank], lambda address: addresses.setdefault(channel, {}).update(
-                {bank: address}
+            return self.states[channel].data[port], lambda address: addresses.setdefault(channel, {}).update(
+                {port: address}
             )
         memory, design = process.arguments[number].memory, self.design
-        name = f"{process.name}_{port_name(memory, bank)}"
-        rom = design.rom(name, self.weight_file(process, number, bank, name), memory.width, max(2, memory.depth))
+        name, file = (f"{process.name}_{port_name(memory, *place)}" for place in (port, port[:1]))
+        rom = design.rom(name, self.weight_file(process, number, port[0], file), memory.width, max(2, memory.depth))
         read = design.rom_read(rom, f"{name}_data", memory.address_width, memory.width)
         return read, lambda address: design.connect_address(read, address)
 
@@ -186,27 +190,29 @@ class _Top:
     # -- streams --------------------------------------------------------------------------------------------------
 
     def stream_in(self, stream: Stream, buffer: Buffer) -> _Writes:
-        design, memory = self.design, Memory("plain", (stream.elements,), stream.width)
+        design, memory = self.design, stream.memory
         valid, last, data = (design.inputs[f"{stream.name}_{part}"] for part in ("tvalid", "tlast", "tdata"))
         index = design.register(f"{stream.name}_index", memory.address_width, 0)
         ready = self.has_room(buffer)
         taken = design.comb("and", valid, ready)
-        self.counted(index, stream.elements - 1, taken)
-        is_last = design.compare("eq", index, design.constant(stream.elements - 1, memory.address_width))
+        self.counted(index, stream.words - 1, taken)
+        is_last = design.compare("eq", index, design.constant(stream.words - 1, memory.address_width))
         wrong = design.register(f"{stream.name}_wrong", 1, 0)
         differs = design.comb("and", taken, design.comb("xor", is_last, last))
         design.connect(wrong, design.comb("or", wrong, differs))
         self.errors.append(wrong)
         self.outputs[f"{stream.name}_tready"] = ready
-        return _Writes(memory, {0: (taken, index, data)}, design.comb("and", taken, is_last))
+        lanes = [design.part(data, lane * stream.width, stream.width) for lane in range(stream.lanes)]
+        ports = {lane: (taken, index, part) for lane, part in enumerate(lanes)}
+        return _Writes(memory, ports, design.comb("and", taken, is_last))
 
-    def stream_out(self, stream: Stream, channel: Channel) -> dict[int, Any]:
+    def stream_out(self, stream: Stream, channel: Channel) -> dict[Port, Any]:
         """Gives the frames of a channel. What is shown stays until it is taken: its address is read again."""
         design, state, width = self.design, self.states[channel], channel.memory.address_width
         shown = design.register(f"{stream.name}_shown", 1, 0)
         index = design.register(f"{stream.name}_index", width, 0)
         taken = design.comb("and", shown, design.inputs[f"{stream.name}_tready"])
-        is_last = design.compare("eq", index, design.constant(stream.elements - 1, width))
+        is_last = design.compare("eq", index, design.constant(stream.words - 1, width))
         starts = design.comb("and", self.inverse(shown), state.has_frame)
         following = design.comb("add", index, design.constant(1, width))
         address = design.comb("mux", taken, following, index)
@@ -215,32 +221,32 @@ class _Top:
         state.read_done = design.comb("and", taken, is_last)
         stays = design.comb("and", shown, self.inverse(state.read_done))
         design.connect(shown, design.comb("or", starts, stays))
-        self.outputs |= {f"{stream.name}_tvalid": shown, f"{stream.name}_tdata": state.data[0]}
+        lanes = [state.data[lane, 0] for lane in reversed(range(stream.lanes))]
+        word = lanes[0] if len(lanes) == 1 else design.comb("concat", *lanes, width=stream.lanes * stream.width)
+        self.outputs |= {f"{stream.name}_tvalid": shown, f"{stream.name}_tdata": word}
         self.outputs[f"{stream.name}_tlast"] = is_last
-        return {0: address}
+        return {(lane, 0): address for lane in range(stream.lanes)}
 
     # -- buffers --------------------------------------------------------------------------------------------------
 
-    def channel(self, channel: Channel, writes: _Writes, addresses: Mapping[int, Any]) -> None:
+    def channel(self, channel: Channel, writes: _Writes, addresses: Mapping[Port, Any]) -> None:
         """The memory of a channel: a slot for each frame, which its writer fills and its reader reads."""
         design, state, memory = self.design, self.states[channel], channel.memory
         self.check_banks(channel, writes.memory)
         slot_bits = state.write_slot.type.width
-        for bank in range(memory.banks):
+        for port, shows in state.data.items():
             shown = None
             for slot in range(channel.slots):
                 number = design.constant(slot, slot_bits)
-                cells = design.memory(f"{channel.name}_bank{bank}_slot{slot}", max(2, memory.depth), memory.width)
-                if bank in writes.ports:
-                    enable, address, data = writes.ports[bank]
+                cells = design.memory(f"{_named(channel, port)}_slot{slot}", max(2, memory.depth), memory.width)
+                if port[0] in writes.ports:
+                    enable, address, data = writes.ports[port[0]]
                     here = design.comb("and", enable, design.compare("eq", state.write_slot, number))
                     design.memory_write(cells, address, data, here)
-                if bank not in addresses:
-                    continue
-                read = design.memory_read(cells, addresses[bank], design.constant(1, 1), memory.width)
+                read = design.memory_read(cells, addresses[port], design.constant(1, 1), memory.width)
                 here = design.compare("eq", state.read_slot, number)
                 shown = read if shown is None else design.comb("mux", here, read, shown)
-            design.connect_wire(state.data[bank], design.constant(0, memory.width) if shown is None else shown)
+            design.connect_wire(shows, shown)
         self.counted(state.write_slot, channel.slots - 1, writes.done)
         self.counted(state.read_slot, channel.slots - 1, state.read_done)
         one, more = (design.constant(n, state.count.type.width) for n in (1, -1))
@@ -259,6 +265,20 @@ class _Top:
             written.place_of(number) != channel.memory.place_of(number) for number in range(count)
         ):
             raise TerraceError(f"{channel.name} is read in other banks than it is written in, which has no circuit")
+
+
+def ports_of(channel: Channel) -> list[Port]:
+    """The ports by which a channel is read."""
+    reader = channel.reader
+    if isinstance(reader, Stream):
+        return [(lane, 0) for lane in range(reader.lanes)]
+    number = next(number for number, read in reader.reads.items() if read is channel)
+    return list(reader.arguments[number].read_ports)
+
+
+def _named(channel: Channel, port: Port) -> str:
+    bank, copy = port
+    return f"{channel.name}_bank{bank}" + (f"_copy{copy}" if copy else "")
 
 
 def print_network(network: Network, lookup: Lookup) -> tuple[str, dict[str, str]]:

@@ -35,9 +35,10 @@ _SHIFTS = {"shl": "shl", "shrs": "shrs", "shru": "shru"}
 _PLAIN = {"add": "add", "and": "and", "or": "or", "sub": "sub", "xor": "xor"}
 
 
-def port_name(memory: Memory, bank: int) -> str:
-    """The start of the names of a bank's ports."""
-    return memory.name if memory.banks == 1 else f"{memory.name}_bank{bank}"
+def port_name(memory: Memory, bank: int, copy: int = 0) -> str:
+    """The start of the names of the ports of a bank, or of one of its copies."""
+    name = memory.name if memory.banks == 1 else f"{memory.name}_bank{bank}"
+    return f"{name}_copy{copy}" if copy else name
 
 
 class _Values:
@@ -155,26 +156,29 @@ class _Printer:
 
         self.circuit, self.times = circuit, times
         accesses = [a for found in times.values() for a in found.at if not isinstance(a, Write)]
-        self.read = sorted({(a.memory.name, b) for a in accesses if isinstance(a, Load) for b in a.banks})
+        copies = {a: copy for found in times.values() for a, copy in found.copies.items()}
+        self.read = sorted({(a.memory.name, b, copy) for a, copy in copies.items() for b in a.banks})
         self.stored = sorted({(a.memory.name, a.bank) for a in accesses if isinstance(a, Store)})
         inputs, outputs = self.ports()
         self.design = Design(circuit.name, [("go", 1), *inputs], [("done", 1), *outputs])
         self.counters: dict[Counter, Any] = {}
         self.registers: dict[Register, Any] = {}
-        self.reads: dict[tuple[Memory, int], list[tuple[Any, Any]]] = {}
+        self.copies = copies
+        self.reads: dict[tuple[Memory, int, int], list[tuple[Any, Any]]] = {}
         self.stores: dict[tuple[Memory, int], list[tuple[Any, Any, Any]]] = {}
         self.writes: dict[Register, list[tuple[Any, Any]]] = {}
-        self.elements: dict[tuple[Memory, int], Any] = {}
-        self.local: dict[tuple[Memory, int], Any] = {}
+        self.elements: dict[tuple[Memory, int, int], Any] = {}
+        self.local: dict[tuple[Memory, int, int], Any] = {}
 
     def ports(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
         inputs, outputs = [], []
         for memory in self.circuit.arguments:
             for bank in range(memory.banks):
-                name = port_name(memory, bank)
-                if (memory.name, bank) in self.read:
+                for copy in [c for name, b, c in self.read if (name, b) == (memory.name, bank)]:
+                    name = port_name(memory, bank, copy)
                     outputs.append((f"{name}_read_address", memory.address_width))
                     inputs.append((f"{name}_read_data", memory.width))
+                name = port_name(memory, bank)
                 if (memory.name, bank) in self.stored:
                     outputs += [(f"{name}_write", 1), (f"{name}_write_address", memory.address_width)]
                     outputs.append((f"{name}_write_data", memory.width))
@@ -206,25 +210,23 @@ class _Printer:
         return self.registers[register]
 
     def loaded(self, load: Load, bank: int) -> Any:
-        memory = load.memory
+        memory, copy = load.memory, self.copies[load]
+        name, key = port_name(memory, bank, copy), (memory, bank, copy)
         if memory.argument is not None:
-            return self.design.inputs[f"{port_name(memory, bank)}_read_data"]
-        key = (memory, bank)
+            return self.design.inputs[f"{name}_read_data"]
         if memory.contents and key not in self.elements:
-            rom = self.design.rom(port_name(memory, bank), memory.contents, memory.width)
-            self.elements[key] = self.design.rom_read(
-                rom, f"{port_name(memory, bank)}_data", memory.address_width, memory.width
-            )
+            rom = self.design.rom(name, memory.contents, memory.width)
+            self.elements[key] = self.design.rom_read(rom, f"{name}_data", memory.address_width, memory.width)
         if key not in self.elements:
             made = self.design
             address, enable = made.constant(0, memory.address_width), made.constant(1, 1)
-            self.elements[key] = made.memory_read(self.own(memory, bank), address, enable, memory.width)
+            self.elements[key] = made.memory_read(self.own(memory, bank, copy), address, enable, memory.width)
         return self.elements[key]
 
-    def own(self, memory: Memory, bank: int) -> Any:
-        key = (memory, bank)
+    def own(self, memory: Memory, bank: int, copy: int) -> Any:
+        key = (memory, bank, copy)
         if key not in self.local:
-            self.local[key] = self.design.memory(port_name(memory, bank), max(2, memory.depth), memory.width)
+            self.local[key] = self.design.memory(port_name(memory, bank, copy), max(2, memory.depth), memory.width)
         return self.local[key]
 
     def connect_register(self, register: Register, made: Value) -> None:
@@ -235,28 +237,35 @@ class _Printer:
 
     def connect_bank(self, memory: Memory, bank: int, outputs: dict[str, Any]) -> None:
         """Each port belongs to the access whose cycle it is."""
-        design, name, key = self.design, port_name(memory, bank), (memory, bank)
-        reads, stores = self.reads.get(key, []), self.stores.get(key, [])
-        if reads:
-            address = reads[-1][1]
-            for valid, other in reversed(reads[:-1]):
-                address = design.comb("mux", valid, other, address)
-            if memory.argument is not None:
-                outputs[f"{name}_read_address"] = address
-            elif memory.contents:
-                design.connect_address(self.elements[key], address)
-            elif key in self.elements:
-                self.elements[key].owner.operands[1] = address
+        design, name = self.design, port_name(memory, bank)
+        copies = sorted(copy for m, b, copy in self.reads if (m, b) == (memory, bank))
+        for copy in copies:
+            self.connect_reads((memory, bank, copy), outputs)
+        stores = self.stores.get((memory, bank), [])
         if not stores:
             return
         enable, address, data = stores[-1]
         for valid, other, value in reversed(stores[:-1]):
             enable = design.comb("or", valid, enable)
             address, data = design.comb("mux", valid, other, address), design.comb("mux", valid, value, data)
-        if memory.argument is None:
-            design.memory_write(self.own(memory, bank), address, data, enable)
-        else:
+        if memory.argument is not None:
             outputs |= {f"{name}_write": enable, f"{name}_write_address": address, f"{name}_write_data": data}
+            return
+        for copy in copies:
+            design.memory_write(self.own(memory, bank, copy), address, data, enable)
+
+    def connect_reads(self, key: tuple[Memory, int, int], outputs: dict[str, Any]) -> None:
+        """The address of a copy of a bank."""
+        memory, reads = key[0], self.reads[key]
+        address = reads[-1][1]
+        for valid, other in reversed(reads[:-1]):
+            address = self.design.comb("mux", valid, other, address)
+        if memory.argument is not None:
+            outputs[f"{port_name(*key)}_read_address"] = address
+        elif memory.contents:
+            self.design.connect_address(self.elements[key], address)
+        elif key in self.elements:
+            self.elements[key].owner.operands[1] = address
 
     # -- control --------------------------------------------------------------------------------------------------
 
@@ -291,7 +300,7 @@ class _Printer:
             if isinstance(action, Load):
                 address = values.at(action.address, cycle)
                 for bank in action.banks:
-                    self.reads.setdefault((action.memory, bank), []).append((now, address))
+                    self.reads.setdefault((action.memory, bank, times.copies[action]), []).append((now, address))
                 continue
             if action.enable.op != "constant":
                 now = self.design.comb("and", now, values.at(action.enable, cycle))

@@ -7,6 +7,7 @@ starts its iterations as often as it was asked to, or as its dependences let it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 from terrace.lowering.target.rtl.circuit import (
@@ -16,6 +17,7 @@ from terrace.lowering.target.rtl.circuit import (
     Counter,
     Load,
     Loop,
+    Memory,
     Node,
     Pipeline,
     Register,
@@ -39,6 +41,8 @@ class SegmentSchedule:
 
     start: dict[Node, int] = dataclasses.field(default_factory=dict)
     at: dict[Action, int] = dataclasses.field(default_factory=dict)
+    copies: dict[Load, int] = dataclasses.field(default_factory=dict)
+    """Which copy of its memory each load reads."""
 
     @property
     def depth(self) -> int:
@@ -133,7 +137,8 @@ class _Scheduler:
         self.time: dict[Node, float] = {}
         """Nanoseconds into its cycle when a value is there."""
         self.floating: set[Node] = set()
-        self.busy: set[tuple[object, int, bool, int]] = set()
+        self.busy: set[tuple[Memory, int, int, int]] = set()
+        """Ports that are taken: memory, bank, copy (-1 to write), cycle modulo the interval."""
         self.reads: dict[Register, list[Node]] = {}
 
     def run(self) -> SegmentSchedule:
@@ -227,20 +232,29 @@ class _Scheduler:
                 elif isinstance(action, Store):
                     cycle = max(cycle, then)
         tried = 0
-        while any(slot in self.busy for slot in self.slots(action, cycle)):
+        while (copy := self.free(action, cycle)) is None:
             cycle, tried = cycle + 1, tried + 1
             if self.interval and tried == self.interval:
                 raise _Conflict
-        self.busy.update(self.slots(action, cycle))
+        self.busy.update(self.slots(action, copy, cycle))
         self.put(action, cycle)
         if isinstance(action, Load):
+            self.result.copies[action] = copy
             for node in action.nodes:
                 self.result.start[node], self.time[node] = cycle, 0.0
 
-    def slots(self, action: Load | Store, cycle: int) -> list[tuple[object, int, bool, int]]:
+    def slots(self, action: Load | Store, copy: int, cycle: int) -> list[tuple[Memory, int, int, int]]:
         """The ports that an access takes, in a cycle modulo the interval."""
         when = cycle % self.interval if self.interval else cycle
-        return [(action.memory, bank, isinstance(action, Store), when) for bank in banks_of(action)]
+        return [(action.memory, bank, copy, when) for bank in banks_of(action)]
+
+    def free(self, action: Load | Store, cycle: int) -> int | None:
+        """The first copy whose ports an access can have in a cycle; -1 stands for the ports to write."""
+        copies = itertools.count() if action.memory.contents else range(action.memory.copies)
+        for copy in copies if isinstance(action, Load) else (-1,):
+            if not self.busy.intersection(self.slots(action, copy, cycle)):
+                return copy
+        return None
 
     # -- between iterations ---------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from terrace.lowering.target.hls.expressions import bits_in_files
 from terrace.lowering.target.hls.printer import identifier
-from terrace.lowering.target.rtl.circuit import Circuit, Load, Memory, Store
+from terrace.lowering.target.rtl.circuit import Circuit, Memory, Store
 from terrace.lowering.target.rtl.print_verilog import port_name
 from terrace.lowering.target.rtl.schedule import Schedule
 
@@ -25,7 +25,8 @@ class Argument:
     """An argument of a kernel: what the design does with it."""
 
     memory: Memory
-    read_banks: tuple[int, ...]
+    read_ports: tuple[tuple[int, int], ...]
+    """Banks and their copies."""
     written_banks: tuple[int, ...]
 
     @property
@@ -48,7 +49,8 @@ def arguments_of(circuit: Circuit, times: Schedule) -> list[Argument]:
     accesses = [a for found in times.values() for a in found.at]
     found = []
     for memory in circuit.arguments:
-        read = {b for a in accesses if isinstance(a, Load) and a.memory is memory for b in a.banks}
+        copies = {a: copy for own in times.values() for a, copy in own.copies.items() if a.memory is memory}
+        read = {(bank, copy) for a, copy in copies.items() for bank in a.banks}
         written = {a.bank for a in accesses if isinstance(a, Store) and a.memory is memory}
         found.append(Argument(memory, tuple(sorted(read)), tuple(sorted(written))))
     return found
@@ -159,8 +161,8 @@ def rtl_program(name: str, arguments: Sequence[Argument], predicted: int) -> str
     reads, writes, shows = [], [], []
     for argument in arguments:
         memory = argument.memory
-        for bank in argument.read_banks:
-            port, value = f"top->{port_name(memory, bank)}", f"read_{port_name(memory, bank)}"
+        for bank, copy in argument.read_ports:
+            port, value = f"top->{port_name(memory, bank, copy)}", f"read_{port_name(memory, bank, copy)}"
             at = _place(memory, bank, f"{port}_read_address")
             mask = f" & {hex((1 << memory.width) - 1)}u" if argument.is_padded else ""
             reads.append(f"      const auto {value} = element({memory.name}, {at}){mask};")

@@ -191,7 +191,7 @@ class _Run:
         for number, operand in enumerate(call.operands):
             is_written, type_ = callee_writes(call, number), ir.MemRefType(operand.type).element_type
             memory = Memory(f"a{number}", tuple(shape_of(operand)), type_.width, number)
-            arguments.append(Argument(memory, (0,), (0,) if is_written else ()))
+            arguments.append(Argument(memory, ((0, 0),), (0,) if is_written else ()))
             kinds.append(c_type(type_) or "")
             columns.append(self.elements(call, operand, memories))
         numbers = Floats(needs_ap_int(function.operation))
