@@ -69,17 +69,14 @@ def tiles_of_circuit(
         yield {**{name: tile[name] for name in order}, **tile}
 
 
-def lanes_of(results: int, row: int, steps: int) -> int:
-    """How many results of a tile, which has rows of so many, are finished in a step of the next tile's sums: as few as
-    can be, whole rows or equal parts of one.
+def lanes_of(tiles: int, steps: int, results: int, row: int) -> int | None:
+    """How many results of a tile, which has rows of so many, are finished in a step of the next tile's sums: equal
+    parts of a row, which memory has beside each other. None where steps are too few, or where tiles lose less without
+    `overlap-epilogues` than the one tile more takes with it.
     """
-    counts = (count for count in range(-(-results // steps), results + 1) if results % count == 0)
-    return next(count for count in counts if row % count == 0 or count % row == 0)
-
-
-def is_worth_a_tile(tiles: int, steps: int, results: int) -> bool:
-    """Whether tiles lose more without `overlap-epilogues` than the one tile more takes with it."""
-    return steps < tiles * (results + PAUSE)
+    if results < 2 or steps >= tiles * (results + PAUSE):
+        return None
+    return next((lanes for lanes in range(1, row + 1) if row % lanes == 0 and lanes * steps >= results), None)
 
 
 def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
@@ -99,10 +96,10 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
     cycles = tiles + PAUSE
     if "reduction" in kinds.values():
         inner = max((count for name, count in counts.items() if kinds[name] == "parallel"), default=1)
-        is_overlapped = results > 1 and is_worth_a_tile(inner, steps, results)
         rows = [size for name, size in at_once.items() if kinds[name] == "parallel" and size > 1]
-        lanes = lanes_of(results, rows[-1], steps) if is_overlapped else 1
-        own = (inner + 1) * steps if is_overlapped else inner * (steps + results + 2 * PAUSE)
+        found = lanes_of(inner, steps, results, rows[-1] if rows else 1)
+        lanes = found or 1
+        own = (inner + 1) * steps if found is not None else inner * (steps + results + 2 * PAUSE)
         cycles = tiles // inner * own + PAUSE
     products = math.prod(at_once.values()) if any(map(macs_of, kernel.operations)) else 0
     scaled = sum(op.name == "graph.requantize" for op in kernel.operations)

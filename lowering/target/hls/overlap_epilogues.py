@@ -14,7 +14,7 @@ import math
 from terrace.dialects.base import shape_of, to_attribute
 from terrace.dialects.hardware import PARTITION, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
-from terrace.lowering.kernels.circuit_tile import is_worth_a_tile, lanes_of
+from terrace.lowering.kernels.circuit_tile import lanes_of
 from terrace.lowering.target.hls.addresses import accesses, constant_index, is_register, trip_count
 from terrace.mlir import arith, func, ir, memref, operation_of, scf, walk
 from terrace.passes import Pass
@@ -57,10 +57,10 @@ class _Tile:
         """Whether sums are integers in registers, all parts keep to their roles, and the nest is short enough."""
         sums = self.sums.results[0]
         type_ = ir.MemRefType(sums.type)
-        tiles, finish = trip_count(self.loop) or 0, self.finish[0]
+        finish = self.finish[0]
         if not type_.rank or not isinstance(type_.element_type, ir.IntegerType) or not is_register(sums):
             return False
-        if not all(map(_counts_from_zero, self.finish)) or not is_worth_a_tile(tiles, self.steps, self.results):
+        if not all(map(_counts_from_zero, self.finish)) or self.lanes is None:
             return False
         if any(op.name in ("scf.for", "scf.if") for op in walk(finish) if op not in self.finish):
             return False
@@ -80,9 +80,10 @@ class _Tile:
         return math.prod(trip_count(loop) or 0 for loop in self.finish)
 
     @property
-    def lanes(self) -> int:
-        """How many results are finished in an iteration."""
-        return lanes_of(self.results, trip_count(self.finish[-1]) or 1, self.steps)
+    def lanes(self) -> int | None:
+        """How many results are finished in an iteration; None if this does not work or pay."""
+        row = trip_count(self.finish[-1]) or 1
+        return lanes_of(trip_count(self.loop) or 0, self.steps, self.results, row)
 
 
 def _nest(loop: ir.Operation) -> tuple[ir.Operation, ...] | None:
@@ -173,7 +174,7 @@ class _Overlap:
 
     def finish_earlier(self, results: ir.Value, step: int) -> None:
         """In the nest: the results of the tile before, some in an iteration."""
-        tile, lanes = self.tile, self.tile.lanes
+        tile, lanes = self.tile, self.tile.lanes or 1
         # Before the nest's last iteration keeps the sums of this tile, in place of what is finished here.
         with ir.InsertionPoint.at_block_begin(self.inner), tile.finish[0].location:
             place = self.place()
@@ -188,11 +189,11 @@ class _Overlap:
                 loop = scf.ForOp(_index(0), _index(lanes), _index(1))
                 loop.attributes[UNROLL] = to_attribute(lanes)
                 with ir.InsertionPoint(loop.body):
-                    self.earlier |= self.places(place, loop.induction_variable)
+                    self.earlier |= self.places(place, lanes, loop.induction_variable)
                     end = scf.YieldOp([])
         else:
             with ir.InsertionPoint(end), tile.finish[0].location:
-                self.earlier |= self.places(place, None)
+                self.earlier |= self.places(place, lanes, None)
         for loop in tile.finish:
             for operation in [view.operation for view in loop.regions[0].blocks[0].operations][:-1]:
                 if operation not in tile.finish:
@@ -201,21 +202,14 @@ class _Overlap:
                         operation.operands[number] = self.moved(operand, operation)
         tile.finish[0].erase()
 
-    def places(self, place: ir.Value, lane: ir.Value | None) -> dict[ir.Value, ir.Value]:
+    def places(self, place: ir.Value, lanes: int, lane: ir.Value | None) -> dict[ir.Value, ir.Value]:
         """The indices of the loops of `finish`, of a lane of an iteration of the nest."""
         *outer, last = (loop.regions[0].blocks[0].arguments[0] for loop in self.tile.finish)
-        lanes, row = self.tile.lanes, trip_count(self.tile.finish[-1]) or 1
-        if lanes % row == 0 and lane is not None:
-            rest, column = lane, lane
-            if lanes > row:
-                rest, column = arith.divui(lane, _index(row)), arith.remui(lane, _index(row))
-                place = arith.addi(arith.muli(place, _index(lanes // row)), rest)
-        else:
-            parts = row // lanes
-            column = arith.remui(place, _index(parts)) if outer else place
-            place = arith.divui(place, _index(parts)) if outer else place
-            column = arith.muli(column, _index(lanes)) if lanes > 1 else column
-            column = arith.addi(column, lane) if lane is not None else column
+        parts = (trip_count(self.tile.finish[-1]) or 1) // lanes
+        column = arith.remui(place, _index(parts)) if outer else place
+        place = arith.divui(place, _index(parts)) if outer else place
+        column = arith.muli(column, _index(lanes)) if lanes > 1 else column
+        column = arith.addi(column, lane) if lane is not None else column
         found = {last: column}
         for number, index in enumerate(outer):
             inner = math.prod(trip_count(loop) or 1 for loop in self.tile.finish[number + 1 : -1])

@@ -46,20 +46,20 @@ class Reach:
     strides: tuple[int, ...] = ()
     spans: tuple[int, ...] = ()
 
-    def is_fixed(self, banks: int) -> bool:
-        """Whether each element stays in its bank, whatever the iteration."""
-        return all(stride % banks == 0 for stride in self.strides)
+    def reached(self, offset: int, banks: int) -> range:
+        """The banks in which an element may be, of one iteration or another."""
+        common = math.gcd(banks, *self.strides)
+        return range(offset % common, banks, common)
 
     def fits(self, banks: int) -> bool:
-        """Whether hardware has its banks without a division: they are fixed, or one element goes through them."""
-        if self.is_fixed(banks):
-            return True
-        if len(self.offsets) > 1:
-            return False
+        """Whether hardware has its banks without a division: a power of two of them is reached, or an address stays
+        within as many elements as there are banks.
+        """
+        count = banks // math.gcd(banks, *self.strides)
         moving = [span for stride, span in zip(self.strides, self.spans, strict=True) if stride % banks]
-        (start,) = (offset % banks for offset in self.offsets)
-        is_near = start + sum(min(span, 0) for span in moving) >= 0
-        return banks & (banks - 1) == 0 or (is_near and start + sum(max(span, 0) for span in moving) < banks)
+        low, high = (sum(way(span, 0) for span in moving) for way in (min, max))
+        is_near = all(offset % banks + low >= 0 and offset % banks + high < banks for offset in self.offsets)
+        return count & (count - 1) == 0 or is_near
 
 
 @dataclasses.dataclass
@@ -130,12 +130,20 @@ def _work(memory: ir.Value) -> dict[ir.Operation, list[Reach]] | None:
     for use in memory.uses:
         operation = use.owner.operation
         if operation.name in ("memref.load", "memref.store"):
-            around = _Place.of(operation)
-            address = flat_address(Access(operation))
-            if address is None:
+            reach = reach_of(operation)
+            if reach is None:
                 return None
-            places[around.loop].append(_reach(operation.name == "memref.store", *address, around))
+            places[_Place.of(operation).loop].append(reach)
     return places
+
+
+def reach_of(operation: ir.Operation, dim: int | None = None) -> Reach | None:
+    """What a load or store moves at once, in all of the memory or along one dimension; None for an address that is not
+    affine.
+    """
+    access = Access(operation)
+    address = flat_address(access) if dim is None else affine(access.indices[dim])
+    return None if address is None else _reach(access.is_store, *address, _Place.of(operation))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,16 +233,12 @@ def _needed(places: Iterable[list[Reach]], banks: int, stores: bool) -> int:
     for place in places:
         ports: collections.Counter[int] = collections.Counter()
         addresses: dict[frozenset[tuple[ir.Value, int]], set[int]] = collections.defaultdict(set)
-        moving = 0
         for reach in place:
             if reach.is_store == stores:
                 new = reach.offsets - addresses[reach.base]
                 addresses[reach.base] |= new
-                if reach.is_fixed(banks):
-                    ports.update(offset % banks for offset in new)
-                else:
-                    moving += len(new)
-        most = max(most, moving + max(ports.values(), default=0))
+                ports.update(bank for offset in new for bank in reach.reached(offset, banks))
+        most = max([most, *ports.values()])
     return most
 
 

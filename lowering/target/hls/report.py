@@ -98,7 +98,14 @@ def _adds_to_sum(operation: ir.Operation) -> bool:
     """Whether an addition, or one that its result goes to, has a term from a register."""
     if operation.name != "arith.addi":
         return False
-    terms = [operation_of(term) for term in operation.operands]
-    if any(term is not None and term.name == "memref.load" and is_register(term.operands[0]) for term in terms):
+    if any(map(_is_sum, operation.operands)):
         return True
     return any(_adds_to_sum(use.owner.operation) for use in operation.results[0].uses)
+
+
+def _is_sum(value: ir.Value) -> bool:
+    """Whether a value is that of a register, or has it as a term."""
+    owner = operation_of(value)
+    if owner is not None and owner.name == "arith.addi":
+        return any(map(_is_sum, owner.operands))
+    return owner is not None and owner.name == "memref.load" and is_register(owner.operands[0])

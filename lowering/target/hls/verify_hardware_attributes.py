@@ -24,16 +24,12 @@ from terrace.dialects.hardware import (
 )
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
 from terrace.lowering.target.hls.addresses import (
-    Access,
-    coefficients,
-    constant_index,
-    flat_moves,
-    loop_of,
     trip_count,
 )
 from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
+from terrace.lowering.target.hls.ports import reach_of
 from terrace.lowering.target.hls.stream_order import is_sequential, is_stream
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass, fail
@@ -113,35 +109,19 @@ def _check_copies(operation: ir.Operation) -> None:
 
 
 def _check_banks(memory: ir.Value, dim: int, factor: int) -> None:
-    """Every access that differs among the copies of an unrolled body must find each copy's bank fixed."""
-    users = [Access(use.owner.operation) for use in memory.uses if use.owner.operation.name in MEMORY_OPS]
-    for access in users:
-        is_last = dim == len(access.indices) - 1
-        found = flat_moves(access) if is_last else coefficients(access.indices[dim])
-        if found is None:
-            raise fail(access.operation, f"has an address that is not affine, which cyclic banks of {factor} need")
-        if not any(_unroll_factor(index) > 1 for index in found):
-            continue
-        for index, coefficient in found.items():
-            loop, stride = loop_of(index), coefficient * _step(index) * _unroll_factor(index)
-            is_whole = loop is not None and trip_count(loop) == _unroll_factor(index)
-            if stride % factor and not is_whole:
-                raise fail(
-                    access.operation,
-                    f"moves by {stride} elements from one iteration to the next of a loop, which is no multiple of the"
-                    f" {factor} cyclic banks: a copy of the unrolled body would change banks; choose another factor",
-                )
-
-
-def _unroll_factor(index: ir.Value) -> int:
-    loop = loop_of(index)
-    return to_python(loop.attributes[UNROLL]) if loop is not None and UNROLL in loop.attributes else 1
-
-
-def _step(index: ir.Value) -> int:
-    """How far an index moves per iteration; 1, the strictest, when that is not known."""
-    loop = loop_of(index)
-    return (constant_index(loop.operands[2]) or 1) if loop is not None else 1
+    """Every access that differs among the copies of an unrolled body must find each copy's bank without a division."""
+    is_last = dim == len(shape_of(memory)) - 1
+    for operation in [use.owner.operation for use in memory.uses if use.owner.operation.name in MEMORY_OPS]:
+        reach = reach_of(operation, None if is_last else dim)
+        if reach is None:
+            raise fail(operation, f"has an address that is not affine, which cyclic banks of {factor} need")
+        if len(reach.offsets) > 1 and not reach.fits(factor):
+            moves = next(stride for stride in reach.strides if stride % factor)
+            raise fail(
+                operation,
+                f"moves by {moves} elements from one iteration to the next of a loop, which is no multiple of the"
+                f" {factor} cyclic banks: a copy of the unrolled body would change banks; choose another factor",
+            )
 
 
 def dataflow_refusal(function: ir.Operation) -> tuple[ir.Operation, str] | None:

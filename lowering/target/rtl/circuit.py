@@ -133,7 +133,7 @@ class Memory:
         return self.shape[self.dim], math.prod(self.shape[self.dim + 1 :])
 
     def place_of(self, number: int) -> tuple[int, int]:
-        """The bank of an element by its flat number, and its address there; `bank_and_address` makes values of them."""
+        """The bank of an element by its flat number, and its address; `indexing.place_of` makes values of them."""
         size, inner = self.split
         part = size // self.banks
         outer, cut, within = number // inner // size, number // inner % size, number % inner

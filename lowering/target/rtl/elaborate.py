@@ -34,7 +34,7 @@ from terrace.lowering.target.rtl.circuit import (
     pipelines,
     segments,
 )
-from terrace.lowering.target.rtl.indexing import as_linear, bank_and_address, flat, quotient, remainder
+from terrace.lowering.target.rtl.indexing import as_linear, flat, place_of, quotient, remainder
 from terrace.lowering.target.rtl.operators import circuit_of
 from terrace.lowering.target.rtl.values import PREDICATES, Values
 from terrace.lowering.target.rtl.weights import globals_of, is_weight
@@ -308,16 +308,15 @@ class _Elaboration:
             return
         assert isinstance(array, Memory)
         at = self.indices(indices)
-        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at, self.bounds)
+        whole, place = flat(array.shape, at), place_of(self.values, array, at, self.bounds)
         key = (array, whole, self.work.versions.get(array, 0))
         if key not in self.work.loaded:
-            banks = tuple(range(array.banks)) if bank.terms else (bank.constant,)
-            load = Load(array, whole, banks, self.values.linear(local, array.address_width))
-            load.nodes = [self.values.loaded(load, b, self.work.segment) for b in banks]
+            load = Load(array, whole, place.banks, self.values.linear(place.address, array.address_width))
+            load.nodes = [self.values.loaded(load, b, self.work.segment) for b in place.banks]
             self.work.loaded[key] = load
             self.work.segment.actions.append(load)
         found = self.work.loaded[key].nodes
-        self.names[operation.results[0]] = self.values.element(found, self.values.linear(bank))
+        self.names[operation.results[0]] = self.values.element(found, self.values.linear(place.which))
 
     def read_register(self, array: RegisterArray, where: Linear) -> Node:
         """An element of registers, after the stores so far: those to other elements do not count."""
@@ -360,13 +359,13 @@ class _Elaboration:
         assert isinstance(array, Memory)
         self.work.versions[array] = self.work.versions.get(array, 0) + 1
         at = self.indices(indices)
-        whole, (bank, local) = flat(array.shape, at), bank_and_address(self.values, array, at, self.bounds)
-        address = self.values.linear(local, array.address_width)
-        for number in range(array.banks) if bank.terms else (bank.constant,):
-            is_it = self.values.compare_indices("eq", bank, Linear((), number))
+        whole, place = flat(array.shape, at), place_of(self.values, array, at, self.bounds)
+        address = self.values.linear(place.address, array.address_width)
+        for number, bank in enumerate(place.banks):
+            is_it = self.values.compare_indices("eq", place.which, Linear((), number))
             enable = self.values.both(self.here(self.condition), is_it)
             if enable is not self.values.false:
-                self.work.segment.actions.append(Store(array, whole, number, address, data, enable))
+                self.work.segment.actions.append(Store(array, whole, bank, address, data, enable))
 
     def write_register(self, register: Register, data: Node, enable: Node) -> None:
         if enable is self.values.false:

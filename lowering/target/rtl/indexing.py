@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -30,7 +31,7 @@ def quotient(values: Values, index: Linear, by: int) -> Linear:
     whole = values.linear(index)
     if by & (by - 1) == 0:
         return as_linear(values.make("part", max(1, span[1].bit_length()), (whole,), by.bit_length() - 1, span))
-    return as_linear(_divided(values, "divide", index, by, span))
+    return as_linear(_division(values, "divide", index, by, span))
 
 
 def remainder(values: Values, index: Linear, by: int) -> Linear:
@@ -43,10 +44,10 @@ def remainder(values: Values, index: Linear, by: int) -> Linear:
         return as_linear(
             values.make("part", bits, (values.linear(index, max(bits, index.high.bit_length())),), 0, span)
         )
-    return as_linear(_divided(values, "remainder", index, by, span))
+    return as_linear(_division(values, "remainder", index, by, span))
 
 
-def _divided(values: Values, op: str, index: Linear, by: int, span: tuple[int, int]) -> Node:
+def _division(values: Values, op: str, index: Linear, by: int, span: tuple[int, int]) -> Node:
     width = max(index.high.bit_length(), by.bit_length())
     return values.make(op, width, (values.linear(index, width), values.constant_of(by, width)), None, span)
 
@@ -73,28 +74,47 @@ def _high(index: Linear, bounded: Linear, end: int) -> int | None:
     return None if rest.terms or times < 0 else times * (end - 1) + rest.constant
 
 
-def bank_and_address(
-    values: Values, memory: Memory, indices: Sequence[Linear], bounds: Bounds = ()
-) -> tuple[Linear, Linear]:
-    """Which bank of a memory an element is in, and where, if some indices are below a number."""
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where an element of a memory is: in the one of `banks` whose number there is `which`, at `address`."""
+
+    banks: tuple[int, ...]
+    which: Linear
+    address: Linear
+
+
+def place_of(values: Values, memory: Memory, indices: Sequence[Linear], bounds: Bounds = ()) -> Place:
+    """Where an element of a memory is, if some indices are below a number.
+
+    What all terms of an index are a multiple of tells a part of its cyclic bank, so that few banks are left.
+    """
     if memory.banks == 1:
-        return Linear(), flat(memory.shape, indices)
+        return Place((0,), Linear(), flat(memory.shape, indices))
     shape, dim = list(memory.shape), memory.dim
     if memory.is_flat:
         indices, shape, dim = [flat(shape, indices)], [math.prod(shape)], 0
-    size = shape[dim] // memory.banks
-    cut, by = indices[dim], memory.banks if memory.kind == "cyclic" else size
-    if all(factor % by == 0 for _, factor in cut.terms):
-        whole = Linear.of({n: f // by for n, f in cut.terms}, cut.constant // by)
-        rest = Linear((), cut.constant % by)
-    elif (near := _near(cut, by, bounds)) is not None:
-        whole, rest = near
+    size, cut = shape[dim] // memory.banks, indices[dim]
+    if memory.kind == "cyclic":
+        common = math.gcd(memory.banks, *(factor for _, factor in cut.terms))
+        first = cut.constant % common
+        rest = Linear.of({n: f // common for n, f in cut.terms}, cut.constant // common)
+        banks = tuple(range(first, memory.banks, common))
+        within, which = _divided(values, rest, len(banks), bounds)
     else:
-        # An index that may be negative is so where a condition keeps it from being used; division wants it not.
-        more = max(0, -(cut.low // by))
-        positive = cut.plus(Linear((), more * by))
-        whole = quotient(values, positive, by).plus(Linear((), -more))
-        rest = remainder(values, positive, by)
-    bank, within = (rest, whole) if memory.kind == "cyclic" else (whole, rest)
+        banks = tuple(range(memory.banks))
+        which, within = _divided(values, cut, size, bounds)
+    if not which.terms:
+        banks, which = (banks[which.constant],), Linear()
     shape[dim] = size
-    return bank, flat(shape, [within if axis == dim else index for axis, index in enumerate(indices)])
+    return Place(banks, which, flat(shape, [within if axis == dim else i for axis, i in enumerate(indices)]))
+
+
+def _divided(values: Values, index: Linear, by: int, bounds: Bounds) -> tuple[Linear, Linear]:
+    """index / by and its rest, without a division where that can be."""
+    near = _near(index, by, bounds)
+    if near is not None:
+        return near
+    # An index that may be negative is so where a condition keeps it from being used; division wants it not.
+    more = max(0, -(index.low // by))
+    positive = index.plus(Linear((), more * by))
+    return quotient(values, positive, by).plus(Linear((), -more)), remainder(values, positive, by)
