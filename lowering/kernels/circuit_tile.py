@@ -83,7 +83,7 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
     """What a kernel of integers takes in hardware.
 
     A pipeline goes over its tiles, and one tile more to finish the last (`overlap-epilogues`). Where that does not pay,
-    or a tile is one element, each is summed, then finished.
+    or a tile is one element, each is summed, then finished. A tile that is summed at once is finished at once.
     """
     space, tile = kernel.space, schedule.cut("register").sizes
     at_once = {name: tile.get(name, 1) for name in space.names}
@@ -94,7 +94,7 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
     results = math.prod(size for name, size in at_once.items() if kinds[name] == "parallel")
     lanes = results
     cycles = tiles + PAUSE
-    if "reduction" in kinds.values():
+    if steps > 1:
         inner = max((count for name, count in counts.items() if kinds[name] == "parallel"), default=1)
         rows = [size for name, size in at_once.items() if kinds[name] == "parallel" and size > 1]
         found = lanes_of(inner, steps, results, rows[-1] if rows else 1)

@@ -139,10 +139,11 @@ def test_a_reset_in_a_frame_begins_anew(cycle: int) -> None:
     assert found.cycles == found.predicted
 
 
-@pytest.mark.parametrize("element", [0, 63, 100])
-def test_a_wrong_tlast_is_said(element: int) -> None:
+@pytest.mark.parametrize("word", [0, 3, 6])
+def test_a_wrong_tlast_is_said(word: int) -> None:
+    """A frame has four words of sixteen elements."""
     with pytest.raises(TerraceError, match="the network says that a tlast stood wrong"):
-        disturbed("mlp", wrong_last=element)
+        disturbed("mlp", wrong_last=word)
 
 
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="elaborating needs yosys")

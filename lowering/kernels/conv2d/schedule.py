@@ -181,6 +181,7 @@ def schedule_for_circuit(
     shape = ConvShape.of(space, attrs, operand)
     size, channel = shape.size, shape.channel
     tiles = {"ow": 1, "kw": 1, channel: divisor(size[channel], COLUMNS)}
+    tiles |= {} if shape.depthwise else {"ic": 1}
     # As many output rows as have all their input rows in local memory.
     window = space.accesses[0][1].span({**size, "oh": 1})
     row_bytes = shape.staged_bytes(1) // window

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrace.dialects.base import to_python
-from terrace.dialects.hardware import PARTITION
+from terrace.dialects.hardware import COPIES, PARTITION
 from terrace.mlir import func, ir, operation_of, walk
 from terrace.passes import fail
 
@@ -53,12 +53,21 @@ def calls_of(function: func.FuncOp) -> list[ir.Operation]:
 
 def argument_partition(user: tuple[ir.Operation, int]) -> dict[str, Any] | None:
     """The partition of the argument as which a call takes a memory."""
+    spec: dict[str, Any] | None = _argument_attribute(user, PARTITION)
+    return spec
+
+
+def argument_copies(user: tuple[ir.Operation, int]) -> int:
+    """How often the argument as which a call takes a memory is there."""
+    return _argument_attribute(user, COPIES) or 1
+
+
+def _argument_attribute(user: tuple[ir.Operation, int], name: str) -> Any:
     call, number = user
     function = callee_of(call) if call.name == "func.call" else None
-    if function is None or "arg_attrs" not in function.attributes or PARTITION not in function.arg_attrs[number]:
+    if function is None or "arg_attrs" not in function.attributes or name not in function.arg_attrs[number]:
         return None
-    spec: dict[str, Any] = to_python(function.arg_attrs[number][PARTITION])
-    return spec
+    return to_python(function.arg_attrs[number][name])
 
 
 def may_write(operation: ir.Operation, memory: ir.Value) -> bool:

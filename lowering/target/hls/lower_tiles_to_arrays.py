@@ -321,7 +321,8 @@ class _Lowering(TileRebuilder[Cells, CellType]):
             self.nest([rhs.shape[0], *result.shape], step, begins=True)
         else:
             self.nest(result.shape, whole, begins=True)
-        self.is_summed = True
+        # A sum that is made at once goes through the same pipeline as its results.
+        self.is_summed |= not self.unrolls
         self.set_tile(operation.results[0], result)
 
     def first_sum(self, total: ir.Value) -> ir.Value:

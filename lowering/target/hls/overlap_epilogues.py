@@ -206,8 +206,11 @@ class _Overlap:
         """The indices of the loops of `finish`, of a lane of an iteration of the nest."""
         *outer, last = (loop.regions[0].blocks[0].arguments[0] for loop in self.tile.finish)
         parts = (trip_count(self.tile.finish[-1]) or 1) // lanes
-        column = arith.remui(place, _index(parts)) if outer else place
-        place = arith.divui(place, _index(parts)) if outer else place
+        if parts == 1:
+            column = _index(0)
+        else:
+            column = arith.remui(place, _index(parts)) if outer else place
+            place = arith.divui(place, _index(parts)) if outer else place
         column = arith.muli(column, _index(lanes)) if lanes > 1 else column
         column = arith.addi(column, lane) if lane is not None else column
         found = {last: column}

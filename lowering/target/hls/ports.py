@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import UNROLL
+from terrace.dialects.hardware import STREAM, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.addresses import (
     Access,
@@ -27,8 +27,9 @@ from terrace.lowering.target.hls.addresses import (
     loop_of,
     trip_count,
 )
-from terrace.lowering.target.hls.banks import copies_of, partition_of
+from terrace.lowering.target.hls.banks import attribute_of, copies_of, partition_of
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip, root_of
+from terrace.lowering.target.hls.convert_loop_to_hls import PORT
 from terrace.mlir import ir, operation_of, walk
 
 MOST_BANKS = 1024
@@ -71,10 +72,11 @@ class Shared:
 
     @property
     def may_be_cut(self) -> bool:
-        """Whether it may have banks: what the host gives or takes may not, and what has some keeps them."""
+        """Whether it may have banks: weights of the host and its queues may not, and what has some keeps them."""
         if any(partition_of(memory) or copies_of(memory) > 1 for memory in self.inside):
             return False
-        return all(is_array(memory) or is_weight_on_chip(memory) for memory in self.between)
+        ports = [memory for memory in self.between if not is_array(memory) and not is_weight_on_chip(memory)]
+        return not any(attribute_of(port, name) for port in ports for name in (PORT, STREAM))
 
     @property
     def elements(self) -> int:

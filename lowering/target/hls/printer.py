@@ -17,6 +17,7 @@ from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import trip_count
 from terrace.lowering.target.hls.calls import (
+    argument_copies,
     argument_partition,
     calls_of,
     is_weight_on_chip,
@@ -274,6 +275,8 @@ class _Function:
         specs = [spec for spec in map(argument_partition, users_of_memory(result)) if spec is not None]
         if specs:  # said where the array is visible, too
             self.partition(name, {**specs[0], "dim": 1})
+        if any(argument_copies(user) > 1 for user in users_of_memory(result)):
+            self.pragma(f"BIND_STORAGE variable={name} type=rom_np")
 
     def reinterpret_cast(self, operation: ir.Operation) -> None:
         source, result = operation.operands[0], operation.results[0]
@@ -434,6 +437,25 @@ class _Top(_Function):
     def __init__(self, function: func.FuncOp, globals_: dict[str, str], numbers: Floats, ports: list[Port]) -> None:
         super().__init__(function, globals_, numbers)
         self.ports = ports
+        self.filled: list[str] = []
+        """The lines that give the host what was computed in arrays of the chip."""
+
+    def block(self, block: ir.Block) -> None:
+        """A port has no banks: where kernels want some, an array on the chip is between."""
+        for port, argument in zip(self.ports, block.arguments, strict=True):
+            specs = [spec for spec in map(argument_partition, users_of_memory(argument)) if spec is not None]
+            if not specs:
+                continue
+            name = self.names[argument] = f"{port.name}_banks"
+            self.line(f"static {port.c_type} {name}[{port.elements}];")
+            self.partition(name, {**specs[0], "dim": 1})
+            if port.role == "input":
+                self.line(f"move_elements<{port.elements}>({port.name}, {name});")
+            else:
+                self.filled.append(f"move_elements<{port.elements}>({name}, {port.name});")
+        super().block(block)
+        for line in self.filled:
+            self.line(line)
 
     def argument_pragmas(self) -> None:
         for port in self.ports:

@@ -20,7 +20,7 @@ from terrace.number_format import FixedPoint
 from terrace.passes import fail
 
 STREAM_HEADER = """\
-// Queues between processes: those of Vitis HLS in synthesis; in simulation reading an empty one is an error.
+// What lies between processes: queues, those of Vitis HLS in synthesis; in simulation reading an empty one is an error.
 #pragma once
 #ifdef __SYNTHESIS__
 #include <hls_stream.h>
@@ -49,6 +49,14 @@ public:
 };
 }  // namespace hls
 #endif
+
+// Between a port of the host and an array on the chip that has banks.
+template <int count, typename T> void move_elements(const T *from, T *to) {
+  for (int i = 0; i < count; i += 1) {
+#pragma HLS PIPELINE II=1
+    to[i] = from[i];
+  }
+}
 """
 
 Lookup = Callable[[str], np.ndarray]

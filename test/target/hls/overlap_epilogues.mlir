@@ -119,9 +119,18 @@ func.func private @floats(%x: memref<9x4xf32>, %y: memref<9x4xf32>) attributes {
   return
 }
 
-// Four results, and two steps to finish them in.
+// Four results, and two steps to finish them in: two results in each.
 // CHECK-LABEL: func.func private @few_steps
-// CHECK-NOT:     scf.if
+// CHECK:         [[KEPT:%.*]] = memref.alloca()
+// CHECK:         scf.for [[TILE:%.*]] = %c0 to %c10
+// CHECK:           scf.for [[STEP:%.*]] = %c0 to %c2
+// CHECK:             scf.if
+// CHECK:               scf.for [[LANE:%.*]] = %c0{{.*}} to %c2
+// CHECK:                 [[FIRST:%.*]] = arith.muli [[STEP]], %c2
+// CHECK-NEXT:            [[PLACE:%.*]] = arith.addi [[FIRST]], [[LANE]]
+// CHECK-NEXT:            [[SUM:%.*]] = memref.load [[KEPT]][[[PLACE]]]
+// CHECK-NEXT:            memref.store [[SUM]], %arg1[{{%.*}}, [[PLACE]]]
+// CHECK-NEXT:          } {loop.unroll = 2
 func.func private @few_steps(%x: memref<9x4xi32>, %y: memref<9x4xi32>) attributes {loop.kernel} {
   %c0_i32 = arith.constant 0 : i32
   %c0 = arith.constant 0 : index
@@ -176,6 +185,55 @@ func.func private @in_place(%x: memref<9x4xi32>) attributes {loop.kernel} {
     scf.for %j = %c0 to %c4 step %c1 {
       %s = memref.load %sums[%j] : memref<4xi32>
       memref.store %s, %x[%t, %j] : memref<9x4xi32>
+    }
+  }
+  return
+}
+
+// A tile of two rows of four: a step finishes half a row.
+// CHECK-LABEL: func.func private @rows
+// CHECK:         memref.alloca() {{.*}} : memref<2x4xi32>
+// CHECK:         memref.alloca() {{.*}} : memref<2x4xi32>
+// CHECK:         scf.for [[TILE:%.*]] = %c0 to %c10
+// CHECK:           scf.for [[STEP:%.*]] = %c0 to %c5
+// CHECK:             arith.cmpi ult, [[STEP]], %c4
+// CHECK:               scf.for [[LANE:%.*]] = %c0{{.*}} to %c2
+// CHECK:                 [[HALF:%.*]] = arith.remui [[STEP]], %c2
+// CHECK:                 [[ROW:%.*]] = arith.divui [[STEP]], %c2
+// CHECK:                 [[FIRST:%.*]] = arith.muli [[HALF]], %c2
+// CHECK:                 [[COLUMN:%.*]] = arith.addi [[FIRST]], [[LANE]]
+// CHECK:                 memref.load {{%.*}}[[[ROW]], [[COLUMN]]]
+// CHECK:               } {loop.unroll = 2
+func.func private @rows(%x: memref<9x5xi32>, %y: memref<9x2x4xi32>) attributes {loop.kernel} {
+  %c0_i32 = arith.constant 0 : i32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %c5 = arith.constant 5 : index
+  %c9 = arith.constant 9 : index
+  scf.for %t = %c0 to %c9 step %c1 {
+    %sums = memref.alloca() {loop.partition = {dim = 0 : i64, kind = "complete"}} : memref<2x4xi32>
+    scf.for %i = %c0 to %c2 step %c1 {
+      scf.for %j = %c0 to %c4 step %c1 {
+        memref.store %c0_i32, %sums[%i, %j] : memref<2x4xi32>
+      } {loop.unroll = 4 : i64}
+    } {loop.unroll = 2 : i64}
+    scf.for %k = %c0 to %c5 step %c1 {
+      %a = memref.load %x[%t, %k] : memref<9x5xi32>
+      scf.for %i = %c0 to %c2 step %c1 {
+        scf.for %j = %c0 to %c4 step %c1 {
+          %f = memref.load %sums[%i, %j] : memref<2x4xi32>
+          %g = arith.addi %f, %a : i32
+          memref.store %g, %sums[%i, %j] : memref<2x4xi32>
+        } {loop.unroll = 4 : i64}
+      } {loop.unroll = 2 : i64}
+    }
+    scf.for %i = %c0 to %c2 step %c1 {
+      scf.for %j = %c0 to %c4 step %c1 {
+        %s = memref.load %sums[%i, %j] : memref<2x4xi32>
+        memref.store %s, %y[%t, %i, %j] : memref<9x2x4xi32>
+      }
     }
   }
   return

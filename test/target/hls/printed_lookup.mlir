@@ -4,7 +4,7 @@
 // CHECK:      void lookup_32(const int8_t a0[32], int8_t a1[32]) {
 // CHECK:        a1[{{.*}}] = w_table_{{[0-9a-f]+}}[int(int32_t(a0[{{.*}}]) + 128)];
 // CHECK:      void model(const int8_t input0[32], int8_t output0[32]) {
-// CHECK:        lookup_32(input0, output0);
+// CHECK:        lookup_32(input0_banks, output0_banks);
 func.func private @lookup_32(%arg0: tensor<32xi8>) -> tensor<32xi8> {
   "kernel.schedule"() {generator = "elementwise", iteration_space = {kinds = ["parallel"], names = ["d0"], sizes = array<i64: 32>}, schedule = {cuts = [
       {memory = "register", order = ["d0"], sizes = array<i64: 8>}]}} : () -> ()

@@ -23,7 +23,7 @@
 // CHECK:        static hls::stream<float> [[BUFFER:buffer[0-9]+]];
 // CHECK-NEXT: #pragma HLS STREAM variable=[[BUFFER]] depth=2
 // CHECK-NEXT:   fill([[BUFFER]]);
-// CHECK-NEXT:   read([[BUFFER]], output0);
+// CHECK-NEXT:   read([[BUFFER]], output0_banks);
 func.func private @fill(%out: memref<8xf32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index

@@ -16,19 +16,53 @@ func.func @legal(%a: memref<16x8xf32> {loop.partition = {kind = "cyclic", dim = 
 
 // -----
 
-func.func @banks(%a: memref<24xf32> {loop.partition = {kind = "cyclic", dim = 1, factor = 4}}) {
+func.func @banks(%a: memref<24xf32> {loop.partition = {kind = "cyclic", dim = 1, factor = 3}}) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
-  %c3 = arith.constant 3 : index
   %c4 = arith.constant 4 : index
   scf.for %i = %c0 to %c4 step %c1 {
     scf.for %j = %c0 to %c4 step %c1 {
-      %row = arith.muli %i, %c3 : index
+      %row = arith.muli %i, %c4 : index
       %at = arith.addi %row, %j : index
-      // expected-error @+1 {{'memref.load' op moves by 3 elements from one iteration to the next of a loop, which is no multiple of the 4 cyclic banks}}
+      // expected-error @+1 {{'memref.load' op moves by 4 elements from one iteration to the next of a loop, which is no multiple of the 3 cyclic banks}}
       %x = memref.load %a[%at] : memref<24xf32>
     } {loop.unroll = 4 : i64}
   }
+  return
+}
+
+// -----
+
+// Of eight banks a copy goes through two, by a bit of its address: no division.
+func.func @halves(%a: memref<32xf32> {loop.partition = {kind = "cyclic", dim = 1, factor = 8}, loop.copies = 2}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  scf.for %i = %c0 to %c4 step %c1 {
+    scf.for %j = %c0 to %c4 step %c1 {
+      %row = arith.muli %i, %c4 : index
+      %at = arith.addi %row, %j : index
+      %x = memref.load %a[%at] : memref<32xf32>
+    } {loop.unroll = 4 : i64}
+  } {loop.pipeline = 1 : i64}
+  return
+}
+
+// -----
+
+// expected-error @+1 {{'func.func' op attribute 'loop.copies' must be a positive integer, got 0}}
+func.func @no_copies(%a: memref<32xf32> {loop.copies = 0}) {
+  return
+}
+
+// -----
+
+func.func @copies_of_a_loop() {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // expected-error @+1 {{'scf.for' op attribute 'loop.copies' is for arrays (memref.alloca, memref.alloc, arguments)}}
+  scf.for %i = %c0 to %c1 step %c1 {
+  } {loop.copies = 2 : i64}
   return
 }
 
@@ -266,7 +300,7 @@ func.func private @misspelled(%x: memref<8xf32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c8 = arith.constant 8 : index
-  // expected-error @+1 {{'scf.for' op has an attribute 'loop.pipelined', which nothing reads; known: hls.inputs, hls.number_format, hls.port, loop.dataflow, loop.kernel, loop.partition, loop.pipeline, loop.stream, loop.unroll}}
+  // expected-error @+1 {{'scf.for' op has an attribute 'loop.pipelined', which nothing reads; known: hls.inputs, hls.number_format, hls.port, loop.copies, loop.dataflow, loop.kernel, loop.partition, loop.pipeline, loop.stream, loop.unroll}}
   scf.for %i = %c0 to %c8 step %c1 {
     %y = memref.load %x[%i] : memref<8xf32>
   } {loop.pipelined = 1 : i64}
