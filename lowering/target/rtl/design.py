@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 
 from terrace.dialects.context import create_context
@@ -11,6 +12,7 @@ from terrace.lowering.target.rtl.circuit import Branch, Circuit, Loop, Pipeline,
 from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.latency import latency
 from terrace.lowering.target.rtl.print_verilog import print_verilog
+from terrace.lowering.target.rtl.restart import Restart, restart_of
 from terrace.lowering.target.rtl.schedule import Schedule, schedule
 from terrace.mlir import func, ir, parse_module
 from terrace.passes import PassError
@@ -24,6 +26,11 @@ class Design:
     times: Schedule
     latency: int
 
+    @functools.cached_property
+    def restart(self) -> Restart | None:
+        """How it starts anew before it has ended; None if it cannot."""
+        return restart_of(self.circuit, self.times)
+
     @property
     def multipliers(self) -> int:
         """The products in it, in DSP blocks or in logic."""
@@ -35,7 +42,8 @@ class Design:
 
     def verilog(self) -> str:
         """SystemVerilog, below comments that describe the schedule. Raises TargetError without CIRCT."""
-        return "".join(f"// {line}\n" for line in self.description()) + print_verilog(self.circuit, self.times)
+        printed = print_verilog(self.circuit, self.times, self.restart)
+        return "".join(f"// {line}\n" for line in self.description()) + printed
 
 
 def _described(steps: Sequence[Step], times: Schedule, depth: int) -> Iterator[str]:

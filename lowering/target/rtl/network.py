@@ -1,8 +1,9 @@
 """A whole network as hardware: its kernels as processes, and the buffers between them, each in as many slots as needed.
 
 A process runs when every buffer that it reads has a whole frame and every buffer that it writes has a free slot. So
-kernels work on different frames at once, and what a kernel takes is all that its neighbours wait for. What computes in
-floating point before the first integer and after the last one stays with the host.
+kernels work on different frames at once, and what a kernel takes is all that its neighbours wait for. One that is a
+single pipeline takes the next frame while it ends this one (`restart.py`). What computes in floating point before the
+first integer and after the last one stays with the host.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS
 from terrace.lowering.target.hls.printer import identifier
 from terrace.lowering.target.rtl.circuit import Memory
 from terrace.lowering.target.rtl.design import Design, design_kernel
+from terrace.lowering.target.rtl.restart import Restart
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of
 from terrace.lowering.target.rtl.weights import weight_of
 from terrace.mlir import func, ir
@@ -73,6 +75,14 @@ class Stream:
         return self.words if self.is_input else self.words + 1
 
     @property
+    def interval(self) -> int:
+        return self.latency
+
+    def released(self, channel: Channel) -> int:
+        """Cycles from its start until it has read a frame."""
+        return self.latency - 1
+
+    @property
     def memory(self) -> Memory:
         """A frame as the stream has it."""
         return Memory("plain", (self.elements,), self.width, banks=self.lanes)
@@ -92,6 +102,26 @@ class Process:
     @property
     def latency(self) -> int:
         return self.design.latency
+
+    @property
+    def restart(self) -> Restart | None:
+        """How it takes a frame before it has ended the last one; None if it does not."""
+        found = self.design.restart
+        memories = [self.arguments[number].memory for number in self.reads]
+        return found if found is not None and all(memory in found.reads for memory in memories) else None
+
+    @property
+    def interval(self) -> int:
+        """Cycles from one start to the next."""
+        return self.latency if self.restart is None else self.restart.interval
+
+    def released(self, channel: Channel) -> int:
+        """Cycles from its start until it has read a frame of a channel."""
+        restart = self.restart
+        if restart is None:
+            return self.latency - 1
+        number = next(number for number, read in self.reads.items() if read is channel)
+        return restart.released(self.arguments[number].memory, self.design.times)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -116,11 +146,12 @@ class Network:
         actors = self._in_order()
         for frame in range(frames):
             for actor in actors:
-                after = [ends[actor][-1]] if frame else []
+                after = [starts[actor][-1] + actor.interval - 1] if frame else []
                 after += [ends[buffer.writer][frame] for buffer, _ in self._read_by(actor)]
                 for channel in self._written_by(actor):
                     if frame >= channel.slots:
-                        after.append(ends[channel.reader][frame - channel.slots])
+                        released = starts[channel.reader][frame - channel.slots] + channel.reader.released(channel)
+                        after.append(released)
                 start = max(after, default=-1) + 1
                 starts.setdefault(actor, []).append(start)
                 ends.setdefault(actor, []).append(start + actor.latency - 1)

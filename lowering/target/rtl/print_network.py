@@ -16,7 +16,7 @@ from terrace.errors import TerraceError
 from terrace.lowering.target.hls.printer import identifier
 from terrace.lowering.target.rtl.circuit import Memory
 from terrace.lowering.target.rtl.network import TOP, Buffer, Channel, Network, Process, Stream
-from terrace.lowering.target.rtl.print_verilog import port_name
+from terrace.lowering.target.rtl.print_verilog import done_port, port_name, restart_ports
 
 if TYPE_CHECKING:
     from terrace.circt import Design
@@ -26,10 +26,12 @@ Lookup = Callable[[str], np.ndarray]
 
 
 class _Writes:
-    """What fills a buffer: for each bank, whether, where and what it writes; `done` in the last cycle of a frame."""
+    """What fills a buffer: for each bank, whether, where and what it writes; `done` in the last cycle of a frame, and
+    `start` where it takes a slot for one.
+    """
 
-    def __init__(self, memory: Memory, ports: Mapping[int, tuple[Any, Any, Any]], done: Any) -> None:
-        self.memory, self.ports, self.done = memory, ports, done
+    def __init__(self, memory: Memory, ports: Mapping[int, tuple[Any, Any, Any]], start: Any, done: Any) -> None:
+        self.memory, self.ports, self.start, self.done = memory, ports, start, done
 
 
 Port = tuple[int, int]
@@ -37,18 +39,23 @@ Port = tuple[int, int]
 
 
 class _ChannelState:
-    """The registers of a channel: how many frames it holds, and which slots come next."""
+    """The registers of a channel: how many frames wait for its reader, how many slots are taken, and which come next.
+
+    A slot is taken when its writer starts, and free when its reader has read it.
+    """
 
     def __init__(self, design: Design, channel: Channel, ports: Sequence[Port]) -> None:
         self.channel = channel
         bits, slot_bits = channel.slots.bit_length(), max(1, (channel.slots - 1).bit_length())
-        self.count = design.register(f"{channel.name}_frames", bits, 0)
+        self.frames = design.register(f"{channel.name}_frames", bits, 0)
+        self.taken = design.register(f"{channel.name}_taken", bits, 0)
         self.write_slot = design.register(f"{channel.name}_write_slot", slot_bits, 0)
         self.read_slot = design.register(f"{channel.name}_read_slot", slot_bits, 0)
-        self.has_frame = design.compare("ne", self.count, design.constant(0, bits))
-        self.has_room = design.compare("ne", self.count, design.constant(channel.slots, bits))
+        self.has_frame = design.compare("ne", self.frames, design.constant(0, bits))
+        self.has_room = design.compare("ne", self.taken, design.constant(channel.slots, bits))
         self.data = {port: design.wire(f"{_named(channel, port)}_data", channel.memory.width) for port in ports}
         """What the reader gets by each port."""
+        self.read_start: Any = None
         self.read_done: Any = None
 
 
@@ -129,7 +136,7 @@ class _Top:
         room = [self.has_room(buffer) for buffer in process.writes.values()]
         go = design.hinted(self.all([self.inverse(busy), *ready, *room]), f"{process.name}_go")
         inputs: dict[str, Any] = {"go": go}
-        outputs: list[tuple[str, int]] = [("done", 1)]
+        outputs: list[tuple[str, int]] = [("done", 1), *restart_ports(process.design.restart)]
         reads: list[tuple[str, Callable[[Any], None]]] = []
         for number, argument in enumerate(process.arguments):
             for port in argument.read_ports:
@@ -150,11 +157,13 @@ class _Top:
             for bank in argument.written_banks:
                 name = port_name(argument.memory, bank)
                 ports[bank] = tuple(found[f"{name}_{part}"] for part in ("write", "write_address", "write_data"))
-            writes[buffer] = _Writes(argument.memory, ports, found["done"])
-        for channel in process.reads.values():
-            self.states[channel].read_done = found["done"]
+            writes[buffer] = _Writes(argument.memory, ports, go, found["done"])
+        is_restarted = process.restart is not None
+        for number, channel in process.reads.items():
+            done = done_port(process.arguments[number].memory) if is_restarted else "done"
+            self.states[channel].read_start, self.states[channel].read_done = go, found[done]
         running = design.comb("or", busy, go)
-        design.connect(busy, design.comb("and", running, self.inverse(found["done"])))
+        design.connect(busy, design.comb("and", running, self.inverse(found["ready" if is_restarted else "done"])))
 
     def read_port(
         self, process: Process, number: int, port: Port, addresses: dict[Channel, dict[Port, Any]]
@@ -204,7 +213,8 @@ class _Top:
         self.outputs[f"{stream.name}_tready"] = ready
         lanes = [design.part(data, lane * stream.width, stream.width) for lane in range(stream.lanes)]
         ports = {lane: (taken, index, part) for lane, part in enumerate(lanes)}
-        return _Writes(memory, ports, design.comb("and", taken, is_last))
+        done = design.comb("and", taken, is_last)
+        return _Writes(memory, ports, done, done)
 
     def stream_out(self, stream: Stream, channel: Channel) -> dict[Port, Any]:
         """Gives the frames of a channel. What is shown stays until it is taken: its address is read again."""
@@ -218,7 +228,7 @@ class _Top:
         address = design.comb("mux", taken, following, index)
         address = design.comb("mux", shown, address, design.constant(0, width))
         design.connect(index, address)
-        state.read_done = design.comb("and", taken, is_last)
+        state.read_start = state.read_done = design.comb("and", taken, is_last)
         stays = design.comb("and", shown, self.inverse(state.read_done))
         design.connect(shown, design.comb("or", starts, stays))
         lanes = [state.data[lane, 0] for lane in reversed(range(stream.lanes))]
@@ -234,6 +244,8 @@ class _Top:
         design, state, memory = self.design, self.states[channel], channel.memory
         self.check_banks(channel, writes.memory)
         slot_bits = state.write_slot.type.width
+        # An element comes a cycle after its address, when the next slot may be read already.
+        last_slot = design.delayed(f"{channel.name}_shown_slot", state.read_slot, 0)
         for port, shows in state.data.items():
             shown = None
             for slot in range(channel.slots):
@@ -244,16 +256,20 @@ class _Top:
                     here = design.comb("and", enable, design.compare("eq", state.write_slot, number))
                     design.memory_write(cells, address, data, here)
                 read = design.memory_read(cells, addresses[port], design.constant(1, 1), memory.width)
-                here = design.compare("eq", state.read_slot, number)
+                here = design.compare("eq", last_slot, number)
                 shown = read if shown is None else design.comb("mux", here, read, shown)
             design.connect_wire(shows, shown)
         self.counted(state.write_slot, channel.slots - 1, writes.done)
         self.counted(state.read_slot, channel.slots - 1, state.read_done)
-        one, more = (design.constant(n, state.count.type.width) for n in (1, -1))
-        step = design.comb("mux", writes.done, one, more)
-        moved = design.comb("add", state.count, step)
-        moves = design.comb("xor", writes.done, state.read_done)
-        design.connect(state.count, design.comb("mux", moves, moved, state.count))
+        self.balance(state.frames, writes.done, state.read_start)
+        self.balance(state.taken, writes.start, state.read_done)
+
+    def balance(self, count: Any, more: Any, less: Any) -> None:
+        """Let a register count up and down."""
+        design = self.design
+        one, minus = (design.constant(number, count.type.width) for number in (1, -1))
+        moved = design.comb("add", count, design.comb("mux", more, one, minus))
+        design.connect(count, design.comb("mux", design.comb("xor", more, less), moved, count))
 
     @staticmethod
     def check_banks(channel: Channel, written: Memory) -> None:

@@ -1,5 +1,8 @@
 """Prints a scheduled circuit as SystemVerilog, through CIRCT: `go` starts it, `done` is set in its last cycle.
 
+One that can start anew before it has ended (`restart.py`) sets `ready` in the last cycle in which it cannot, and
+`a0_done` in the last one in which it reads argument 0.
+
 Control is a token that goes from step to step: `go` of a segment is set in its first cycle, a register later in its
 second, and so on; nothing waits between one step and the next. A value that is used later than it is made goes through
 a register for each cycle between.
@@ -26,6 +29,7 @@ from terrace.lowering.target.rtl.circuit import (
     Write,
 )
 from terrace.lowering.target.rtl.operators import cycles
+from terrace.lowering.target.rtl.restart import Restart
 from terrace.lowering.target.rtl.schedule import Schedule, SegmentSchedule
 
 if TYPE_CHECKING:
@@ -39,6 +43,23 @@ def port_name(memory: Memory, bank: int, copy: int = 0) -> str:
     """The start of the names of the ports of a bank, or of one of its copies."""
     name = memory.name if memory.banks == 1 else f"{memory.name}_bank{bank}"
     return f"{name}_copy{copy}" if copy else name
+
+
+def done_port(memory: Memory) -> str:
+    """The port that says that an argument was read."""
+    return f"{memory.name}_done"
+
+
+def is_read(memory: Memory) -> bool:
+    """Whether a memory that is read comes from outside."""
+    return memory.argument is not None
+
+
+def restart_ports(restart: Restart | None) -> list[tuple[str, int]]:
+    """The outputs of a kernel that starts anew before it has ended."""
+    if restart is None:
+        return []
+    return [("ready", 1), *((done_port(memory), 1) for memory in restart.reads if is_read(memory))]
 
 
 class _Values:
@@ -151,16 +172,18 @@ def _linear(design: Design, node: Node, operands: list[Any]) -> Any:
 class _Printer:
     """Makes the design of one circuit."""
 
-    def __init__(self, circuit: Circuit, times: Schedule) -> None:
+    def __init__(self, circuit: Circuit, times: Schedule, restart: Restart | None) -> None:
         from terrace.circt import Design
 
-        self.circuit, self.times = circuit, times
+        self.circuit, self.times, self.restart = circuit, times, restart
+        self.released: dict[str, Any] = {}
+        """What says that the kernel may start anew, or has read an argument, by port."""
         accesses = [a for found in times.values() for a in found.at if not isinstance(a, Write)]
         copies = {a: copy for found in times.values() for a, copy in found.copies.items()}
         self.read = sorted({(a.memory.name, b, copy) for a, copy in copies.items() for b in a.banks})
         self.stored = sorted({(a.memory.name, a.bank) for a in accesses if isinstance(a, Store)})
         inputs, outputs = self.ports()
-        self.design = Design(circuit.name, [("go", 1), *inputs], [("done", 1), *outputs])
+        self.design = Design(circuit.name, [("go", 1), *inputs], [("done", 1), *restart_ports(restart), *outputs])
         self.counters: dict[Counter, Any] = {}
         self.registers: dict[Register, Any] = {}
         self.copies = copies
@@ -188,7 +211,7 @@ class _Printer:
         design = self.design
         go = design.inputs["go"]
         last = self.steps(self.circuit.steps, go)
-        outputs = {"done": go if last is None else last}
+        outputs = {"done": go if last is None else last, **self.released}
         for register, made in self.registers.items():
             self.connect_register(register, made)
         for memory in self.circuit.memories:
@@ -356,10 +379,13 @@ class _Printer:
             following = design.delayed(f"{pipeline.name}_wait{cycle}", following, 0)
         design.connect(again, following)
         self.actions(pipeline.body, pipeline.counters, issue)
-        last = design.comb("and", issue, is_last)
-        for cycle in range(1, times.depth):
-            last = design.delayed(f"{pipeline.name}_last{cycle}", last, 0)
-        return last
+        lasts = [design.comb("and", issue, is_last)]
+        for cycle in range(1, max(times.depth, times.interval)):
+            lasts.append(design.delayed(f"{pipeline.name}_last{cycle}", lasts[-1], 0))
+        if self.restart is not None:
+            self.released = {"ready": lasts[times.interval - 1]}
+            self.released |= {done_port(m): lasts[cycle] for m, cycle in self.restart.reads.items() if is_read(m)}
+        return lasts[times.depth - 1]
 
     def branch(self, branch: Branch, go: Value) -> Any:
         design = self.design
@@ -382,6 +408,6 @@ def _start(node: Node, times: SegmentSchedule) -> None:
         _start(operand, times)
 
 
-def print_verilog(circuit: Circuit, times: Schedule) -> str:
+def print_verilog(circuit: Circuit, times: Schedule, restart: Restart | None = None) -> str:
     """The SystemVerilog of a circuit. Raises TargetError if CIRCT is not installed."""
-    return _Printer(circuit, times).print()
+    return _Printer(circuit, times, restart).print()
