@@ -149,8 +149,12 @@ GPUS = {
 
 @dataclasses.dataclass(frozen=True)
 class HlsDescription:
-    """The budget of a hardware design: copies of an unrolled body, DSP blocks of a loop, blocks of RAM (36 Kb) up to
-    which arrays are multiplied for speed, bytes of a staged array, and elements of a weight that is kept on chip.
+    """The budget of a hardware design: copies of an unrolled body, DSP blocks, blocks of RAM (36 Kb) up to which arrays
+    are multiplied for speed, bytes of a staged array, and elements of a weight that is kept on chip.
+
+    `dsp` are those of a loop of floats; of integers it is the multipliers of the whole design, which kernels share so
+    that frames follow each other as fast as can be, or `target_fps` times in a second, if that is not 0, with as few
+    multipliers as can be.
 
     `interface` is how inputs and outputs come that are gone through in order: "m_axi", memory of the host, or "axis",
     queues.
@@ -166,11 +170,12 @@ class HlsDescription:
     rom_elements: int = 1 << 16
     number_format: str = FLOAT
     interface: Literal["m_axi", "axis"] = "m_axi"
+    target_fps: int = 0
 
     def __post_init__(self) -> None:
         _check_types(self)
-        for name, least in (("max_unroll", 1), ("dsp", 0), ("bram", 0), ("local_bytes", 1), ("rom_elements", 0)):
-            if getattr(self, name) < least:
+        for name in ("max_unroll", "dsp", "bram", "local_bytes", "rom_elements", "target_fps"):
+            if getattr(self, name) < (name in ("max_unroll", "local_bytes")):
                 raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
         FixedPoint.parse(self.number_format)
         if self.interface not in ("m_axi", "axis"):

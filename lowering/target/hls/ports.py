@@ -30,7 +30,7 @@ from terrace.lowering.target.hls.addresses import (
 from terrace.lowering.target.hls.banks import attribute_of, copies_of, partition_of
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip, root_of
 from terrace.lowering.target.hls.convert_loop_to_hls import PORT
-from terrace.mlir import ir, operation_of, walk
+from terrace.mlir import func, ir, operation_of, walk
 
 MOST_BANKS = 1024
 
@@ -82,8 +82,13 @@ class Shared:
     def elements(self) -> int:
         return math.prod(shape_of(self.inside[0]))
 
-    def options(self) -> list[tuple[int, dict[ir.Value, int]]]:
-        """Banks and, of what it is in each kernel, copies: the best first, the last without any."""
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the host fills or reads it, or a kernel of floats, which is the host's."""
+        return not all(map(_of_integers, self.inside)) or any(operation_of(root) is None for root in self.between)
+
+    def options(self, least: int = 1) -> list[tuple[int, dict[ir.Value, int]]]:
+        """`least` banks or more and, of what it is in each kernel, copies: the best first, the last without any."""
         work = {memory: _work(memory) for memory in self.inside if _of_integers(memory)}
         none: dict[ir.Value, int] = {}
         if any(found is None for found in work.values()):
@@ -92,7 +97,7 @@ class Shared:
         most = max((sum(len(r.offsets) for r in place) for found in known.values() for place in found), default=1)
         reaches = [reach for found in known.values() for place in found for reach in place]
         ranked = []
-        for banks in range(1, min(most, MOST_BANKS) + 1):
+        for banks in range(least, min(max(most, 2 * least - 1), MOST_BANKS) + 1):
             if self.divides(banks) and (banks == 1 or all(reach.fits(banks) for reach in reaches)):
                 copies = {memory: _needed(found, banks, stores=False) for memory, found in known.items()}
                 writes = max((_needed(found, banks, stores=True) for found in known.values()), default=1)
@@ -250,7 +255,12 @@ def _of_integers(memory: ir.Value) -> bool:
     function = ir.BlockArgument(memory).owner.owner if owner is None else owner
     while function.operation.name != "func.func":
         function = function.operation.parent
-    types = [ir.MemRefType(a.type).element_type for a in function.opview.entry_block.arguments]
+    return is_of_integers(function.opview)
+
+
+def is_of_integers(function: func.FuncOp) -> bool:
+    """Whether a kernel takes and gives integers only."""
+    types = [ir.MemRefType(a.type).element_type for a in function.entry_block.arguments]
     return not any(isinstance(type_, ir.FloatType) for type_ in types)
 
 

@@ -14,6 +14,7 @@ from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.lowering.target.description import target_of
 from terrace.lowering.target.hls.plan_parallelism import choices_of, plan
+from terrace.lowering.target.rtl.operators import CLOCK_NS
 from terrace.mlir import DYNAMIC, ir
 from terrace.passes import Pass, fail, given_options
 from terrace.target import HlsDescription
@@ -23,14 +24,16 @@ from terrace.target import HlsDescription
 class ScheduleKernelsForHls(Pass):
     """Choose tiles of kernels that have no schedule yet, for hardware with `local_bytes` for a staged array.
 
-    Kernels of integers share `dsp` multipliers (`plan_parallelism.py`), with tiles of at most `max_unroll` along a
-    dimension. All of these are those of the description that the module names, or the usual ones, unless given.
+    Kernels of integers share `dsp` multipliers (`plan_parallelism.py`), or as few of them as `target_fps` needs, with
+    tiles of at most `max_unroll` along a dimension. All of these are those of the description that the module names, or
+    the usual ones, unless given.
     """
 
     name = "schedule-kernels-for-hls"
     local_bytes: int | None = None
     dsp: int | None = None
     max_unroll: int | None = None
+    target_fps: int | None = None
 
     def run(self, module: ir.Operation) -> None:
         for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
@@ -47,7 +50,9 @@ class _Plan:
     """Chooses the schedules of all kernels of a module that have none, beside those that have one."""
 
     def __init__(self, module: ir.Operation, hls: HlsDescription) -> None:
-        self.machine, self.multipliers, self.least = hls.machine, hls.dsp, 1
+        self.module, self.hls = module, hls
+        self.machine, self.multipliers = hls.machine, hls.dsp
+        self.least = int(1e9 / CLOCK_NS / hls.target_fps) if hls.target_fps else 1
         calls = calls_of(module)
         self.calls = {name: found.count for name, found in calls.items()}
         for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
@@ -62,5 +67,13 @@ class _Plan:
         floats = {name: k for name, k in kernels.items() if not is_of_integers(k)}
         integers = {name: choices_of(k, self.machine) for name, k in kernels.items() if name not in floats}
         calls = {name: self.calls.get(name, 1) for name in integers}
-        found = {name: choice.schedule for name, choice in plan(integers, calls, self.multipliers, self.least).items()}
-        return {name: found.get(name) or choose_schedule(kernel, self.machine) for name, kernel in kernels.items()}
+        found = plan(integers, calls, self.multipliers, self.least)
+        slowest = max((choice.cost.cycles for choice in found.values()), default=0)
+        if self.hls.target_fps and slowest > self.least:
+            raise fail(
+                self.module,
+                f"cannot give {self.hls.target_fps} frames per second with {self.hls.dsp} multipliers: they allow"
+                f" {1e9 / CLOCK_NS / slowest:.0f} at {1e3 / CLOCK_NS:g} MHz; raise dsp or ask for fewer",
+            )
+        schedules = {name: choice.schedule for name, choice in found.items()}
+        return {name: schedules.get(name) or choose_schedule(kernel, self.machine) for name, kernel in kernels.items()}

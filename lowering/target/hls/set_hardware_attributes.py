@@ -6,7 +6,8 @@ as many cyclic banks (`banks.py`) within `bram` blocks. Left alone are a loop th
 memory, which has one port, and one whose iterations wait for each other. The first loop that is not unrolled whole is
 pipelined, at the interval that its accumulations (the next iteration waits for the addition of the last) and its memory
 ports allow. Loops that have attributes keep them. In integer kernels, whose tiles are unrolled, memories are cut into
-banks and copied first (`ports.py`).
+banks and copied first (`ports.py`); those that the host fills or reads have as many banks that their streams keep up
+with the slowest kernel.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from terrace.dialects.hardware import COPIES, PIPELINE, STREAM, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.addresses import Access, accesses, is_register, loops_in, trip_count
 from terrace.lowering.target.hls.banks import partition_of, set_attribute, set_banks, wanted_banks
-from terrace.lowering.target.hls.ports import Shared, body_copies, conflicts, is_array, shared_memories
+from terrace.lowering.target.hls.latency import kernel_cycles
+from terrace.lowering.target.hls.ports import Shared, body_copies, conflicts, is_array, is_of_integers, shared_memories
 from terrace.lowering.target.hls.resources import design_blocks, format_of, memory_blocks
 from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint
@@ -124,18 +126,27 @@ class SetHardwareAttributes(Pass):
         if self.max_unroll < 1 or self.dsp < 0:
             raise fail(module, f"needs max-unroll >= 1 and dsp >= 0, got {self.max_unroll} and {self.dsp}")
         budget = Budget(format_of(module), 2 * self.bram - design_blocks(module))
-        for shared in shared_memories(module):
+        memories = [shared for shared in shared_memories(module) if shared.may_be_cut]
+        for shared in memories:
             self.fit(shared, budget)
         for function in loop_kernels(module):
             for loop in loops_in(function.entry_block):
                 self.visit(loop, budget)
+        found = kernel_cycles(module)
+        cycles = max([1, *(found[f.name.value] or 1 for f in loop_kernels(module) if is_of_integers(f))])
+        for shared in memories:
+            # A word of a stream has an element for each bank.
+            least = 1 << (-(-shared.elements // cycles) - 1).bit_length()
+            if shared.is_streamed and least > partition_of(shared.inside[0]).get("factor", 1):
+                self.fit(shared, budget, least)
 
     @staticmethod
-    def fit(shared: Shared, budget: Budget) -> None:
-        """Give a memory the banks and copies that unrolled loops want, or as many as fit."""
-        if not shared.may_be_cut:
+    def fit(shared: Shared, budget: Budget, least: int = 1) -> None:
+        """Give a memory the banks and copies that unrolled loops want, `least` or more, or as many as fit."""
+        options = shared.options(least)
+        banks, copies = next(option for option in options if budget.spend(budget.of(shared, *option)))
+        if banks < least:
             return
-        banks, copies = next(option for option in shared.options() if budget.spend(budget.of(shared, *option)))
         roots = [memory for memory in shared.between if is_array(memory)]
         for memory in [*shared.inside, *roots]:
             if banks > 1:

@@ -166,10 +166,9 @@ class Network:
 
     @property
     def interval(self) -> int:
-        """Cycles between frames when many follow each other: the slowest process, or its slots, decide."""
+        """Cycles between frames when many follow each other, on average: the slowest process, or its slots, decide."""
         count = 2 * len(self.processes) + 2 * max((c.slots for b in self.buffers for c in b.channels), default=2) + 4
-        ends = [end for _, end in self.timeline(count + 1)]
-        return ends[-1] - ends[-2]
+        return interval_of([end for _, end in self.timeline(2 * count)])
 
     def _in_order(self) -> list[Process | Stream]:
         """Inputs, processes, outputs: a writer before its readers."""
@@ -184,6 +183,12 @@ class Network:
 
     def _written_by(self, actor: Process | Stream) -> list[Channel]:
         return [channel for buffer in self.buffers if buffer.writer is actor for channel in buffer.channels]
+
+
+def interval_of(ends: Sequence[int]) -> int:
+    """Cycles between frames that end so, on average over the later half of them."""
+    half = len(ends) // 2
+    return -(-(ends[-1] - ends[half - 1]) // (len(ends) - half))
 
 
 def network_of(module: ir.Operation) -> Network:

@@ -21,7 +21,7 @@ from terrace.lowering.target.hls.project import DTYPES
 from terrace.lowering.target.hls.report import multiply_adds
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.rtl.circuit import Memory
-from terrace.lowering.target.rtl.network import TOP, Network, network_of
+from terrace.lowering.target.rtl.network import TOP, Network, interval_of, network_of
 from terrace.lowering.target.rtl.network_testbench import network_program
 from terrace.lowering.target.rtl.print_network import print_network
 from terrace.lowering.target.rtl.testbench import Argument, csim_program
@@ -75,8 +75,8 @@ class NetworkCosim:
 
     @property
     def interval(self) -> int | None:
-        """Cycles between the last two frames; None if there was one only."""
-        return self.cycles[-1][1] - self.cycles[-2][1] if self.frames > 1 else None
+        """Cycles between frames, on average over the later half; None if there was one only."""
+        return interval_of([end for _, end in self.cycles]) if self.frames > 1 else None
 
     def __str__(self) -> str:
         (first, last), share = self.predicted[0], f"{self.macs:,} of {self.all_macs:,} multiply-adds"
