@@ -1,11 +1,14 @@
 """Handwritten digits in int8: train, calibrate, compile for the CPU and for hardware, and compare every result.
 
-Needs scikit-learn for its digits (1797 images of 8x8), and g++ to simulate the hardware.
+Needs scikit-learn for its digits (1797 images of 8x8), and g++ to simulate the hardware. With Verilator and CIRCT the
+whole network runs as SystemVerilog, too, an image after the other.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +22,7 @@ from torch import nn
 SEED = 0
 TESTED = 360
 EPOCHS = 40
+RTL_IMAGES = 20
 ALLOWED_LOSS = 0.01
 """How much accuracy int8 may lose, as a share of the test images."""
 
@@ -83,6 +87,16 @@ def compile_int8(model: nn.Module, digits: Digits, target: str) -> terrace.Compi
     return terrace.compile(model, (digits.test_images,), target=target, options=options)
 
 
+def run_in_rtl(model: nn.Module, digits: Digits, images: int = RTL_IMAGES) -> tuple[bool, str]:
+    """Whether `model` as SystemVerilog gives the CPU's results for some images, and what the simulation says."""
+    frames = [(image.unsqueeze(0),) for image in digits.test_images[:images]]
+    options = {"quantize": "int8", "calibration": [(image.unsqueeze(0),) for image in digits.images[:TESTED]]}
+    cpu, hardware = (terrace.compile(model, frames[0], target=target, options=options) for target in ("cpu", "hls"))
+    found = hardware.cosim_network(frames)
+    scores = torch.cat([cpu(*frame) for frame in frames])
+    return found.passed and torch.equal(scores, torch.from_numpy(found.results[0]).reshape(scores.shape)), str(found)
+
+
 def main() -> int:
     """Returns 0 if hardware equals the CPU in every bit and int8 is as accurate as float32, else 1."""
     torch.set_num_threads(1)
@@ -102,6 +116,10 @@ def main() -> int:
             f" {'equals' if equal else 'DIFFERS FROM'} the CPU on {TESTED} images: {'ok' if good else 'FAILED'}"
         )
         failed = failed or not good
+        if shutil.which("verilator") and importlib.util.find_spec("circt"):
+            equal, report = run_in_rtl(model, digits)
+            print(f"{name} in SystemVerilog, {'equal to the CPU' if equal else 'DIFFERENT'}: {report}")
+            failed = failed or not equal
     return int(failed)
 
 

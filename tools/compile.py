@@ -94,16 +94,25 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="simulate each kernel of hardware as SystemVerilog, and compare with its C++; exit 1 if they differ",
     )
+    parser.add_argument(
+        "--verilog-dir",
+        type=Path,
+        metavar="DIR",
+        help="write a whole network of hardware as SystemVerilog, with a file for each memory of its weights",
+    )
     parser.add_argument("--vectors", type=int, default=100, metavar="N", help="of --cosim, per kernel (default: 100)")
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """What argparse cannot say: which flags need or exclude each other."""
-    if not (options.output or options.emit or options.dump_dir or options.report or options.cosim):
-        parser.error("nothing to do: give -o FILE, --emit LEVEL, --dump-dir DIR, --report or --cosim")
+    wanted = options.output, options.emit, options.dump_dir, options.report, options.cosim, options.verilog_dir
+    if not any(wanted):
+        outputs = "--emit LEVEL, --dump-dir DIR, --report, --cosim or --verilog-dir DIR"
+        parser.error(f"nothing to do: give -o FILE, {outputs}")
     target = TARGETS.get(options.target or Target.name)
-    if options.cosim and not (target and target.cosimulates):
-        parser.error(f"--cosim is for --target {targets_with('cosimulates')}")
+    for flag in ("cosim", "verilog_dir"):
+        if getattr(options, flag) and not (target and target.cosimulates):
+            parser.error(f"--{flag.replace('_', '-')} is for --target {targets_with('cosimulates')}")
     if options.emit in MADE_TEXTS and not (target and options.emit in target.texts):
         parser.error(f"--emit {options.emit} is for --target {targets_with('texts')}")
     if options.vectors < 1:
@@ -120,7 +129,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.emit or options.dump_dir or options.cosim or not options.output:
+    if options.emit or options.dump_dir or options.cosim or options.verilog_dir or not options.output:
         reports = _write_levels(options)
     else:
         artifact = build(*asked(options, options.tune))
@@ -137,7 +146,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _write_levels(options: argparse.Namespace) -> dict[str, Report]:
     """Write texts, and with --dump-dir or --cosim the artifact, too."""
-    until = None if options.cosim or options.emit in (None, *MADE_TEXTS) else options.emit
+    until = None if options.cosim or options.verilog_dir or options.emit in (None, *MADE_TEXTS) else options.emit
     source, request = asked(options, options.tune)
     tune_if_asked(source, request)
     lowered = lower(source, request, until=until)
@@ -153,9 +162,23 @@ def _write_levels(options: argparse.Namespace) -> dict[str, Report]:
         _write_text(options.output, lowered.ir[options.emit])
     elif options.output:
         _write_artifact(options.output, lowered.artifact())
+    if options.verilog_dir:
+        _write_network(options.verilog_dir, lowered)
+        tell_written(options.verilog_dir)
     if options.cosim:
         _cosim(lowered, options.vectors)
     return lowered.reports()
+
+
+def _write_network(folder: Path, lowered: Lowered) -> None:
+    """A whole network as SystemVerilog."""
+    from terrace.runtime.network_cosim import network_files
+
+    files = network_files(lowered.ir[TARGETS[lowered.target.name].level], lowered.parameters)
+    folder.mkdir(parents=True, exist_ok=True)
+    with new_files(folder) as create:
+        for name, text in files.items():
+            create(name).write(text.encode())
 
 
 def _cosim(lowered: Lowered, vectors: int) -> None:

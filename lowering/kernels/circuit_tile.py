@@ -69,14 +69,17 @@ def tiles_of_circuit(
         yield {**{name: tile[name] for name in order}, **tile}
 
 
-def lanes_of(tiles: int, steps: int, results: int, row: int) -> int | None:
-    """How many results of a tile, which has rows of so many, are finished in a step of the next tile's sums: equal
-    parts of a row, which memory has beside each other. None where steps are too few, or where tiles lose less without
-    `overlap-epilogues` than the one tile more takes with it.
+def lanes_of(tiles: int, steps: int, results: int, row: int, are_adjacent: bool = False) -> int | None:
+    """How many results of a tile are finished in a step of the next tile's sums: equal parts of a `row`, which are
+    beside each other in memory, or 2, 4, ... rows, if these are, too.
+
+    None where steps are too few, or where tiles lose less without `overlap-epilogues` than the one tile more takes.
     """
     if results < 2 or steps >= tiles * (results + PAUSE):
         return None
-    return next((lanes for lanes in range(1, row + 1) if row % lanes == 0 and lanes * steps >= results), None)
+    parts = [lanes for lanes in range(1, row + 1) if row % lanes == 0]
+    rows = [row << more for more in range(1, results.bit_length()) if results % (row << more) == 0]
+    return next((lanes for lanes in [*parts, *(rows if are_adjacent else ())] if lanes * steps >= results), None)
 
 
 def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
@@ -96,8 +99,8 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
     cycles = tiles + PAUSE
     if steps > 1:
         inner = max((count for name, count in counts.items() if kinds[name] == "parallel"), default=1)
-        rows = [size for name, size in at_once.items() if kinds[name] == "parallel" and size > 1]
-        found = lanes_of(inner, steps, results, rows[-1] if rows else 1)
+        row, size = _row_of_result(space, at_once)
+        found = lanes_of(inner, steps, results, row, row == size)
         lanes = found or 1
         own = (inner + 1) * steps if found is not None else inner * (steps + results + 2 * PAUSE)
         cycles = tiles // inner * own + PAUSE
@@ -105,6 +108,15 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
     scaled = sum(op.name == "graph.requantize" for op in kernel.operations)
     reads = space.footprint(0, at_once) if space.accesses else math.prod(at_once.values())
     return CircuitCost(cycles, products + lanes * scaled, reads)
+
+
+def _row_of_result(space: IterationSpace, at_once: Mapping[str, int]) -> tuple[int, int]:
+    """How much of the result's last axis a tile has, and the size of the axis."""
+    if space.accesses:
+        last = space.accesses[-1][-1]
+        return last.span(at_once), last.span(space.known())
+    name = [name for name, kind in zip(space.names, space.kinds, strict=True) if kind == "parallel"][-1]
+    return at_once[name], space.size(name)
 
 
 def best_for_circuit(

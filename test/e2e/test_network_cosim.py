@@ -12,9 +12,10 @@ import terrace
 import torch
 from terrace.dialects.context import create_context
 from terrace.errors import PassError, TerraceError
-from terrace.lowering.target.rtl.network import network_of
+from terrace.lowering.target.rtl.network import Network, network_of
 from terrace.mlir import ir, parse_module
 from terrace.runtime.network_cosim import Disturbance, NetworkCosim, cosim_network
+from terrace.target import HlsDescription, Target
 from torch import nn
 
 pytest.importorskip("circt")
@@ -82,7 +83,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 MACS = {"mlp": 2720, "lenet": 6912, "residual": 57496, "depthwise": 17632, "transformer": 8832}
 
 
-def compiled_for(name: str, target: str) -> tuple[terrace.CompiledModel, list[tuple[torch.Tensor]]]:
+def compiled_for(name: str, target: str | Target) -> tuple[terrace.CompiledModel, list[tuple[torch.Tensor]]]:
     torch.manual_seed(0)
     make, shape = MODELS[name]
     model = make().eval()
@@ -131,7 +132,7 @@ def disturbed(name: str, **how: int) -> NetworkCosim:
     return cosim_network(design.ir("hls"), inputs, design._artifact.parameters, Disturbance(**how))
 
 
-@pytest.mark.parametrize("cycle", [1, 70, 700])
+@pytest.mark.parametrize("cycle", [1, 40, 110])
 def test_a_reset_in_a_frame_begins_anew(cycle: int) -> None:
     """In the first frame, in the second, and while results leave."""
     found = disturbed("mlp", reset_at=cycle)
@@ -162,12 +163,71 @@ def test_buffers_have_a_slot_for_each_step_that_they_wait() -> None:
     module = parse_module(design.ir("hls"), create_context()).operation
     with module.context, ir.Location.unknown():
         network = network_of(module)
-        slowest = max(process.latency for process in network.processes)
+        slowest = max(process.interval for process in network.processes)
         assert network.interval == slowest
         skips = [channel for buffer in network.buffers for channel in buffer.channels if channel.slots > 2]
         assert len(skips) == 1
         skips[0].slots = 1
         assert network.interval > slowest
+
+
+def network_for(name: str, **budget: int) -> tuple[terrace.CompiledModel, Network]:
+    """A design within a budget."""
+    design, _ = compiled_for(name, Target("hls", hls=HlsDescription(**budget)))
+    module = parse_module(design.ir("hls"), create_context()).operation
+    with module.context, ir.Location.unknown():
+        return design, network_of(module)
+
+
+@pytest.mark.parametrize(("name", "dsp"), [("mlp", 220), ("lenet", 60), ("depthwise", 400)])
+def test_kernels_take_a_frame_while_they_end_the_last(name: str, dsp: int) -> None:
+    """Many frames, with and without gaps between them: each in the predicted cycles."""
+    design, network = network_for(name, dsp=dsp)
+    assert any(process.restart for process in network.processes)
+    torch.manual_seed(1)
+    frames = [(torch.randn(MODELS[name][1]),) for _ in range(12)]
+    cpu, _ = compiled_for(name, "cpu")
+    for stalls in (0, 30):
+        found = design.cosim_network(frames, stalls)
+        assert found.passed, str(found)
+        for frame, result in zip(frames, found.results[0], strict=True):
+            assert torch.equal(cpu(*frame), torch.from_numpy(result.copy()))
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet", "residual", "depthwise"])
+def test_multipliers_of_a_budget(name: str) -> None:
+    """No more than it has, and at most 2.5 times the cycles that they need in theory.
+
+    Pixels of the pool of "lenet" come one by one: five in a row have no two equal parts.
+    """
+    most = 4 if name == "lenet" else 2.5
+    intervals = []
+    for dsp in (32, 128, 220):
+        _, network = network_for(name, dsp=dsp)
+        assert sum(process.design.multipliers for process in network.processes) <= dsp
+        assert network.interval <= most * MACS[name] / dsp
+        intervals.append(network.interval)
+    assert intervals == sorted(intervals, reverse=True) and intervals[0] > 2 * intervals[2]
+
+
+def test_a_wanted_rate() -> None:
+    """As few multipliers as it takes; a rate that the budget does not allow is said."""
+    clock = 200_000_000
+    _, slow = network_for("lenet", target_fps=clock // 4000)
+    _, fast = network_for("lenet", target_fps=clock // 500)
+    assert slow.interval <= 4000 and fast.interval <= 500
+    counts = [sum(process.design.multipliers for process in network.processes) for network in (slow, fast)]
+    assert counts[0] < counts[1] / 2
+    wanted = r"cannot give 2000000 frames per second with 20 multipliers: they allow \d+ at 200 MHz"
+    with pytest.raises(PassError, match=wanted):
+        network_for("lenet", target_fps=2_000_000, dsp=20)
+
+
+def test_words_of_a_stream() -> None:
+    """An image of 216 elements comes in fewer cycles than that, where kernels take fewer."""
+    _, network = network_for("depthwise", dsp=220)
+    (given,) = [stream for stream in network.streams if stream.is_input]
+    assert given.elements == 216 and given.lanes == 2 and network.interval < 216
 
 
 def test_what_is_refused() -> None:

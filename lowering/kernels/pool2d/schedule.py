@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from terrace.dialects.base import Attributes
+from terrace.dialects.base import Attributes, attributes_of
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import COLUMNS, best_for_circuit, divisor, divisors, tiles_of_circuit
 from terrace.lowering.kernels.iteration_space import IterationSpace
@@ -46,8 +46,11 @@ def schedule_for_circuit(kernel: KernelView, machine: CircuitMachine) -> Schedul
 
 
 def schedules_for_circuit(kernel: KernelView, machine: CircuitMachine) -> Iterator[Schedule]:
-    """Of integers: some channels of a pixel."""
-    space = kernel.space
-    choices = {"c": divisors(space.size("c"), machine.widest)}
-    for tile in tiles_of_circuit(space, choices, dict.fromkeys(("oh", "ow"), 1)):
-        yield Schedule.of({name: size for name, size in tile.items() if name != "oh"})
+    """Of integers: some channels of a pixel, or all of several pixels, whose windows do not hang over the edge."""
+    space, attrs = kernel.space, attributes_of(kernel.root)
+    hangs_over = attrs.ceil_mode or any(attrs.padding)
+    channels = divisors(space.size("c"), machine.widest)
+    several = () if hangs_over or channels[0] < space.size("c") else divisors(space.size("ow"), machine.widest)
+    for choices in ({"c": channels, "ow": (1,)}, {"c": channels[:1], "ow": several}):
+        for tile in tiles_of_circuit(space, choices, {"oh": 1}):
+            yield Schedule.of({name: size for name, size in tile.items() if name != "oh"})

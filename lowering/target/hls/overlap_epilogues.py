@@ -15,7 +15,7 @@ from terrace.dialects.base import shape_of, to_attribute
 from terrace.dialects.hardware import PARTITION, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.kernels.circuit_tile import lanes_of
-from terrace.lowering.target.hls.addresses import accesses, constant_index, is_register, trip_count
+from terrace.lowering.target.hls.addresses import accesses, constant_index, flat_moves, is_register, trip_count
 from terrace.mlir import arith, func, ir, memref, operation_of, scf, walk
 from terrace.passes import Pass
 
@@ -82,8 +82,20 @@ class _Tile:
     @property
     def lanes(self) -> int | None:
         """How many results are finished in an iteration; None if this does not work or pay."""
-        row = trip_count(self.finish[-1]) or 1
-        return lanes_of(trip_count(self.loop) or 0, self.steps, self.results, row)
+        row = self.row
+        are_adjacent = len(self.finish) > 1 and self.moves(self.finish[-2]) == {row}
+        return lanes_of(trip_count(self.loop) or 0, self.steps, self.results, row, are_adjacent)
+
+    @property
+    def row(self) -> int:
+        """How many results the innermost loop finishes that are beside each other in memory."""
+        return trip_count(self.finish[-1]) or 1 if self.moves(self.finish[-1]) == {1} else 1
+
+    def moves(self, loop: ir.Operation) -> set[int | None]:
+        """How far results are apart that a loop of `finish` stores."""
+        index = loop.regions[0].blocks[0].arguments[0]
+        stores = [access for access in accesses(self.finish[0]) if access.is_store]
+        return {(flat_moves(access) or {}).get(index) for access in stores}
 
 
 def _nest(loop: ir.Operation) -> tuple[ir.Operation, ...] | None:
@@ -184,16 +196,15 @@ class _Overlap:
                 before = arith.subi(self.index, _index(step))
                 self.earlier = {self.index: before, tile.sums.results[0]: results}
                 end = scf.YieldOp([])
-        if lanes > 1:
-            with ir.InsertionPoint(end), tile.finish[0].location:
-                loop = scf.ForOp(_index(0), _index(lanes), _index(1))
-                loop.attributes[UNROLL] = to_attribute(lanes)
-                with ir.InsertionPoint(loop.body):
-                    self.earlier |= self.places(place, lanes, loop.induction_variable)
-                    end = scf.YieldOp([])
-        else:
-            with ir.InsertionPoint(end), tile.finish[0].location:
-                self.earlier |= self.places(place, lanes, None)
+        rows = max(1, lanes // tile.row)
+        with ir.InsertionPoint(end), tile.finish[0].location:
+            lane_row, end = self.lane(rows, end)
+        with ir.InsertionPoint(end), tile.finish[0].location:
+            lane, end = self.lane(lanes // rows, end)
+        with ir.InsertionPoint(end), tile.finish[0].location:
+            if lane_row is not None:
+                place = arith.addi(arith.muli(place, _index(rows)), lane_row)
+            self.earlier |= self.places(place, lanes // rows, lane)
         for loop in tile.finish:
             for operation in [view.operation for view in loop.regions[0].blocks[0].operations][:-1]:
                 if operation not in tile.finish:
@@ -201,6 +212,16 @@ class _Overlap:
                     for number, operand in enumerate(operation.operands):
                         operation.operands[number] = self.moved(operand, operation)
         tile.finish[0].erase()
+
+    @staticmethod
+    def lane(count: int, end: ir.OpView) -> tuple[ir.Value | None, ir.OpView]:
+        """An unrolled loop over so many lanes, if they are several: its index, and the end of what is in it."""
+        if count == 1:
+            return None, end
+        loop = scf.ForOp(_index(0), _index(count), _index(1))
+        loop.attributes[UNROLL] = to_attribute(count)
+        with ir.InsertionPoint(loop.body):
+            return loop.induction_variable, scf.YieldOp([])
 
     def places(self, place: ir.Value, lanes: int, lane: ir.Value | None) -> dict[ir.Value, ir.Value]:
         """The indices of the loops of `finish`, of a lane of an iteration of the nest."""

@@ -31,9 +31,9 @@ def restart_of(circuit: Circuit, times: Schedule) -> Restart | None:
     write a next frame before this one is whole.
     """
     steps = [s for s in circuit.steps if not isinstance(s, (Segment, Pipeline)) or _segment(s) in times]
-    if len(steps) != 1 or not isinstance(steps[0], Pipeline):
+    pipeline = steps[0] if len(steps) == 1 else None
+    if not isinstance(pipeline, Pipeline):
         return None
-    (pipeline,) = steps
     found = times[pipeline.body]
     stores = {action: cycle for action, cycle in found.at.items() if isinstance(action, Store)}
     if any(store.memory.argument is None or cycle + found.interval < found.depth for store, cycle in stores.items()):
