@@ -85,7 +85,8 @@ class Shared:
     @property
     def is_streamed(self) -> bool:
         """Whether the host fills or reads it, or a kernel of floats, which is the host's."""
-        return not all(map(_of_integers, self.inside)) or any(operation_of(root) is None for root in self.between)
+        is_of_floats = not all(map(_of_integers, self.inside))
+        return bool(self.between) and (is_of_floats or any(operation_of(root) is None for root in self.between))
 
     def options(self, least: int = 1) -> list[tuple[int, dict[ir.Value, int]]]:
         """`least` banks or more and, of what it is in each kernel, copies: the best first, the last without any."""
@@ -269,7 +270,8 @@ def shared_memories(module: ir.Operation) -> Iterator[Shared]:
     found: dict[ir.Value, Shared] = {}
     for function in loop_kernels(module):
         for operation in walk(function.operation):
-            if operation.name == "memref.alloca" and not is_register(operation.results[0]):
+            is_array_of_kernel = operation.name == "memref.alloca" and not is_register(operation.results[0])
+            if is_array_of_kernel and is_of_integers(function):
                 yield Shared([operation.results[0]])
         for argument in function.entry_block.arguments:
             own = Shared([argument])
