@@ -302,6 +302,33 @@ def test_divisions() -> None:
     assert np.array_equal(report.rows[0].results[5], ((x & 0xFFFF) % (y & 0xFFFF)).astype(np.int16))
 
 
+@needs_verilator
+def test_what_a_condition_says_of_an_address_holds_in_it_only() -> None:
+    """Where i is below 3, element i of three banks is the first of bank i; behind that the same address is divided."""
+    text = """
+    func.func private @halves(%x: memref<6xi8> {loop.partition = {kind = "cyclic", dim = 1, factor = 3}},
+                              %y: memref<6xi8>, %z: memref<6xi8>) attributes {loop.kernel} {
+      %c0 = arith.constant 0 : index
+      %c1 = arith.constant 1 : index
+      %c3 = arith.constant 3 : index
+      %c6 = arith.constant 6 : index
+      scf.for %i = %c0 to %c6 step %c1 {
+        %near = arith.cmpi ult, %i, %c3 : index
+        scf.if %near {
+          %a = memref.load %x[%i] : memref<6xi8>
+          memref.store %a, %y[%i] : memref<6xi8>
+        }
+        %b = memref.load %x[%i] : memref<6xi8>
+        memref.store %b, %z[%i] : memref<6xi8>
+      } {loop.pipeline = 1 : i64}
+      return
+    }
+    """
+    report = cosim(text, 20)
+    assert report.passed, str(report)
+    assert np.array_equal(report.rows[0].results[2], report.rows[0].inputs[0])
+
+
 def test_banks_of_a_loop_that_moves_by_their_number() -> None:
     """Element 10 i + k of ten banks is in bank k: nothing is divided, and banks save cycles."""
     text = (Path(__file__).parent / "Inputs" / "banks_of_ten.mlir").read_text(encoding="utf-8")

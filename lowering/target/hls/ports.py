@@ -184,9 +184,9 @@ class _Place:
         for value, end in self.bounds:
             parts = affine(value)
             own = parts[0] if parts is not None and not parts[1] else {}
-            times = {rest.get(index, 0) // move for index, move in own.items() if rest.get(index, 0) % move == 0}
-            if len(own) > 1 and len(times) == 1 and all(rest.get(i, 0) == m * max(times) for i, m in own.items()):
-                found[value] = max(times), end
+            times = next((rest.get(index, 0) // move for index, move in own.items()), 0)
+            if len(own) > 1 and times > 0 and all(rest.get(index, 0) == move * times for index, move in own.items()):
+                found[value] = times, end
                 rest = {index: move for index, move in rest.items() if index not in own}
         return rest, found
 

@@ -20,7 +20,7 @@ from terrace.dialects.base import to_attribute
 from terrace.dialects.hardware import COPIES, PIPELINE, STREAM, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.addresses import Access, accesses, is_register, loops_in, trip_count
-from terrace.lowering.target.hls.banks import partition_of, set_attribute, set_banks, wanted_banks
+from terrace.lowering.target.hls.banks import copies_of, partition_of, set_attribute, set_banks, wanted_banks
 from terrace.lowering.target.hls.latency import kernel_cycles
 from terrace.lowering.target.hls.ports import Shared, body_copies, conflicts, is_array, is_of_integers, shared_memories
 from terrace.lowering.target.hls.resources import design_blocks, format_of, memory_blocks
@@ -152,7 +152,7 @@ class SetHardwareAttributes(Pass):
             if banks > 1:
                 set_banks(memory, banks)
             most = max([1, *copies.values()]) if memory in roots else copies.get(memory, 1)
-            if most > 1:
+            if most != copies_of(memory):
                 set_attribute(memory, COPIES, to_attribute(most))
             # A queue gives one element after the other.
             if (banks > 1 or most > 1) and memory in roots and STREAM in memory.owner.attributes:

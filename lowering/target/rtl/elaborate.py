@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
 from terrace.dialects.hardware import COPIES, PARTITION, PIPELINE, UNROLL, Partition
@@ -38,6 +37,7 @@ from terrace.lowering.target.rtl.indexing import as_linear, flat, place_of, quot
 from terrace.lowering.target.rtl.operators import circuit_of
 from terrace.lowering.target.rtl.values import PREDICATES, Values
 from terrace.lowering.target.rtl.weights import globals_of, is_weight
+from terrace.lowering.target.rtl.work import Work
 from terrace.mlir import func, ir, walk
 from terrace.passes import fail
 
@@ -61,20 +61,6 @@ def _labels(block: ir.Block, prefix: str = "loop") -> Iterator[tuple[ir.Operatio
         yield from _labels(loop.regions[0].blocks[0], f"{prefix}_{number}")
 
 
-class _Work:
-    """The segment that is being filled, and what its registers and memories hold at this place of the program."""
-
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        self.written: dict[Register, tuple[Node, Node]] = {}
-        self.stores: dict[RegisterArray, list[tuple[Linear, Node, Node]]] = {}
-        """Where, what and if of each store to registers."""
-        self.versions: dict[Memory, int] = {}
-        self.loaded: dict[Any, Load] = {}
-        self.private: set[Register] = set()
-        """Registers that each iteration has for itself: what they hold before a write is of no matter."""
-
-
 class _Elaboration:
     """Makes the circuit of one kernel."""
 
@@ -94,7 +80,7 @@ class _Elaboration:
         self.counts: dict[str, int] = {}
         self.place = "body"
         """The name of what is around."""
-        self.work = _Work(Segment(self.place))
+        self.work = Work(Segment(self.place))
         self.pipeline: ir.Operation | None = None
         self.handlers = {
             "arith.constant": self.constant,
@@ -142,7 +128,7 @@ class _Elaboration:
         # One that does nothing yet may still have to keep a value for a later one.
         self.work.segment.name = self.place
         self.steps.append(self.work.segment)
-        self.work = _Work(Segment(self.place))
+        self.work = Work(Segment(self.place))
 
     def close(self) -> None:
         for register, (data, enable) in self.work.written.items():
@@ -309,7 +295,8 @@ class _Elaboration:
         assert isinstance(array, Memory)
         at = self.indices(indices)
         whole, place = flat(array.shape, at), place_of(self.values, array, at, self.bounds)
-        key = (array, whole, self.work.versions.get(array, 0))
+        # What is known of the address where a condition holds may not be known elsewhere.
+        key = (array, whole, place, self.work.versions.get(array, 0))
         if key not in self.work.loaded:
             load = Load(array, whole, place.banks, self.values.linear(place.address, array.address_width))
             load.nodes = [self.values.loaded(load, b, self.work.segment) for b in place.banks]
@@ -427,7 +414,7 @@ class _Elaboration:
         *outer, operation = nest
         self.pipeline = operation
         label = self.fresh(self.labels[operation])
-        self.work = _Work(Segment(label))
+        self.work = Work(Segment(label))
         counters = []
         for loop in outer:
             counter, index = self.counted(loop, self.fresh(self.labels[loop]))
@@ -445,7 +432,7 @@ class _Elaboration:
             wanted = to_python(operation.attributes[PIPELINE])
             self.steps.append(Pipeline(label, (*counters, counter), wanted, self.work.segment, operation))
         self.pipeline = None
-        self.work = _Work(Segment(self.place))
+        self.work = Work(Segment(self.place))
 
     def if_(self, operation: ir.Operation) -> None:
         if len(operation.results):
