@@ -1,12 +1,15 @@
-"""The cycles and multiply-adds that the report of a design tells of its loops."""
+"""The cycles, multiply-adds and DSP blocks that the report of a design tells of its loops."""
 
 from __future__ import annotations
 
+import pytest
 from terrace.dialects.context import create_context
+from terrace.dialects.hardware import PIPELINE
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.hls.latency import kernel_cycles
-from terrace.lowering.target.hls.report import multiply_adds
-from terrace.mlir import ir, parse_module
+from terrace.lowering.target.hls.report import multiply_adds, report
+from terrace.lowering.target.hls.resources import dsp_blocks
+from terrace.mlir import ir, parse_module, walk
 
 NEST = """
 func.func private @sums(%x: memref<6x4x{element}>, %y: memref<4x{element}>) attributes {{loop.kernel}} {{
@@ -54,3 +57,34 @@ def test_a_nest_is_one_pipeline_but_for_sums_of_floats() -> None:
 def test_multiply_adds_are_products_that_join_a_sum() -> None:
     """Not those of the second loop, which are added to each other."""
     assert read("i32")[1] == 24
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "blocks"),
+    [("i8", "i32", 1), ("i18", "i48", 1), ("i19", "i48", 2), ("i32", "i64", 4), ("i8", "i8", 1)],
+)
+def test_dsp_blocks_of_products(narrow: str, wide: str, blocks: int) -> None:
+    """An operand is as wide as it was before it was extended; eight copies of a body take eight times as many."""
+    extended = "" if narrow == wide else f"%b = arith.extsi %a : {narrow} to {wide}"
+    text = f"""
+    func.func private @squares(%x: memref<8x{narrow}>, %y: memref<8x{wide}>) attributes {{loop.kernel}} {{
+      %c0 = arith.constant 0 : index
+      %c1 = arith.constant 1 : index
+      %c8 = arith.constant 8 : index
+      scf.for %n = %c0 to %c8 step %c1 {{
+        scf.for %i = %c0 to %c8 step %c1 {{
+          %at = arith.muli %i, %c1 : index
+          %a = memref.load %x[%at] : memref<8x{narrow}>
+          {extended}
+          %c = arith.muli {"%a, %a" if narrow == wide else "%b, %b"} : {wide}
+          memref.store %c, %y[%i] : memref<8x{wide}>
+        }} {{loop.unroll = 8 : i64}}
+      }} {{loop.pipeline = 8 : i64}}
+      return
+    }}
+    """
+    module = parse_module(text, create_context())
+    with module.context, ir.Location.unknown():
+        (loop,) = (op for op in walk(module.operation) if PIPELINE in op.attributes)
+        assert dsp_blocks(loop) == 8 * blocks
+        assert f"II=8, {blocks} DSP blocks" in report(module.operation), "operators are shared"

@@ -6,9 +6,9 @@ from terrace.dialects.base import to_python
 from terrace.dialects.hardware import PIPELINE, STREAM, UNROLL
 from terrace.lowering.target.hls.addresses import bounds_of, constant_index, is_register, loops_in, trip_count
 from terrace.lowering.target.hls.latency import design_cycles, kernel_cycles
-from terrace.lowering.target.hls.resources import design_blocks, format_of
-from terrace.lowering.target.hls.set_hardware_attributes import dsp_blocks
+from terrace.lowering.target.hls.resources import design_blocks, dsp_blocks, format_of
 from terrace.mlir import func, ir, operation_of, walk
+from terrace.number_format import FixedPoint
 
 
 def report(module: ir.Operation) -> str:
@@ -33,11 +33,20 @@ def _design_lines(module: ir.Operation) -> list[str]:
     format_ = format_of(module)
     queues = sum(op.name == "memref.alloc" and STREAM in op.attributes for op in walk(module))
     return [
-        f"numbers: {'float32' if format_ is None else format_.text}",
+        f"numbers: {', '.join(_numbers(module, format_))}",
         f"cycles between two results, predicted: {_shown(design_cycles(module))}",
         f"block RAM of 36 Kb, estimated: {design_blocks(module) / 2:g}",
         f"queues between kernels: {queues}",
     ]
+
+
+def _numbers(module: ir.Operation, format_: FixedPoint | None) -> list[str]:
+    """The types of the elements that kernels take and give, the narrowest first."""
+    kernels = [v for v in module.regions[0].blocks[0].operations if isinstance(v, func.FuncOp)]
+    types = {ir.MemRefType(a.type).element_type for kernel in kernels for a in kernel.entry_block.arguments}
+    integers = sorted(type_.width for type_ in types if isinstance(type_, ir.IntegerType))
+    floats = [] if len(integers) == len(types) else ["float32" if format_ is None else format_.text]
+    return [*(f"i{width}" for width in integers), *floats]
 
 
 def _loop_lines(loop: ir.Operation, label: str, depth: int) -> list[str]:
@@ -49,7 +58,8 @@ def _loop_lines(loop: ir.Operation, label: str, depth: int) -> list[str]:
     if UNROLL in loop.attributes:
         said.append(f"unrolled by {copies}")
     if PIPELINE in loop.attributes:
-        said.append(f"{dsp_blocks(loop) * copies} DSP blocks")
+        # Operators that start every II cycles are shared.
+        said.append(f"{-(-dsp_blocks(loop) * copies // to_python(loop.attributes[PIPELINE]))} DSP blocks")
     lines = [f"{'  ' * depth}{label}: {', '.join(said)}"]
     for number, inner in enumerate(loops_in(loop.regions[0].blocks[0]), 1):
         lines += _loop_lines(inner, f"{label}_{number}", depth + 1)

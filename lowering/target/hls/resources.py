@@ -1,4 +1,4 @@
-"""What a design takes of a device, estimated from its IR: blocks of memory. Pure functions of the module."""
+"""What a design takes of a device, estimated from its IR: memory and multipliers. Pure functions of the module."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, STREAM
+from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, STREAM, UNROLL
 from terrace.lowering.target.hls.calls import argument_partition, users_of_memory
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
-from terrace.mlir import ir, walk
+from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint
 
 BLOCK_BITS = 18 << 10
@@ -17,6 +17,43 @@ BLOCK_BITS = 18 << 10
 
 REGISTER_BITS = 1 << 10
 """A bank of fewer bits is made of logic and takes no block."""
+
+
+DSP_BLOCKS = {"arith.addf": 2, "arith.mulf": 3, "arith.subf": 2, "math.exp": 7, "math.fma": 5}
+"""DSP blocks of a float32 operator (AMD's floating-point operators on UltraScale); of others, products of integers have
+some.
+"""
+
+DSP_BITS = 18, 27
+"""The operands of the multiplier of a DSP block, signs included; a longer operand is cut into parts of a bit less."""
+
+
+def dsp_blocks(loop: ir.Operation) -> int:
+    """The DSP blocks of the operators in a loop's body, inner unrolled loops counted as often as they are copied."""
+    total = 0
+    for operation in walk(loop):
+        copies, parent = 1, operation.parent
+        while parent is not None and parent.operation != loop:
+            own = parent.operation.attributes
+            copies *= to_python(own[UNROLL]) if UNROLL in own else 1
+            parent = parent.operation.parent
+        total += (_product_blocks(operation) or DSP_BLOCKS.get(operation.name, 0)) * copies
+    return total
+
+
+def _product_blocks(operation: ir.Operation) -> int:
+    """The DSP blocks of a product of integers, whose operands are as wide as they were before they were extended."""
+    if operation.name != "arith.muli" or not isinstance(operation.results[0].type, ir.IntegerType):
+        return 0
+    widths = sorted(map(_own_width, operation.operands))
+    parts = [1 if width <= bits else -(-width // (bits - 1)) for width, bits in zip(widths, DSP_BITS, strict=True)]
+    return math.prod(parts)
+
+
+def _own_width(value: ir.Value) -> int:
+    owner = operation_of(value)
+    source = owner.operands[0] if owner is not None and owner.name in ("arith.extsi", "arith.extui") else value
+    return int(ir.IntegerType(source.type).width)
 
 
 def element_bits(element: ir.Type, format_: FixedPoint | None) -> int:

@@ -23,28 +23,13 @@ from terrace.lowering.target.hls.addresses import Access, accesses, is_register,
 from terrace.lowering.target.hls.banks import copies_of, partition_of, set_attribute, set_banks, wanted_banks
 from terrace.lowering.target.hls.latency import kernel_cycles
 from terrace.lowering.target.hls.ports import Shared, body_copies, conflicts, is_array, is_of_integers, shared_memories
-from terrace.lowering.target.hls.resources import design_blocks, format_of, memory_blocks
+from terrace.lowering.target.hls.resources import design_blocks, dsp_blocks, format_of, memory_blocks
 from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint
 from terrace.passes import Pass, fail
 
 ADD_LATENCY = 4
 """Cycles until the result of a float32 addition can be added to, at a clock of 200 MHz."""
-
-DSP_BLOCKS = {"arith.addf": 2, "arith.mulf": 3, "arith.subf": 2, "math.exp": 7, "math.fma": 5}
-"""DSP blocks of a float32 operator (AMD's floating-point operators on UltraScale); other ops are made of logic."""
-
-
-def dsp_blocks(loop: ir.Operation) -> int:
-    """The DSP blocks of the operators in a loop's body, inner unrolled loops counted as often as they are copied."""
-    total = 0
-    for operation in walk(loop):
-        copies, parent = 1, operation.parent
-        while parent is not None and parent.operation != loop:
-            copies *= body_copies(parent.operation)
-            parent = parent.operation.parent
-        total += DSP_BLOCKS.get(operation.name, 0) * copies
-    return total
 
 
 def accumulates(loop: ir.Operation) -> bool:
