@@ -137,6 +137,16 @@ def next_root(root: ir.Value, bit: ir.Value, number: ir.Value) -> ir.Value:
     return arith.select(compare("le", arith.muli(candidate, candidate), number), candidate, root)
 
 
+def next_root_and_rest(root: ir.Value, rest: ir.Value, place: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """The same step without a product: `rest` is the number less the square of the root so far, `place` the bit's."""
+    one = constant(root.type, 1)
+    # (root + bit)^2 - root^2 = bit * (2 * root + bit).
+    more = arith.addi(arith.shli(root, arith.addi(place, one)), arith.shli(one, arith.addi(place, place)))
+    fits = compare("le", more, rest)
+    next_root = arith.select(fits, arith.addi(root, arith.shli(one, place)), root)
+    return next_root, arith.select(fits, arith.subi(rest, more), rest)
+
+
 def norm_factor(root: ir.Value) -> ir.Value:
     """floor(2^48 / r) of `graph.integer_layer_norm`, of the floor of the root."""
     one = constant(root.type, 1)

@@ -27,6 +27,15 @@ PAUSE = 12
 """About as many cycles as two pipelines take to fill, which a tile costs beside its steps and its results."""
 
 
+SCALES = {"graph.mul": 1, "graph.requantize": 1, "graph.scaled_add": 2}
+"""Products of an element of the ops that may follow a sum."""
+
+ROWS = {"graph.integer_layer_norm": (2, 200), "graph.integer_softmax": (1, 48)}
+"""Products of an element, and cycles of a row beside three for each of its elements where it is worked on by itself:
+divisions, and a root.
+"""
+
+
 @dataclasses.dataclass(frozen=True, order=True)
 class CircuitCost:
     """What a kernel of integers takes in hardware, estimated: cycles between two results of it, multipliers, and
@@ -54,6 +63,13 @@ def divisors(size: int, limit: int) -> list[int]:
     return [d for d in range(min(size, limit), 0, -1) if size % d == 0]
 
 
+def parts_of_axis(size: int, limit: int) -> list[int]:
+    """How many elements of an axis of a matrix are worked on at once, the most first: powers of two that divide it, or
+    all. Then kernels beside a buffer agree on its banks.
+    """
+    return [d for d in divisors(size, limit) if d == size or d & (d - 1) == 0]
+
+
 def tiles_of_circuit(
     space: IterationSpace, choices: Mapping[str, Iterable[int]], always: Mapping[str, int] | None = None
 ) -> Iterator[dict[str, int]]:
@@ -70,16 +86,17 @@ def tiles_of_circuit(
 
 
 def lanes_of(tiles: int, steps: int, results: int, row: int, are_adjacent: bool = False) -> int | None:
-    """How many results of a tile are finished in a step of the next tile's sums: equal parts of a `row`, which are
-    beside each other in memory, or 2, 4, ... rows, if these are, too.
+    """How many results of a tile are finished in a step of the next tile's sums: parts of a `row`, which are beside
+    each other in memory, or 1, 2, 4, ... rows, if these are, too.
 
     None where steps are too few, or where tiles lose less without `overlap-epilogues` than the one tile more takes.
     """
     if results < 2 or steps >= tiles * (results + PAUSE):
         return None
-    parts = [lanes for lanes in range(1, row + 1) if row % lanes == 0]
-    rows = [row << more for more in range(1, results.bit_length()) if results % (row << more) == 0]
-    return next((lanes for lanes in [*parts, *(rows if are_adjacent else ())] if lanes * steps >= results), None)
+    parts = [1 << more for more in range(row.bit_length()) if row % (1 << more) == 0]
+    rows = [row << more for more in range(results.bit_length()) if results % (row << more) == 0]
+    lanes = sorted({*parts, *rows} if are_adjacent else parts)
+    return next((count for count in lanes if count * steps >= results), None)
 
 
 def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
@@ -88,6 +105,9 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
     A pipeline goes over its tiles, and one tile more to finish the last (`overlap-epilogues`). Where that does not pay,
     or a tile is one element, each is summed, then finished. A tile that is summed at once is finished at once.
     """
+    row = next((ROWS[op.name] for op in kernel.operations if op.name in ROWS), None)
+    if row is not None:
+        return _cost_of_rows(kernel, schedule, *row)
     space, tile = kernel.space, schedule.cut("register").sizes
     at_once = {name: tile.get(name, 1) for name in space.names}
     counts = {name: -(-space.size(name) // size) for name, size in at_once.items()}
@@ -105,9 +125,19 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
         own = (inner + 1) * steps if found is not None else inner * (steps + results + 2 * PAUSE)
         cycles = tiles // inner * own + PAUSE
     products = math.prod(at_once.values()) if any(map(macs_of, kernel.operations)) else 0
-    scaled = sum(op.name == "graph.requantize" for op in kernel.operations)
+    scaled = sum(SCALES.get(op.name, 0) for op in kernel.operations)
     reads = space.footprint(0, at_once) if space.accesses else math.prod(at_once.values())
     return CircuitCost(cycles, products + lanes * scaled, reads)
+
+
+def _cost_of_rows(kernel: KernelView, schedule: Schedule, products: int, pause: int) -> CircuitCost:
+    """What rows of softmax or layer norm take: each by itself, or one behind the other in a pipeline."""
+    space, last = kernel.space, kernel.space.names[-1]
+    at_once, size = schedule.tile(last), space.size(last)
+    rows = math.prod(s for s, kind in zip(space.sizes, space.kinds, strict=True) if kind == "parallel")
+    products += sum(SCALES.get(op.name, 0) for op in kernel.operations)
+    cycles = rows + PAUSE if at_once == size else rows * (3 * size + pause)
+    return CircuitCost(cycles, products * at_once, at_once)
 
 
 def _row_of_result(space: IterationSpace, at_once: Mapping[str, int]) -> tuple[int, int]:
@@ -139,6 +169,13 @@ def rows_of_circuit(kernel: KernelView, machine: CircuitMachine) -> Schedule:
     last = kernel.space.names[-1]
     floats = Schedule.of({last: divisor(kernel.space.size(last), ROW)})
     return floats if not is_of_integers(kernel) else Schedule.of({last: 1})
+
+
+def whole_rows_of_circuit(kernel: KernelView, chosen: Schedule, machine: CircuitMachine) -> Iterator[Schedule]:
+    """A row of a softmax or norm at once, which makes a pipeline of the kernel: one row after the other goes in."""
+    last = kernel.space.names[-1]
+    if is_of_integers(kernel) and kernel.space.size(last) <= machine.widest:
+        yield Schedule.of({last: kernel.space.size(last)})
 
 
 def other_rows_of_circuit(kernel: KernelView, chosen: Schedule, machine: CircuitMachine) -> Iterator[Schedule]:

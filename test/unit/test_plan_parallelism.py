@@ -48,9 +48,12 @@ def test_no_combination_is_better() -> None:
 
 
 def test_results_of_a_step() -> None:
-    assert lanes_of(tiles=28, steps=5, results=6, row=6) == 2, "a divisor of the row"
-    assert lanes_of(tiles=28, steps=5, results=24, row=6) == 6
-    assert lanes_of(tiles=28, steps=5, results=42, row=6) is None, "more than a row in a step"
+    assert lanes_of(tiles=28, steps=5, results=6, row=6) == 2, "a power of two that divides the row"
+    assert lanes_of(tiles=28, steps=2, results=6, row=6) is None, (
+        "a third of an axis would not fit other kernels' banks"
+    )
+    assert lanes_of(tiles=28, steps=5, results=24, row=6, are_adjacent=True) == 6, "all of an axis"
+    assert lanes_of(tiles=28, steps=5, results=42, row=8) is None, "more than a row in a step"
     assert lanes_of(tiles=28, steps=5, results=48, row=6, are_adjacent=True) == 12
     assert lanes_of(tiles=28, steps=5, results=42, row=6, are_adjacent=True) is None, "as many rows as there are steps"
     assert lanes_of(tiles=1, steps=64, results=8, row=8) is None, "one tile more takes longer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from terrace.element_types import ELEMENT_TYPES
-from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor, divisors, tiles_of_circuit
+from terrace.lowering.kernels.circuit_tile import COLUMNS, divisor, divisors, parts_of_axis, tiles_of_circuit
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.matmul.chunk import FEW_RESULTS, SHORT_CHUNK, chunk_of
 from terrace.lowering.kernels.packing import PLAIN, Pack, Packing, PackWithSums, Sums
@@ -149,7 +149,8 @@ def schedules_for_circuit(
     space: IterationSpace, transpose_rhs: bool, constant: Sequence[bool], machine: CircuitMachine
 ) -> Iterator[Schedule]:
     """Of integers: some rows by some columns by some steps of k at once."""
-    choices = {name: divisors(space.size(name), machine.widest) for name in ("m", "n", "k")}
+    choices = {name: parts_of_axis(space.size(name), machine.widest) for name in ("n", "k")}
+    choices["m"] = divisors(space.size("m"), machine.widest)
     for tile in tiles_of_circuit(space, choices):
         yield Schedule.of(tile, packed=packed_rhs(space, transpose_rhs, constant, tile["n"]))
 

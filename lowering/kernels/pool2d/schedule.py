@@ -7,7 +7,13 @@ from collections.abc import Iterator
 
 from terrace.dialects.base import Attributes, attributes_of
 from terrace.element_types import ElementType
-from terrace.lowering.kernels.circuit_tile import COLUMNS, best_for_circuit, divisor, divisors, tiles_of_circuit
+from terrace.lowering.kernels.circuit_tile import (
+    COLUMNS,
+    best_for_circuit,
+    divisor,
+    divisors,
+    tiles_of_circuit,
+)
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView

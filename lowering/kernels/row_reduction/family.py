@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of, to_attribute
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.circuit_tile import rows_of_circuit
+from terrace.lowering.kernels.circuit_tile import rows_of_circuit, whole_rows_of_circuit
 from terrace.lowering.kernels.collapse import Collapse
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import Axis, IterationSpace, along, numbered
@@ -42,6 +42,7 @@ class RowReduction(KernelFamily):
         CircuitMachine: rows_of_circuit,
     }
     alternatives = {
+        CircuitMachine: whole_rows_of_circuit,
         VectorMachine: lambda kernel, chosen, machine: alternatives(
             kernel.space, machine, keeps_terms=kernel.root.name == "graph.softmax"
         ),

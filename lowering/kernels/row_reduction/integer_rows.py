@@ -50,12 +50,12 @@ def integer_layer_norm(lines: Lines) -> None:
     squares = lines.fold("sum", lambda place: steps.squared(centred(place)), i64)
     number = steps.radicand(squares, count, attrs.epsilon)
 
-    def next_root(step: Index, root: ir.Value) -> ir.Value:
+    def next_root(step: Index, values: list[ir.Value]) -> list[ir.Value]:
         place = arith.index_cast(i64, lines.b.value(lines.b.sub(steps.ROOT_BITS - 1, step)))
-        bit = arith.shli(lines.number(1, i64), lines.b.spread(lines.statistic, place))
-        return steps.next_root(root, bit, number)
+        return list(steps.next_root_and_rest(*values, lines.b.spread(lines.statistic, place)))
 
-    factor = steps.norm_factor(lines.b.reduce(0, steps.ROOT_BITS, 1, lines.number(0, i64), next_root))
+    root, _ = lines.b.reduce_all(0, steps.ROOT_BITS, 1, [lines.number(0, i64), number], next_root)
+    factor = steps.norm_factor(root)
 
     def result(place: TilePlace) -> ir.Value:
         x = centred(place)

@@ -145,6 +145,16 @@ def _is_of_integers(function: func.FuncOp) -> bool:
     return not any(isinstance(type_, ir.FloatType) for type_ in types)
 
 
+def _has_memory(loop: ir.Operation) -> bool:
+    return any(op.name in ("loop.load_tile", "loop.store_tile") for op in walk(loop))
+
+
+def _trips(loop: ir.Operation) -> int | None:
+    """How often a loop with constant bounds runs."""
+    lower, upper, step = (constant_of(bound) for bound in list(loop.operands)[:3])
+    return None if lower is None or upper is None or not step else len(range(lower, upper, step))
+
+
 def _carries_on(operation: ir.Operation) -> bool:
     return operation.name == "scf.yield" and operation.parent.operation.name == "scf.for"
 
@@ -157,6 +167,9 @@ class _Lowering(TileRebuilder[Cells, CellType]):
     def __init__(self, function: func.FuncOp) -> None:
         super().__init__()
         self.unrolls = _is_of_integers(function)
+        loops = [op for op in walk(function.operation) if op.name == "scf.for" and any(map(is_tile, op.results))]
+        self.is_at_once = self.unrolls and not any(_has_memory(op) or _trips(op) is None for op in loops)
+        """Whether no loop goes over parts of what is summed: a tile is all of it."""
         self.carried_loops = 0
         """How many loops around carry a tile."""
         self.is_summed = False
@@ -279,7 +292,7 @@ class _Lowering(TileRebuilder[Cells, CellType]):
             result.write(combine(kind, result.element(at), source.element([*indices, *last])), at)
 
         self.nest(outer, row)
-        self.is_summed = True
+        self.is_summed |= not self.unrolls
         self.set_tile(operation.results[0], result)
 
     def contract_tile(self, operation: ir.Operation) -> None:
@@ -368,6 +381,11 @@ class _Lowering(TileRebuilder[Cells, CellType]):
         for first, argument, result in zip(list(operation.operands)[3:], carried, operation.results, strict=True):
             self.places[argument] = self.places[result] = self.owned(first, begins=is_tile(first))
         carries = any(map(is_tile, carried))
+        if carries and self.is_at_once and not _has_memory(operation):
+            # All that the kernel does with a row is one pipeline, steps of a recurrence too.
+            trips = _trips(operation)
+            operation.attributes[UNROLL] = to_attribute(trips)
+            carries = False
         self.carried_loops += carries
         super().for_(operation)
         self.carried_loops -= carries

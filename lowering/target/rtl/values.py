@@ -178,6 +178,10 @@ class Values:
     def multiply(self, left: Node, right: Node) -> Node:
         """A product, made of operands without the bits that repeat their sign."""
         width = left.width
+        for factor, other in ((left, right), (right, left)):
+            if factor.op == "constant" and factor.detail > 0 and factor.detail & (factor.detail - 1) == 0:
+                places = self.constant(factor.detail.bit_length() - 1, width)
+                return self.make("shl", width, (other, places)) if places.detail else other
         a, b = self.narrowed(left), self.narrowed(right)
         product = self.make("multiply", min(width, a.width + b.width), (a, b))
         return self.extended(product, width, sign=True)
