@@ -86,6 +86,10 @@ class WorkgroupMachine(Machine):
     local_bytes: int
 
 
+CLOCK_NS = 5.0
+"""The period of the clock that circuits are scheduled for."""
+
+
 @dataclasses.dataclass(frozen=True)
 class CircuitMachine(Machine):
     """Circuits whose tiles are registers: `local_bytes` is the largest array that is staged.

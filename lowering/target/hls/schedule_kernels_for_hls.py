@@ -14,7 +14,7 @@ from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
 from terrace.lowering.target.description import target_of
 from terrace.lowering.target.hls.plan_parallelism import choices_of, plan
-from terrace.lowering.target.rtl.operators import CLOCK_NS
+from terrace.machine import CLOCK_NS
 from terrace.mlir import DYNAMIC, ir
 from terrace.passes import Pass, fail, given_options
 from terrace.target import HlsDescription

@@ -11,9 +11,6 @@ from terrace.lowering.target.rtl.circuit import Node
 from terrace.lowering.target.rtl.division import divide
 from terrace.lowering.target.rtl.values import PREDICATES, Values
 
-CLOCK_NS = 5.0
-"""The period that values are registered for."""
-
 LOAD_CYCLES = 1
 """From the address of a memory to its element."""
 

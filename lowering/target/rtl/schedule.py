@@ -29,7 +29,8 @@ from terrace.lowering.target.rtl.circuit import (
     pipelines,
     segments,
 )
-from terrace.lowering.target.rtl.operators import CLOCK_NS, cycles, delay
+from terrace.lowering.target.rtl.operators import cycles, delay
+from terrace.machine import CLOCK_NS
 
 
 @dataclasses.dataclass
