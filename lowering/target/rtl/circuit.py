@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from terrace.mlir import ir
@@ -57,6 +57,19 @@ class Node:
     high: int = 0
     home: Segment | None = None
     number: int = 0
+
+
+def behind(node: Node, known: Container[Node]) -> list[Node]:
+    """A value and those that it is made of, as far as they are not known, in the order in which they were made: an
+    operand before its reader. Circuits are deeper than Python recurses.
+    """
+    found, pending = set[Node](), [node]
+    while pending:
+        other = pending.pop()
+        if other not in found and other not in known:
+            found.add(other)
+            pending += other.inputs
+    return sorted(found, key=lambda other: other.number)
 
 
 @dataclasses.dataclass(frozen=True)

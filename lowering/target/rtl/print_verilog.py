@@ -27,6 +27,7 @@ from terrace.lowering.target.rtl.circuit import (
     Step,
     Store,
     Write,
+    behind,
 )
 from terrace.lowering.target.rtl.operators import cycles
 from terrace.lowering.target.rtl.restart import Restart
@@ -70,19 +71,26 @@ class _Values:
         self.name, self.counters = name, counters
         self.written = {a.register for a in times.at if isinstance(a, Write)}
         self.made: dict[tuple[Node, int], Any] = {}
+        self.known: set[Node] = set()
+        """Those that have a value in their first cycle."""
         self.steady: dict[Node, bool] = {}
 
     def at(self, node: Node, cycle: int) -> Any:
         """A value in a cycle."""
         if node.op == "constant":
             return self.design.constant(node.detail, node.width)
+        for each in behind(node, self.known):
+            self.known.add(each)
+            if each.op != "constant":
+                self.made[each, self.times.ready(each)] = self.fresh(each)
         first = self.times.ready(node)
         if self.is_steady(node):
             cycle = first
-        if (node, cycle) not in self.made:
-            assert cycle >= first, f"{node.op} is used in cycle {cycle}, before cycle {first}"
-            value = self.fresh(node) if cycle == first else self.later(node, cycle)
-            self.made[node, cycle] = value
+        assert cycle >= first, f"{node.op} is used in cycle {cycle}, before cycle {first}"
+        for later in range(first + 1, cycle + 1):
+            if (node, later) not in self.made:
+                name = f"{self.name}_{node.op}{node.number}_cycle{later}"
+                self.made[node, later] = self.design.delayed(name, self.made[node, later - 1])
         return self.made[node, cycle]
 
     def is_steady(self, node: Node) -> bool:
@@ -94,10 +102,6 @@ class _Values:
                 changes = node.op == "loaded" or (node.op == "counter" and node.detail in self.counters)
                 self.steady[node] = not changes and all(self.is_steady(n) for n in node.inputs)
         return self.steady[node]
-
-    def later(self, node: Node, cycle: int) -> Any:
-        name = f"{self.name}_{node.op}{node.number}_cycle{cycle}"
-        return self.design.delayed(name, self.at(node, cycle - 1))
 
     def fresh(self, node: Node) -> Any:
         design, start = self.design, self.times.start[node]

@@ -25,6 +25,7 @@ from terrace.lowering.target.rtl.circuit import (
     Step,
     Store,
     Write,
+    behind,
     needs,
     pipelines,
     segments,
@@ -78,16 +79,14 @@ def live_actions(circuit: Circuit) -> dict[Segment, list[Action]]:
     seen: set[Node] = set()
 
     def visit(node: Node) -> None:
-        if node in seen:
-            return
-        seen.add(node)
-        if node.op == "read":
-            read.add(node.detail[0])
-        elif node.op == "loaded" and node.detail[0] not in used:
-            used.add(node.detail[0])
-            visit(node.detail[0].address)
-        for operand in node.inputs:
-            visit(operand)
+        new = behind(node, seen)
+        seen.update(new)
+        for other in new:
+            if other.op == "read":
+                read.add(other.detail[0])
+            elif other.op == "loaded" and other.detail[0] not in used:
+                used.add(other.detail[0])
+                visit(other.detail[0].address)
 
     for condition in conditions(circuit.steps):
         visit(condition)
@@ -167,11 +166,12 @@ class _Scheduler:
     # -- values ---------------------------------------------------------------------------------------------------
 
     def visit(self, node: Node) -> None:
-        """Give a value its cycle: the first in which its operands are there and its gates fit the clock."""
-        if node in self.time:
-            return
-        for operand in node.inputs:
-            self.visit(operand)
+        """Give a value its cycle, and those that it is made of."""
+        for each in behind(node, self.time):
+            self.give_cycle(each)
+
+    def give_cycle(self, node: Node) -> None:
+        """The first cycle in which the operands are there and the gates of a value fit the clock."""
         if self.floats(node):
             return
         fixed = [n for n in node.inputs if n not in self.floating]
