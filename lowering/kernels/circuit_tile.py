@@ -105,9 +105,9 @@ def cost_of_circuit(kernel: KernelView, schedule: Schedule) -> CircuitCost:
     A pipeline goes over its tiles, and one tile more to finish the last (`overlap-epilogues`). Where that does not pay,
     or a tile is one element, each is summed, then finished. A tile that is summed at once is finished at once.
     """
-    row = next((ROWS[op.name] for op in kernel.operations if op.name in ROWS), None)
-    if row is not None:
-        return _cost_of_rows(kernel, schedule, *row)
+    of_rows = next((ROWS[op.name] for op in kernel.operations if op.name in ROWS), None)
+    if of_rows is not None:
+        return _cost_of_rows(kernel, schedule, *of_rows)
     space, tile = kernel.space, schedule.cut("register").sizes
     at_once = {name: tile.get(name, 1) for name in space.names}
     counts = {name: -(-space.size(name) // size) for name, size in at_once.items()}

@@ -52,7 +52,8 @@ def integer_layer_norm(lines: Lines) -> None:
 
     def next_root(step: Index, values: list[ir.Value]) -> list[ir.Value]:
         place = arith.index_cast(i64, lines.b.value(lines.b.sub(steps.ROOT_BITS - 1, step)))
-        return list(steps.next_root_and_rest(*values, lines.b.spread(lines.statistic, place)))
+        root, rest = values
+        return list(steps.next_root_and_rest(root, rest, lines.b.spread(lines.statistic, place)))
 
     root, _ = lines.b.reduce_all(0, steps.ROOT_BITS, 1, [lines.number(0, i64), number], next_root)
     factor = steps.norm_factor(root)
