@@ -156,13 +156,15 @@ func.func private @integer_softmax(%x: tensor<8x128xi8>) -> tensor<8x128xi8> {
 
 // -----
 
-// The root in a loop over its 31 bits, the highest first.
+// The root in a loop over its 31 bits, the highest first; what is left of the number is carried along, no product made.
 // CHECK-LABEL: func.func private @integer_layer_norm
 // CHECK:         "loop.reduce_tile"({{.*}}) {kind = "sum"{{.*}} : (vector<1x64xi32>) -> vector<1x1xi32>
 // CHECK:         "loop.reduce_tile"({{.*}}) {kind = "sum"{{.*}} : (vector<1x64xi64>) -> vector<1x1xi64>
-// CHECK:         scf.for {{.*}} iter_args({{.*}}) -> (vector<1x1xi64>)
-// CHECK:           arith.subi
+// CHECK:         scf.for {{.*}} to %c31 {{.*}} iter_args({{.*}}) -> (vector<1x1xi64>, vector<1x1xi64>)
+// CHECK-NOT:       arith.muli
 // CHECK:           arith.cmpi sle
+// CHECK:           arith.select
+// CHECK:           arith.subi
 // CHECK:           arith.select
 // CHECK:         arith.divsi
 // CHECK:         "loop.store_tile"({{.*}} : (vector<1x64xi32>, memref<8x128xi32>
