@@ -152,8 +152,7 @@ def flattened(loop: ir.Operation) -> list[ir.Operation]:
 def _iterates(loop: ir.Operation) -> bool:
     """Whether a loop has a counter: its bounds are known, and it is not unrolled whole."""
     trips = trip_count(loop) or 0
-    copies = to_python(loop.attributes[UNROLL]) if UNROLL in loop.attributes else 1
-    return trips > copies and not len(loop.results)
+    return trips > body_copies(loop) and not len(loop.results)
 
 
 def _rereads(loop: ir.Operation) -> bool:
@@ -198,6 +197,11 @@ def bounds_of(condition: ir.Value) -> list[tuple[ir.Value, int]]:
         return [bound for part in owner.operands for bound in bounds_of(part)]
     end = constant_index(owner.operands[1]) if isinstance(owner.operands[1].type, ir.IndexType) else None
     return [(owner.operands[0], end)] if to_python(owner.attributes["predicate"]) in BELOW and end is not None else []
+
+
+def body_copies(loop: ir.Operation) -> int:
+    """How many copies of its body a loop runs at once."""
+    return int(to_python(loop.attributes[UNROLL])) if UNROLL in loop.attributes else 1
 
 
 def loop_of(index: ir.Value) -> ir.Operation | None:

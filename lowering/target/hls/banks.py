@@ -8,64 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
-from terrace.dialects.base import entries_of, shape_of, to_attribute, to_python
-from terrace.dialects.hardware import COPIES, PARTITION, UNROLL, partition_attribute
-from terrace.lowering.target.hls.addresses import (
-    Access,
-    accesses,
-    constant_index,
-    flat_moves,
-    is_register,
-    loop_of,
-    trip_count,
-)
+from terrace.dialects.base import shape_of
+from terrace.lowering.target.hls.addresses import accesses, is_register
 from terrace.lowering.target.hls.calls import calls_of, is_weight_on_chip
+from terrace.lowering.target.hls.memory_attributes import partition_of
+from terrace.lowering.target.hls.reach import Reach, reach_of
 from terrace.mlir import ir, operation_of
-
-
-def partition_of(memory: ir.Value) -> dict[str, Any]:
-    """The partition of an array or an argument; empty if it has none."""
-    return dict(attribute_of(memory, PARTITION) or {})
-
-
-def copies_of(memory: ir.Value) -> int:
-    """How often an array or an argument is there."""
-    return attribute_of(memory, COPIES) or 1
-
-
-def attribute_of(memory: ir.Value, name: str) -> Any:
-    """An attribute of an array or an argument; None if it has none."""
-    owner = operation_of(memory)
-    if owner is not None:
-        attributes: Any = owner.attributes
-    else:
-        function = ir.BlockArgument(memory).owner.owner.opview
-        if "arg_attrs" not in function.attributes:
-            return None
-        attributes = function.arg_attrs[ir.BlockArgument(memory).arg_number]
-    return to_python(attributes[name]) if name in attributes else None
-
-
-def set_banks(memory: ir.Value, factor: int) -> None:
-    """Cut the last dimension of an array, or of an argument, into cyclic banks."""
-    set_attribute(memory, PARTITION, partition_attribute("cyclic", len(shape_of(memory)), factor))
-
-
-def set_attribute(memory: ir.Value, name: str, value: ir.Attribute) -> None:
-    """Give an array, or an argument, an attribute."""
-    owner = operation_of(memory)
-    if owner is not None:
-        owner.attributes[name] = value
-        return
-    argument = ir.BlockArgument(memory)
-    function = argument.owner.owner.opview
-    own: list[dict[str, ir.Attribute]] = [{} for _ in function.entry_block.arguments]
-    if "arg_attrs" in function.attributes:
-        own = [entries_of(each) for each in function.arg_attrs]
-    own[argument.arg_number][name] = value
-    function.attributes["arg_attrs"] = to_attribute([ir.DictAttr.get(each) for each in own])
 
 
 def wanted_banks(loop: ir.Operation, factor: int) -> dict[ir.Value, int] | None:
@@ -85,37 +34,16 @@ def wanted_banks(loop: ir.Operation, factor: int) -> dict[ir.Value, int] | None:
         if access.is_store:
             return None
         if access.depends_on(index):
-            offsets = _offsets(access, loop, factor)
-            if offsets is None or found.setdefault(access.memory, len(offsets)) != len(offsets):
+            reach = reach_of(access.operation, unrolled=(loop, factor))
+            banks = len(reach.offsets) if reach is not None else 0
+            if reach is None or found.setdefault(access.memory, banks) != banks:
                 return None
-            if len({offset % len(offsets) for offset in offsets}) < len(offsets):
+            if len({offset % banks for offset in reach.offsets}) < banks:
                 return None
     if not found or not all(_may_have_banks(memory, banks) for memory, banks in found.items()):
         return None
-    fixed = all(_is_fixed(read, banks, loop, factor) for memory, banks in found.items() for read in _reads(memory))
-    return found if fixed else None
-
-
-def _offsets(access: Access, loop: ir.Operation, factor: int) -> set[int] | None:
-    """How far apart in memory the elements are that the copies of an access read; None if that is not known."""
-    moves = flat_moves(access)
-    if moves is None:
-        return None
-    offsets = {0}
-    for index, move in moves.items():
-        copies = _copies(index, loop, factor)
-        offsets = {offset + move * _step(index) * copy for offset in offsets for copy in range(copies)}
-    return offsets
-
-
-def _copies(index: ir.Value, loop: ir.Operation, factor: int) -> int:
-    """How many values of an index are there at once, where `loop` is unrolled by `factor`."""
-    owner = loop_of(index)
-    if owner is None:
-        return 1
-    if owner == loop:
-        return factor
-    return int(to_python(owner.attributes[UNROLL])) if UNROLL in owner.attributes else 1
+    reaches = [(reach, banks) for memory, banks in found.items() for reach in _reaches(memory, loop, factor)]
+    return found if all(reach is not None and reach.is_fixed(banks) for reach, banks in reaches) else None
 
 
 def _may_have_banks(memory: ir.Value, banks: int) -> bool:
@@ -131,30 +59,8 @@ def _may_have_banks(memory: ir.Value, banks: int) -> bool:
     return is_on_chip and bool(shape) and math.prod(shape) % banks == 0
 
 
-def _reads(memory: ir.Value) -> Iterator[Access]:
+def _reaches(memory: ir.Value, loop: ir.Operation, factor: int) -> Iterator[Reach | None]:
+    """What the loads of a memory read at once, where `loop` is unrolled by `factor`."""
     for use in memory.uses:
         if use.owner.operation.name == "memref.load":
-            yield Access(use.owner.operation)
-
-
-def _step(index: ir.Value) -> int:
-    """How far an index moves per iteration; 1, the strictest, when that is not known."""
-    loop = loop_of(index)
-    return (constant_index(loop.operands[2]) or 1) if loop is not None else 1
-
-
-def _is_fixed(access: Access, banks: int, loop: ir.Operation, factor: int) -> bool:
-    """Whether an address stays in its bank from one iteration to the next, whatever is not unrolled."""
-    moves = flat_moves(access)
-    if moves is None:
-        return False
-    return all(
-        move * _step(index) * copies % banks == 0 or copies == _trips(index)
-        for index, move in moves.items()
-        for copies in [_copies(index, loop, factor)]
-    )
-
-
-def _trips(index: ir.Value) -> int | None:
-    loop = loop_of(index)
-    return trip_count(loop) if loop is not None else None
+            yield reach_of(use.owner.operation, unrolled=(loop, factor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrace.dialects.base import to_python
-from terrace.dialects.hardware import COPIES, PARTITION
+from terrace.lowering.target.hls.memory_attributes import copies_of, partition_of
 from terrace.mlir import func, ir, operation_of, walk
 from terrace.passes import fail
 
@@ -53,21 +53,19 @@ def calls_of(function: func.FuncOp) -> list[ir.Operation]:
 
 def argument_partition(user: tuple[ir.Operation, int]) -> dict[str, Any] | None:
     """The partition of the argument as which a call takes a memory."""
-    spec: dict[str, Any] | None = _argument_attribute(user, PARTITION)
-    return spec
+    argument = _argument(user)
+    return None if argument is None else partition_of(argument) or None
 
 
 def argument_copies(user: tuple[ir.Operation, int]) -> int:
     """How often the argument as which a call takes a memory is there."""
-    return _argument_attribute(user, COPIES) or 1
+    argument = _argument(user)
+    return 1 if argument is None else copies_of(argument)
 
 
-def _argument_attribute(user: tuple[ir.Operation, int], name: str) -> Any:
+def _argument(user: tuple[ir.Operation, int]) -> ir.Value | None:
     call, number = user
-    function = callee_of(call) if call.name == "func.call" else None
-    if function is None or "arg_attrs" not in function.attributes or name not in function.arg_attrs[number]:
-        return None
-    return to_python(function.arg_attrs[number][name])
+    return callee_of(call).entry_block.arguments[number] if call.name == "func.call" else None
 
 
 def may_write(operation: ir.Operation, memory: ir.Value) -> bool:

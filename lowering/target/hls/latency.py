@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from terrace.dialects.base import to_python
-from terrace.dialects.hardware import DATAFLOW, PIPELINE, UNROLL
-from terrace.lowering.target.hls.addresses import flattened, is_register, trip_count
+from terrace.dialects.hardware import DATAFLOW, PIPELINE
+from terrace.lowering.target.hls.addresses import body_copies, flattened, is_register, trip_count
 from terrace.lowering.target.hls.calls import callee_of
 from terrace.lowering.target.hls.resources import format_of
 from terrace.mlir import func, ir, walk
@@ -85,7 +85,7 @@ def _loop_cycles(loop: ir.Operation, is_fixed: bool) -> int | None:
     trips = trip_count(loop)
     if trips is None:
         return None
-    copies = to_python(loop.attributes[UNROLL]) if UNROLL in loop.attributes else 1
+    copies = body_copies(loop)
     body = _block_cycles(loop.regions[0].blocks[0], is_fixed)
     if body is None or trips == 0:
         return body if trips else 0
@@ -93,7 +93,7 @@ def _loop_cycles(loop: ir.Operation, is_fixed: bool) -> int | None:
     nest = flattened(loop)
     if len(nest) > 1:
         inner = nest[-1]
-        copies = to_python(inner.attributes[UNROLL]) if UNROLL in inner.attributes else 1
+        copies = body_copies(inner)
         turns = math.prod(trip_count(each) or 0 for each in nest) // copies
         body = _block_cycles(inner.regions[0].blocks[0], is_fixed)
         return None if body is None else int(to_python(inner.attributes[PIPELINE])) * (turns - 1) + body + LOOP_CYCLES

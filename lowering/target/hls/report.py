@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from terrace.dialects.base import to_python
 from terrace.dialects.hardware import PIPELINE, STREAM, UNROLL
-from terrace.lowering.target.hls.addresses import bounds_of, constant_index, is_register, loops_in, trip_count
+from terrace.lowering.target.hls.addresses import (
+    body_copies,
+    bounds_of,
+    constant_index,
+    is_register,
+    loops_in,
+    trip_count,
+)
 from terrace.lowering.target.hls.latency import design_cycles, kernel_cycles
 from terrace.lowering.target.hls.resources import design_blocks, dsp_blocks, format_of
 from terrace.mlir import func, ir, operation_of, walk
@@ -51,7 +58,7 @@ def _numbers(module: ir.Operation, format_: FixedPoint | None) -> list[str]:
 
 def _loop_lines(loop: ir.Operation, label: str, depth: int) -> list[str]:
     trips = trip_count(loop)
-    copies = to_python(loop.attributes[UNROLL]) if UNROLL in loop.attributes else 1
+    copies = body_copies(loop)
     said = [f"{trips if trips is not None else '?'} iterations"]
     if PIPELINE in loop.attributes:
         said.append(f"pipelined, II={to_python(loop.attributes[PIPELINE])}")

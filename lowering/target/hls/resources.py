@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, STREAM, UNROLL
+from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, STREAM
+from terrace.lowering.target.hls.addresses import body_copies
 from terrace.lowering.target.hls.calls import argument_partition, users_of_memory
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.mlir import ir, operation_of, walk
@@ -34,8 +35,7 @@ def dsp_blocks(loop: ir.Operation) -> int:
     for operation in walk(loop):
         copies, parent = 1, operation.parent
         while parent is not None and parent.operation != loop:
-            own = parent.operation.attributes
-            copies *= to_python(own[UNROLL]) if UNROLL in own else 1
+            copies *= body_copies(parent.operation)
             parent = parent.operation.parent
         total += (_product_blocks(operation) or DSP_BLOCKS.get(operation.name, 0)) * copies
     return total

@@ -19,10 +19,12 @@ from collections.abc import Mapping
 from terrace.dialects.base import to_attribute
 from terrace.dialects.hardware import COPIES, PIPELINE, STREAM, UNROLL
 from terrace.lowering.analysis.loop_kernels import loop_kernels
-from terrace.lowering.target.hls.addresses import Access, accesses, is_register, loops_in, trip_count
-from terrace.lowering.target.hls.banks import copies_of, partition_of, set_attribute, set_banks, wanted_banks
+from terrace.lowering.target.hls.addresses import Access, accesses, body_copies, is_register, loops_in, trip_count
+from terrace.lowering.target.hls.banks import wanted_banks
 from terrace.lowering.target.hls.latency import kernel_cycles
-from terrace.lowering.target.hls.ports import Shared, body_copies, conflicts, is_array, is_of_integers, shared_memories
+from terrace.lowering.target.hls.memory_attributes import copies_of, partition_of, set_attribute, set_banks
+from terrace.lowering.target.hls.ports import Shared, is_array, is_of_integers, shared_memories
+from terrace.lowering.target.hls.reach import conflicts
 from terrace.lowering.target.hls.resources import design_blocks, dsp_blocks, format_of, memory_blocks
 from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint

@@ -23,13 +23,11 @@ from terrace.dialects.hardware import (
     UNROLL,
 )
 from terrace.lowering.analysis.loop_kernels import LOOP_KERNEL
-from terrace.lowering.target.hls.addresses import (
-    trip_count,
-)
+from terrace.lowering.target.hls.addresses import trip_count
 from terrace.lowering.target.hls.calls import argument_partition, callee_of, calls_of, users_of_memory
 from terrace.lowering.target.hls.convert_loop_to_hls import INPUTS, PORT
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
-from terrace.lowering.target.hls.ports import reach_of
+from terrace.lowering.target.hls.reach import reach_of
 from terrace.lowering.target.hls.stream_order import is_sequential, is_stream
 from terrace.mlir import func, ir, walk
 from terrace.passes import Pass, fail

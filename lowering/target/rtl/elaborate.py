@@ -10,8 +10,15 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import COPIES, PARTITION, PIPELINE, UNROLL, Partition
-from terrace.lowering.target.hls.addresses import bounds_of, constant_index, flattened, loops_in, trip_count
+from terrace.dialects.hardware import COPIES, PARTITION, PIPELINE, Partition
+from terrace.lowering.target.hls.addresses import (
+    body_copies,
+    bounds_of,
+    constant_index,
+    flattened,
+    loops_in,
+    trip_count,
+)
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
 from terrace.lowering.target.hls.weights import dense_elements
 from terrace.lowering.target.rtl.circuit import (
@@ -371,7 +378,7 @@ class _Elaboration:
         first, step = (constant_index(operation.operands[i]) for i in (0, 2))
         if trips is None or first is None or step is None:
             raise fail(operation, "has bounds that are not constant, and has no circuit here")
-        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        copies = body_copies(operation)
         if trips in (copies, 1):
             self.unrolled(operation, Linear((), first), step, trips)
             return
@@ -403,7 +410,7 @@ class _Elaboration:
         It counts by one where the index moves by more: a multiple of the banks is seen in the address, not divided.
         """
         first, step = (constant_index(operation.operands[i]) or 0 for i in (0, 2))
-        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        copies = body_copies(operation)
         trips, stride = trip_count(operation), step * copies
         assert trips is not None
         counter = Counter(f"{label}_i", first if stride == 1 else 0, 1, trips // copies)
@@ -425,7 +432,7 @@ class _Elaboration:
                 if view.operation.name.startswith("arith."):
                     self.handlers.get(view.operation.name, self.scalar)(view.operation)
         counter, index = self.counted(operation, label)
-        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        copies = body_copies(operation)
         self.unrolled(operation, index, constant_index(operation.operands[2]) or 1, copies)
         self.close()
         if self.work.segment.actions:
@@ -460,7 +467,7 @@ class _Elaboration:
         """Whether an op is a loop that the circuit runs through."""
         if operation.name != "scf.for":
             return False
-        copies = to_python(operation.attributes[UNROLL]) if UNROLL in operation.attributes else 1
+        copies = body_copies(operation)
         return trip_count(operation) not in (copies, 1)
 
     def branch(self, operation: ir.Operation, condition: Node, blocks: list[list[ir.Block]]) -> None:
