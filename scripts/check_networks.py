@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import terrace
@@ -71,8 +71,23 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
+Frame = tuple[torch.Tensor]
+
+
+def compare(
+    design: terrace.CompiledModel, cpu: terrace.CompiledModel, frames: Sequence[Frame], stalls: int
+) -> tuple[bool, str]:
+    """Whether frames through the hardware give what the CPU gives, in the predicted cycles if nothing stalls; in words,
+    too.
+    """
+    found = design.cosim_network(frames, stalls)
+    pairs = zip(frames, found.results[0], strict=True)
+    differ = sum(not torch.equal(cpu(*frame), torch.from_numpy(result.copy())) for frame, result in pairs)
+    return found.passed and not differ, f"{differ} of {len(frames)} frames differ from the CPU; {found}"
+
+
 def check(name: str, frames: int, stalls: int, bram: int, dsp: int) -> bool:
-    """Whether the network gives what the CPU does, in the predicted cycles if nothing stalls."""
+    """Whether a network within a budget passes `compare`."""
     torch.manual_seed(0)
     make, shape = NETWORKS[name]
     model = make().eval()
@@ -81,11 +96,9 @@ def check(name: str, frames: int, stalls: int, bram: int, dsp: int) -> bool:
     targets = Target("hls", hls=HlsDescription(bram=bram, dsp=dsp)), "cpu"
     design, cpu = (terrace.compile(model, samples[0], target=target, options=options) for target in targets)
     given = [(torch.randn(shape) * (10 if number % 10 == 9 else 1),) for number in range(frames)]
-    found = design.cosim_network(given, stalls)
-    pairs = zip(given, found.results[0], strict=True)
-    differ = sum(not torch.equal(cpu(*frame), torch.from_numpy(result.copy())) for frame, result in pairs)
-    print(f"{name}: {differ} of {frames} frames differ from the CPU; {found}", flush=True)
-    return found.passed and not differ
+    passed, words = compare(design, cpu, given, stalls)
+    print(f"{name}: {words}", flush=True)
+    return passed
 
 
 def main() -> int:

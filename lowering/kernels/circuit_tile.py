@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from terrace.dialects.graph_macs import macs_of
 from terrace.lowering.kernels.iteration_space import IterationSpace
@@ -25,7 +25,6 @@ ROW = 32
 
 PAUSE = 12
 """About as many cycles as two pipelines take to fill, which a tile costs beside its steps and its results."""
-
 
 SCALES = {"graph.mul": 1, "graph.requantize": 1, "graph.scaled_add": 2}
 """Products of an element of the ops that may follow a sum."""
@@ -149,19 +148,6 @@ def _row_of_result(space: IterationSpace, at_once: Mapping[str, int]) -> tuple[i
     return at_once[name], space.size(name)
 
 
-def best_for_circuit(
-    kernel: KernelView, machine: CircuitMachine, of_floats: Callable[[], Schedule], proposed: Iterable[Schedule]
-) -> Schedule:
-    """The fastest of the proposed schedules whose multipliers a kernel may have, for integers; else that of floats."""
-    if not is_of_integers(kernel):
-        return of_floats()
-    costs = [(cost_of_circuit(kernel, schedule), schedule) for schedule in proposed]
-    fitting = [pair for pair in costs if pair[0].multipliers <= machine.multipliers]
-    if not fitting:
-        return min(costs, key=lambda pair: (pair[0].multipliers, pair[0]))[1]
-    return min(fitting, key=lambda pair: pair[0])[1]
-
-
 def rows_of_circuit(kernel: KernelView, machine: CircuitMachine) -> Schedule:
     """Elementwise kernels and copies, and rows of softmax and norms: parts of the last dimension, of integers one
     element at a time.
@@ -172,14 +158,14 @@ def rows_of_circuit(kernel: KernelView, machine: CircuitMachine) -> Schedule:
 
 
 def whole_rows_of_circuit(kernel: KernelView, chosen: Schedule, machine: CircuitMachine) -> Iterator[Schedule]:
-    """A row of a softmax or norm at once, which makes a pipeline of the kernel: one row after the other goes in."""
+    """One element of a row of a softmax or norm after the other, or the row at once, which makes a pipeline of the
+    kernel: one row after the other goes in.
+    """
     last = kernel.space.names[-1]
-    if is_of_integers(kernel) and kernel.space.size(last) <= machine.widest:
-        yield Schedule.of({last: kernel.space.size(last)})
+    yield from (Schedule.of({last: size}) for size in (1, kernel.space.size(last)) if size <= machine.widest)
 
 
 def other_rows_of_circuit(kernel: KernelView, chosen: Schedule, machine: CircuitMachine) -> Iterator[Schedule]:
     """Several elements of the last dimension at a time."""
     last = kernel.space.names[-1]
-    if is_of_integers(kernel):
-        yield from (Schedule.of({last: size}) for size in divisors(kernel.space.size(last), machine.widest))
+    yield from (Schedule.of({last: size}) for size in divisors(kernel.space.size(last), machine.widest))

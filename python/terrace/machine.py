@@ -94,9 +94,8 @@ CLOCK_NS = 5.0
 class CircuitMachine(Machine):
     """Circuits whose tiles are registers: `local_bytes` is the largest array that is staged.
 
-    Of integers a kernel may have so many `multipliers`, and tiles are at most the `widest` along a dimension.
+    Tiles of integers are at most the `widest` along a dimension.
     """
 
     local_bytes: int
-    multipliers: int = 128
     widest: int = 16

@@ -174,8 +174,9 @@ class HlsDescription:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        for name in ("max_unroll", "dsp", "bram", "local_bytes", "rom_elements", "target_fps"):
-            if getattr(self, name) < (name in ("max_unroll", "local_bytes")):
+        least = {"max_unroll": 1, "dsp": 0, "bram": 0, "local_bytes": 1, "rom_elements": 0, "target_fps": 0}
+        for name, number in least.items():
+            if getattr(self, name) < number:
                 raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
         FixedPoint.parse(self.number_format)
         if self.interface not in ("m_axi", "axis"):

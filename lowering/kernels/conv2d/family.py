@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import Attributes, attributes_of, shape_of
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.circuit_tile import best_for_circuit
 from terrace.lowering.kernels.conv2d import implicit_gemm, winograd
 from terrace.lowering.kernels.conv2d.alternatives import alternatives
 from terrace.lowering.kernels.conv2d.generator import generate
@@ -29,7 +28,7 @@ from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.register_tile import register_machine
 from terrace.lowering.kernels.register_tile_words import explain_register_tile
-from terrace.lowering.kernels.schedule import DIRECT, Schedule
+from terrace.lowering.kernels.schedule import DIRECT
 from terrace.lowering.kernels.type_rule import TypeRule
 from terrace.lowering.kernels.view import KernelView
 from terrace.machine import CircuitMachine, Machine, VectorMachine, WorkgroupMachine
@@ -48,14 +47,12 @@ class Conv2d(KernelFamily):
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
-        CircuitMachine: lambda kernel, machine: best_for_circuit(
-            kernel, machine, lambda: schedule_for_circuit(*_sizes_of(kernel), machine), _of_circuit(kernel, machine)
-        ),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel), machine),
     }
     assumed_size = ASSUMED_SIZE
     follows_examples = True
     alternatives = {
-        CircuitMachine: lambda kernel, chosen, machine: _of_circuit(kernel, machine),
+        CircuitMachine: lambda kernel, chosen, machine: schedules_for_circuit(*_sizes_of(kernel), machine),
         VectorMachine: lambda kernel, chosen, machine: alternatives(
             kernel,
             machine,
@@ -99,12 +96,6 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, Attributes, list[int]
     """What schedules depend on."""
     root = kernel.root
     return kernel.space, attributes_of(root), shape_of(root.operands[0]), kernel.constant, kernel.operand_types[0]
-
-
-def _of_circuit(kernel: KernelView, machine: CircuitMachine) -> Iterator[Schedule]:
-    """What is proposed for circuits of integers."""
-    space, attrs, _, constant, operand = _sizes_of(kernel)
-    return schedules_for_circuit(space, attrs, constant, operand, machine)
 
 
 def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:

@@ -193,7 +193,12 @@ def schedule_for_circuit(
 
 
 def schedules_for_circuit(
-    space: IterationSpace, attrs: Attributes, constant: Sequence[bool], operand: ElementType, machine: CircuitMachine
+    space: IterationSpace,
+    attrs: Attributes,
+    image: Sequence[int],
+    constant: Sequence[bool],
+    operand: ElementType,
+    machine: CircuitMachine,
 ) -> Iterator[Schedule]:
     """Of integers: some pixels of a row by some output channels, and of the sums some input channels, or all of them of
     all columns of the window. A padded image is padded before, by a kernel of its own.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from terrace.dialects import graph
 from terrace.dialects.base import attributes_of, shape_of
 from terrace.lowering.kernels.builder import LoopBuilder
-from terrace.lowering.kernels.circuit_tile import best_for_circuit
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.kernels.iteration_space import IterationSpace, along, numbered
 from terrace.lowering.kernels.matmul.alternatives import alternatives
@@ -42,13 +41,11 @@ class Matmul(KernelFamily):
     schedules = {
         VectorMachine: lambda kernel, machine: schedule_for_vectors(*_sizes_of(kernel), _held(kernel, machine)),
         WorkgroupMachine: lambda kernel, machine: schedule_for_workgroups(*_sizes_of(kernel), machine),
-        CircuitMachine: lambda kernel, machine: best_for_circuit(
-            kernel, machine, lambda: schedule_for_circuit(*_sizes_of(kernel)[:3]), _of_circuit(kernel, machine)
-        ),
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(*_sizes_of(kernel)[:3]),
     }
 
     alternatives = {
-        CircuitMachine: lambda kernel, chosen, machine: _of_circuit(kernel, machine),
+        CircuitMachine: lambda kernel, chosen, machine: schedules_for_circuit(*_sizes_of(kernel)[:3], machine),
         VectorMachine: lambda kernel, chosen, machine: alternatives(*_sizes_of(kernel), chosen, _held(kernel, machine)),
     }
 
@@ -84,11 +81,6 @@ def _sizes_of(kernel: KernelView) -> tuple[IterationSpace, bool, tuple[bool, ...
     """What schedules depend on."""
     assert kernel.rule is not None
     return kernel.space, bool(attributes_of(kernel.root).transpose_rhs), kernel.constant, kernel.rule
-
-
-def _of_circuit(kernel: KernelView, machine: CircuitMachine) -> Iterator[Schedule]:
-    """What is proposed for circuits of integers."""
-    return schedules_for_circuit(*_sizes_of(kernel)[:3], machine)
 
 
 def _held(kernel: KernelView, machine: VectorMachine) -> VectorMachine:

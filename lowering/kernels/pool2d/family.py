@@ -43,7 +43,7 @@ class Pool2d(KernelFamily):
         VectorMachine: lambda kernel, machine: schedule_for_vectors(
             kernel.space, attributes_of(kernel.root), kernel.operand_types[0], machine
         ),
-        CircuitMachine: schedule_for_circuit,
+        CircuitMachine: lambda kernel, machine: schedule_for_circuit(kernel.space),
     }
     alternatives = {
         CircuitMachine: lambda kernel, chosen, machine: schedules_for_circuit(kernel, machine),

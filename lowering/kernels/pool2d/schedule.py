@@ -9,7 +9,6 @@ from terrace.dialects.base import Attributes, attributes_of
 from terrace.element_types import ElementType
 from terrace.lowering.kernels.circuit_tile import (
     COLUMNS,
-    best_for_circuit,
     divisor,
     divisors,
     tiles_of_circuit,
@@ -45,10 +44,9 @@ def schedule_for_vectors(
     return Schedule.of({"ow": pixels, "c": channels}, blocks, tuple(blocks))
 
 
-def schedule_for_circuit(kernel: KernelView, machine: CircuitMachine) -> Schedule:
+def schedule_for_circuit(space: IterationSpace) -> Schedule:
     """One pixel by some channels."""
-    floats = Schedule.of({"ow": 1, "c": divisor(kernel.space.size("c"), COLUMNS)})
-    return best_for_circuit(kernel, machine, lambda: floats, schedules_for_circuit(kernel, machine))
+    return Schedule.of({"ow": 1, "c": divisor(space.size("c"), COLUMNS)})
 
 
 def schedules_for_circuit(kernel: KernelView, machine: CircuitMachine) -> Iterator[Schedule]:

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from terrace.lowering.kernels.choose_schedules import choose_schedule
-from terrace.lowering.kernels.circuit_tile import CircuitCost, cost_of_circuit, is_of_integers
+from terrace.lowering.kernels.circuit_tile import CircuitCost, cost_of_circuit
 from terrace.lowering.kernels.read_kernel import family_of_kernel
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView
@@ -32,11 +32,13 @@ class Choice:
 
 
 def choices_of(kernel: KernelView, machine: CircuitMachine) -> list[Choice]:
-    """The schedules of a kernel that none beats in both cycles and price, the fastest first."""
-    chosen = choose_schedule(kernel, machine)
+    """The schedules of a kernel of integers that none beats in both cycles and price, the fastest first: those that its
+    family proposes, or the usual one.
+    """
+    usual = choose_schedule(kernel, machine)
     propose = family_of_kernel(kernel.function).alternatives.get(CircuitMachine)
-    others = propose(kernel, chosen, machine) if propose is not None and is_of_integers(kernel) else ()
-    found = [Choice(cost_of_circuit(kernel, schedule), schedule) for schedule in (chosen, *others)]
+    proposed = propose(kernel, usual, machine) if propose is not None else (usual,)
+    found = [Choice(cost_of_circuit(kernel, schedule), schedule) for schedule in proposed]
     front: list[Choice] = []
     for choice in sorted(found, key=lambda choice: (choice.cost.cycles, choice.price)):
         if not front or choice.price < front[-1].price:
