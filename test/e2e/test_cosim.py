@@ -304,7 +304,9 @@ def test_divisions() -> None:
 
 @needs_verilator
 def test_what_a_condition_says_of_an_address_holds_in_it_only() -> None:
-    """Where i is below 3, element i of three banks is the first of bank i; behind that the same address is divided."""
+    """Where i is below 3, element i of three banks is the first of bank i; elsewhere and behind it the address is
+    divided.
+    """
     text = """
     func.func private @halves(%x: memref<6xi8> {loop.partition = {kind = "cyclic", dim = 1, factor = 3}},
                               %y: memref<6xi8>, %z: memref<6xi8>) attributes {loop.kernel} {
@@ -317,6 +319,9 @@ def test_what_a_condition_says_of_an_address_holds_in_it_only() -> None:
         scf.if %near {
           %a = memref.load %x[%i] : memref<6xi8>
           memref.store %a, %y[%i] : memref<6xi8>
+        } else {
+          %a = memref.load %x[%i] : memref<6xi8>
+          memref.store %a, %y[%i] : memref<6xi8>
         }
         %b = memref.load %x[%i] : memref<6xi8>
         memref.store %b, %z[%i] : memref<6xi8>
@@ -326,7 +331,8 @@ def test_what_a_condition_says_of_an_address_holds_in_it_only() -> None:
     """
     report = cosim(text, 20)
     assert report.passed, str(report)
-    assert np.array_equal(report.rows[0].results[2], report.rows[0].inputs[0])
+    for result in (1, 2):
+        assert np.array_equal(report.rows[0].results[result], report.rows[0].inputs[0])
 
 
 def test_banks_of_a_loop_that_moves_by_their_number() -> None:
@@ -389,8 +395,22 @@ def test_a_compiled_model_and_the_tool_simulate(tmp_path: Path) -> None:
     assert done.returncode == 0 and str(report.rows[0].predicted) in done.stdout and "pass" in done.stdout
 
 
+def test_the_tool_writes_a_network(tmp_path: Path) -> None:
+    compiled = compile_mlir(TEXTS["linear"], parameters("linear"), target="hls")
+    compiled.write_verilog(tmp_path / "expected")
+    (tmp_path / "linear.mlir").write_text(TEXTS["linear"])
+    with open(tmp_path / "linear.irpa", "wb") as file:
+        write_archive(file, parameters("linear"))
+    flags = ["--target", "hls", "--parameters", str(tmp_path / "linear.irpa"), "--verilog-dir", str(tmp_path / "found")]
+    done = run_tool(str(tmp_path / "linear.mlir"), *flags)
+    assert done.returncode == 0, done.stderr
+    expected, found = ({p.name: p.read_text() for p in (tmp_path / of).iterdir()} for of in ("expected", "found"))
+    assert found == expected and {"model.sv"} < found.keys()
+
+
 @pytest.mark.parametrize(
-    "flags", [["--cosim"], ["--emit", "verilog"], ["--target", "hls", "--cosim", "--vectors", "0"]]
+    "flags",
+    [["--cosim"], ["--emit", "verilog"], ["--verilog-dir", "no"], ["--target", "hls", "--cosim", "--vectors", "0"]],
 )
 def test_the_tool_refuses_what_cannot_be_simulated(flags: list[str]) -> None:
     done = run_tool("linear.mlir", *flags)

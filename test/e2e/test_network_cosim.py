@@ -179,7 +179,7 @@ def network_for(name: str, **budget: int) -> tuple[terrace.CompiledModel, Networ
         return design, network_of(module)
 
 
-@pytest.mark.parametrize(("name", "dsp"), [("mlp", 220), ("lenet", 60), ("depthwise", 400)])
+@pytest.mark.parametrize(("name", "dsp"), [("mlp", 220), ("lenet", 60), ("depthwise", 400), ("transformer", 60)])
 def test_kernels_take_a_frame_while_they_end_the_last(name: str, dsp: int) -> None:
     """Many frames, with and without gaps between them: each in the predicted cycles."""
     design, network = network_for(name, dsp=dsp)
@@ -205,6 +205,8 @@ def test_multipliers_of_a_budget(name: str) -> None:
     for dsp in (32, 128, 220):
         _, network = network_for(name, dsp=dsp)
         assert sum(process.design.multipliers for process in network.processes) <= dsp
+        values = [v for p in network.processes for times in p.design.times.values() for v in times.start]
+        assert not any(v.op in ("divide", "remainder") for v in values), "no address is divided"
         assert network.interval <= most * MACS[name] / dsp
         intervals.append(network.interval)
     assert intervals == sorted(intervals, reverse=True) and intervals[0] > 2 * intervals[2]
