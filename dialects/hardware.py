@@ -20,6 +20,7 @@ PIPELINE = "loop.pipeline"
 UNROLL = "loop.unroll"
 PARTITION = "loop.partition"
 COPIES = "loop.copies"
+RANGE = "loop.range"
 DATAFLOW = "loop.dataflow"
 STREAM = "loop.stream"
 HARDWARE_ATTRIBUTES = {
@@ -29,6 +30,7 @@ HARDWARE_ATTRIBUTES = {
     " kind is cyclic, block or complete (no factor), dim counts from 1, and 0 with complete means every dimension",
     COPIES: "on memref.alloca, memref.alloc or an argument's attributes: so many memories with the same elements, each"
     " with a port to read; a write goes to all",
+    RANGE: "on an argument's attributes: [low, high], between which all its elements are, as integers with a sign",
     DATAFLOW: "on func.func: its calls run at once, each on what those before it have finished",
     STREAM: "on memref.alloc between two calls of a dataflow function: a queue of this depth instead of an array",
 }

@@ -18,7 +18,6 @@ from terrace.lowering.quantization.quantizer import (
     are_float_tensors,
     finish_chain,
     rebuilt,
-    requantize,
     widen,
 )
 from terrace.lowering.quantization.ranges import range_of, ranged
@@ -49,11 +48,11 @@ def contraction(q: Quantizer, root: ir.Operation) -> None:
     scale = q.scale(chain.result, root)
     with ir.InsertionPoint(chain.operations[-1]), root.location:
         if is_weight(root.operands[1], q.constant):
-            result = _by_weight(chain, lhs, scale)
+            result = _by_weight(q, chain, lhs, scale)
         else:
             rhs = q.quantized(root.operands[1], root)
             sums = rebuilt(root, [lhs.value, rhs.value], 32)
-            result = requantize(sums, lhs.scale * rhs.scale * chain.factor / scale, chain.is_relu)
+            result = q.requantized(sums, lhs.scale * rhs.scale * chain.factor / scale, chain.is_relu)
     q.record_chain(chain, Quantized(result, scale))
 
 
@@ -65,7 +64,7 @@ def _weight_axis(root: ir.Operation) -> int:
     return rank - 2 if attributes_of(root).transpose_rhs else rank - 1
 
 
-def _by_weight(chain: Chain, lhs: Quantized, scale: float) -> ir.Value:
+def _by_weight(q: Quantizer, chain: Chain, lhs: Quantized, scale: float) -> ir.Value:
     root = chain.root
     weight, axis, rank = root.operands[1], _weight_axis(root), len(shape_of(root.results[0]))
     bias = None if chain.bias is None else _flat(chain.bias)
@@ -79,7 +78,7 @@ def _by_weight(chain: Chain, lhs: Quantized, scale: float) -> ir.Value:
         unit = MulOp.build(scales, f32_splat(lhs.scale))
         sums = add_channels(sums, along_channels(QuantizeOp.build(bias, unit, result_type=with_integers(bias, 32))))
     factor = MulOp.build(scales, f32_splat(lhs.scale * chain.factor / scale))
-    multiplier, shift = fixed_point_of(factor)
+    multiplier, shift = fixed_point_of(factor, q.multiplier_bits)
     return finish_chain(sums, along_channels(multiplier), along_channels(shift), chain.is_relu)
 
 
@@ -134,7 +133,7 @@ def product(q: Quantizer, root: ir.Operation) -> None:
     scale = q.scale(root.results[0], root)
     with ir.InsertionPoint(root), root.location:
         sums = MulOp.build(widen(left.value), widen(right.value), result_type=with_integers(root.results[0], 32))
-        result = requantize(sums, left.scale * right.scale / scale)
+        result = q.requantized(sums, left.scale * right.scale / scale)
     q.record(root.results[0], Quantized(result, scale))
 
 
@@ -153,7 +152,7 @@ def average_pool(q: Quantizer, root: ir.Operation) -> None:
     kept = ("kernel", "strides", "padding", "dilations", "ceil_mode", "layout")
     with ir.InsertionPoint(root), root.location:
         sums = SumPool2dOp.build(source.value, **{name: getattr(attrs, name) for name in kept})
-        result = requantize(sums, source.scale / (scale * math.prod(attrs.kernel)))
+        result = q.requantized(sums, source.scale / (scale * math.prod(attrs.kernel)))
     q.record(root.results[0], Quantized(result, scale))
 
 
@@ -175,7 +174,7 @@ def reduction(q: Quantizer, root: ir.Operation) -> None:
     with ir.InsertionPoint(root), root.location:
         sums = rebuilt(root, [source.value], 32)
         sums.owner.attributes["kind"] = to_attribute("sum")
-        result = requantize(sums, source.scale / (scale * (count if attrs.kind == "mean" else 1)))
+        result = q.requantized(sums, source.scale / (scale * (count if attrs.kind == "mean" else 1)))
     q.record(root.results[0], Quantized(result, scale))
 
 
@@ -187,9 +186,9 @@ def keep_scale(q: Quantizer, root: ir.Operation) -> None:
         q.keep_scale(root, known)
 
 
-def quantize_function(function: func.FuncOp) -> None:
+def quantize_function(function: func.FuncOp, multiplier_bits: int) -> None:
     """Rewrite what has a rule to int8, in place; the float ops that it replaces are left without uses."""
-    q = Quantizer(function)
+    q = Quantizer(function, multiplier_bits)
     for operation in [view.operation for view in function.entry_block.operations]:
         rule = QUANTIZATION.get(operation)
         if rule is None or operation.results[0] in q.constant or not are_float_tensors(operation):

@@ -28,12 +28,12 @@ class Quantized:
 class Quantizer:
     """The integer forms of the values of one function.
 
-    Rules give new ops beside the old ones, and `record` what they compute. `finish` lets what was not rewritten read
-    floats again, made of the integers.
+    `multiplier_bits` are the significant bits of what sums are multiplied by. Rules give new ops beside the old ones,
+    and `record` what they compute. `finish` lets what was not rewritten read floats again, made of the integers.
     """
 
-    def __init__(self, function: func.FuncOp) -> None:
-        self.function = function
+    def __init__(self, function: func.FuncOp, multiplier_bits: int) -> None:
+        self.function, self.multiplier_bits = function, multiplier_bits
         self.constant = constant_values(function.operation)
         self.inner: set[ir.Value] = set()
         """What only leads to the end of a chain that was rewritten."""
@@ -80,6 +80,11 @@ class Quantizer:
         with _after(operation), operation.location:
             result = rebuilt(operation, [source.value, *list(operation.operands)[1:]], 8)
         self.record(operation.results[0], Quantized(result, source.scale))
+
+    def requantized(self, sums: ir.Value, ratio: float, is_relu: bool = False) -> ir.Value:
+        """Sums in i32 times a positive number, in i8; at least 0 if `is_relu`."""
+        factor = FixedPoint.of(ratio, self.multiplier_bits)
+        return finish_chain(sums, i32_splat(factor.multiplier), i32_splat(factor.shift), is_relu)
 
     def record_chain(self, chain: Chain, form: Quantized) -> None:
         """`form` is what a rule made of the result of a chain."""
@@ -139,12 +144,6 @@ def rebuilt(operation: ir.Operation, operands: list[ir.Value], width: int) -> ir
 def widen(value: ir.Value) -> ir.Value:
     """Integers as i32."""
     return CastOp.build(value, result_type=with_integers(value, 32))
-
-
-def requantize(sums: ir.Value, ratio: float, is_relu: bool = False) -> ir.Value:
-    """Sums in i32 times a positive number, in i8; at least 0 if `is_relu`."""
-    factor = FixedPoint.of(ratio)
-    return finish_chain(sums, i32_splat(factor.multiplier), i32_splat(factor.shift), is_relu)
 
 
 def finish_chain(sums: ir.Value, multiplier: ir.Value, shift: ir.Value, is_relu: bool) -> ir.Value:

@@ -39,6 +39,12 @@ MAX_TERMS = (2**30 - 2) // (128 * LARGEST)
 
 MAX_SHIFT = 62
 
+MULTIPLIER_BITS = 31
+"""The significant bits of a multiplier, if nothing else is asked for."""
+
+FEWER_BITS = range(4, 25)
+"""The numbers of bits that may be asked for instead: all that a float32 splat holds."""
+
 
 def scale_of(magnitude: float) -> float:
     """The scale of a tensor of this largest magnitude, a float32 number; 1 for a tensor of zeros."""
@@ -53,11 +59,13 @@ class FixedPoint:
     shift: int
 
     @staticmethod
-    def of(number: float) -> FixedPoint:
-        """A positive number with 31 significant bits; what is below 2^-31 has fewer, what exceeds 2^30 is that."""
+    def of(number: float, bits: int = MULTIPLIER_BITS) -> FixedPoint:
+        """A positive number with so many significant bits; what is below 2^-31 has fewer, what is above
+        2^(bits - 1) is that.
+        """
         exponent = math.frexp(number)[1]
-        shift = min(max(31 - exponent, 1), MAX_SHIFT)
-        return FixedPoint(min(round(math.ldexp(number, shift)), 2**31 - 1), shift)
+        shift = min(max(bits - exponent, 1), MAX_SHIFT)
+        return FixedPoint(min(round(math.ldexp(number, shift)), 2**bits - 1), shift)
 
 
 def f32_splat(number: float) -> ir.Value:
@@ -95,11 +103,13 @@ def quantize_weight(weight: ir.Value, axis: int, scale: ir.Value) -> ir.Value:
     return round_to(weight, along_axis(scale, axis, len(shape_of(weight))), 8)
 
 
-def fixed_point_of(number: ir.Value) -> tuple[ir.Value, ir.Value]:
+def fixed_point_of(number: ir.Value, bits: int) -> tuple[ir.Value, ir.Value]:
     """`FixedPoint.of` each element of a constant expression: multipliers and shifts in i32."""
     exponent = FloorOp.build(DivOp.build(LogOp.build(number), f32_splat(math.log(2.0))))
-    wanted = SubOp.build(f32_splat(30.0), exponent)
+    wanted = SubOp.build(f32_splat(bits - 1), exponent)
     shift = MinimumOp.build(MaximumOp.build(wanted, f32_splat(1.0)), f32_splat(MAX_SHIFT))
     multiplier = MulOp.build(number, PowOp.build(f32_splat(2.0), shift))
+    if bits < MULTIPLIER_BITS:  # What rounds to 2^31 saturates by itself.
+        multiplier = MinimumOp.build(multiplier, f32_splat(2**bits - 1))
     one = f32_splat(1.0)
     return round_to(multiplier, one, 32), round_to(shift, one, 32)

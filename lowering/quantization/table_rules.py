@@ -69,7 +69,7 @@ def layer_norm(q: Quantizer, root: ir.Operation) -> None:
         unit = _affine_scale(factor, offset)
         scaled = MulOp.build(normal, round_to(factor, unit, 32))
         shifted = AddOp.build(scaled, round_to(offset, MulOp.build(unit, f32_splat(NORM_SCALE)), 32))
-        multiplier, shift = fixed_point_of(MulOp.build(unit, f32_splat(NORM_SCALE / scale)))
+        multiplier, shift = fixed_point_of(MulOp.build(unit, f32_splat(NORM_SCALE / scale)), q.multiplier_bits)
         result = RequantizeOp.build(shifted, multiplier, shift, result_type=with_integers(root.results[0], 8))
     q.record(root.results[0], Quantized(result, scale))
 

@@ -5,7 +5,9 @@ They hold an MLIR of their own: nothing of `terrace.mlir` can be passed to them.
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -23,11 +25,22 @@ except ImportError as error:
 
 Value: TypeAlias = ir.Value
 
-_PASSES = (
-    "builtin.module(canonicalize,cse,hw.module(lower-seq-hlmem),lower-seq-to-sv,canonicalize,cse,"
-    "hw.module(prettify-verilog))"
-)
+_CLEAN = "builtin.module(canonicalize,cse)"
+_PASSES = "builtin.module(hw.module(lower-seq-hlmem),lower-seq-to-sv,canonicalize,cse,hw.module(prettify-verilog))"
 _STYLE = "disallowLocalVariables,disallowPackedArrays,locationInfoStyle=none,emittedLineLength=110"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """An input or an op of a module: its name, the bits of its result (0 if that is no integer), the places in the list
+    of cells of what it reads, and an integer that its kind may have: the lowest bit of an extract, the number of a
+    constant, the predicate of a comparison, the elements of a memory.
+    """
+
+    op: str
+    width: int
+    reads: tuple[int, ...]
+    number: int = 0
 
 
 class Design:
@@ -83,6 +96,18 @@ class Design:
     def comb(self, name: str, *operands: Any, width: int | None = None) -> Any:
         """An op of the dialect comb, whose result has the type of its last operand or so many bits."""
         return self.op(f"comb.{name}", [operands[-1].type if width is None else self.bits(width)], operands)
+
+    def product(self, name: str, left: Value, right: Value, width: int) -> Any:
+        """The product of numbers with a sign, one cycle later.
+
+        Written as such: synthesis takes copies of a sign bit for bits of a longer operand. A register has the width
+        that makes Verilog extend the operands.
+        """
+        with self.context:
+            none = ir.ArrayAttr.get([])
+        text = self.attribute("$signed({{0}}) * $signed({{1}})")
+        made = self.op("sv.verbatim.expr", [self.bits(width)], [left, right], format_string=text, symbols=none)
+        return self.delayed(name, made)
 
     def hinted(self, value: Value, name: str) -> Any:
         """The same value; if the text needs a wire for it, then of this name."""
@@ -220,14 +245,46 @@ class Design:
 
     # -- text -----------------------------------------------------------------------------------------------------
 
-    def verilog(self, outputs: dict[str, Any]) -> str:
-        """End the module and print it. The values of `outputs` are by port."""
+    def end(self, outputs: Mapping[str, Any]) -> None:
+        """End the module, whose outputs have these values, and fold what can be."""
         self.op("hw.output", [], [outputs[name] for name in self.widths])
         with self.context, ir.Location.unknown():
+            self.module.operation.verify()
+            PassManager.parse(_CLEAN).run(self.module.operation)
+
+    def cells(self) -> list[Cell]:
+        """The inputs of a module that has ended, and its ops."""
+        made = next(view.operation for view in self.module.body.operations if view.operation.name == "hw.module")
+        block = made.regions[0].blocks[0]
+        operations = [view.operation for view in block.operations]
+        values = [*block.arguments, *(op.results[0] if len(op.results) else None for op in operations)]
+        places = {value: place for place, value in enumerate(values) if value is not None}
+        found = [Cell("input", _bits_of(argument), ()) for argument in block.arguments]
+        for op in operations:
+            reads = tuple(places[operand] for operand in op.operands)
+            found.append(Cell(op.name, _bits_of(op.results[0]) if len(op.results) else 0, reads, _number_of(op)))
+        return found
+
+    def verilog(self) -> str:
+        """A module that has ended, as text; it is lowered for that, once."""
+        with self.context, ir.Location.unknown():
             operation = self.module.operation
-            operation.verify()
             PassManager.parse(_PASSES).run(operation)
             operation.attributes["circt.loweringOptions"] = ir.StringAttr.get(_STYLE)
             text = io.StringIO()
             circt.export_verilog(self.module, text)
         return text.getvalue()
+
+
+def _bits_of(value: Value) -> int:
+    return value.type.width if isinstance(value.type, ir.IntegerType) else 0
+
+
+def _number_of(operation: Any) -> int:
+    for name in ("lowBit", "predicate", "value"):
+        if name in operation.attributes:
+            return int(operation.attributes[name].value)
+    if operation.name in ("seq.hlmem", "sv.reg"):
+        sizes = re.findall(r"\d+", str(operation.results[0].type))
+        return int(sizes[0])
+    return 0

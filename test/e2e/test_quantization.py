@@ -470,7 +470,10 @@ def test_samples_that_are_no_numbers_are_refused(number: float, what: str) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quantize": "int4"}, "option 'quantize' must be \"int8\", got 'int4'"),
+        (
+            {"quantize": "int4"},
+            "option 'quantize' must be \"int8\", or {'type': \"int8\", 'multiplier_bits': int}, got 'int4'",
+        ),
         ({"calibration": [1]}, "option 'calibration' needs option 'quantize'"),
         ({"quantize": "int8", "calibration": 3}, "option 'calibration' must be a list of calls, got int"),
         ({"quantize": "int8"}, "option 'quantize' needs option 'calibration': a list of sample calls"),

@@ -15,6 +15,7 @@ from terrace.lowering.graph.evaluation import Constants
 from terrace.lowering.kernels.family import KernelFamily
 from terrace.lowering.pipeline.registry import find_pass
 from terrace.lowering.transforms.decompose_attention import DecomposeAttention
+from terrace.lowering.transforms.quantize_graph import QuantizeGraph
 from terrace.mlir import ir, parse_module, walk
 from terrace.passes import Pass, run_passes
 
@@ -144,4 +145,4 @@ def test_attention_stays_whole_where_a_family_takes_it(
     assert ("graph.attention" in names_in(module)) == is_whole
     assert ("graph.softmax" in names_in(module)) != is_whole
     # To be quantised it is taken apart in any case.
-    assert DecomposeAttention() in graph_pipeline(quantize=True, **options)
+    assert DecomposeAttention() in graph_pipeline(quantize=QuantizeGraph(), **options)

@@ -19,6 +19,7 @@ from terrace.dialects.hardware import (
     PARTITION,
     PARTITION_KINDS,
     PIPELINE,
+    RANGE,
     STREAM,
     UNROLL,
 )
@@ -206,8 +207,18 @@ def _check_arguments(function: func.FuncOp) -> None:
         copies = to_python(attributes).get(COPIES, 1)
         if not isinstance(copies, int) or isinstance(copies, bool) or copies < 1:
             raise fail(function, f"attribute '{COPIES}' must be a positive integer, got {attributes[COPIES]}")
+        if RANGE in attributes:
+            _check_range(function.operation, ir.MemRefType(argument.type).element_type, to_python(attributes[RANGE]))
         if STREAM in attributes:
             _check_port(function.operation, argument)
+
+
+def _check_range(function: ir.Operation, element: ir.Type, given: AttributeValue) -> None:
+    """A range is one of numbers that the elements can be."""
+    most = (1 << (element.width - 1)) - 1 if isinstance(element, ir.IntegerType) else -1
+    numbers = given if isinstance(given, list) and all(isinstance(n, int) for n in given) else []
+    if len(numbers) != 2 or not -most - 1 <= numbers[0] <= numbers[1] <= most:
+        raise fail(function, f"attribute '{RANGE}' must be two integers of {element}, the lower one first, got {given}")
 
 
 def _check_port(function: ir.Operation, argument: ir.Value) -> None:

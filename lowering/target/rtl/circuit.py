@@ -38,6 +38,8 @@ class Register:
 
     name: str
     width: int
+    span: tuple[int, int] | None = None
+    """The range of what it holds, if it is known to be less than all of the width."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -120,6 +122,8 @@ class Memory:
     banks: int = 1
     copies: int = 1
     contents: tuple[int, ...] = ()
+    span: tuple[int, int] | None = None
+    """The range of the elements, if it is known to be less than all of the width."""
 
     @property
     def depth(self) -> int:
@@ -160,6 +164,8 @@ class RegisterArray:
 
     shape: tuple[int, ...]
     elements: list[Register]
+    width: int
+    """The bits of an element in the program; registers have no more than they need."""
 
 
 @dataclasses.dataclass(eq=False)

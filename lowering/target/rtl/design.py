@@ -11,7 +11,7 @@ from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.rtl.circuit import Branch, Circuit, Loop, Pipeline, Segment, Step
 from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.latency import latency
-from terrace.lowering.target.rtl.print_verilog import print_verilog
+from terrace.lowering.target.rtl.print_verilog import module_of
 from terrace.lowering.target.rtl.restart import Restart, restart_of
 from terrace.lowering.target.rtl.schedule import Schedule, schedule
 from terrace.mlir import func, ir, parse_module
@@ -42,7 +42,7 @@ class Design:
 
     def verilog(self) -> str:
         """SystemVerilog, below comments that describe the schedule. Raises TargetError without CIRCT."""
-        printed = print_verilog(self.circuit, self.times, self.restart)
+        printed = module_of(self.circuit, self.times, self.restart).verilog()
         return "".join(f"// {line}\n" for line in self.description()) + printed
 
 

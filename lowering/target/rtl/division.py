@@ -12,9 +12,16 @@ from terrace.lowering.target.rtl.values import Values
 def divide(values: Values, left: Node, right: Node, is_signed: bool) -> tuple[Node, Node]:
     """The quotient, rounded towards zero, and the rest, which has the sign of `left`."""
     width = left.width
-    if not is_signed:
-        quotient, rest = _divide(values, left, right)
-        return quotient, values.truncated(rest, width)
+    least = max(1, right.low)
+    if not is_signed or min(left.low, right.low) >= 0:
+        dividend, divisor = (values.narrowed(n) if n.low >= 0 else n for n in (left, right))
+        found = _divide(values, dividend, divisor)
+        quotient, rest = (
+            values.truncated(n, width) if n.width > width else values.extended(n, width, sign=False) for n in found
+        )
+        if left.low < 0 or right.low < 0:
+            return quotient, rest
+        return values.known_within(quotient, 0, left.high // least), values.known_within(rest, 0, right.high)
     dividend, divisor = values.narrowed(left), values.narrowed(right)
     quotient, rest = _divide(values, _magnitude(values, dividend), _magnitude(values, divisor))
     is_below, differs = (
@@ -23,8 +30,9 @@ def divide(values: Values, left: Node, right: Node, is_signed: bool) -> tuple[No
     )
     quotient = values.mux(differs, _negated(values, quotient), quotient)
     rest = values.mux(is_below, _negated(values, rest), rest)
+    most = max(-left.low, left.high) // least
     return (
-        values.extended(quotient, width, sign=True),
+        values.known_within(values.extended(quotient, width, sign=True), -most, most),
         values.extended(rest, width, sign=True) if rest.width <= width else values.truncated(rest, width),
     )
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from terrace.dialects.base import shape_of, to_python
-from terrace.dialects.hardware import COPIES, PARTITION, PIPELINE, Partition
+from terrace.dialects.hardware import COPIES, PARTITION, PIPELINE, RANGE, Partition
 from terrace.lowering.target.hls.addresses import (
     body_copies,
     bounds_of,
@@ -42,7 +42,9 @@ from terrace.lowering.target.rtl.circuit import (
 )
 from terrace.lowering.target.rtl.indexing import as_linear, flat, place_of, quotient, remainder
 from terrace.lowering.target.rtl.operators import circuit_of
-from terrace.lowering.target.rtl.values import PREDICATES, Values
+from terrace.lowering.target.rtl.ranges import spans_of
+from terrace.lowering.target.rtl.registers import read_element, write_element
+from terrace.lowering.target.rtl.values import PREDICATES, Values, signed, signed_width, span_of
 from terrace.lowering.target.rtl.weights import globals_of, is_weight
 from terrace.lowering.target.rtl.work import Work
 from terrace.mlir import func, ir, walk
@@ -50,6 +52,9 @@ from terrace.passes import fail
 
 MAX_REGISTERS = 4096
 """Elements of an array whose elements are registers: each is a multiplexer's input."""
+
+MOST_ROUNDS = 3
+"""How often a circuit is made with what is known of its registers from the last time."""
 
 _FLOAT_BITS = {"f32": "<f", "f64": "<d"}
 
@@ -69,10 +74,10 @@ def _labels(block: ir.Block, prefix: str = "loop") -> Iterator[tuple[ir.Operatio
 
 
 class _Elaboration:
-    """Makes the circuit of one kernel."""
+    """Makes the circuit of one kernel. `spans` are ranges of its own registers and memories, by their names."""
 
-    def __init__(self, function: func.FuncOp) -> None:
-        self.function = function
+    def __init__(self, function: func.FuncOp, spans: Mapping[str, tuple[int, int]]) -> None:
+        self.function, self.spans = function, spans
         self.values = Values()
         self.names: dict[ir.Value, Linear | Node | Memory | RegisterArray] = {}
         self.memories: list[Memory] = []
@@ -113,6 +118,8 @@ class _Elaboration:
             spec = to_python(own[PARTITION]) if PARTITION in own else None
             made = self.memory(self.function.operation, argument, f"a{number}", spec, number)
             made.copies = to_python(own[COPIES]) if COPIES in own else 1
+            low, high = to_python(own[RANGE]) if RANGE in own else span_of(made.width)
+            made.span = (low, high) if made.width > 1 else None
             self.names[argument] = made
         self.block(entry)
         self.flush()
@@ -140,7 +147,8 @@ class _Elaboration:
     def close(self) -> None:
         for register, (data, enable) in self.work.written.items():
             if register not in self.work.private:
-                self.work.segment.actions.append(Write(register, data, enable))
+                own = self.values.truncated(data, register.width)
+                self.work.segment.actions.append(Write(register, own, enable))
 
     def steps_of(self, place: str, fill: Callable[[], None]) -> list[Step]:
         """The steps that `fill` makes, which have this name."""
@@ -154,10 +162,17 @@ class _Elaboration:
         """A value in this segment: one that another computed is kept in a register."""
         if node.home is None or node.home is self.work.segment:
             return node
-        if node not in self.held:
-            self.held[node] = Register(self.fresh(f"{node.home.name}_kept", ""), node.width)
-            node.home.actions.append(Write(self.held[node], node, self.values.true))
-        return self.values.read(self.held[node], self.work.segment)
+        return self.values.extended(self.values.read(self.kept_register(node), self.work.segment), node.width)
+
+    def kept_register(self, node: Node) -> Register:
+        """The register that keeps a value of a segment, without the bits that repeat its sign."""
+        kept = self.values.narrowed(node)
+        if kept not in self.held:
+            assert kept.home is not None
+            name = self.fresh(f"{kept.home.name}_kept", "")
+            self.held[kept] = Register(name, kept.width, (kept.low, kept.high))
+            kept.home.actions.append(Write(self.held[kept], kept, self.values.true))
+        return self.held[kept]
 
     # -- values ---------------------------------------------------------------------------------------------------
 
@@ -265,16 +280,22 @@ class _Elaboration:
         is_cut_whole = spec is not None and (spec["dim"] == 0 or (spec["kind"] == "complete" and len(shape) == 1))
         if shape and not is_cut_whole:
             made = self.memory(operation, result, name, spec, None)
+            made.span = self.spans.get(name)
+            made.width = made.width if made.span is None else signed_width(*made.span)
             made.copies = to_python(operation.attributes[COPIES]) if COPIES in operation.attributes else 1
             self.names[result] = made
             return
         width, count = element_width(operation, ir.MemRefType(result.type).element_type), math.prod(shape)
         if count > MAX_REGISTERS:
             raise fail(operation, f"needs {count} registers, more than {MAX_REGISTERS}; leave out '{PARTITION}'")
-        elements = [Register(f"{name}_{i}" if shape else name, width) for i in range(count)]
+        elements = [self.own_register(f"{name}_{i}" if shape else name, width) for i in range(count)]
         if self.pipeline is not None:
             self.work.private.update(elements)
-        self.names[result] = RegisterArray(shape, elements)
+        self.names[result] = RegisterArray(shape, elements, width)
+
+    def own_register(self, name: str, width: int) -> Register:
+        span = self.spans.get(name)
+        return Register(name, width if span is None else signed_width(*span), span)
 
     def table(self, operation: ir.Operation) -> None:
         """A table of constants, as read-only memory."""
@@ -286,6 +307,9 @@ class _Elaboration:
             memory = self.memory(operation, operation.results[0], f"table{len(self.tables) + 1}", None, None)
             elements = dense_elements(found.attributes["initial_value"]).ravel().tolist()
             memory.contents = tuple(int(element) & ((1 << memory.width) - 1) for element in elements)
+            if memory.width > 1:
+                numbers = [signed(element, memory.width) for element in memory.contents]
+                memory.span = min(numbers), max(numbers)
             self.tables[symbol] = memory
         self.names[operation.results[0]] = self.tables[symbol]
 
@@ -297,7 +321,7 @@ class _Elaboration:
         array = self.names[memory]
         if isinstance(array, RegisterArray):
             where = flat(array.shape, self.indices(indices))
-            self.names[operation.results[0]] = self.read_register(array, where)
+            self.names[operation.results[0]] = read_element(self.values, self.work, array, where)
             return
         assert isinstance(array, Memory)
         at = self.indices(indices)
@@ -309,46 +333,18 @@ class _Elaboration:
             load.nodes = [self.values.loaded(load, b, self.work.segment) for b in place.banks]
             self.work.loaded[key] = load
             self.work.segment.actions.append(load)
-        found = self.work.loaded[key].nodes
-        self.names[operation.results[0]] = self.values.element(found, self.values.linear(place.which))
-
-    def read_register(self, array: RegisterArray, where: Linear) -> Node:
-        """An element of registers, after the stores so far: those to other elements do not count."""
-        written = self.work.written
-        for stored, data, enable in reversed(self.work.stores.get(array, [])):
-            apart = stored.plus(where, -1)
-            if apart.terms:
-                break
-            if apart.constant == 0:
-                if enable is self.values.true:
-                    return data
-                break
-        else:
-            written = {}
-        if not where.terms:
-            return self.current(array.elements[where.constant], written)
-        elements = [self.current(r, written) for r in array.elements]
-        return self.values.element(elements, self.values.linear(where))
-
-    def current(self, register: Register, written: Mapping[Register, tuple[Node, Node]]) -> Node:
-        """What a register holds after these writes."""
-        old = self.values.read(register, self.work.segment)
-        if register in self.work.private:
-            old = self.values.constant(0, register.width)
-        if register not in written:
-            return old
-        data, enable = written[register]
-        return self.values.mux(enable, data, old)
+        nodes = [self.values.narrowed(node) for node in self.work.loaded[key].nodes]
+        found = self.values.element(nodes, self.values.linear(place.which))
+        self.names[operation.results[0]] = self.values.extended(
+            found, element_width(operation, operation.results[0].type)
+        )
 
     def store(self, operation: ir.Operation) -> None:
         value, memory, *indices = operation.operands
         array, data = self.names[memory], self.data(value)
         if isinstance(array, RegisterArray):
             where = flat(array.shape, self.indices(indices))
-            self.work.stores.setdefault(array, []).append((where, data, self.here(self.condition)))
-            for number, register in enumerate(array.elements):
-                is_it = self.values.compare_indices("eq", where, Linear((), number))
-                self.write_register(register, data, self.values.both(self.here(self.condition), is_it))
+            write_element(self.values, self.work, array, where, data, self.here(self.condition))
             return
         assert isinstance(array, Memory)
         self.work.versions[array] = self.work.versions.get(array, 0) + 1
@@ -359,15 +355,8 @@ class _Elaboration:
             is_it = self.values.compare_indices("eq", place.which, Linear((), number))
             enable = self.values.both(self.here(self.condition), is_it)
             if enable is not self.values.false:
-                self.work.segment.actions.append(Store(array, whole, bank, address, data, enable))
-
-    def write_register(self, register: Register, data: Node, enable: Node) -> None:
-        if enable is self.values.false:
-            return
-        if enable is not self.values.true and register in self.work.written:
-            old_data, old_enable = self.work.written[register]
-            data, enable = self.values.mux(enable, data, old_data), self.values.either(enable, old_enable)
-        self.work.written[register] = (data, enable)
+                own = self.values.truncated(data, array.width)
+                self.work.segment.actions.append(Store(array, whole, bank, address, own, enable))
 
     # -- control --------------------------------------------------------------------------------------------------
 
@@ -490,11 +479,17 @@ class _Elaboration:
 
         return fill
 
-    def kept_register(self, node: Node) -> Register:
-        self.here(node)
-        return self.held[node]
-
 
 def elaborate(function: func.FuncOp) -> Circuit:
-    """The circuit of a kernel, not scheduled yet. Raises PassError for what has no circuit."""
-    return _Elaboration(function).run()
+    """The circuit of a kernel, not scheduled yet. Raises PassError for what has no circuit.
+
+    It is made anew for as long as its sums turn out to need fewer bits.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    for _ in range(MOST_ROUNDS):
+        circuit = _Elaboration(function, spans).run()
+        found = spans_of(circuit)
+        if found == spans:
+            break
+        spans = found
+    return circuit

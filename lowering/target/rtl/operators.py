@@ -19,10 +19,8 @@ _DSP_BITS = (18, 27)
 
 _LUT_NS, _CARRY_NS, _CARRY_BIT_NS = 0.6, 0.9, 0.03
 
-BINARY = {
-    "arith.andi": "and", "arith.ori": "or", "arith.shli": "shl", "arith.shrsi": "shrs", "arith.shrui": "shru",
-    "arith.subi": "sub", "arith.xori": "xor",
-}  # fmt: skip
+BITWISE = {"arith.andi": "and", "arith.ori": "or", "arith.xori": "xor"}
+SHIFTS = {"arith.shli": "shl", "arith.shrsi": "shrs", "arith.shrui": "shru"}
 DIVISIONS = {"arith.divsi": (True, 0), "arith.divui": (False, 0), "arith.remsi": (True, 1), "arith.remui": (False, 1)}
 """Whether numbers have a sign, and which result it is: the quotient or the rest."""
 LARGEST = {"arith.maxsi": "sgt", "arith.maxui": "ugt", "arith.minsi": "slt", "arith.minui": "ult"}
@@ -31,13 +29,14 @@ LARGEST = {"arith.maxsi": "sgt", "arith.maxui": "ugt", "arith.minsi": "slt", "ar
 
 def circuit_of(values: Values, name: str, operands: Sequence[Node], width: int, predicate: int | None) -> Node | None:
     """The value of an op of arith on integers that are no indices; None if it has no circuit."""
-    if name in BINARY:
-        return values.make(BINARY[name], width, (operands[0], operands[1]))
+    if name in BITWISE:
+        return values.bitwise(BITWISE[name], operands[0], operands[1])
+    if name in SHIFTS:
+        return values.shift(SHIFTS[name], operands[0], operands[1])
     if name in LARGEST:
-        is_chosen = values.make("compare", 1, (operands[0], operands[1]), LARGEST[name])
-        return values.mux(is_chosen, operands[0], operands[1])
+        return values.largest(LARGEST[name], operands[0], operands[1])
     if name == "arith.cmpi" and predicate is not None:
-        return values.make("compare", 1, (operands[0], operands[1]), PREDICATES[predicate])
+        return values.compare(PREDICATES[predicate], operands[0], operands[1])
     if name in DIVISIONS:
         is_signed, which = DIVISIONS[name]
         return divide(values, operands[0], operands[1], is_signed)[which]
@@ -45,6 +44,7 @@ def circuit_of(values: Values, name: str, operands: Sequence[Node], width: int, 
         "arith.addi": values.add,
         "arith.muli": values.multiply,
         "arith.select": values.mux,
+        "arith.subi": values.subtract,
         "arith.extsi": lambda value: values.extended(value, width, sign=True),
         "arith.extui": lambda value: values.extended(value, width, sign=False),
         "arith.trunci": lambda value: values.truncated(value, width),

@@ -17,6 +17,7 @@ from terrace.lowering.target.hls.printer import identifier
 from terrace.lowering.target.rtl.circuit import Memory
 from terrace.lowering.target.rtl.network import TOP, Buffer, Channel, Network, Process, Stream
 from terrace.lowering.target.rtl.print_verilog import done_port, port_name, restart_ports
+from terrace.lowering.target.rtl.values import signed_width
 
 if TYPE_CHECKING:
     from terrace.circt import Design
@@ -94,7 +95,8 @@ class _Top:
             for channel in buffer.channels:
                 self.channel(channel, writes[buffer], addresses[channel])
         self.outputs["error"] = self.any(self.errors)
-        return self.design.verilog(self.outputs)
+        self.design.end(self.outputs)
+        return self.design.verilog()
 
     # -- conditions -----------------------------------------------------------------------------------------------
 
@@ -176,12 +178,13 @@ class _Top:
             )
         memory, design = process.arguments[number].memory, self.design
         name, file = (f"{process.name}_{port_name(memory, *place)}" for place in (port, port[:1]))
-        rom = design.rom(name, self.weight_file(process, number, port[0], file), memory.width, max(2, memory.depth))
-        read = design.rom_read(rom, f"{name}_data", memory.address_width, memory.width)
-        return read, lambda address: design.connect_address(read, address)
+        width = memory.width if memory.span is None else signed_width(*memory.span)
+        rom = design.rom(name, self.weight_file(process, number, port[0], width, file), width, max(2, memory.depth))
+        read = design.rom_read(rom, f"{name}_data", memory.address_width, width)
+        return design.extended(read, memory.width, True), lambda address: design.connect_address(read, address)
 
-    def weight_file(self, process: Process, number: int, bank: int, name: str) -> str:
-        """The name of the file of a bank of a weight."""
+    def weight_file(self, process: Process, number: int, bank: int, width: int, name: str) -> str:
+        """The name of the file of a bank of a weight, whose elements have so many bits."""
         weight, memory = process.weights[number], process.arguments[number].memory
         elements = np.ravel(self.lookup(weight) if isinstance(weight, str) else weight)
         if elements.size != math.prod(memory.shape):
@@ -192,7 +195,7 @@ class _Top:
         for place, element in enumerate(elements.tolist()):
             at, address = memory.place_of(place)
             if at == bank:
-                words[address] = f"{int(element) & ((1 << memory.width) - 1):x}"
+                words[address] = f"{int(element) & ((1 << width) - 1):x}"
         self.files[f"{identifier(name)}.hex"] = "\n".join(words) + "\n"
         return f"{identifier(name)}.hex"
 

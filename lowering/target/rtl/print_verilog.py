@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from terrace.circt import Design, Value
 
 _SHIFTS = {"shl": "shl", "shrs": "shrs", "shru": "shru"}
+_WIRES = ("sext", "zext")
+"""What only gives a value more bits."""
+
 _PLAIN = {"add": "add", "and": "and", "or": "or", "sub": "sub", "xor": "xor"}
 
 
@@ -86,6 +89,11 @@ class _Values:
         first = self.times.ready(node)
         if self.is_steady(node):
             cycle = first
+        if node.op in _WIRES and cycle > first:
+            # What is kept is the value before its sign was extended.
+            if (node, cycle) not in self.made:
+                self.made[node, cycle] = _operator(self.design, node, [self.at(n, cycle) for n in node.inputs])
+            return self.made[node, cycle]
         assert cycle >= first, f"{node.op} is used in cycle {cycle}, before cycle {first}"
         for later in range(first + 1, cycle + 1):
             if (node, later) not in self.made:
@@ -112,9 +120,12 @@ class _Values:
         if node.op == "loaded":
             return self.printer.loaded(*node.detail)
         operands = [self.at(n, start) for n in node.inputs]
-        value = _operator(design, node, operands)
-        for number in range(cycles(node)):
-            value = design.delayed(f"{self.name}_product{node.number}_{number}", value)
+        if node.op != "multiply":
+            return _operator(design, node, operands)
+        name = f"{self.name}_product{node.number}"
+        value = design.product(f"{name}_0", *operands, node.width)
+        for number in range(1, cycles(node)):
+            value = design.delayed(f"{name}_{number}", value)
         return value
 
 
@@ -132,8 +143,6 @@ def _operator(design: Design, node: Node, operands: list[Any]) -> Any:
         return design.extended(operands[0], node.width, node.op == "sext")
     if node.op == "part":
         return design.part(operands[0], node.detail, node.width)
-    if node.op == "multiply":
-        return design.comb("mul", *(design.extended(o, node.width, sign=True) for o in operands))
     if node.op in ("divide", "remainder"):
         return design.comb("divu" if node.op == "divide" else "modu", *operands)
     if node.op == "element":
@@ -211,7 +220,8 @@ class _Printer:
                     outputs.append((f"{name}_write_data", memory.width))
         return inputs, outputs
 
-    def print(self) -> str:
+    def make(self) -> Design:
+        """The module, ended."""
         design = self.design
         go = design.inputs["go"]
         last = self.steps(self.circuit.steps, go)
@@ -221,7 +231,8 @@ class _Printer:
         for memory in self.circuit.memories:
             for bank in range(memory.banks):
                 self.connect_bank(memory, bank, outputs)
-        return design.verilog(outputs)
+        design.end(outputs)
+        return design
 
     # -- what holds values ----------------------------------------------------------------------------------------
 
@@ -412,6 +423,6 @@ def _start(node: Node, times: SegmentSchedule) -> None:
         _start(operand, times)
 
 
-def print_verilog(circuit: Circuit, times: Schedule, restart: Restart | None = None) -> str:
-    """The SystemVerilog of a circuit. Raises TargetError if CIRCT is not installed."""
-    return _Printer(circuit, times, restart).print()
+def module_of(circuit: Circuit, times: Schedule, restart: Restart | None = None) -> Design:
+    """A circuit as a module. Raises TargetError if CIRCT is not installed."""
+    return _Printer(circuit, times, restart).make()

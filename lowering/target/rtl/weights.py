@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from terrace.dialects.base import to_python
+from terrace.dialects.base import to_attribute, to_python
+from terrace.dialects.hardware import RANGE
+from terrace.lowering.target.hls.calls import callee_of
 from terrace.lowering.target.hls.convert_loop_to_hls import PORT
+from terrace.lowering.target.hls.memory_attributes import set_attribute
 from terrace.lowering.target.hls.weights import dense_elements
 from terrace.mlir import func, ir, operation_of, walk
 
@@ -35,7 +39,7 @@ def weights_of(module: ir.Operation) -> dict[tuple[str, int], str | np.ndarray]:
     A kernel that is called several times stands with the weights of the first call; without @main there are none.
     """
     found: dict[tuple[str, int], str | np.ndarray] = {}
-    for main, callee, operands in reversed(_calls(module)):
+    for main, callee, operands, _ in reversed(_calls(module)):
         for number, operand in enumerate(operands):
             found.pop((callee, number), None)
             weight = weight_of(main, operand)
@@ -51,6 +55,27 @@ def weight_of(main: func.FuncOp, memory: ir.Value) -> str | np.ndarray | None:
         return None
     array = globals_of(main.operation.parent).get(symbol)
     return symbol if array is None or is_weight(array) else dense_elements(array.attributes["initial_value"])
+
+
+def note_ranges(module: ir.Operation, elements: Callable[[str], np.ndarray | None]) -> None:
+    """Write on kernels' arguments (`loop.range`) between which integers the weights are that all calls give them as.
+
+    `elements` gives those of a weight, None if they are not known.
+    """
+    spans: dict[ir.Value, list[tuple[int, int] | None]] = {}
+    for main, _, operands, call in _calls(module):
+        for argument, operand in zip(callee_of(call).entry_block.arguments, operands, strict=True):
+            weight = weight_of(main, operand)
+            found = elements(weight) if isinstance(weight, str) else weight
+            span = None
+            if found is not None and found.dtype.kind == "i" and found.size:
+                span = int(found.min()), int(found.max())
+            spans.setdefault(argument, []).append(span)
+    for argument, given in spans.items():
+        known = [span for span in given if span is not None]
+        if len(known) == len(given):
+            ends = [min(low for low, _ in known), max(high for _, high in known)]
+            set_attribute(argument, RANGE, to_attribute(ends))
 
 
 def shifting_arguments(function: func.FuncOp) -> list[int]:
@@ -84,10 +109,10 @@ def shifting_arguments(function: func.FuncOp) -> list[int]:
 _SHIFTS = ("arith.shli", "arith.shrsi", "arith.shrui")
 
 
-def _calls(module: ir.Operation) -> list[tuple[Any, str, list[ir.Value]]]:
-    """The calls of @main: itself, the kernel, the operands."""
+def _calls(module: ir.Operation) -> list[tuple[Any, str, list[ir.Value], ir.Operation]]:
+    """The calls of @main: itself, the kernel, the operands, the call."""
     return [
-        (function, to_python(view.operation.attributes["callee"]), list(view.operation.operands))
+        (function, to_python(view.operation.attributes["callee"]), list(view.operation.operands), view.operation)
         for function in module.regions[0].blocks[0].operations
         if isinstance(function, func.FuncOp) and function.name.value == "main"
         for view in function.entry_block.operations

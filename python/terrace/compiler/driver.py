@@ -203,7 +203,7 @@ def _pipeline(level: str, backend: Backend, request: Request) -> list[Pass]:
     users = request.passes
     takes = backend.families, backend.element_types, backend.reduced_types
     if level == "graph":
-        quantize, encode, precision = bool(request.quantize), request.encode, backend.precision(request)
+        quantize, encode, precision = request.quantization, request.encode, backend.precision(request)
         own = graph_pipeline(*takes, apart=backend.apart, quantize=quantize, encode=encode, precision=precision)
         passes = [*passes_at("after-import", users), *own]
     elif level == "kernel":

@@ -15,7 +15,6 @@ from terrace.lowering.transforms.fuse_decode import FuseDecode
 from terrace.lowering.transforms.fuse_elementwise import FuseElementwise
 from terrace.lowering.transforms.fuse_epilogue import FuseEpilogue
 from terrace.lowering.transforms.hoist_constants import HoistConstants
-from terrace.lowering.transforms.quantize_graph import QuantizeGraph
 from terrace.lowering.transforms.round_contractions import RoundContractions
 from terrace.lowering.transforms.share_packed_tables import SharePackedTables
 from terrace.lowering.transforms.simplify_graph import SimplifyGraph
@@ -47,13 +46,13 @@ def graph_pipeline(
     reduced_types: tuple[str, ...] = (),
     *,
     apart: tuple[str, ...] = (),
-    quantize: bool = False,
+    quantize: Pass | None = None,
     encode: Pass | None = None,
     precision: str = "f32",
 ) -> list[Pass]:
     """From an imported graph to fused groups: the graph dialect in and out, beside linalg that others take.
 
-    Ops kept `apart` join no contraction. With `quantize`, floats whose ranges are known become int8; `encode` says how
+    Ops kept `apart` join no contraction. `quantize` makes integers of floats whose ranges are known; `encode` says how
     weights are stored. Operands of products in float32 are rounded to `precision`, or split into `PARTS`. Attention
     stays whole where one of the target's `generators` takes it, unless it is to be quantised, for which there are rules
     for its parts.
@@ -61,9 +60,9 @@ def graph_pipeline(
     kernels = tuple(generators), element_types, reduced_types
     whole = DecomposeAttention(*kernels)
     return [
-        *preparation(None if quantize else whole),
+        *preparation(whole if quantize is None else None),
         # Before the layout changes and ops are fused: rules are written for single ops.
-        *([QuantizeGraph()] if quantize else []),
+        *([quantize] if quantize is not None else []),
         # Before convolutions by 1x1 windows become matmuls, too: linear layers are what was asked for.
         *([encode] if encode is not None else []),
         ChooseLayout(),

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from terrace.errors import CompileError, PipelineError
 from terrace.lowering.pipeline.user_passes import UserPasses, user_passes
 from terrace.lowering.transforms.encode_weights import EncodeWeights
+from terrace.lowering.transforms.quantize_graph import QuantizeGraph
 from terrace.runtime.cpu_features import usable_features
 from terrace.target import GpuDescription, Target
 
@@ -20,7 +21,6 @@ Precision = Literal["highest", "high", "medium"]
 """torch.set_float32_matmul_precision's names."""
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-QUANTIZATIONS = ("int8",)
 WEIGHTS = {"int4": EncodeWeights(bits=4, group=32), "int8": EncodeWeights(bits=8, group=0)}
 """How weights may be stored, and what that is where nothing more is said."""
 
@@ -58,13 +58,14 @@ class Request:
 
     `iree_flags`: more flags for iree-compile. `reproducer_dir`: where what fails is written: a path, or "off" (None:
     $TERRACE_REPRODUCER_DIR, or a temporary folder). Without `check_indices`, an index that is out of range reads or
-    writes foreign memory, and nobody is told. `quantize`: "int8" to compute in int8, with scales of the samples of
-    `calibration`: calls to observe, each a tuple of arguments, or a dict of keyword arguments. `quantize_weights`: how
-    weights of linear layers are stored: "int4" (a scale for 32 neighbours), "int8" (one for an output channel), or a
-    dict that has one of these as its "type", and "group" (0: an output channel), "zero_points". `passes` of the user's
-    own: points (docs/add_a_pass.md), each with a list of passes or pipeline text. Without `winograd`, convolutions add
-    the products of their definition only (docs/numerics.md). `tune`: a file of measured schedules, where what is
-    missing is measured first (docs/tuning.md), or a dict of `Tuning`'s fields.
+    writes foreign memory, and nobody is told. `quantize`: "int8" to compute in int8, or a dict that has this as its
+    "type", and "multiplier_bits" (docs/quantization.md), with scales of the samples of `calibration`: calls to observe,
+    each a tuple of arguments, or a dict of keyword arguments. `quantize_weights`: how weights of linear layers are
+    stored: "int4" (a scale for 32 neighbours), "int8" (one for an output channel), or a dict that has one of these as
+    its "type", and "group" (0: an output channel), "zero_points". `passes` of the user's own: points
+    (docs/add_a_pass.md), each with a list of passes or pipeline text. Without `winograd`, convolutions add the products
+    of their definition only (docs/numerics.md). `tune`: a file of measured schedules, where what is missing is measured
+    first (docs/tuning.md), or a dict of `Tuning`'s fields.
     """
 
     target: Target | None = None
@@ -72,7 +73,7 @@ class Request:
     iree_flags: Sequence[str] = ()
     reproducer_dir: str | None = None
     check_indices: bool = True
-    quantize: str | None = None
+    quantize: str | Mapping[str, Any] | None = None
     quantize_weights: str | Mapping[str, Any] | None = None
     calibration: Sequence[Any] = ()
     passes: UserPasses = dataclasses.field(default_factory=dict)
@@ -109,10 +110,7 @@ class Request:
         for name in ("check_indices", "winograd"):
             if not isinstance(getattr(self, name), bool):
                 raise CompileError(f"option '{name}' must be a bool, got {getattr(self, name)!r}")
-        if self.quantize is not None and self.quantize not in QUANTIZATIONS:
-            known = " or ".join(f'"{name}"' for name in QUANTIZATIONS)
-            raise CompileError(f"option 'quantize' must be {known}, got {self.quantize!r}")
-        _ = self.tuning
+        _ = self.tuning, self.quantization
         if self.encode is not None and self.quantize is not None:
             raise CompileError("options 'quantize' and 'quantize_weights' exclude each other")
         if not isinstance(self.calibration, Sequence) or isinstance(self.calibration, (str, bytes)):
@@ -133,6 +131,23 @@ class Request:
                 f" with a 'file', got {given!r}"
             )
         return Tuning(**{**more, "file": os.fspath(more["file"])})
+
+    @property
+    def quantization(self) -> QuantizeGraph | None:
+        """What makes integers of floats as asked for. Raises CompileError if nothing does."""
+        given = self.quantize
+        if given is None:
+            return None
+        more = dict(given) if isinstance(given, Mapping) else {"type": given}
+        is_known = more.pop("type", None) == "int8" and more.keys() <= {"multiplier_bits"}
+        if not is_known or not all(type(value) is int for value in more.values()):
+            raise CompileError(
+                f"option 'quantize' must be \"int8\", or {{'type': \"int8\", 'multiplier_bits': int}}, got {given!r}"
+            )
+        try:
+            return QuantizeGraph(**more)
+        except PipelineError as error:
+            raise CompileError(f"option 'quantize': {error}") from error
 
     @property
     def encode(self) -> EncodeWeights | None:

@@ -29,7 +29,8 @@ from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwar
 from terrace.lowering.target.rtl.circuit import pipelines
 from terrace.lowering.target.rtl.design import Design, design_kernel
 from terrace.lowering.target.rtl.testbench import Argument, arguments_of, csim_program, rtl_program
-from terrace.lowering.target.rtl.weights import shifting_arguments, tables_of, weights_of
+from terrace.lowering.target.rtl.values import span_of
+from terrace.lowering.target.rtl.weights import note_ranges, shifting_arguments, tables_of, weights_of
 from terrace.mlir import func, ir, parse_module
 from terrace.passes import run_passes
 from terrace.processes import find_program, run_program
@@ -137,6 +138,7 @@ def cosim(text: str, vectors: int = 100, seed: int = 0, weights: Weights | None 
     with context, ir.Location.unknown():
         # An edited text may have attributes that contradict its loops, which would be other circuits than the C++ is.
         run_passes([VerifyHardwareAttributes()], module)
+        note_ranges(module, lambda symbol: _elements_of(symbol, weights or {}))
         symbols = weights_of(module)
         return CosimReport([_cosim_kernel(k, symbols, weights or {}, vectors, seed) for k in loop_kernels(module)])
 
@@ -262,7 +264,7 @@ def _elements(argument: Argument, type_: ir.Type, number: int, generator: np.ran
     if argument.memory.width == 1:
         return generator.integers(0, 2, shape, np.uint8)
     dtype = np.dtype(f"int{bits}")
-    low, high = -(1 << (argument.memory.width - 1)), (1 << (argument.memory.width - 1)) - 1
+    low, high = argument.memory.span or span_of(argument.memory.width)
     extremes: list[Callable[[], Array]] = [
         lambda: np.full(shape, low, dtype),
         lambda: np.full(shape, high, dtype),

@@ -25,7 +25,7 @@ from terrace.lowering.target.rtl.network import TOP, Network, interval_of, netwo
 from terrace.lowering.target.rtl.network_testbench import network_program
 from terrace.lowering.target.rtl.print_network import print_network
 from terrace.lowering.target.rtl.testbench import Argument, csim_program
-from terrace.lowering.target.rtl.weights import weight_of
+from terrace.lowering.target.rtl.weights import note_ranges, weight_of
 from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
 from terrace.runtime.cosim import (
@@ -117,6 +117,7 @@ def cosim_network(
     module = parse_module(text, create_context()).operation
     with module.context, ir.Location.unknown():
         run_passes([VerifyHardwareAttributes()], module)
+        note_ranges(module, lambda symbol: elements_of(symbol, weights or {}))
         return _Run(module, inputs, weights or {}, disturbance).run()
 
 
@@ -125,6 +126,7 @@ def network_files(text: str, weights: Weights | None = None) -> dict[str, str]:
     module = parse_module(text, create_context()).operation
     with module.context, ir.Location.unknown():
         run_passes([VerifyHardwareAttributes()], module)
+        note_ranges(module, lambda symbol: elements_of(symbol, weights or {}))
         printed, files = print_network(network_of(module), lambda symbol: elements_of(symbol, weights or {}))
     return {f"{TOP}.sv": printed, **files}
 

@@ -295,12 +295,20 @@ func.func @left(%x: memref<8xf32> {loop.stream = 1 : i64}) {
 
 // -----
 
+// A range that the elements do not have.
+// expected-error @+1 {{'func.func' op attribute 'loop.range' must be two integers of i8, the lower one first, got [0, 128]}}
+func.func private @range(%x: memref<8xi8> {loop.range = [0, 128]}) {
+  return
+}
+
+// -----
+
 // A misspelled attribute.
 func.func private @misspelled(%x: memref<8xf32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c8 = arith.constant 8 : index
-  // expected-error @+1 {{'scf.for' op has an attribute 'loop.pipelined', which nothing reads; known: hls.inputs, hls.number_format, hls.port, loop.copies, loop.dataflow, loop.kernel, loop.partition, loop.pipeline, loop.stream, loop.unroll}}
+  // expected-error @+1 {{'scf.for' op has an attribute 'loop.pipelined', which nothing reads; known: hls.inputs, hls.number_format, hls.port, loop.copies, loop.dataflow, loop.kernel, loop.partition, loop.pipeline, loop.range, loop.stream, loop.unroll}}
   scf.for %i = %c0 to %c8 step %c1 {
     %y = memref.load %x[%i] : memref<8xf32>
   } {loop.pipelined = 1 : i64}

@@ -1,7 +1,7 @@
 // RUN: %python %S/Inputs/print_verilog.py %s | filecheck %s
 
 // An accumulation in a register: the pipeline starts an iteration each cycle, the product takes one cycle, the sum is
-// added in the cycle in which it is read; the address is a counter, and nothing multiplies for it.
+// added in the cycle in which it is read, in the 19 bits that eight products need; the address is a counter, and nothing multiplies for it.
 // CHECK:      // dot: 12 cycles
 // CHECK-NEXT: //   body_work: depth 1
 // CHECK-NEXT: //   loop_1: 8 iterations, pipelined, II=1, depth 3
@@ -13,8 +13,8 @@
 // CHECK:        output a2_write,
 // CHECK:        output [31:0] a2_write_data
 // CHECK:        reg [15:0] [[PRODUCT:loop_1_product[0-9_]+]];
-// CHECK:        t1 <= loop_1_cycle2 ? t1 + {{[{][{]16[{]}}[[PRODUCT]][15]}}, [[PRODUCT]]} : go ? 32'h0 : t1;
-// CHECK:        [[PRODUCT]] <= {{.*}}a0_read_data} * {{.*}}a1_read_data};
+// CHECK:        t1 <= loop_1_cycle2 ? t1 + {{[{][{]3[{]}}[[PRODUCT]][15]}}, [[PRODUCT]]} : go ? 19'h0 : t1;
+// CHECK:        [[PRODUCT]] <= $signed(a0_read_data) * $signed(a1_read_data);
 // CHECK:        assign a0_read_address = loop_1_i;
 // CHECK-NEXT:   assign a1_read_address = loop_1_i;
 // CHECK-NEXT:   assign a2_write = body_work2_go;
