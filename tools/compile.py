@@ -11,7 +11,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from terrace import progress
 from terrace.compiler import Lowered, build, lower
@@ -100,17 +100,20 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write a whole network of hardware as SystemVerilog, with a file for each memory of its weights",
     )
+    parser.add_argument(
+        "--resources", metavar="FAMILY", help="print what a network of hardware takes of an FPGA: xc7 or ecp5"
+    )
     parser.add_argument("--vectors", type=int, default=100, metavar="N", help="of --cosim, per kernel (default: 100)")
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """What argparse cannot say: which flags need or exclude each other."""
-    wanted = options.output, options.emit, options.dump_dir, options.report, options.cosim, options.verilog_dir
+    wanted = options.output, options.emit, options.dump_dir, options.report, *_of_hardware(options)
     if not any(wanted):
-        outputs = "--emit LEVEL, --dump-dir DIR, --report, --cosim or --verilog-dir DIR"
+        outputs = "--emit LEVEL, --dump-dir DIR, --report, --cosim, --verilog-dir DIR or --resources FAMILY"
         parser.error(f"nothing to do: give -o FILE, {outputs}")
     target = TARGETS.get(options.target or Target.name)
-    for flag in ("cosim", "verilog_dir"):
+    for flag in ("cosim", "verilog_dir", "resources"):
         if getattr(options, flag) and not (target and target.cosimulates):
             parser.error(f"--{flag.replace('_', '-')} is for --target {targets_with('cosimulates')}")
     if options.emit in MADE_TEXTS and not (target and options.emit in target.texts):
@@ -128,8 +131,13 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     check_input(parser, options)
 
 
+def _of_hardware(options: argparse.Namespace) -> tuple[Any, ...]:
+    """What is asked for of a design."""
+    return options.cosim, options.verilog_dir, options.resources
+
+
 def _run(options: argparse.Namespace) -> None:
-    if options.emit or options.dump_dir or options.cosim or options.verilog_dir or not options.output:
+    if options.emit or options.dump_dir or any(_of_hardware(options)) or not options.output:
         reports = _write_levels(options)
     else:
         artifact = build(*asked(options, options.tune))
@@ -146,7 +154,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _write_levels(options: argparse.Namespace) -> dict[str, Report]:
     """Write texts, and with --dump-dir or --cosim the artifact, too."""
-    until = None if options.cosim or options.verilog_dir or options.emit in (None, *MADE_TEXTS) else options.emit
+    until = None if any(_of_hardware(options)) or options.emit in (None, *MADE_TEXTS) else options.emit
     source, request = asked(options, options.tune)
     tune_if_asked(source, request)
     lowered = lower(source, request, until=until)
@@ -165,6 +173,8 @@ def _write_levels(options: argparse.Namespace) -> dict[str, Report]:
     if options.verilog_dir:
         _write_network(options.verilog_dir, lowered)
         tell_written(options.verilog_dir)
+    if options.resources:
+        _print_resources(lowered, options.resources)
     if options.cosim:
         _cosim(lowered, options.vectors)
     return lowered.reports()
@@ -179,6 +189,14 @@ def _write_network(folder: Path, lowered: Lowered) -> None:
     with new_files(folder) as create:
         for name, text in files.items():
             create(name).write(text.encode())
+
+
+def _print_resources(lowered: Lowered, family: str) -> None:
+    from terrace.runtime.network_resources import network_resources
+
+    found = network_resources(lowered.ir[TARGETS[lowered.target.name].level], lowered.parameters, family)
+    progress.hide()
+    print(found)
 
 
 def _cosim(lowered: Lowered, vectors: int) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from terrace.errors import TargetError
+from terrace.machine import BLOCK_MEMORY_BITS
 
 try:
     import circt
@@ -26,15 +28,17 @@ except ImportError as error:
 Value: TypeAlias = ir.Value
 
 _CLEAN = "builtin.module(canonicalize,cse)"
-_PASSES = "builtin.module(hw.module(lower-seq-hlmem),lower-seq-to-sv,canonicalize,cse,hw.module(prettify-verilog))"
+_MAKE_MEMORIES = "builtin.module(hw.module(lower-seq-hlmem))"
+_PASSES = "builtin.module(lower-seq-to-sv,canonicalize,cse,hw.module(prettify-verilog))"
+_MEMORIES = ("seq.hlmem", "sv.reg")
 _STYLE = "disallowLocalVariables,disallowPackedArrays,locationInfoStyle=none,emittedLineLength=110"
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """An input or an op of a module: its name, the bits of its result (0 if that is no integer), the places in the list
-    of cells of what it reads, and an integer that its kind may have: the lowest bit of an extract, the number of a
-    constant, the predicate of a comparison, the elements of a memory.
+    """An input or an op of a module: its name, the bits of its result (0 if that is not one integer), the places in the
+    list of cells of what it reads, and an integer that its kind may have: the lowest bit of an extract, the number of a
+    constant, the predicate of a comparison. A memory has the bits of an element, and the number of elements.
     """
 
     op: str
@@ -43,7 +47,7 @@ class Cell:
     number: int = 0
 
 
-class Design:
+class Module:
     """A module of SystemVerilog in the making: `clk`, `rst`, then the given ports.
 
     Every method that makes a value returns it. A register is made before its next value is known: `connect` gives it.
@@ -257,23 +261,48 @@ class Design:
         made = next(view.operation for view in self.module.body.operations if view.operation.name == "hw.module")
         block = made.regions[0].blocks[0]
         operations = [view.operation for view in block.operations]
-        values = [*block.arguments, *(op.results[0] if len(op.results) else None for op in operations)]
-        places = {value: place for place, value in enumerate(values) if value is not None}
+        groups = [*([argument] for argument in block.arguments), *(list(op.results) for op in operations)]
+        places = {value: place for place, values in enumerate(groups) for value in values}
         found = [Cell("input", _bits_of(argument), ()) for argument in block.arguments]
         for op in operations:
             reads = tuple(places[operand] for operand in op.operands)
-            found.append(Cell(op.name, _bits_of(op.results[0]) if len(op.results) else 0, reads, _number_of(op)))
+            bits = _bits_of(op.results[0]) if len(op.results) == 1 else 0
+            if op.name in _MEMORIES:
+                elements, bits = _size_of(op)
+                found.append(Cell(op.name, bits, reads, elements))
+            else:
+                found.append(Cell(op.name, bits, reads, _number_of(op)))
         return found
 
     def verilog(self) -> str:
         """A module that has ended, as text; it is lowered for that, once."""
         with self.context, ir.Location.unknown():
             operation = self.module.operation
+            PassManager.parse(_MAKE_MEMORIES).run(operation)
+            self._style_memories()
             PassManager.parse(_PASSES).run(operation)
             operation.attributes["circt.loweringOptions"] = ir.StringAttr.get(_STYLE)
             text = io.StringIO()
             circt.export_verilog(self.module, text)
         return text.getvalue()
+
+    def _style_memories(self) -> None:
+        """Tell synthesis what memories are made of; it leaves a small table that is never written to itself."""
+        made = next(view.operation for view in self.module.body.operations if view.operation.name == "hw.module")
+        for view in made.regions[0].blocks[0].operations:
+            if view.operation.name == "sv.reg" and "uarray" in str(view.operation.results[0].type):
+                is_large = math.prod(_size_of(view.operation)) > BLOCK_MEMORY_BITS
+                users = [use.owner.operation for use in view.operation.results[0].uses]
+                if is_large or not any(user.parent.name == "sv.initial" for user in users):
+                    style = "block" if is_large else "distributed"
+                    text = f'[#sv.attribute<"ram_style" = "\\"{style}\\"">]'
+                    view.operation.attributes["sv.attributes"] = ir.Attribute.parse(text)
+
+
+def _size_of(memory: Any) -> tuple[int, int]:
+    """The elements of a memory, and the bits of one."""
+    elements, bits = map(int, re.findall(r"(\d+)xi(\d+)", str(memory.results[0].type))[0])
+    return elements, bits
 
 
 def _bits_of(value: Value) -> int:
@@ -284,7 +313,4 @@ def _number_of(operation: Any) -> int:
     for name in ("lowBit", "predicate", "value"):
         if name in operation.attributes:
             return int(operation.attributes[name].value)
-    if operation.name in ("seq.hlmem", "sv.reg"):
-        sizes = re.findall(r"\d+", str(operation.results[0].type))
-        return int(sizes[0])
     return 0

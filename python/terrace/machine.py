@@ -86,6 +86,9 @@ class WorkgroupMachine(Machine):
     local_bytes: int
 
 
+BLOCK_MEMORY_BITS = 1 << 10
+"""A memory of hardware with more bits is made of blocks, a smaller one of logic."""
+
 CLOCK_NS = 5.0
 """The period of the clock that circuits are scheduled for."""
 

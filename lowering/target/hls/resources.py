@@ -10,15 +10,12 @@ from terrace.dialects.hardware import COPIES, DATAFLOW, PARTITION, STREAM
 from terrace.lowering.target.hls.addresses import body_copies
 from terrace.lowering.target.hls.calls import argument_partition, users_of_memory
 from terrace.lowering.target.hls.numbers import NUMBER_FORMAT
+from terrace.machine import BLOCK_MEMORY_BITS
 from terrace.mlir import ir, operation_of, walk
 from terrace.number_format import FixedPoint
 
 BLOCK_BITS = 18 << 10
 """A block RAM of AMD's devices, as half of one of 36 Kb."""
-
-REGISTER_BITS = 1 << 10
-"""A bank of fewer bits is made of logic and takes no block."""
-
 
 DSP_BLOCKS = {"arith.addf": 2, "arith.mulf": 3, "arith.subf": 2, "math.exp": 7, "math.fma": 5}
 """DSP blocks of a float32 operator (AMD's floating-point operators on UltraScale); of others, products of integers have
@@ -67,7 +64,7 @@ def element_bits(element: ir.Type, format_: FixedPoint | None) -> int:
 def blocks(elements: int, bits: int, banks: int = 1) -> int:
     """Half blocks (18 Kb) for so many elements in so many banks."""
     per_bank = -(-elements // banks) * bits
-    return 0 if per_bank <= REGISTER_BITS else banks * -(-per_bank // BLOCK_BITS)
+    return 0 if per_bank <= BLOCK_MEMORY_BITS else banks * -(-per_bank // BLOCK_BITS)
 
 
 def format_of(module: ir.Operation) -> FixedPoint | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from terrace.dialects.context import create_context
 from terrace.lowering.analysis.loop_kernels import loop_kernels
@@ -16,6 +17,9 @@ from terrace.lowering.target.rtl.restart import Restart, restart_of
 from terrace.lowering.target.rtl.schedule import Schedule, schedule
 from terrace.mlir import func, ir, parse_module
 from terrace.passes import PassError
+
+if TYPE_CHECKING:
+    from terrace.circt import Module
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +44,13 @@ class Design:
         """The steps of the kernel and their cycles."""
         return [f"{self.circuit.name}: {self.latency} cycles", *_described(self.circuit.steps, self.times, 1)]
 
+    def module(self) -> Module:
+        """The module of the kernel. Raises TargetError without CIRCT."""
+        return module_of(self.circuit, self.times, self.restart)
+
     def verilog(self) -> str:
         """SystemVerilog, below comments that describe the schedule. Raises TargetError without CIRCT."""
-        printed = module_of(self.circuit, self.times, self.restart).verilog()
+        printed = self.module().verilog()
         return "".join(f"// {line}\n" for line in self.description()) + printed
 
 

@@ -20,7 +20,7 @@ from terrace.lowering.target.rtl.print_verilog import done_port, port_name, rest
 from terrace.lowering.target.rtl.values import signed_width
 
 if TYPE_CHECKING:
-    from terrace.circt import Design
+    from terrace.circt import Module
 
 Lookup = Callable[[str], np.ndarray]
 """Gives the elements of a weight by its symbol."""
@@ -45,7 +45,7 @@ class _ChannelState:
     A slot is taken when its writer starts, and free when its reader has read it.
     """
 
-    def __init__(self, design: Design, channel: Channel, ports: Sequence[Port]) -> None:
+    def __init__(self, design: Module, channel: Channel, ports: Sequence[Port]) -> None:
         self.channel = channel
         bits, slot_bits = channel.slots.bit_length(), max(1, (channel.slots - 1).bit_length())
         self.frames = design.register(f"{channel.name}_frames", bits, 0)
@@ -64,7 +64,7 @@ class _Top:
     """Makes the module of one network."""
 
     def __init__(self, network: Network, lookup: Lookup) -> None:
-        from terrace.circt import Design
+        from terrace.circt import Module
 
         self.network, self.lookup = network, lookup
         inputs, outputs = list[tuple[str, int]](), [("error", 1)]
@@ -73,14 +73,15 @@ class _Top:
             there.append((f"{stream.name}_tdata", stream.lanes * stream.width))
             there += [(f"{stream.name}_tvalid", 1), (f"{stream.name}_tlast", 1)]
             back.append((f"{stream.name}_tready", 1))
-        self.design = Design(TOP, inputs, outputs)
+        self.design = Module(TOP, inputs, outputs)
         channels = [channel for buffer in network.buffers for channel in buffer.channels]
         self.states = {c: _ChannelState(self.design, c, ports_of(c)) for c in channels}
         self.files: dict[str, str] = {}
         self.outputs: dict[str, Any] = {}
         self.errors: list[Any] = []
 
-    def print(self) -> str:
+    def make(self) -> Module:
+        """The module, ended."""
         writes: dict[Buffer, _Writes] = {}
         addresses: dict[Channel, dict[Port, Any]] = {}
         for process in self.network.processes:
@@ -96,7 +97,7 @@ class _Top:
                 self.channel(channel, writes[buffer], addresses[channel])
         self.outputs["error"] = self.any(self.errors)
         self.design.end(self.outputs)
-        return self.design.verilog()
+        return self.design
 
     # -- conditions -----------------------------------------------------------------------------------------------
 
@@ -300,13 +301,18 @@ def _named(channel: Channel, port: Port) -> str:
     return f"{channel.name}_bank{bank}" + (f"_copy{copy}" if copy else "")
 
 
+def top_of(network: Network, lookup: Lookup) -> tuple[Module, dict[str, str]]:
+    """The module of a network, and the files of its weights by name. Raises TargetError without CIRCT."""
+    top = _Top(network, lookup)
+    return top.make(), top.files
+
+
 def print_network(network: Network, lookup: Lookup) -> tuple[str, dict[str, str]]:
     """The SystemVerilog of a network and its kernels, and the files of its weights by name.
 
     Raises TargetError without CIRCT.
     """
-    top = _Top(network, lookup)
-    text = top.print()
+    top, files = top_of(network, lookup)
     kernels = {p.design.circuit.name: p.design for p in network.processes}
     summary = f"// {TOP}: latency {network.latency} cycles, a frame every {network.interval} cycles\n"
-    return "\n".join([*(design.verilog() for design in kernels.values()), summary + text]), top.files
+    return "\n".join([*(design.verilog() for design in kernels.values()), summary + top.verilog()]), files

@@ -34,7 +34,7 @@ from terrace.lowering.target.rtl.restart import Restart
 from terrace.lowering.target.rtl.schedule import Schedule, SegmentSchedule
 
 if TYPE_CHECKING:
-    from terrace.circt import Design, Value
+    from terrace.circt import Module, Value
 
 _SHIFTS = {"shl": "shl", "shrs": "shrs", "shru": "shru"}
 _WIRES = ("sext", "zext")
@@ -123,13 +123,14 @@ class _Values:
         if node.op != "multiply":
             return _operator(design, node, operands)
         name = f"{self.name}_product{node.number}"
-        value = design.product(f"{name}_0", *operands, node.width)
+        left, right = operands
+        value = design.product(f"{name}_0", left, right, node.width)
         for number in range(1, cycles(node)):
             value = design.delayed(f"{name}_{number}", value)
         return value
 
 
-def _operator(design: Design, node: Node, operands: list[Any]) -> Any:
+def _operator(design: Module, node: Node, operands: list[Any]) -> Any:
     """The gates of a value."""
     if node.op in _PLAIN:
         return design.comb(_PLAIN[node.op], *operands)
@@ -152,7 +153,7 @@ def _operator(design: Design, node: Node, operands: list[Any]) -> Any:
     return _linear(design, node, operands)
 
 
-def _selected(design: Design, elements: list[Any], index: Value) -> Any:
+def _selected(design: Module, elements: list[Any], index: Value) -> Any:
     """A tree of multiplexers, by the bits of the index."""
     bit = 0
     while len(elements) > 1:
@@ -163,7 +164,7 @@ def _selected(design: Design, elements: list[Any], index: Value) -> Any:
     return elements[0]
 
 
-def _linear(design: Design, node: Node, operands: list[Any]) -> Any:
+def _linear(design: Module, node: Node, operands: list[Any]) -> Any:
     """A linear sum of shifted terms: a multiplication by a constant must not take a DSP block."""
     factors, constant = node.detail
     total = None if constant == 0 else design.constant(constant, node.width)
@@ -186,7 +187,7 @@ class _Printer:
     """Makes the design of one circuit."""
 
     def __init__(self, circuit: Circuit, times: Schedule, restart: Restart | None) -> None:
-        from terrace.circt import Design
+        from terrace.circt import Module
 
         self.circuit, self.times, self.restart = circuit, times, restart
         self.released: dict[str, Any] = {}
@@ -196,7 +197,7 @@ class _Printer:
         self.read = sorted({(a.memory.name, b, copy) for a, copy in copies.items() for b in a.banks})
         self.stored = sorted({(a.memory.name, a.bank) for a in accesses if isinstance(a, Store)})
         inputs, outputs = self.ports()
-        self.design = Design(circuit.name, [("go", 1), *inputs], [("done", 1), *restart_ports(restart), *outputs])
+        self.design = Module(circuit.name, [("go", 1), *inputs], [("done", 1), *restart_ports(restart), *outputs])
         self.counters: dict[Counter, Any] = {}
         self.registers: dict[Register, Any] = {}
         self.copies = copies
@@ -220,7 +221,7 @@ class _Printer:
                     outputs.append((f"{name}_write_data", memory.width))
         return inputs, outputs
 
-    def make(self) -> Design:
+    def make(self) -> Module:
         """The module, ended."""
         design = self.design
         go = design.inputs["go"]
@@ -423,6 +424,6 @@ def _start(node: Node, times: SegmentSchedule) -> None:
         _start(operand, times)
 
 
-def module_of(circuit: Circuit, times: Schedule, restart: Restart | None = None) -> Design:
+def module_of(circuit: Circuit, times: Schedule, restart: Restart | None = None) -> Module:
     """A circuit as a module. Raises TargetError if CIRCT is not installed."""
     return _Printer(circuit, times, restart).make()

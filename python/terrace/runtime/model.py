@@ -38,6 +38,7 @@ from terrace.texts import plain
 if TYPE_CHECKING:
     from terrace.runtime.cosim import CosimReport
     from terrace.runtime.network_cosim import NetworkCosim
+    from terrace.runtime.network_resources import NetworkResources
 
 
 def load(
@@ -203,6 +204,17 @@ class CompiledModel:
         with new_files(folder) as create:
             for name, contents in files.items():
                 create(name).write(contents.encode())
+
+    def resources(self, family: str = "xc7") -> NetworkResources:
+        """What the network of a hardware design takes of an FPGA, estimated, by process: lookup tables, registers,
+        multipliers and blocks of memory of AMD's 7 series ("xc7") or Lattice's ECP5 ("ecp5").
+
+        Raises what `write_verilog` raises.
+        """
+        text = self._cosimulated_text()
+        with needing_compiler("SystemVerilog"):
+            from terrace.runtime.network_resources import network_resources
+        return network_resources(text, self._artifact.parameters, family)
 
     def _cosimulated_text(self) -> str:
         """The design, if it may be built and run."""

@@ -1,0 +1,59 @@
+"""What a whole network of hardware takes of an FPGA, estimated: of each kernel, and of what is between them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from terrace.dialects.context import create_context
+from terrace.errors import TargetError
+from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
+from terrace.lowering.target.rtl.netlist import Netlist
+from terrace.lowering.target.rtl.network import TOP, network_of
+from terrace.lowering.target.rtl.print_network import top_of
+from terrace.lowering.target.rtl.resources import FAMILIES, Resources, resources_of
+from terrace.lowering.target.rtl.weights import note_ranges
+from terrace.mlir import ir, parse_module
+from terrace.passes import run_passes
+from terrace.runtime.cosim import Weights
+from terrace.runtime.network_cosim import elements_of
+from terrace.texts import plain
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkResources:
+    """The resources of the processes of a network, and of what connects them, in order; prints as a table."""
+
+    family: str
+    rows: Sequence[tuple[str, Resources]]
+
+    @property
+    def total(self) -> Resources:
+        return sum((own for _, own in self.rows), Resources())
+
+    def __str__(self) -> str:
+        names = [field.name for field in dataclasses.fields(Resources)]
+        rows = [*self.rows, ("all", self.total)]
+        table = [(self.family, *(name.upper() for name in names))]
+        table += [(plain(name), *(f"{getattr(own, field):g}" for field in names)) for name, own in rows]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [[cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])] for cells in table]
+        return "\n".join("  ".join(line) for line in lines)
+
+
+def network_resources(text: str, weights: Weights | None = None, family: str = "xc7") -> NetworkResources:
+    """What the network of a module at the level "hls" takes of a family of FPGAs, one of `FAMILIES`.
+
+    Raises PassError for what has no circuit, TargetError without CIRCT, or for a family that is not known.
+    """
+    if family not in FAMILIES:
+        raise TargetError(f"resources are known of {', '.join(FAMILIES)}, not of {family!r}")
+    module = parse_module(text, create_context()).operation
+    with module.context, ir.Location.unknown():
+        run_passes([VerifyHardwareAttributes()], module)
+        note_ranges(module, lambda symbol: elements_of(symbol, weights or {}))
+        network = network_of(module)
+        modules = [(process.name, process.design.module()) for process in network.processes]
+        top, _ = top_of(network, lambda symbol: elements_of(symbol, weights or {}))
+        found = [(name, made.cells()) for name, made in [*modules, (TOP, top)]]
+    return NetworkResources(family, [(name, resources_of(Netlist(cells), FAMILIES[family])) for name, cells in found])
