@@ -3,5 +3,6 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 lit -j2 --show-unsupported test
-# On both cores of a small machine; a file's tests stay together, since they share what they compiled.
-exec python -m pytest --numprocesses 2 --dist loadfile "$@"
+# On both cores of a small machine; a file's tests stay together, since they share what they compiled. The longest files
+# come first (conftest.py).
+exec python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"

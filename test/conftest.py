@@ -17,6 +17,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = (
+    "test_ops", "test_quantization", "test_network_cosim", "test_frontend_models", "test_implicit_gemm",
+    "test_attention_kernels", "test_cpu_atoms", "test_cosim", "test_reference", "test_frontend_numerics",
+    "test_frontend_integers", "test_tuning", "test_cache", "test_docs", "test_resources", "test_hls_ops", "test_levels",
+)  # fmt: skip
+"""Files that take a minute and more. They come first: no core waits at the end for another one's long file."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 @functools.cache
 def _missing_vulkan() -> str:
     """Why there is no Vulkan device; nothing if there is one."""

