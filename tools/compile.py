@@ -101,7 +101,11 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         help="write a whole network of hardware as SystemVerilog, with a file for each memory of its weights",
     )
     parser.add_argument(
-        "--resources", metavar="FAMILY", help="print what a network of hardware takes of an FPGA: xc7 or ecp5"
+        "--resources",
+        nargs="?",
+        const="-",
+        metavar="FAMILY",
+        help="print what a network of hardware takes of its part, or of an FPGA of the family xc7 or ecp5",
     )
     parser.add_argument("--vectors", type=int, default=100, metavar="N", help="of --cosim, per kernel (default: 100)")
 
@@ -110,7 +114,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     """What argparse cannot say: which flags need or exclude each other."""
     wanted = options.output, options.emit, options.dump_dir, options.report, *_of_hardware(options)
     if not any(wanted):
-        outputs = "--emit LEVEL, --dump-dir DIR, --report, --cosim, --verilog-dir DIR or --resources FAMILY"
+        outputs = "--emit LEVEL, --dump-dir DIR, --report, --cosim, --verilog-dir DIR or --resources"
         parser.error(f"nothing to do: give -o FILE, {outputs}")
     target = TARGETS.get(options.target or Target.name)
     for flag in ("cosim", "verilog_dir", "resources"):
@@ -194,7 +198,8 @@ def _write_network(folder: Path, lowered: Lowered) -> None:
 def _print_resources(lowered: Lowered, family: str) -> None:
     from terrace.runtime.network_resources import network_resources
 
-    found = network_resources(lowered.ir[TARGETS[lowered.target.name].level], lowered.parameters, family)
+    text, known = lowered.ir[TARGETS[lowered.target.name].level], None if family == "-" else family
+    found = network_resources(text, lowered.parameters, known)
     progress.hide()
     print(found)
 

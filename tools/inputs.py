@@ -5,6 +5,7 @@ say how it is compiled.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import importlib.util
 import os
@@ -18,10 +19,11 @@ from typing import Any
 from terrace.compiler import Entries, Onnx, PyTorch, Request, Text
 from terrace.compiler.request import PRECISIONS
 from terrace.errors import CompileError
+from terrace.fpga import PARTS
 from terrace.lowering.pipeline.registry import load_passes
 from terrace.lowering.pipeline.user_passes import POINTS
 from terrace.parsing import STDIN, read_text
-from terrace.target import GPUS, Target, target_names
+from terrace.target import GPUS, HlsDescription, Target, target_names
 
 EPILOG = """\
 INPUT is FILE.py:FACTORY or package.module:FACTORY, a function without arguments that returns (model, args),
@@ -46,6 +48,15 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         "--gpu",
         metavar="NAME",
         help=f"the GPU of a target that is one (default: this machine's): {', '.join(GPUS)}",
+    )
+    parser.add_argument("--part", choices=[*PARTS], help="the FPGA that a hardware design is for (default: xc7z020)")
+    parser.add_argument(
+        "--hls",
+        action="append",
+        type=_budget,
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"a number of a hardware design: {', '.join(BUDGET)}; repeatable",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads that run the program (default: all cores)")
     parser.add_argument("--cpu-features", type=_names, metavar="A,B", help="LLVM's names (default: this machine's)")
@@ -92,6 +103,25 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+BUDGET = {
+    field.name: int if field.type == "int" else str
+    for field in dataclasses.fields(HlsDescription)
+    if field.name != "part"
+}
+"""What --hls can set, and what that is."""
+
+
+def _budget(text: str) -> tuple[str, int | str]:
+    name, _, value = text.partition("=")
+    make = BUDGET.get(name.replace("-", "_"))
+    if make is None:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(BUDGET)}")
+    try:
+        return name.replace("-", "_"), make(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{name} is a whole number, got {value!r}") from error
+
+
 def _point(text: str) -> tuple[str, str]:
     point, equals, pipeline = text.partition("=")
     if not equals:
@@ -118,6 +148,9 @@ def asked(
     """What to compile, and how; `tune` is the option of that name."""
     described = {"name": options.target, "threads": options.threads, "features": options.cpu_features}
     given = {name: value for name, value in {**described, "gpu": options.gpu}.items() if value is not None}
+    hls = {**({"part": options.part} if options.part else {}), **dict(options.hls)}
+    if hls:
+        given["hls"] = HlsDescription(**hls)
     target = Target(**given) if given else None
     for file in options.load_pass_plugin:
         load_passes(file)

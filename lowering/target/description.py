@@ -11,7 +11,7 @@ from terrace.dialects.base import to_attribute, to_python
 from terrace.errors import TargetError
 from terrace.mlir import ir
 from terrace.passes import fail
-from terrace.target import Target
+from terrace.target import HlsDescription, Target
 
 TARGET = "terrace.target"
 """The attribute of a module that is its target, a dictionary of what `Target` and its description hold."""
@@ -48,6 +48,12 @@ def target_of(module: ir.Operation) -> Target | None:
                 raise fail(owner, f"attribute '{name}' is no target: there is no {', '.join(sorted(unknown))}")
             return target
     return None
+
+
+def hls_of(module: ir.Operation) -> HlsDescription:
+    """The budget of the hardware design that a module is made for, or the usual one."""
+    target = target_of(module)
+    return (target and target.hls) or HlsDescription()
 
 
 def _names(fields: dict[str, Any]) -> set[str]:

@@ -89,9 +89,6 @@ class WorkgroupMachine(Machine):
 BLOCK_MEMORY_BITS = 1 << 10
 """A memory of hardware with more bits is made of blocks, a smaller one of logic."""
 
-CLOCK_NS = 5.0
-"""The period of the clock that circuits are scheduled for."""
-
 
 @dataclasses.dataclass(frozen=True)
 class CircuitMachine(Machine):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from terrace.errors import TargetError
+from terrace.fpga import PARTS
 from terrace.machine import CircuitMachine, VectorMachine, WorkgroupMachine
 from terrace.number_format import FLOAT, FixedPoint
 
@@ -147,10 +148,17 @@ GPUS = {
 """GPUs by IREE's names, with the numbers that IREE 3.13 states of them, so that code for one needs none here."""
 
 
+ALL_OF_PART = -1
+"""A number that is left to the part of a design."""
+
+
 @dataclasses.dataclass(frozen=True)
 class HlsDescription:
     """The budget of a hardware design: copies of an unrolled body, DSP blocks, blocks of RAM (36 Kb) up to which arrays
     are multiplied for speed, bytes of a staged array, and elements of a weight that is kept on chip.
+
+    `part` is one of `terrace.fpga.PARTS`; what is left out of `dsp` and `bram` is all that it has. `clock_mhz` is the
+    clock that the design is made for.
 
     `dsp` are those of a loop of floats; of integers it is the multipliers of the whole design, which kernels share so
     that frames follow each other as fast as can be, or `target_fps` times in a second, if that is not 0, with as few
@@ -164,17 +172,25 @@ class HlsDescription:
     """
 
     max_unroll: int = 16
-    dsp: int = 220
-    bram: int = 140
+    dsp: int = ALL_OF_PART
+    bram: int = ALL_OF_PART
     local_bytes: int = 64 << 10
     rom_elements: int = 1 << 16
     number_format: str = FLOAT
     interface: Literal["m_axi", "axis"] = "m_axi"
     target_fps: int = 0
+    part: str = "xc7z020"
+    clock_mhz: int = 200
 
     def __post_init__(self) -> None:
         _check_types(self)
+        if self.part not in PARTS:
+            raise TargetError(f"unknown part '{self.part}'; known are {', '.join(PARTS)}")
+        for name in ("dsp", "bram"):
+            if getattr(self, name) == ALL_OF_PART:
+                object.__setattr__(self, name, getattr(PARTS[self.part], name))
         least = {"max_unroll": 1, "dsp": 0, "bram": 0, "local_bytes": 1, "rom_elements": 0, "target_fps": 0}
+        least["clock_mhz"] = 1
         for name, number in least.items():
             if getattr(self, name) < number:
                 raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
@@ -215,6 +231,8 @@ class Target:
             raise TargetError(f"unknown target '{self.name}'; known are {', '.join(target_names())}")
         if self.gpu is not None and self.name in TARGETS and self.name not in GPU_TARGETS:
             raise TargetError(f"target {self.name} has no GPU; those that have are {', '.join(sorted(GPU_TARGETS))}")
+        if self.hls is not None and self.name in TARGETS and self.name != "hls":
+            raise TargetError(f"target {self.name} is no hardware design, which has a part and a budget; that is hls")
         if self.threads is not None and self.threads < 1:
             raise TargetError(f"threads must be positive, got {self.threads}")
         if self.features is not None:

@@ -73,9 +73,11 @@ def test_resources_are_summed_and_printed() -> None:
     with pytest.raises(TargetError, match="resources are known of ecp5, xc7, not of 'zynq'"):
         compiled.resources("zynq")
     found = compiled.resources()
-    head, *_, last = str(found).splitlines()
+    head, *_, total, share = str(found).splitlines()
     assert head.split() == ["xc7", "LUT", "FF", "DSP", "BRAM"]
-    assert last.split() == ["all", *(f"{number:g}" for number in vars(found.total).values())]
+    assert total.split() == ["all", *(f"{number:g}" for number in vars(found.total).values())]
+    assert share.split()[:2] == ["of", "xc7z020"] and share.split()[4] == f"{found.total.dsp / 220:.1%}"
+    assert "of xc7z020" not in str(compiled.resources("ecp5"))
 
 
 def design() -> terrace.CompiledModel:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from terrace.dialects.base import shape_of, to_python
+from terrace.fpga import PARTS
+from terrace.lowering.target.description import hls_of
 from terrace.lowering.target.hls.expressions import is_ap_int
 from terrace.lowering.target.hls.numbers import Floats
 from terrace.lowering.target.hls.printer import TOP, Port, Printed, print_module
@@ -18,6 +20,7 @@ from terrace.lowering.target.hls.weights import dense_elements
 from terrace.mlir import ir
 from terrace.number_format import FixedPoint
 from terrace.passes import fail
+from terrace.target import HlsDescription
 
 STREAM_HEADER = """\
 // What lies between processes: queues, those of Vitis HLS in synthesis; in simulation reading an empty one is an error.
@@ -60,7 +63,6 @@ template <int count, typename T> void move_elements(const T *from, T *to) {
 """
 
 Lookup = Callable[[str], np.ndarray]
-DEVICE, CLOCK_NS = "xcu250-figd2104-2L-e", 5
 _PER_LINE = 8
 
 
@@ -74,7 +76,7 @@ def project_files(module: ir.Operation, lookup: Lookup) -> dict[str, str]:
         "terrace_stream.h": STREAM_HEADER,
         "weights.h": _weights(module, printed, lookup),
         "testbench.cpp": testbench(printed.ports),
-        "run_hls.tcl": _script(),
+        "run_hls.tcl": _script(hls_of(module)),
         "interface.json": json.dumps(_interface(printed), indent=1) + "\n",
         "report.txt": report(module),
     }
@@ -170,7 +172,9 @@ def _check_integers(operation: ir.Operation, symbol: str, elements: np.ndarray, 
         raise fail(operation, f"'{symbol}' has elements from {low} to {high}, and {element} holds {-top} to {top - 1}")
 
 
-def _script() -> str:
+def _script(hls: HlsDescription) -> str:
+    """What runs Vitis; of a part that is not AMD's, it wants one named."""
+    device = PARTS[hls.part].device or "$::env(PART) ;# Vitis has no " + hls.part
     return f"""\
 # vitis_hls -f run_hls.tcl
 open_project -reset terrace
@@ -178,8 +182,8 @@ set_top {TOP}
 add_files model.cpp
 add_files -tb testbench.cpp
 open_solution -reset solution
-set_part {DEVICE}
-create_clock -period {CLOCK_NS}
+set_part {device}
+create_clock -period {1e3 / hls.clock_mhz:g}
 csynth_design
 export_design -format ip_catalog
 """

@@ -12,9 +12,8 @@ from terrace.lowering.kernels.iteration_space import IterationSpace
 from terrace.lowering.kernels.read_kernel import calls_of, read_kernel
 from terrace.lowering.kernels.schedule import Schedule
 from terrace.lowering.kernels.view import KernelView, is_kernel, schedule_op
-from terrace.lowering.target.description import target_of
+from terrace.lowering.target.description import hls_of
 from terrace.lowering.target.hls.plan_parallelism import choices_of, plan
-from terrace.machine import CLOCK_NS
 from terrace.mlir import DYNAMIC, ir
 from terrace.passes import Pass, fail, given_options
 from terrace.target import HlsDescription
@@ -40,9 +39,7 @@ class ScheduleKernelsForHls(Pass):
             if DYNAMIC in IterationSpace.from_attribute(schedule_op(function).iteration_space).sizes:
                 name = function.name.value
                 raise fail(function, f"@{name} has a dynamic size; hardware needs static shapes")
-        target = target_of(module)
-        hls = (target and target.hls) or HlsDescription()
-        hls = dataclasses.replace(hls, **given_options(self))
+        hls = dataclasses.replace(hls_of(module), **given_options(self))
         schedule_kernels(module, hls.machine, choose=_Plan(module, hls).choose)
 
 
@@ -52,7 +49,7 @@ class _Plan:
     def __init__(self, module: ir.Operation, hls: HlsDescription) -> None:
         self.module, self.hls = module, hls
         self.machine, self.multipliers = hls.machine, hls.dsp
-        self.least = int(1e9 / CLOCK_NS / hls.target_fps) if hls.target_fps else 1
+        self.least = int(hls.clock_mhz * 1e6 / hls.target_fps) if hls.target_fps else 1
         calls = calls_of(module)
         self.calls = {name: found.count for name, found in calls.items()}
         for function in [op for op in module.regions[0].blocks[0].operations if is_kernel(op)]:
@@ -73,7 +70,7 @@ class _Plan:
             raise fail(
                 self.module,
                 f"cannot give {self.hls.target_fps} frames per second with {self.hls.dsp} multipliers: they allow"
-                f" {1e9 / CLOCK_NS / slowest:.0f} at {1e3 / CLOCK_NS:g} MHz; raise dsp or ask for fewer",
+                f" {self.hls.clock_mhz * 1e6 / slowest:.0f} at {self.hls.clock_mhz} MHz; raise dsp or ask for fewer",
             )
         schedules = {name: choice.schedule for name, choice in found.items()}
         return {name: schedules.get(name) or choose_schedule(kernel, self.machine) for name, kernel in kernels.items()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from terrace.dialects.context import create_context
 from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.target.description import hls_of
 from terrace.lowering.target.rtl.circuit import Branch, Circuit, Loop, Pipeline, Segment, Step
 from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.latency import latency
@@ -83,7 +84,7 @@ def _described_branch(branch: Branch, times: Schedule, depth: int) -> Iterator[s
 def design_kernel(function: func.FuncOp) -> Design:
     """The design of a kernel at the level "hls". Raises PassError for what has no circuit."""
     circuit = elaborate(function)
-    times = schedule(circuit)
+    times = schedule(circuit, 1e3 / hls_of(function.operation.parent).clock_mhz)
     return Design(circuit, times, latency(circuit, times))
 
 

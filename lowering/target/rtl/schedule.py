@@ -31,7 +31,6 @@ from terrace.lowering.target.rtl.circuit import (
     segments,
 )
 from terrace.lowering.target.rtl.operators import cycles, delay
-from terrace.machine import CLOCK_NS
 
 
 @dataclasses.dataclass
@@ -117,7 +116,7 @@ def conditions(steps: list[Step]) -> list[Node]:
 
 
 class _Scheduler:
-    """Schedules one segment at one interval.
+    """Schedules one segment at one interval, for cycles of `period` nanoseconds.
 
     A value of counters and registers alone, by few gates, floats: it takes place in the first cycle that needs it. So
     an accumulator is read as late as can be, which lets iterations follow each other closely.
@@ -128,9 +127,10 @@ class _Scheduler:
         actions: list[Action],
         counters: Sequence[Counter],
         interval: int,
+        period: float,
         not_before: Mapping[Register, int] | None = None,
     ) -> None:
-        self.actions, self.counters, self.interval = actions, counters, interval
+        self.actions, self.counters, self.interval, self.period = actions, counters, interval, period
         self.not_before = not_before or {}
         """The first cycles in which some registers are read."""
         self.result = SegmentSchedule(interval)
@@ -178,11 +178,11 @@ class _Scheduler:
         start, gates = self.earliest(node.inputs), delay(node)
         time = max((self.time[n] for n in fixed if self.result.ready(n) == start), default=0.0)
         floating = max((self.time[n] for n in node.inputs if n in self.floating), default=0.0)
-        if time and time + gates > CLOCK_NS:
+        if time and time + gates > self.period:
             start, time = start + 1, 0.0
         # What floats is registered first if it does not fit before these gates, or if an iteration waits for them.
         is_awaited = any(n.op == "read" and n.detail[0] in self.not_before for n in node.inputs)
-        before = 1 if floating and (floating + gates > CLOCK_NS or (is_awaited and start)) else 0
+        before = 1 if floating and (floating + gates > self.period or (is_awaited and start)) else 0
         if before > start:
             start, time = before, 0.0
         self.result.start[node] = start
@@ -199,7 +199,7 @@ class _Scheduler:
         if node.op == "counter":
             self.result.start[node] = 0
         time = max((self.time[n] for n in node.inputs), default=0.0) + delay(node)
-        if cycles(node) or time > CLOCK_NS / 2 or any(n not in self.floating for n in node.inputs):
+        if cycles(node) or time > self.period / 2 or any(n not in self.floating for n in node.inputs):
             return False
         self.floating.add(node)
         self.time[node] = time
@@ -309,8 +309,8 @@ def may_meet(first: Load | Store, second: Load | Store) -> bool:
     return bool(difference.terms) or difference.constant == 0
 
 
-def schedule(circuit: Circuit) -> dict[Segment, SegmentSchedule]:
-    """The schedule of every segment that does anything."""
+def schedule(circuit: Circuit, period: float) -> dict[Segment, SegmentSchedule]:
+    """The schedule of every segment that does anything, for cycles of so many nanoseconds."""
     live = live_actions(circuit)
     bodies = {p.body: p for p in pipelines(circuit.steps)}
     found: dict[Segment, SegmentSchedule] = {}
@@ -319,13 +319,13 @@ def schedule(circuit: Circuit) -> dict[Segment, SegmentSchedule]:
             continue
         pipeline = bodies.get(segment)
         if pipeline is None:
-            found[segment] = _Scheduler(actions, (), 0).run()
+            found[segment] = _Scheduler(actions, (), 0, period).run()
             continue
-        found[segment] = _pipelined(actions, pipeline)
+        found[segment] = _pipelined(actions, pipeline, period)
     return found
 
 
-def _pipelined(actions: list[Action], pipeline: Pipeline) -> SegmentSchedule:
+def _pipelined(actions: list[Action], pipeline: Pipeline, period: float) -> SegmentSchedule:
     """The schedule of a pipeline at the shortest interval for which there is one.
 
     A register that is read too early is read later, once; where what is written depends on that, it does not help.
@@ -333,7 +333,7 @@ def _pipelined(actions: list[Action], pipeline: Pipeline) -> SegmentSchedule:
     interval, not_before = pipeline.wanted, dict[Register, int]()
     while True:
         try:
-            return _Scheduler(actions, pipeline.counters, interval, not_before).run()
+            return _Scheduler(actions, pipeline.counters, interval, period, not_before).run()
         except _TooEarly as error:
             if error.register not in not_before:
                 not_before[error.register] = error.cycle

@@ -205,9 +205,9 @@ class CompiledModel:
             for name, contents in files.items():
                 create(name).write(contents.encode())
 
-    def resources(self, family: str = "xc7") -> NetworkResources:
+    def resources(self, family: str | None = None) -> NetworkResources:
         """What the network of a hardware design takes of an FPGA, estimated, by process: lookup tables, registers,
-        multipliers and blocks of memory of AMD's 7 series ("xc7") or Lattice's ECP5 ("ecp5").
+        multipliers and blocks of memory of its part, or of a family: AMD's 7 series ("xc7"), Lattice's ECP5 ("ecp5").
 
         Raises what `write_verilog` raises.
         """

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from terrace.dialects.context import create_context
 from terrace.errors import TargetError
+from terrace.fpga import PARTS
+from terrace.lowering.target.description import hls_of
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
 from terrace.lowering.target.rtl.netlist import Netlist
 from terrace.lowering.target.rtl.network import TOP, network_of
@@ -22,10 +24,13 @@ from terrace.texts import plain
 
 @dataclasses.dataclass(frozen=True)
 class NetworkResources:
-    """The resources of the processes of a network, and of what connects them, in order; prints as a table."""
+    """The resources of the processes of a network, and of what connects them, in order; prints as a table, with the
+    share of a part if there is one.
+    """
 
     family: str
     rows: Sequence[tuple[str, Resources]]
+    part: str = ""
 
     @property
     def total(self) -> Resources:
@@ -36,24 +41,31 @@ class NetworkResources:
         rows = [*self.rows, ("all", self.total)]
         table = [(self.family, *(name.upper() for name in names))]
         table += [(plain(name), *(f"{getattr(own, field):g}" for field in names)) for name, own in rows]
+        if self.part:
+            shares = (getattr(self.total, name) / getattr(PARTS[self.part], name) for name in names)
+            table.append((f"of {self.part}", *(f"{share:.1%}" for share in shares)))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [[cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])] for cells in table]
         return "\n".join("  ".join(line) for line in lines)
 
 
-def network_resources(text: str, weights: Weights | None = None, family: str = "xc7") -> NetworkResources:
-    """What the network of a module at the level "hls" takes of a family of FPGAs, one of `FAMILIES`.
+def network_resources(text: str, weights: Weights | None = None, family: str | None = None) -> NetworkResources:
+    """What the network of a module at the level "hls" takes of a family of FPGAs, one of `FAMILIES`; that of the part
+    that it is made for, if none is given.
 
     Raises PassError for what has no circuit, TargetError without CIRCT, or for a family that is not known.
     """
-    if family not in FAMILIES:
-        raise TargetError(f"resources are known of {', '.join(FAMILIES)}, not of {family!r}")
     module = parse_module(text, create_context()).operation
     with module.context, ir.Location.unknown():
+        part = hls_of(module).part
+        family = family or PARTS[part].family
+        if family not in FAMILIES:
+            raise TargetError(f"resources are known of {', '.join(FAMILIES)}, not of {family!r}")
         run_passes([VerifyHardwareAttributes()], module)
         note_ranges(module, lambda symbol: elements_of(symbol, weights or {}))
         network = network_of(module)
         modules = [(process.name, process.design.module()) for process in network.processes]
         top, _ = top_of(network, lambda symbol: elements_of(symbol, weights or {}))
         found = [(name, made.cells()) for name, made in [*modules, (TOP, top)]]
-    return NetworkResources(family, [(name, resources_of(Netlist(cells), FAMILIES[family])) for name, cells in found])
+    rows = [(name, resources_of(Netlist(cells), FAMILIES[family])) for name, cells in found]
+    return NetworkResources(family, rows, part if PARTS[part].family == family else "")
