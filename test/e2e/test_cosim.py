@@ -358,6 +358,18 @@ def test_banks_of_a_loop_that_moves_by_their_number() -> None:
     assert not re.search(r" [/%] ", verilog(text))
 
 
+@needs_verilator
+def test_a_slower_clock_takes_fewer_cycles() -> None:
+    """More gates fit a cycle; results are the same."""
+    text = lower_to_hls("linear")
+    assert "clock_mhz = 200 : i64" in text
+    slow, usual, fast = (
+        simulate("linear", text.replace("clock_mhz = 200", f"clock_mhz = {mhz}"), 10).predicted
+        for mhz in (50, 200, 400)
+    )
+    assert slow < usual < fast
+
+
 def test_a_report_says_how_much_was_simulated() -> None:
     good = KernelCosim("k", vectors=2, predicted=7, cycles=(7, 7), macs=30)
     refused = KernelCosim("l", refused="it computes with floating point", macs=1000)

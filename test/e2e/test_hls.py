@@ -176,6 +176,7 @@ def test_the_program_is_a_project() -> None:
         *("run_hls.tcl", "report.txt", "interface.json"),
     }
     assert "set_top model" in files["run_hls.tcl"]
+    assert "set_part xc7z020clg400-1\ncreate_clock -period 5\n" in files["run_hls.tcl"]
     assert [port["role"] for port in json.loads(files["interface.json"])["ports"]] == ["input", "output"]
     assert "kernel conv2d_add_relu_1x28x28x6: 117600 multiply-adds" in files["report.txt"]
     assert lowered.artifact().program == lowered.artifact().program

@@ -49,6 +49,7 @@ LAYERS = (
         *("terrace.logging", "terrace.progress", "terrace.caller_line", "terrace.installed", "terrace.collector"),
         *(
             "terrace.guards",
+            "terrace.fpga",
             "terrace.machine",
             "terrace.element_types",
             "terrace.loaded_code",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from terrace.compiler import PyTorch, Request, Text, lower
-from terrace.errors import CompileError
+from terrace.errors import CompileError, TargetError
 from terrace.target import CpuDescription, HlsDescription, Target
 from torch import nn
 
@@ -24,6 +24,18 @@ def model() -> tuple[nn.Module, torch.Tensor]:
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 12 * 12, 32))
     return layers.eval(), torch.randn(2, 4, 12, 12)
+
+
+def test_a_part_is_the_budget_unless_more_is_said() -> None:
+    assert (HlsDescription().dsp, HlsDescription().bram) == (220, 140)
+    lattice = HlsDescription(part="lfe5u-85f", bram=9, clock_mhz=100)
+    assert (lattice.dsp, lattice.bram) == (156, 9)
+    with pytest.raises(TargetError, match="unknown part 'zynq'; known are xc7z020, xczu7ev, xcu250, lfe5u-85f"):
+        HlsDescription(part="zynq")
+    with pytest.raises(TargetError, match="clock_mhz of a design is too small, got 0"):
+        HlsDescription(clock_mhz=0)
+    with pytest.raises(TargetError, match="target cpu is no hardware design"):
+        Target(hls=lattice)
 
 
 @pytest.mark.parametrize("name", TARGETS)
