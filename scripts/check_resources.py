@@ -33,6 +33,7 @@ import torch
 from check_networks import NETWORKS
 from scipy.optimize import nnls
 from terrace.dialects.context import create_context
+from terrace.errors import TerraceError
 from terrace.lowering.target.rtl.design import Design
 from terrace.lowering.target.rtl.netlist import Netlist
 from terrace.lowering.target.rtl.network import TOP, network_of
@@ -60,7 +61,9 @@ LEAST = 50
 def synthesised(folder: Path, top: str, family: str) -> Resources:
     """What yosys makes of `model.sv` in a folder."""
     script = f"read_verilog -sv model.sv; {SCRIPTS[family]} -top {top}; tee -q -o stat.json stat -json"
-    subprocess.run([YOSYS, "-q", "-p", script], cwd=folder, check=True, capture_output=True)
+    done = subprocess.run([YOSYS, "-q", "-p", script], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TerraceError(f"yosys failed on {top}: {done.stderr.strip()[-500:]}")
     modules = json.loads((folder / "stat.json").read_text())["modules"]
     return counted(next(iter(modules.values()))["num_cells_by_type"])
 
@@ -149,13 +152,18 @@ def main() -> int:
         rows.append((netlist, found))
         pairs.append((resources_of(netlist, family), found))
         print(described(name, *pairs[-1]), flush=True)
+    failed = 0
     for name in options.networks:
-        pairs.append(check_network(name, family, options.dsp))
-        print(described(name, *pairs[-1]), flush=True)
+        try:
+            pairs.append(check_network(name, family, options.dsp))
+            print(described(name, *pairs[-1]), flush=True)
+        except TerraceError as error:
+            failed += 1
+            print(f"{name}: {error}", flush=True)
     print(summed_up(pairs))
     if options.fit:
         print(fitted(rows, family))
-    return 0
+    return min(failed, 1)
 
 
 if __name__ == "__main__":
