@@ -33,6 +33,7 @@ func.func private @sums(%x: memref<32xi8>, %y: memref<1xi32>) attributes {{loop.
       %early = arith.cmpi ult, %k, %c3 : index
       %there = arith.cmpi ult, %i, %c3 : index
       %late = arith.cmpi ugt, %k, %c0 : index
+      %never = arith.andi %first, %late : i1
       %is_zero = arith.cmpi eq, %v, %nothing : i8
       scf.if {around} {{
         scf.if {reset} {{
@@ -40,7 +41,7 @@ func.func private @sums(%x: memref<32xi8>, %y: memref<1xi32>) attributes {{loop.
         }}
         scf.if {adds} {{
           %s = memref.load %sum[] : memref<i32>
-          %e = arith.{extend} %v : i8 to i32
+          {term}
           %t = arith.addi %s, %e : i32
           memref.store %t, %sum[] : memref<i32>
         }}
@@ -54,6 +55,27 @@ func.func private @sums(%x: memref<32xi8>, %y: memref<1xi32>) attributes {{loop.
 """
 
 SET = "memref.store %start, %sum[] : memref<i32>"
+POSITIVE = """%z = arith.extui %v : i8 to i32
+          %one = arith.constant 1 : i32
+          %e = arith.addi %z, %one : i32"""
+OTHER_LOOP = """scf.for %j = %c0 to %c3 step %c1 {
+    memref.store %start, %sum[] : memref<i32>
+  } {loop.pipeline = 1 : i64}"""
+BRANCH = """%is_first_row = arith.cmpi eq, %i, %c0 : index
+    scf.if %is_first_row {
+      memref.store %start, %sum[] : memref<i32>
+      scf.for %j = %c0 to %c3 step %c1 {
+        %q = memref.load %x[%j] : memref<32xi8>
+        %w = arith.extsi %q : i8 to i32
+        memref.store %w, %y[%c0] : memref<1xi32>
+      } {loop.pipeline = 1 : i64}
+    } else {
+      scf.for %j = %c0 to %c3 step %c1 {
+        %q = memref.load %x[%j] : memref<32xi8>
+        %w = arith.extui %q : i8 to i32
+        memref.store %w, %y[%c0] : memref<1xi32>
+      } {loop.pipeline = 1 : i64}
+    }"""
 USUAL = {
     "start": 0,
     "before": "",
@@ -61,14 +83,14 @@ USUAL = {
     "around": "%yes",
     "reset": "%first",
     "adds": "%yes",
-    "extend": "extsi",
+    "term": "%e = arith.extsi %v : i8 to i32",
 }
 
 CASES: dict[str, tuple[dict[str, object], int]] = {
     # Eight numbers of 8 bits, and the number that it is set to.
     "in the first iteration": ({}, 12),
     "to a number": ({"start": 100_000}, 18),
-    "numbers without a sign": ({"extend": "extui"}, 13),
+    "numbers without a sign": ({"term": "%e = arith.extui %v : i8 to i32"}, 13),
     "in the first of all": ({"reset": "%both"}, 14),
     "before all": ({"before": SET, "reset": "%first", "adds": "%yes"}, 12),
     "before all only": ({"before": SET, "around": "%yes", "reset": "%is_zero", "adds": "%yes"}, 14),
@@ -76,10 +98,14 @@ CASES: dict[str, tuple[dict[str, object], int]] = {
     "where both are done": ({"around": "%there"}, 12),
     # Nothing is added where it is set: it is not seen that one of both always holds.
     "apart": ({"adds": "%late"}, 32),
+    "numbers above zero": ({"term": POSITIVE, "start": -4097}, 14),
     # It is set where an element says so, or not in each run through the counters in which something is added.
     "where an element says so": ({"reset": "%is_zero"}, 32),
     "never where something is added": ({"around": "%late"}, 32),
     "in some rows": ({"reset": "%there", "adds": "%yes"}, 14),
+    "never": ({"reset": "%never"}, 32),
+    "in another loop": ({"before": OTHER_LOOP, "reset": "%is_zero"}, 32),
+    "in one of two ways": ({"outside": BRANCH, "reset": "%is_zero"}, 32),
     "where an element says so, both": ({"around": "%is_zero"}, 32),
 }
 
