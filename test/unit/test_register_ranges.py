@@ -98,7 +98,7 @@ CASES: dict[str, tuple[dict[str, object], int]] = {
     "where both are done": ({"around": "%there"}, 12),
     # Nothing is added where it is set: it is not seen that one of both always holds.
     "apart": ({"adds": "%late"}, 32),
-    "numbers above zero": ({"term": POSITIVE, "start": -4097}, 14),
+    "numbers above zero": ({"term": POSITIVE, "start": -4098}, 14),
     # It is set where an element says so, or not in each run through the counters in which something is added.
     "where an element says so": ({"reset": "%is_zero"}, 32),
     "never where something is added": ({"around": "%late"}, 32),
