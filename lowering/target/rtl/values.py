@@ -196,19 +196,17 @@ class Values:
             return self.constant(value.detail, width)
         if value.op in ("sext", "zext"):
             inner = value.inputs[0]
-            return (
-                self.truncated(inner, width)
-                if inner.width >= width
-                else self.extended(inner, width, value.op == "sext")
-            )
+            if inner.width >= width:
+                return self.truncated(inner, width)
+            return self.extended(inner, width, value.op == "sext")
         span = (value.low, value.high)
         return self.make("part", width, (value,), 0, span if width > 1 and fits(span, width) else None)
 
     def narrowed(self, value: Node) -> Node:
         """A number without the bits that repeat its sign."""
-        return (
-            value if value.width == 1 else self.truncated(value, min(value.width, signed_width(value.low, value.high)))
-        )
+        if value.width == 1:
+            return value
+        return self.truncated(value, min(value.width, signed_width(value.low, value.high)))
 
     def known_within(self, value: Node, low: int, high: int) -> Node:
         """The same number, of which it is known where it lies."""
