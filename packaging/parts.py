@@ -23,7 +23,7 @@ RUNTIME = {
             "loaded_code",
             "logging",
         ),
-        *("machine", "number_format", "processes", "progress", "signature", "structure", "supervision"),
+        *("fpga", "machine", "number_format", "processes", "progress", "signature", "structure", "supervision"),
         *("target", "texts"),
     },
     "terrace.storage": {"__init__", "artifact", "files", "manifest", "mapped_file", "parameter_archive", "stored_zip"},

@@ -18,9 +18,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 LONGEST = (
-    "test_ops", "test_quantization", "test_network_cosim", "test_frontend_models", "test_implicit_gemm",
-    "test_attention_kernels", "test_cpu_atoms", "test_cosim", "test_reference", "test_frontend_numerics",
-    "test_frontend_integers", "test_tuning", "test_cache", "test_docs", "test_resources", "test_hls_ops", "test_levels",
+    "test_network_cosim", "test_ops", "test_quantization", "test_frontend_models", "test_complex_ops",
+    "test_attention_kernels", "test_cpu_atoms", "test_reference", "test_implicit_gemm", "test_frontend_integers",
+    "test_random_schedules", "test_cosim", "test_encodings", "test_zoo", "test_checks", "test_permute",
+    "test_frontend_numerics", "test_frontend_data_dependent", "test_complex", "test_cache", "test_docs",
 )  # fmt: skip
 """Files that take a minute and more. They come first: no core waits at the end for another one's long file."""
 
