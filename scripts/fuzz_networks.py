@@ -63,11 +63,13 @@ def check(seed: int, number: int) -> bool:
         "dsp": draw.choice([1, 8, 40, 150, 600]),
         "max_unroll": draw.choice([1, 4, 16]),
         "bram": draw.choice([2, 30, 1000]),
+        "clock_mhz": draw.choice([50, 200, 350]),
     }
+    quantize = {"type": "int8", **draw.choice([{}, {"multiplier_bits": 17}, {"multiplier_bits": 8}])}
     stalls = draw.choice([0, 0, 30])
-    words = f"{number}: {shape}, {', '.join(map(str, model))}; {budget}"
+    words = f"{number}: {shape}, {', '.join(map(str, model))}; {budget}, {quantize}"
     samples = [(torch.randn(shape),) for _ in range(4)]
-    options = {"quantize": "int8", "calibration": samples}
+    options = {"quantize": quantize, "calibration": samples}
     frames = [(torch.randn(shape) * draw.choice([1, 10]),) for _ in range(FRAMES)]
     try:
         design = terrace.compile(model, samples[0], target=Target("hls", hls=HlsDescription(**budget)), options=options)
