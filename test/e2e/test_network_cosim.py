@@ -232,6 +232,22 @@ def test_words_of_a_stream() -> None:
     assert given.elements == 216 and given.lanes == 2 and network.interval < 216
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_result_that_is_always_the_same_waits_for_its_frame(before: int) -> None:
+    """Biases far below zero before a ReLU: the circuit reads nothing, and yet gives no result that nobody asked for."""
+    torch.manual_seed(0)
+    last = nn.Linear(6, 3)
+    last.bias.data[:] = -1000.0
+    model = nn.Sequential(*(nn.Linear(6, 6) for _ in range(before)), last, nn.ReLU()).eval()
+    frames = [(torch.randn(1, 6),) for _ in range(4)]
+    options = {"quantize": "int8", "calibration": frames}
+    design = terrace.compile(model, frames[0], target="hls", options=options)
+    for stalls in (0, 30):
+        found = design.cosim_network(frames, stalls)
+        assert found.passed and not found.results[0].any(), str(found)
+        assert all(start < end for start, end in found.cycles), "a result came before its frame"
+
+
 def test_what_is_refused() -> None:
     design, frames = compiled_for("mlp", "hls")
     with pytest.raises(TerraceError, match="0 to 99 percent of the cycles, got 100"):

@@ -296,7 +296,8 @@ class _Builder:
                     raise fail(call, "writes memory that another kernel fills, which has no circuit")
                 self.buffers[root] = Buffer(f"buffer{len(self.buffers)}", process)
                 process.writes[number] = self.buffers[root]
-            elif argument.read_ports:
+            else:
+                # Also of a result that is always the same: it comes when what it is of has come.
                 process.reads[number] = self.channel(call, root_of(operand), argument.memory, process)
         self.processes.append(process)
 

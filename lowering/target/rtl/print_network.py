@@ -94,7 +94,7 @@ class _Top:
                     addresses[channel] = self.stream_out(channel.reader, channel)
         for buffer in self.network.buffers:
             for channel in buffer.channels:
-                self.channel(channel, writes[buffer], addresses[channel])
+                self.channel(channel, writes[buffer], addresses.get(channel, {}))
         self.outputs["error"] = self.any(self.errors)
         self.design.end(self.outputs)
         return self.design
