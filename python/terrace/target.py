@@ -189,9 +189,8 @@ class HlsDescription:
         for name in ("dsp", "bram"):
             if getattr(self, name) == ALL_OF_PART:
                 object.__setattr__(self, name, getattr(PARTS[self.part], name))
-        least = {"max_unroll": 1, "dsp": 0, "bram": 0, "local_bytes": 1, "rom_elements": 0, "target_fps": 0}
-        least["clock_mhz"] = 1
-        for name, number in least.items():
+        none = dict.fromkeys(("dsp", "bram", "rom_elements", "target_fps"), 0)
+        for name, number in {**none, "max_unroll": 1, "local_bytes": 1, "clock_mhz": 1}.items():
             if getattr(self, name) < number:
                 raise TargetError(f"{name} of a design is too small, got {getattr(self, name)}")
         FixedPoint.parse(self.number_format)

@@ -35,8 +35,8 @@ class Family:
     """FPGAs of one kind. `luts` are those of a bit of each of `GATES`; a multiplier takes numbers of `product_bits`,
     and wider ones in parts of 17 bits, but for a last part of fewer bits than `least_part`; a block of memory has one
     of the shapes `blocks` (elements, bits), and counts as much as it says; a small one has `small_memory` (elements,
-    bits, lookup tables), or, if it is never written, `table_bits` in one. `absorbs` are the registers that multipliers
-    and shift registers hold.
+    bits, lookup tables), or, if it is never written, `table_bits` in one. With `absorbs`, multipliers and shift
+    registers hold registers.
     """
 
     name: str
@@ -53,29 +53,29 @@ FAMILIES = {
     family.name: family
     for family in (
         Family(
-            "ecp5",
-            dict(zip(GATES, (0.83, 2.4, 1.19, 1.4, 0.05, 0.96, 0.52, 0.57, 0.11, 0.48, 0.25), strict=True)),
-            (18, 18),
-            3,
-            [(512, 36, 1), (1024, 18, 1), (2048, 9, 1), (4096, 4, 1), (8192, 2, 1), (16384, 1, 1)],
-            (16, 4, 4),
-            16,
+            name="ecp5",
+            luts=dict(zip(GATES, (0.83, 2.4, 1.19, 1.4, 0.05, 0.96, 0.52, 0.57, 0.11, 0.48, 0.25), strict=True)),
+            product_bits=(18, 18),
+            least_part=3,
+            blocks=[(512, 36, 1), (1024, 18, 1), (2048, 9, 1), (4096, 4, 1), (8192, 2, 1), (16384, 1, 1)],
+            small_memory=(16, 4, 4),
+            table_bits=16,
             absorbs=False,
         ),
         Family(
-            "xc7",
-            dict(zip(GATES, (0.07, 0.47, 0, 0.78, 0.01, 0.93, 0.52, 0.64, 0.77, 0, 0.14), strict=True)),
-            (18, 25),
-            2,
-            [
+            name="xc7",
+            luts=dict(zip(GATES, (0.07, 0.47, 0, 0.78, 0.01, 0.93, 0.52, 0.64, 0.77, 0, 0.14), strict=True)),
+            product_bits=(18, 25),
+            least_part=2,
+            blocks=[
                 *((1 << (9 + more), 36 >> more, 0.5) for more in range(3)),
                 *((1 << (9 + more), 32 >> more, 0.5) for more in range(3, 6)),
                 *((1 << (10 + more), 36 >> more, 1) for more in range(3)),
                 *((1 << (10 + more), 32 >> more, 1) for more in range(3, 6)),
                 (512, 72, 1),
             ],
-            (32, 6, 4),
-            64,
+            small_memory=(32, 6, 4),
+            table_bits=64,
             absorbs=True,
         ),
     )
@@ -275,8 +275,8 @@ def _kind_of_mux(netlist: Netlist, place: int) -> str:
 
 def _count_sums(netlist: Netlist, found: dict[str, int]) -> None:
     """Sums of sums are compressed to two terms, which are added."""
-    sums = netlist.of("comb.add", "comb.sub")
-    inner = {p for p in sums if len(sinks := netlist.sinks(p)) == 1 and sinks <= set(sums)}
+    sums = set(netlist.of("comb.add", "comb.sub"))
+    inner = {p for p in sums if len(sinks := netlist.sinks(p)) == 1 and sinks <= sums}
 
     def bits(place: int) -> int:
         """The bits of all terms."""
@@ -285,9 +285,7 @@ def _count_sums(netlist: Netlist, found: dict[str, int]) -> None:
         terms = zip(cell.reads, sources, strict=True)
         return sum(bits(s) if s in inner else min(netlist.own_bits(read), cell.width) for read, s in terms)
 
-    for place in sums:
-        if place in inner:
-            continue
+    for place in sums - inner:
         width, cell = netlist.live[place].bit_length(), netlist.cells[place]
         registers = [netlist.cells[netlist.unextended(read)] for read in cell.reads]
         is_of_product = any(r.op == "seq.compreg" and netlist.cells[r.reads[0]].op == PRODUCT for r in registers)
