@@ -103,12 +103,19 @@ def specified_linear(
     return torch.from_numpy(result) * torch.tensor(s_y, dtype=torch.float32)
 
 
-LAYERS = {"usual": (20, 12, 1.0), "one channel": (7, 1, 1.0), "odd": (13, 33, 3.0), "one input": (1, 5, 0.01)}
+LAYERS = {
+    "usual": (20, 12, 1.0),
+    "one channel": (7, 1, 1.0),
+    "odd": (13, 33, 3.0),
+    "one input": (1, 5, 0.01),
+    "many channels": (9, 200, 1.0),
+}
 
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("name", "bits"), [*((name, 31) for name in LAYERS), ("usual", 17), ("odd", 8), ("one input", 4)]
+    ("name", "bits"),
+    [*((name, 31) for name in LAYERS), ("usual", 17), ("odd", 8), ("one input", 4), ("many channels", 4)],
 )
 def test_a_linear_layer_is_what_the_specification_says(name: str, bits: int) -> None:
     torch.manual_seed(0)
