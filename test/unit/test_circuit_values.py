@@ -74,6 +74,7 @@ def gates(node: Node, inputs: list[int]) -> int:
         "sext": lambda: numbers[0] if width > 1 else -inputs[0],
         "zext": lambda: inputs[0],
         "part": lambda: inputs[0] >> node.detail,
+        "concat": lambda: inputs[0] << node.inputs[1].width | inputs[1],
     }
     return bits(found[node.op](), node.width)
 
@@ -82,7 +83,7 @@ class Expression:
     """A random expression: for each step its node, its width, and its number at full width."""
 
     def __init__(self, draw: random.Random) -> None:
-        self.draw, self.values = draw, Values()
+        self.draw, self.values = draw, Values((18, 25))
         self.found: list[tuple[Node, int, int]] = []
         self.known: dict[Node, int] = {}
         for number in range(4):

@@ -117,7 +117,7 @@ def test_bits_of_a_sum(name: str) -> None:
     module = parse_module(KERNEL.format(**{**USUAL, **changes}), context)
     with context, ir.Location.unknown():
         (kernel,) = loop_kernels(module.operation)
-        circuit = elaborate(kernel)
+        circuit = elaborate(kernel, (18, 25))
     written = {a.register for segment in segments(circuit.steps) for a in segment.actions if isinstance(a, Write)}
     (width,) = {register.width for register in written if register.name == "t1"}
     assert width == expected

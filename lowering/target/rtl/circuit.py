@@ -42,7 +42,7 @@ class Register:
     """The range of what it holds, if it is known to be less than all of the width."""
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)  # A graph has more paths than a printer should walk.
 class Node:
     """A value of `width` bits, a two's complement number in `low`..`high`; unsigned if `low` is not negative.
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from terrace.dialects.context import create_context
+from terrace.fpga import PARTS
 from terrace.lowering.analysis.loop_kernels import loop_kernels
 from terrace.lowering.target.description import hls_of
 from terrace.lowering.target.rtl.circuit import Branch, Circuit, Loop, Pipeline, Segment, Step
 from terrace.lowering.target.rtl.elaborate import elaborate
+from terrace.lowering.target.rtl.fabric import FABRICS
 from terrace.lowering.target.rtl.latency import latency
 from terrace.lowering.target.rtl.print_verilog import module_of
 from terrace.lowering.target.rtl.restart import Restart, restart_of
@@ -38,8 +40,9 @@ class Design:
 
     @property
     def multipliers(self) -> int:
-        """The products in it, in DSP blocks or in logic."""
-        return len({node for times in self.times.values() for node in times.start if node.op == "multiply"})
+        """The products in it, in DSP blocks or in logic, one that is made of several counted once."""
+        nodes = (node for times in self.times.values() for node in times.start)
+        return len({node.detail for node in nodes if node.op == "multiply"})
 
     def description(self) -> list[str]:
         """The steps of the kernel and their cycles."""
@@ -83,8 +86,10 @@ def _described_branch(branch: Branch, times: Schedule, depth: int) -> Iterator[s
 
 def design_kernel(function: func.FuncOp) -> Design:
     """The design of a kernel at the level "hls". Raises PassError for what has no circuit."""
-    circuit = elaborate(function)
-    times = schedule(circuit, 1e3 / hls_of(function.operation.parent).clock_mhz)
+    hls = hls_of(function.operation.parent)
+    fabric = FABRICS[PARTS[hls.part].family]
+    circuit = elaborate(function, fabric.product_bits)
+    times = schedule(circuit, fabric, hls.clock_mhz)
     return Design(circuit, times, latency(circuit, times))
 
 

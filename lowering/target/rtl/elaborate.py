@@ -76,9 +76,11 @@ def _labels(block: ir.Block, prefix: str = "loop") -> Iterator[tuple[ir.Operatio
 class _Elaboration:
     """Makes the circuit of one kernel. `spans` are ranges of its own registers and memories, by their names."""
 
-    def __init__(self, function: func.FuncOp, spans: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(
+        self, function: func.FuncOp, spans: Mapping[str, tuple[int, int]], product_bits: tuple[int, int]
+    ) -> None:
         self.function, self.spans = function, spans
-        self.values = Values()
+        self.values = Values(product_bits)
         self.names: dict[ir.Value, Linear | Node | Memory | RegisterArray] = {}
         self.memories: list[Memory] = []
         self.tables: dict[str, Memory] = {}
@@ -480,14 +482,15 @@ class _Elaboration:
         return fill
 
 
-def elaborate(function: func.FuncOp) -> Circuit:
-    """The circuit of a kernel, not scheduled yet. Raises PassError for what has no circuit.
+def elaborate(function: func.FuncOp, product_bits: tuple[int, int]) -> Circuit:
+    """The circuit of a kernel, not scheduled yet, for multipliers of so many bits. Raises PassError for what has no
+    circuit.
 
     It is made anew for as long as its sums turn out to need fewer bits.
     """
     spans: dict[str, tuple[int, int]] = {}
     for _ in range(MOST_ROUNDS):
-        circuit = _Elaboration(function, spans).run()
+        circuit = _Elaboration(function, spans, product_bits).run()
         found = spans_of(circuit)
         if found == spans:
             break

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from terrace.lowering.target.rtl.circuit import Circuit, Counter, Loop, Node, Pipeline, Segment, Step
-from terrace.lowering.target.rtl.schedule import Schedule, conditions
+from terrace.lowering.target.rtl.schedule import Schedule, conditions, late_writes
 from terrace.lowering.target.rtl.values import compares, signed
 from terrace.passes import fail
 
 
 def latency(circuit: Circuit, times: Schedule) -> int:
     """The cycles of a kernel from its start to its end, both counted."""
-    return max(1, _latency(circuit.steps, times, {}))
+    return max(1, _latency(circuit.steps, times, {})) + bool(late_writes(times))
 
 
 def _latency(steps: list[Step], times: Schedule, indices: dict[Counter, int]) -> int:

@@ -1,7 +1,4 @@
-"""The arith ops that have a circuit: what each is made of, how long its gates take, how many cycles a multiplier does.
-
-The delays are rough ones of a 7-series FPGA: carry chains grow by the bit, the rest is levels of lookup tables.
-"""
+"""The arith ops that have a circuit: what each is made of, how long its gates take, how many cycles."""
 
 from __future__ import annotations
 
@@ -9,15 +6,11 @@ from collections.abc import Callable, Sequence
 
 from terrace.lowering.target.rtl.circuit import Node
 from terrace.lowering.target.rtl.division import divide
+from terrace.lowering.target.rtl.fabric import Fabric
 from terrace.lowering.target.rtl.values import PREDICATES, Values
 
 LOAD_CYCLES = 1
 """From the address of a memory to its element."""
-
-_DSP_BITS = (18, 27)
-"""The operands of the multiplier of a DSP block; larger products are sums of several."""
-
-_LUT_NS, _CARRY_NS, _CARRY_BIT_NS = 0.6, 0.9, 0.03
 
 BITWISE = {"arith.andi": "and", "arith.ori": "or", "arith.xori": "xor"}
 SHIFTS = {"arith.shli": "shl", "arith.shrsi": "shrs", "arith.shrui": "shru"}
@@ -54,28 +47,27 @@ def circuit_of(values: Values, name: str, operands: Sequence[Node], width: int, 
 
 def cycles(node: Node) -> int:
     """The registers that a value goes through inside its operator."""
-    if node.op == "loaded":
-        return LOAD_CYCLES
-    if node.op == "multiply":
-        small, large = sorted(n.width for n in node.inputs)
-        return 1 if small <= _DSP_BITS[0] and large <= _DSP_BITS[1] else 3
-    return 0
+    return LOAD_CYCLES if node.op == "loaded" else int(node.op == "multiply")
 
 
-def delay(node: Node) -> float:
+def delay(node: Node, fabric: Fabric) -> float:
     """The nanoseconds that a value takes behind its operands, in the cycle of its operator."""
+    if node.op == "multiply":
+        return fabric.product
     if node.op in ("add", "sub"):
-        return _CARRY_NS + _CARRY_BIT_NS * node.width
+        return fabric.sum(node.width)
     if node.op == "compare":
-        return _CARRY_NS + _CARRY_BIT_NS * node.inputs[0].width
+        width = node.inputs[0].width
+        is_order = node.detail not in ("eq", "ne")
+        return fabric.sum(width) + fabric.above if is_order else fabric.choice(2 * width)
     if node.op == "linear":
         factors, constant = node.detail
         terms = sum(bin(abs(f)).count("1") for f in factors) + (constant != 0)
-        return (terms - 1).bit_length() * (_CARRY_NS + _CARRY_BIT_NS * node.width) if terms > 1 else 0.0
+        return (terms - 1).bit_length() * fabric.sum(node.width) if terms > 1 else 0.0
     if node.op in ("divide", "remainder"):
-        return node.width * (_CARRY_NS + _CARRY_BIT_NS * node.width)
+        return node.width * fabric.sum(node.width)
     if node.op == "element":
-        return _LUT_NS * ((len(node.inputs) - 2).bit_length() + 1) / 2
+        return fabric.choice(len(node.inputs) - 1)
     if node.op in ("shl", "shrs", "shru"):
-        return 0.0 if node.inputs[1].op == "constant" else _LUT_NS * node.width.bit_length() / 2
-    return _LUT_NS if node.op in ("and", "mux", "or", "xor") else 0.0
+        return 0.0 if node.inputs[1].op == "constant" else fabric.choice(node.width)
+    return fabric.gate if node.op in ("and", "mux", "or", "xor") else 0.0

@@ -29,9 +29,8 @@ from terrace.lowering.target.rtl.circuit import (
     Write,
     behind,
 )
-from terrace.lowering.target.rtl.operators import cycles
 from terrace.lowering.target.rtl.restart import Restart
-from terrace.lowering.target.rtl.schedule import Schedule, SegmentSchedule
+from terrace.lowering.target.rtl.schedule import Schedule, SegmentSchedule, late_writes
 
 if TYPE_CHECKING:
     from terrace.circt import Module, Value
@@ -88,7 +87,8 @@ class _Values:
                 self.made[each, self.times.ready(each)] = self.fresh(each)
         first = self.times.ready(node)
         if self.is_steady(node):
-            cycle = first
+            # It waits in a register once, not in one for each cycle, and where it is in one anyway, in none.
+            cycle = min(cycle, first + int(bool(node.inputs)))
         if node.op in _WIRES and cycle > first:
             # What is kept is the value before its sign was extended.
             if (node, cycle) not in self.made:
@@ -122,12 +122,8 @@ class _Values:
         operands = [self.at(n, start) for n in node.inputs]
         if node.op != "multiply":
             return _operator(design, node, operands)
-        name = f"{self.name}_product{node.number}"
         left, right = operands
-        value = design.product(f"{name}_0", left, right, node.width)
-        for number in range(1, cycles(node)):
-            value = design.delayed(f"{name}_{number}", value)
-        return value
+        return design.product(f"{self.name}_product{node.number}", left, right, node.width)
 
 
 def _operator(design: Module, node: Node, operands: list[Any]) -> Any:
@@ -142,6 +138,8 @@ def _operator(design: Module, node: Node, operands: list[Any]) -> Any:
         return design.comb("mux", *operands)
     if node.op in ("sext", "zext"):
         return design.extended(operands[0], node.width, node.op == "sext")
+    if node.op == "concat":
+        return design.comb("concat", *operands, width=node.width)
     if node.op == "part":
         return design.part(operands[0], node.detail, node.width)
     if node.op in ("divide", "remainder"):
@@ -196,6 +194,7 @@ class _Printer:
         copies = {a: copy for found in times.values() for a, copy in found.copies.items()}
         self.read = sorted({(a.memory.name, b, copy) for a, copy in copies.items() for b in a.banks})
         self.stored = sorted({(a.memory.name, a.bank) for a in accesses if isinstance(a, Store)})
+        self.late = late_writes(times)
         inputs, outputs = self.ports()
         self.design = Module(circuit.name, [("go", 1), *inputs], [("done", 1), *restart_ports(restart), *outputs])
         self.counters: dict[Counter, Any] = {}
@@ -226,7 +225,10 @@ class _Printer:
         design = self.design
         go = design.inputs["go"]
         last = self.steps(self.circuit.steps, go)
-        outputs = {"done": go if last is None else last, **self.released}
+        done = go if last is None else last
+        if self.late:
+            done = design.delayed("written", done, 0)
+        outputs = {"done": done, **self.released}
         for register, made in self.registers.items():
             self.connect_register(register, made)
         for memory in self.circuit.memories:
@@ -287,6 +289,9 @@ class _Printer:
         for valid, other, value in reversed(stores[:-1]):
             enable = design.comb("or", valid, enable)
             address, data = design.comb("mux", valid, other, address), design.comb("mux", valid, value, data)
+        if memory in self.late:
+            enable = design.delayed(f"{name}_writes", enable, 0)
+            address, data = design.delayed(f"{name}_to", address), design.delayed(f"{name}_element", data)
         if memory.argument is not None:
             outputs |= {f"{name}_write": enable, f"{name}_write_address": address, f"{name}_write_data": data}
             return

@@ -12,11 +12,10 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
+from terrace.lowering.target.rtl.fabric import FABRICS
 from terrace.lowering.target.rtl.netlist import PRODUCT, TABLE, Netlist
+from terrace.lowering.target.rtl.values import PART_BITS
 from terrace.machine import BLOCK_MEMORY_BITS
-
-PART_BITS = 17
-"""The bits of a part of a number that is too wide for a multiplier; the last part has its sign."""
 
 SHIFT_CYCLES = 3
 """A value that waits for so many cycles is in a shift register, where lookup tables can be one."""
@@ -32,8 +31,8 @@ which a multiplier may add, shift registers.
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """FPGAs of one kind. `luts` are those of a bit of each of `GATES`; a multiplier takes numbers of `product_bits`,
-    and wider ones in parts of 17 bits, but for a last part of fewer bits than `least_part`; a block of memory has one
+    """FPGAs of one kind. `luts` are those of a bit of each of `GATES`; a number that is too wide for a
+    multiplier is cut in parts of 17 bits, but for a last part of fewer bits than `least_part`; a block of memory has one
     of the shapes `blocks` (elements, bits), and counts as much as it says; a small one has `small_memory` (elements,
     bits, lookup tables), or, if it is never written, `table_bits` in one. With `absorbs`, multipliers and shift
     registers hold registers.
@@ -41,7 +40,6 @@ class Family:
 
     name: str
     luts: Mapping[str, float]
-    product_bits: tuple[int, int]
     least_part: int
     blocks: Sequence[tuple[int, int, float]]
     small_memory: tuple[int, int, int]
@@ -55,7 +53,6 @@ FAMILIES = {
         Family(
             name="ecp5",
             luts=dict(zip(GATES, (0.83, 2.4, 1.19, 1.4, 0.05, 0.96, 0.52, 0.57, 0.11, 0.48, 0.25), strict=True)),
-            product_bits=(18, 18),
             least_part=3,
             blocks=[(512, 36, 1), (1024, 18, 1), (2048, 9, 1), (4096, 4, 1), (8192, 2, 1), (16384, 1, 1)],
             small_memory=(16, 4, 4),
@@ -65,7 +62,6 @@ FAMILIES = {
         Family(
             name="xc7",
             luts=dict(zip(GATES, (0.07, 0.47, 0, 0.78, 0.01, 0.93, 0.52, 0.64, 0.77, 0, 0.14), strict=True)),
-            product_bits=(18, 25),
             least_part=2,
             blocks=[
                 *((1 << (9 + more), 36 >> more, 0.5) for more in range(3)),
@@ -122,7 +118,7 @@ def counted(cells: Mapping[str, int]) -> Resources:
 
 
 def _multipliers(widths: Sequence[int], family: Family) -> int:
-    if all(width <= most for width, most in zip(widths, family.product_bits, strict=True)):
+    if all(width <= most for width, most in zip(widths, FABRICS[family.name].product_bits, strict=True)):
         return 1
     few, many = (max(1, -(-(width - family.least_part + 1) // PART_BITS)) for width in widths)
     return few * many

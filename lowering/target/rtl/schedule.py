@@ -6,6 +6,7 @@ starts its iterations as often as it was asked to, or as its dependences let it.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from terrace.lowering.target.rtl.circuit import (
     pipelines,
     segments,
 )
+from terrace.lowering.target.rtl.fabric import Fabric
 from terrace.lowering.target.rtl.operators import cycles, delay
 
 
@@ -115,8 +117,27 @@ def conditions(steps: list[Step]) -> list[Node]:
     return found
 
 
+class Clock:
+    """What fits in a cycle: gates that take `period` nanoseconds, of a fabric, for these actions of a circuit."""
+
+    def __init__(self, fabric: Fabric, period: float, actions: Sequence[Action]) -> None:
+        self.fabric, self.period = fabric, period
+        self.accesses = collections.Counter(
+            (type(action), action.memory, bank)
+            for action in actions
+            if not isinstance(action, Write)
+            for bank in banks_of(action)
+        )
+
+    def port(self, action: Load | Store) -> float:
+        """The nanoseconds from an access to its memory, through what chooses among the accesses of a port."""
+        count = max(self.accesses[type(action), action.memory, bank] for bank in banks_of(action))
+        port = self.fabric.read_port if isinstance(action, Load) else self.fabric.write_port
+        return port(action.memory, count)
+
+
 class _Scheduler:
-    """Schedules one segment at one interval, for cycles of `period` nanoseconds.
+    """Schedules one segment at one interval.
 
     A value of counters and registers alone, by few gates, floats: it takes place in the first cycle that needs it. So
     an accumulator is read as late as can be, which lets iterations follow each other closely.
@@ -127,10 +148,11 @@ class _Scheduler:
         actions: list[Action],
         counters: Sequence[Counter],
         interval: int,
-        period: float,
+        clock: Clock,
         not_before: Mapping[Register, int] | None = None,
     ) -> None:
-        self.actions, self.counters, self.interval, self.period = actions, counters, interval, period
+        self.actions, self.counters, self.interval = actions, counters, interval
+        self.clock, self.fabric, self.period = clock, clock.fabric, clock.period
         self.not_before = not_before or {}
         """The first cycles in which some registers are read."""
         self.result = SegmentSchedule(interval)
@@ -150,7 +172,7 @@ class _Scheduler:
             for node in needs(action):
                 self.visit(node)
         for action in writes:
-            self.put(action, max(self.earliest(needs(action)), self.last_read(action.register)))
+            self.put(action, max(self.earliest(needs(action), self.fabric.gate), self.last_read(action.register)))
         # What the writes themselves read has its cycle now, too; a register is not overwritten before.
         for action in writes:
             self.result.at[action] = max(self.result.at[action], self.last_read(action.register))
@@ -175,7 +197,7 @@ class _Scheduler:
         if self.floats(node):
             return
         fixed = [n for n in node.inputs if n not in self.floating]
-        start, gates = self.earliest(node.inputs), delay(node)
+        start, gates = self.earliest(node.inputs), delay(node, self.fabric)
         time = max((self.time[n] for n in fixed if self.result.ready(n) == start), default=0.0)
         floating = max((self.time[n] for n in node.inputs if n in self.floating), default=0.0)
         if time and time + gates > self.period:
@@ -198,15 +220,17 @@ class _Scheduler:
                 return True
         if node.op == "counter":
             self.result.start[node] = 0
-        time = max((self.time[n] for n in node.inputs), default=0.0) + delay(node)
+        time = max((self.time[n] for n in node.inputs), default=0.0) + delay(node, self.fabric)
         if cycles(node) or time > self.period / 2 or any(n not in self.floating for n in node.inputs):
             return False
         self.floating.add(node)
         self.time[node] = time
         return True
 
-    def earliest(self, inputs: tuple[Node, ...]) -> int:
-        return max((self.result.ready(n) for n in inputs if n not in self.floating), default=0)
+    def earliest(self, inputs: tuple[Node, ...], gates: float = 0.0) -> int:
+        """The first cycle in which values are there, with so many nanoseconds left if they are made in that one."""
+        fixed = (n for n in inputs if n not in self.floating)
+        return max((self.result.ready(n) + (self.time[n] > self.period - gates) for n in fixed), default=0)
 
     def use(self, inputs: tuple[Node, ...], cycle: int) -> None:
         """Values that float are made in this cycle, if not before it."""
@@ -215,9 +239,13 @@ class _Scheduler:
                 self.result.start[node] = cycle
                 self.use(node.inputs, cycle)
 
-    def put(self, action: Action, cycle: int) -> None:
+    def awaits(self, inputs: tuple[Node, ...], gates: float) -> int:
+        """How many cycles before its gates what floats must be made: one if it does not fit before them."""
+        return int(any(self.time[n] + gates > self.period for n in inputs if n in self.floating))
+
+    def put(self, action: Action, cycle: int, before: int = 0) -> None:
         self.result.at[action] = cycle
-        self.use(needs(action), cycle)
+        self.use(needs(action), cycle - before)
 
     # -- memories -------------------------------------------------------------------------------------------------
 
@@ -225,7 +253,9 @@ class _Scheduler:
         """The first cycle in which the operands and the port are there and memory holds what it should."""
         for node in needs(action):
             self.visit(node)
-        cycle = self.earliest(needs(action))
+        gates = self.clock.port(action)
+        before = self.awaits(needs(action), gates)
+        cycle = max(self.earliest(needs(action), gates), before)
         for other, then in self.result.at.items():
             if isinstance(other, (Load, Store)) and may_meet(other, action):
                 if isinstance(other, Store):
@@ -238,11 +268,11 @@ class _Scheduler:
             if self.interval and tried == self.interval:
                 raise _Conflict
         self.busy.update(self.slots(action, copy, cycle))
-        self.put(action, cycle)
+        self.put(action, cycle, before)
         if isinstance(action, Load):
             self.result.copies[action] = copy
             for node in action.nodes:
-                self.result.start[node], self.time[node] = cycle, 0.0
+                self.result.start[node], self.time[node] = cycle, self.fabric.memory(action.memory)
 
     def slots(self, action: Load | Store, copy: int, cycle: int) -> list[tuple[Memory, int, int, int]]:
         """The ports that an access takes, in a cycle modulo the interval."""
@@ -297,6 +327,16 @@ class _Scheduler:
         return distance if remainder == 0 and 1 <= distance < counter.trips else None
 
 
+def late_writes(times: Schedule) -> set[Memory]:
+    """The arguments that are only written: what goes to their ports waits in a register, and comes a cycle later.
+
+    So wires to memory, of which a buffer has several copies in several slots, have a cycle of their own.
+    """
+    accesses = [action for found in times.values() for action in found.at if not isinstance(action, Write)]
+    read = {action.memory for action in accesses if isinstance(action, Load)}
+    return {action.memory for action in accesses if action.memory.argument is not None} - read
+
+
 def banks_of(access: Load | Store) -> tuple[int, ...]:
     return access.banks if isinstance(access, Load) else (access.bank,)
 
@@ -309,9 +349,10 @@ def may_meet(first: Load | Store, second: Load | Store) -> bool:
     return bool(difference.terms) or difference.constant == 0
 
 
-def schedule(circuit: Circuit, period: float) -> dict[Segment, SegmentSchedule]:
-    """The schedule of every segment that does anything, for cycles of so many nanoseconds."""
+def schedule(circuit: Circuit, fabric: Fabric, clock_mhz: float) -> dict[Segment, SegmentSchedule]:
+    """The schedule of every segment that does anything, for FPGAs of a kind at a clock."""
     live = live_actions(circuit)
+    clock = Clock(fabric, fabric.usable(clock_mhz), [action for actions in live.values() for action in actions])
     bodies = {p.body: p for p in pipelines(circuit.steps)}
     found: dict[Segment, SegmentSchedule] = {}
     for segment, actions in live.items():
@@ -319,13 +360,13 @@ def schedule(circuit: Circuit, period: float) -> dict[Segment, SegmentSchedule]:
             continue
         pipeline = bodies.get(segment)
         if pipeline is None:
-            found[segment] = _Scheduler(actions, (), 0, period).run()
+            found[segment] = _Scheduler(actions, (), 0, clock).run()
             continue
-        found[segment] = _pipelined(actions, pipeline, period)
+        found[segment] = _pipelined(actions, pipeline, clock)
     return found
 
 
-def _pipelined(actions: list[Action], pipeline: Pipeline, period: float) -> SegmentSchedule:
+def _pipelined(actions: list[Action], pipeline: Pipeline, clock: Clock) -> SegmentSchedule:
     """The schedule of a pipeline at the shortest interval for which there is one.
 
     A register that is read too early is read later, once; where what is written depends on that, it does not help.
@@ -333,7 +374,7 @@ def _pipelined(actions: list[Action], pipeline: Pipeline, period: float) -> Segm
     interval, not_before = pipeline.wanted, dict[Register, int]()
     while True:
         try:
-            return _Scheduler(actions, pipeline.counters, interval, period, not_before).run()
+            return _Scheduler(actions, pipeline.counters, interval, clock, not_before).run()
         except _TooEarly as error:
             if error.register not in not_before:
                 not_before[error.register] = error.cycle

@@ -11,6 +11,9 @@ from terrace.lowering.target.rtl.circuit import Counter, Linear, Load, Node, Reg
 PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 """By the number of arith.cmpi's predicate, as comb.icmp names them."""
 
+PART_BITS = 17
+"""The low bits of an operand that is too wide for a multiplier, which has a sign beside them."""
+
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "eq": lambda a, b: a == b,
     "ne": lambda a, b: a != b,
@@ -67,7 +70,9 @@ def _peeled(value: Node) -> Node:
 
 
 def _is_read(value: Node) -> bool:
-    return _peeled(value).op == "read"
+    """Whether a value is what a register holds, or what it begins with instead."""
+    inner = _peeled(value)
+    return inner.op == "read" or (inner.op == "mux" and any(_peeled(n).op == "read" for n in inner.inputs[1:]))
 
 
 def signed(number: int, width: int) -> int:
@@ -85,9 +90,10 @@ def _may_be_zero(index: Linear) -> bool:
 
 
 class Values:
-    """Values of one circuit."""
+    """Values of one circuit, whose multipliers take operands of `product_bits`, the smaller first."""
 
-    def __init__(self) -> None:
+    def __init__(self, product_bits: tuple[int, int]) -> None:
+        self.product_bits = product_bits
         self.known: dict[Any, Node] = {}
 
     def make(
@@ -311,8 +317,8 @@ class Values:
     def subtract(self, left: Node, right: Node) -> Node:
         return self.fitting("sub", (left, right), (left.low - right.high, left.high - right.low))
 
-    def multiply(self, left: Node, right: Node) -> Node:
-        """A product, made of operands without the bits that repeat their sign."""
+    def multiply(self, left: Node, right: Node, of: Hashable = None) -> Node:
+        """A product, made of operands without the bits that repeat their sign; a part of the product `of`."""
         width = left.width
         for factor, other in ((left, right), (right, left)):
             if factor.op == "constant" and factor.detail > 0 and factor.detail & (factor.detail - 1) == 0:
@@ -325,10 +331,28 @@ class Values:
         if span[0] == span[1]:
             return self.constant(span[0], width)
         a, b = self.narrowed(left), self.narrowed(right)
+        made = self._product(a, b, span, (a.number, b.number) if of is None else of)
+        return self.truncated(made, width) if made.width > width else self.extended(made, width)
+
+    def _product(self, left: Node, right: Node, span: tuple[int, int], of: Hashable) -> Node:
+        """A product as one multiplier has it, or as a sum of those of parts: the low bits of an operand, which are not
+        negative, and the rest.
+        """
         own = signed_width(*span)
-        if own > width:
-            return self.make("multiply", width, (a, b))
-        return self.extended(self.make("multiply", own, (a, b), span=span), width)
+        small, large = sorted((left, right), key=lambda node: node.width)
+        few, many = self.product_bits
+        if small.width <= few and large.width <= many:
+            return self.make("multiply", own, (left, right), of, span)
+        cut, other = (large, small) if large.width > many else (small, large)
+        low = self.extended(self.make("part", PART_BITS, (cut,), 0), own, sign=False)
+        ends = cut.low >> PART_BITS, cut.high >> PART_BITS
+        high = self.constant(ends[0], own)
+        if ends[0] < ends[1]:
+            high = self.extended(self.make("part", cut.width - PART_BITS, (cut,), PART_BITS, ends), own)
+        lower, upper = (self.multiply(part, self.extended(other, own), of) for part in (low, high))
+        carried = self.shift("shrs", lower, self.constant(PART_BITS, own))
+        total = self.truncated(self.add(upper, carried), own - PART_BITS)
+        return self.make("concat", own, (total, self.truncated(lower, PART_BITS)), None, span)
 
     def element(self, elements: list[Node], index: Node) -> Node:
         """The element that `index`, unsigned, selects; any if there is none of that number."""

@@ -1,0 +1,85 @@
+"""What the FPGAs of a family are made of, for the schedule of a circuit: their multipliers, and how long gates take.
+
+Delays are in nanoseconds and have a wire of usual length in them. Those of ECP5 are what nextpnr reports of designs of
+ours at speed grade 6 (docs/systemverilog.md says how near the clock is that follows). Those of AMD's parts are from
+data sheets (DS187, speed grade -1; DS925, -2E) with wires of 0.6 and 0.4: no open tool says how true they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from terrace.lowering.target.rtl.circuit import Memory
+from terrace.machine import BLOCK_MEMORY_BITS
+
+UNCERTAINTY = 0.12
+"""The part of a cycle that a schedule leaves free: the longest of many paths has wires that are longer than usual."""
+
+SMALL_DEPTH = 16
+"""The elements of a memory that is one lookup table for a bit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fabric:
+    """FPGAs of one kind."""
+
+    product_bits: tuple[int, int]
+    """The operands of a multiplier, signs included, the smaller first."""
+
+    register: float
+    """From the edge of the clock to what a register holds, and what it needs before the next edge."""
+
+    gate: float
+    """A level of lookup tables."""
+
+    carry: float
+    """Into a chain of carries and out of it, beside what each bit takes."""
+
+    carry_bit: float
+
+    above: float
+    """From the end of a chain of carries to its one bit, which a comparison is."""
+
+    product: float
+    block: float
+    """From the edge of the clock to what a block of memory reads."""
+
+    def usable(self, clock_mhz: float) -> float:
+        """The nanoseconds of a cycle that gates may take."""
+        return 1e3 / clock_mhz * (1 - UNCERTAINTY) - self.register
+
+    def memory(self, memory: Memory) -> float:
+        """From the edge of the clock to an element that was read. Arguments are read from one of several slots."""
+        slot = self.gate if memory.argument is not None else 0.0
+        return slot + (self.block - self.register if self.is_block(memory) else 0.0)
+
+    @staticmethod
+    def is_block(memory: Memory) -> bool:
+        return memory.depth * memory.width > BLOCK_MEMORY_BITS
+
+    def read_port(self, memory: Memory, count: int) -> float:
+        """From one of so many addresses to a memory that registers it, or to what a small one registers that it reads."""
+        small = self.gate + self.choice(-(-memory.depth // SMALL_DEPTH))
+        return self.choice(count) + (0.0 if self.is_block(memory) else small)
+
+    def write_port(self, memory: Memory, count: int) -> float:
+        """From one of so many conditions through its cycle to a port; a memory of the kernel's own has no register there,
+        and all its bits are to be reached.
+        """
+        return self.choice(count) + self.gate * (1 if memory.argument is not None else 3)
+
+    def sum(self, width: int) -> float:
+        return self.carry + self.carry_bit * width
+
+    def choice(self, count: int) -> float:
+        """One of so many values."""
+        return self.gate * math.ceil((count - 1).bit_length() / 2)
+
+
+FABRICS = {
+    "ecp5": Fabric((18, 18), 0.65, 1.35, 2.0, 0.036, 1.3, 7.6, 6.9),
+    "xc7": Fabric((18, 25), 0.55, 0.72, 1.3, 0.03, 0.3, 4.4, 3.1),
+    "xcup": Fabric((18, 27), 0.15, 0.45, 0.7, 0.01, 0.1, 2.4, 1.5),
+}
+"""By the name of the family, as in `terrace.fpga`."""
