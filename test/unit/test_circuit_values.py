@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from terrace.lowering.target.rtl.circuit import Node, behind
+from terrace.lowering.target.rtl.fabric import FABRICS
 from terrace.lowering.target.rtl.operators import circuit_of
 from terrace.lowering.target.rtl.values import PREDICATES, Values, compares, signed
 
@@ -83,7 +84,7 @@ class Expression:
     """A random expression: for each step its node, its width, and its number at full width."""
 
     def __init__(self, draw: random.Random) -> None:
-        self.draw, self.values = draw, Values((18, 25))
+        self.draw, self.values = draw, Values(draw.choice([*FABRICS.values()]).product_bits)
         self.found: list[tuple[Node, int, int]] = []
         self.known: dict[Node, int] = {}
         for number in range(4):

@@ -151,6 +151,16 @@ def _operator(design: Module, node: Node, operands: list[Any]) -> Any:
     return _linear(design, node, operands)
 
 
+def _chosen(design: Module, given: Sequence[tuple[Any, tuple[Any, ...]]]) -> tuple[Any, tuple[Any, ...]]:
+    """Values of those given whose condition holds, the last of them, and whether one does: a tree of multiplexers."""
+    if len(given) == 1:
+        return given[0]
+    half = len(given) // 2
+    (before, earlier), (after, later) = _chosen(design, given[:half]), _chosen(design, given[half:])
+    values = (design.comb("mux", after, new, old) for new, old in zip(later, earlier, strict=True))
+    return design.comb("or", before, after), tuple(values)
+
+
 def _selected(design: Module, elements: list[Any], index: Value) -> Any:
     """A tree of multiplexers, by the bits of the index."""
     bit = 0
@@ -271,9 +281,11 @@ class _Printer:
         return self.local[key]
 
     def connect_register(self, register: Register, made: Value) -> None:
+        writes = self.writes.get(register)
         value = made
-        for enable, data in self.writes.get(register, ()):
-            value = self.design.comb("mux", enable, data, value)
+        if writes:
+            enable, (data,) = _chosen(self.design, [(enable, (data,)) for enable, data in writes])
+            value = self.design.comb("mux", enable, data, made)
         self.design.connect(made, value)
 
     def connect_bank(self, memory: Memory, bank: int, outputs: dict[str, Any]) -> None:
@@ -285,10 +297,7 @@ class _Printer:
         stores = self.stores.get((memory, bank), [])
         if not stores:
             return
-        enable, address, data = stores[-1]
-        for valid, other, value in reversed(stores[:-1]):
-            enable = design.comb("or", valid, enable)
-            address, data = design.comb("mux", valid, other, address), design.comb("mux", valid, value, data)
+        enable, (address, data) = _chosen(design, [(valid, (to, value)) for valid, to, value in stores])
         if memory in self.late:
             enable = design.delayed(f"{name}_writes", enable, 0)
             address, data = design.delayed(f"{name}_to", address), design.delayed(f"{name}_element", data)
@@ -301,9 +310,7 @@ class _Printer:
     def connect_reads(self, key: tuple[Memory, int, int], outputs: dict[str, Any]) -> None:
         """The address of a copy of a bank."""
         memory, reads = key[0], self.reads[key]
-        address = reads[-1][1]
-        for valid, other in reversed(reads[:-1]):
-            address = self.design.comb("mux", valid, other, address)
+        _, (address,) = _chosen(self.design, [(valid, (at,)) for valid, at in reads])
         if memory.argument is not None:
             outputs[f"{port_name(*key)}_read_address"] = address
         elif memory.contents:

@@ -122,18 +122,19 @@ class Clock:
 
     def __init__(self, fabric: Fabric, period: float, actions: Sequence[Action]) -> None:
         self.fabric, self.period = fabric, period
-        self.accesses = collections.Counter(
-            (type(action), action.memory, bank)
-            for action in actions
-            if not isinstance(action, Write)
-            for bank in banks_of(action)
-        )
+        accesses = [action for action in actions if not isinstance(action, Write)]
+        self.accesses = collections.Counter((type(a), a.memory, bank) for a in accesses for bank in banks_of(a))
+        self.writes = collections.Counter(action.register for action in actions if isinstance(action, Write))
 
     def port(self, action: Load | Store) -> float:
         """The nanoseconds from an access to its memory, through what chooses among the accesses of a port."""
         count = max(self.accesses[type(action), action.memory, bank] for bank in banks_of(action))
         port = self.fabric.read_port if isinstance(action, Load) else self.fabric.write_port
         return port(action.memory, count)
+
+    def choice(self, register: Register) -> float:
+        """The nanoseconds of what chooses among the writes of a register, which may wait for a condition without it."""
+        return self.fabric.choice(self.writes[register])
 
 
 class _Scheduler:
@@ -172,7 +173,8 @@ class _Scheduler:
             for node in needs(action):
                 self.visit(node)
         for action in writes:
-            self.put(action, max(self.earliest(needs(action), self.fabric.gate), self.last_read(action.register)))
+            cycle = self.earliest(needs(action), self.clock.choice(action.register))
+            self.put(action, max(cycle, self.last_read(action.register)))
         # What the writes themselves read has its cycle now, too; a register is not overwritten before.
         for action in writes:
             self.result.at[action] = max(self.result.at[action], self.last_read(action.register))

@@ -10,10 +10,12 @@ from terrace.errors import TargetError
 from terrace.fpga import PARTS
 from terrace.lowering.target.description import hls_of
 from terrace.lowering.target.hls.verify_hardware_attributes import VerifyHardwareAttributes
+from terrace.lowering.target.rtl.fabric import FABRICS
 from terrace.lowering.target.rtl.netlist import Netlist
 from terrace.lowering.target.rtl.network import TOP, network_of
 from terrace.lowering.target.rtl.print_network import top_of
 from terrace.lowering.target.rtl.resources import FAMILIES, Resources, resources_of
+from terrace.lowering.target.rtl.timing import Path, joined, longest_path
 from terrace.lowering.target.rtl.weights import note_ranges
 from terrace.mlir import ir, parse_module
 from terrace.passes import run_passes
@@ -31,6 +33,8 @@ class NetworkResources:
     family: str
     rows: Sequence[tuple[str, Resources]]
     part: str = ""
+    path: Path | None = None
+    """The path that decides the clock."""
 
     @property
     def total(self) -> Resources:
@@ -67,5 +71,6 @@ def network_resources(text: str, weights: Weights | None = None, family: str | N
         modules = [(process.name, process.design.module()) for process in network.processes]
         top, _ = top_of(network, lambda symbol: elements_of(symbol, weights or {}))
         found = [(name, made.cells()) for name, made in [*modules, (TOP, top)]]
+        path = longest_path(joined(found[-1][1], found[:-1]), FABRICS[family])
     rows = [(name, resources_of(Netlist(cells), FAMILIES[family])) for name, cells in found]
-    return NetworkResources(family, rows, part if PARTS[part].family == family else "")
+    return NetworkResources(family, rows, part if PARTS[part].family == family else "", path)
