@@ -15,7 +15,9 @@ import argparse
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import terrace
 import torch
@@ -51,11 +53,19 @@ def compiled(name: str, dsp: int, clock_mhz: int) -> terrace.CompiledModel:
     )
 
 
+def walked(steps: Sequence[dict[str, Any]]) -> str:
+    """The path that nextpnr found slowest: the nanoseconds of its wires and of what they connect."""
+    wires = [step["delay"] for step in steps if step["type"] == "routing"]
+    total = sum(step["delay"] for step in steps)
+    ends = f"{steps[0]['from']['cell']} -> {steps[-1]['to']['cell']}"
+    long = ", ".join(f"{wire:.1f}" for wire in wires if wire >= 0.3)
+    return f"{total:.1f} ns, wires of {long}: {ends}"
+
+
 def check(name: str, dsp: int, clock_mhz: int, seed: int) -> tuple[float, float]:
     """The clock of a design as predicted and as reached."""
     made = compiled(name, dsp, clock_mhz)
     path = made.resources().path
-    assert path is not None
     module = parse_module(made.ir("hls"), create_context()).operation
     with module.context, ir.Location.unknown():
         interval = network_of(module).interval
@@ -64,17 +74,20 @@ def check(name: str, dsp: int, clock_mhz: int, seed: int) -> tuple[float, float]
         for file, text in network_files(made.ir("hls"), made._artifact.parameters).items():
             (folder / file).write_text(text)
         took = synthesise(folder, TOP, "ecp5")
-        (timing,) = place_and_route(folder, clock_mhz, seed)["fmax"].values()
+        report = place_and_route(folder, clock_mhz, seed)
+    (timing,), slowest = report["fmax"].values(), report["critical_paths"][0]["path"]
     reached = timing["achieved"]
     rate = f"{reached * 1e6 / interval:,.0f} frames per second ({interval:,} cycles)"
     words = f"{name}: {path.clock_mhz:.0f} MHz predicted, {reached:.0f} reached, {rate}, {took}"
-    print(f"{words}; {' -> '.join(path.names)}", flush=True)
+    print(f"{words}\n  predicted: {' -> '.join(path.names)}\n  reached: {walked(slowest)}", flush=True)
     return path.clock_mhz, reached
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("designs", nargs="*", choices=[*DESIGNS, *NETWORKS, []], help=f"default: {' '.join(NAMED)}")
+    parser.add_argument(
+        "designs", nargs="*", choices=[*DESIGNS, *NETWORKS, []], help=f"of {', '.join(NAMED)} by default"
+    )
     parser.add_argument("--clock", type=int, default=100, metavar="MHZ", help="default: %(default)s")
     parser.add_argument("--dsp", type=int, default=128, help="multipliers (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of nextpnr (default: %(default)s)")
@@ -82,7 +95,9 @@ def main() -> int:
     pairs = [check(name, options.dsp, options.clock, options.seed) for name in options.designs or NAMED]
     errors = [abs(predicted / reached - 1) for predicted, reached in pairs]
     median = statistics.median(reached for _, reached in pairs)
-    print(f"median {median:.0f} MHz; prediction {statistics.mean(errors):.1%} off on average, {max(errors):.1%} at worst")
+    print(
+        f"median {median:.0f} MHz; prediction {statistics.mean(errors):.1%} off on average, {max(errors):.1%} at worst"
+    )
     return 0
 
 

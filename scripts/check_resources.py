@@ -50,6 +50,9 @@ from terrace.runtime.network_cosim import elements_of, network_files
 from terrace.target import HlsDescription, Target
 from torch import nn
 
+PARTS = {"ecp5": {"part": "lfe5u-85f", "clock_mhz": 100}, "xc7": {"part": "xc7z020"}}
+"""What the designs are made for, by family."""
+
 LEAST = 50
 """Lookup tables or registers below which an error is one of so many: of a handful, a percentage says nothing."""
 
@@ -61,14 +64,14 @@ def compiled(model: nn.Module, shape: tuple[int, ...], budget: Mapping[str, Any]
     return terrace.compile(model, samples[0], target=target, options={"quantize": quantize, "calibration": samples})
 
 
-def drawn_kernels(seed: int) -> Iterator[tuple[str, Design]]:
+def drawn_kernels(seed: int, family: str) -> Iterator[tuple[str, Design]]:
     """The kernels of networks that are drawn, each by another budget."""
     for number in itertools.count():
         draw = random.Random(f"{seed} {number}")
         torch.manual_seed(draw.randrange(1 << 30))
         shape = (1, draw.choice([1, 2, 3, 4]), *[draw.randint(4, 12)] * 2)
         model = nn.Sequential(*fuzz_networks.layers(draw, *shape[1:3])).eval()
-        budget = {"dsp": draw.choice([1, 8, 40, 150]), "max_unroll": draw.choice([1, 4, 16])}
+        budget = {"dsp": draw.choice([1, 8, 40, 150]), "max_unroll": draw.choice([1, 4, 16]), **PARTS[family]}
         made = compiled(model, shape, budget, draw.choice([31, 17, 8]))
         module = parse_module(made.ir("hls"), create_context()).operation
         with module.context, ir.Location.unknown():
@@ -78,7 +81,7 @@ def drawn_kernels(seed: int) -> Iterator[tuple[str, Design]]:
 
 
 def check_kernels(family: Family, seed: int, count: int) -> Iterator[tuple[str, Netlist, Resources]]:
-    for name, design in itertools.islice(drawn_kernels(seed), count):
+    for name, design in itertools.islice(drawn_kernels(seed, family.name), count):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "model.sv").write_text(design.verilog())
             found = synthesise(Path(folder), design.circuit.name, family.name)
@@ -89,7 +92,7 @@ def check_network(name: str, family: Family, dsp: int) -> tuple[Resources, Resou
     """What is predicted and found of a whole network."""
     torch.manual_seed(0)
     make, shape = NETWORKS[name]
-    made = compiled(make().eval(), shape, {"dsp": dsp}, 31)
+    made = compiled(make().eval(), shape, {"dsp": dsp, **PARTS[family.name]}, 31)
     with tempfile.TemporaryDirectory() as folder:
         for file, text in network_files(made.ir("hls"), made._artifact.parameters).items():
             (Path(folder) / file).write_text(text)

@@ -38,8 +38,8 @@ _STYLE = "disallowLocalVariables,disallowPackedArrays,locationInfoStyle=none,emi
 class Cell:
     """An input or an op of a module: its name, the bits of its result (0 if that is not one integer), the places in the
     list of cells of what it reads, and an integer that its kind may have: the lowest bit of an extract, the number of a
-    constant, the predicate of a comparison. A memory has the bits of an element, and the number of elements. `names` are
-    the name of an input, a register or a memory, or those of what an instance or the end of the module reads. Each
+    constant, the predicate of a comparison. A memory has the bits of an element, and the number of elements. `names`
+    are the name of an input, a register or a memory, or those of what an instance or the end of the module reads. Each
     result of an instance has a cell behind it, "result", that reads it.
     """
 

@@ -73,10 +73,11 @@ def test_resources_are_summed_and_printed() -> None:
     with pytest.raises(TargetError, match="resources are known of ecp5, xc7, not of 'zynq'"):
         compiled.resources("zynq")
     found = compiled.resources()
-    head, *_, total, share = str(found).splitlines()
+    head, *_, total, share, clock = str(found).splitlines()
     assert head.split() == ["xc7", "LUT", "FF", "DSP", "BRAM"]
     assert total.split() == ["all", *(f"{number:g}" for number in vars(found.total).values())]
     assert share.split()[:2] == ["of", "xc7z020"] and share.split()[4] == f"{found.total.dsp / 220:.1%}"
+    assert clock == f"about {found.path}"
     assert "of xc7z020" not in str(compiled.resources("ecp5"))
 
 

@@ -45,6 +45,9 @@ class Fabric:
     block: float
     """From the edge of the clock to what a block of memory reads."""
 
+    spread: float = 0.0
+    """What wires take more where all multipliers of a part are in use: they lie in rows all over it."""
+
     def usable(self, clock_mhz: float) -> float:
         """The nanoseconds of a cycle that gates may take."""
         return 1e3 / clock_mhz * (1 - UNCERTAINTY) - self.register
@@ -59,13 +62,13 @@ class Fabric:
         return memory.depth * memory.width > BLOCK_MEMORY_BITS
 
     def read_port(self, memory: Memory, count: int) -> float:
-        """From one of so many addresses to a memory that registers it, or to what a small one registers that it reads."""
+        """From one of so many addresses to the register of a memory, which a small one has behind what it reads."""
         small = self.gate + self.choice(-(-memory.depth // SMALL_DEPTH))
         return self.choice(count) + (0.0 if self.is_block(memory) else small)
 
     def write_port(self, memory: Memory, count: int) -> float:
-        """From one of so many conditions through its cycle to a port; a memory of the kernel's own has no register there,
-        and all its bits are to be reached.
+        """From one of so many conditions through its cycle to the register of a port. A memory of the kernel's own has
+        none there, and all its bits are to be reached.
         """
         return self.choice(count) + self.gate * (1 if memory.argument is not None else 3)
 
@@ -78,7 +81,7 @@ class Fabric:
 
 
 FABRICS = {
-    "ecp5": Fabric((18, 18), 0.65, 1.35, 2.0, 0.036, 1.3, 7.6, 6.9),
+    "ecp5": Fabric((18, 18), 0.65, 1.35, 2.0, 0.036, 1.3, 7.6, 6.9, spread=3.5),
     "xc7": Fabric((18, 25), 0.55, 0.72, 1.3, 0.03, 0.3, 4.4, 3.1),
     "xcup": Fabric((18, 27), 0.15, 0.45, 0.7, 0.01, 0.1, 2.4, 1.5),
 }

@@ -211,9 +211,13 @@ class _Printer:
         self.registers: dict[Register, Any] = {}
         self.copies = copies
         self.reads: dict[tuple[Memory, int, int], list[tuple[Any, Any]]] = {}
-        self.stores: dict[tuple[Memory, int], list[tuple[Any, Any, Any]]] = {}
+        self.stores: dict[tuple[Memory, int], list[tuple[Any, Any, Any, Any]]] = {}
         self.writes: dict[Register, list[tuple[Any, Any]]] = {}
         self.elements: dict[tuple[Memory, int, int], Any] = {}
+        self.registered: dict[Any, Any] = {}
+        """Registers before ports, by what they hold."""
+        self.chosen: dict[tuple[tuple[Any, ...], tuple[Any, ...]], Any] = {}
+        """What ports have, by the cycles and values of their accesses."""
         self.local: dict[tuple[Memory, int, int], Any] = {}
 
     def ports(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
@@ -297,20 +301,37 @@ class _Printer:
         stores = self.stores.get((memory, bank), [])
         if not stores:
             return
-        enable, (address, data) = _chosen(design, [(valid, (to, value)) for valid, to, value in stores])
+        valid, enables, places, elements = zip(*stores, strict=True)
+        enable, _ = _chosen(design, [(condition, ()) for condition in enables])
+        address, data = (self.of_cycle(valid, values) for values in (places, elements))
         if memory in self.late:
-            enable = design.delayed(f"{name}_writes", enable, 0)
-            address, data = design.delayed(f"{name}_to", address), design.delayed(f"{name}_element", data)
+            enable = self.late_port(f"{name}_writes", enable, 0)
+            address, data = self.late_port(f"{name}_to", address), self.late_port(f"{name}_element", data)
         if memory.argument is not None:
             outputs |= {f"{name}_write": enable, f"{name}_write_address": address, f"{name}_write_data": data}
             return
         for copy in copies:
             design.memory_write(self.own(memory, bank, copy), address, data, enable)
 
+    def of_cycle(self, valid: tuple[Any, ...], values: tuple[Any, ...]) -> Any:
+        """The value of the access whose cycle it is; made once for ports that have the same."""
+        if (valid, values) not in self.chosen:
+            pairs = [(condition, (value,)) for condition, value in zip(valid, values, strict=True)]
+            self.chosen[valid, values] = values[0] if len({*values}) == 1 else _chosen(self.design, pairs)[1][0]
+        return self.chosen[valid, values]
+
+    def late_port(self, name: str, value: Value, reset: int | None = None) -> Any:
+        """A value of a port, a cycle later: in the register of a port that has the same. A constant needs none."""
+        if getattr(value.owner, "name", "") == "hw.constant" and reset is None:
+            return value
+        if value not in self.registered:
+            self.registered[value] = self.design.delayed(name, value, reset)
+        return self.registered[value]
+
     def connect_reads(self, key: tuple[Memory, int, int], outputs: dict[str, Any]) -> None:
         """The address of a copy of a bank."""
         memory, reads = key[0], self.reads[key]
-        _, (address,) = _chosen(self.design, [(valid, (at,)) for valid, at in reads])
+        address = self.of_cycle(*zip(*reads, strict=True))
         if memory.argument is not None:
             outputs[f"{port_name(*key)}_read_address"] = address
         elif memory.contents:
@@ -353,15 +374,16 @@ class _Printer:
                 for bank in action.banks:
                     self.reads.setdefault((action.memory, bank, times.copies[action]), []).append((now, address))
                 continue
+            enable = now
             if action.enable.op != "constant":
-                now = self.design.comb("and", now, values.at(action.enable, cycle))
+                enable = self.design.comb("and", now, values.at(action.enable, cycle))
             data = values.at(action.data, cycle)
             if isinstance(action, Store):
                 address = values.at(action.address, cycle)
-                self.stores.setdefault((action.memory, action.bank), []).append((now, address, data))
+                self.stores.setdefault((action.memory, action.bank), []).append((now, enable, address, data))
             else:
                 self.register(action.register)
-                self.writes.setdefault(action.register, []).append((now, data))
+                self.writes.setdefault(action.register, []).append((enable, data))
         return valid[-1]
 
     def count(self, counter: Counter, advance: Value) -> Any:

@@ -31,11 +31,11 @@ which a multiplier may add, shift registers.
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """FPGAs of one kind. `luts` are those of a bit of each of `GATES`; a number that is too wide for a
-    multiplier is cut in parts of 17 bits, but for a last part of fewer bits than `least_part`; a block of memory has one
-    of the shapes `blocks` (elements, bits), and counts as much as it says; a small one has `small_memory` (elements,
-    bits, lookup tables), or, if it is never written, `table_bits` in one. With `absorbs`, multipliers and shift
-    registers hold registers.
+    """FPGAs of one kind. `luts` are those of a bit of each of `GATES`; a number too wide for a multiplier is cut in
+    parts of 17 bits, but for a last part of fewer bits than `least_part`; a block of memory has one of the shapes
+    `blocks` (elements, bits), and counts as much as it says; a small one has `small_memory` (elements, bits, lookup
+    tables), or, if it is never written, `table_bits` in one. With `absorbs`, multipliers and shift registers hold
+    registers.
     """
 
     name: str
@@ -52,7 +52,7 @@ FAMILIES = {
     for family in (
         Family(
             name="ecp5",
-            luts=dict(zip(GATES, (0.83, 2.4, 1.19, 1.4, 0.05, 0.96, 0.52, 0.57, 0.11, 0.48, 0.25), strict=True)),
+            luts=dict(zip(GATES, (0.76, 2.41, 1.23, 1.73, 0.15, 0.75, 0.38, 0.54, 0, 0.47, 0), strict=True)),
             least_part=3,
             blocks=[(512, 36, 1), (1024, 18, 1), (2048, 9, 1), (4096, 4, 1), (8192, 2, 1), (16384, 1, 1)],
             small_memory=(16, 4, 4),
@@ -61,7 +61,7 @@ FAMILIES = {
         ),
         Family(
             name="xc7",
-            luts=dict(zip(GATES, (0.07, 0.47, 0, 0.78, 0.01, 0.93, 0.52, 0.64, 0.77, 0, 0.14), strict=True)),
+            luts=dict(zip(GATES, (0.37, 0.85, 0.28, 0.77, 0, 0, 0.02, 0.69, 0, 0.1, 0.41), strict=True)),
             least_part=2,
             blocks=[
                 *((1 << (9 + more), 36 >> more, 0.5) for more in range(3)),

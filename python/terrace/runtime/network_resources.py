@@ -32,9 +32,10 @@ class NetworkResources:
 
     family: str
     rows: Sequence[tuple[str, Resources]]
-    part: str = ""
-    path: Path | None = None
+    path: Path
     """The path that decides the clock."""
+
+    part: str = ""
 
     @property
     def total(self) -> Resources:
@@ -50,7 +51,8 @@ class NetworkResources:
             table.append((f"of {self.part}", *(f"{share:.1%}" for share in shares)))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [[cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])] for cells in table]
-        return "\n".join("  ".join(line) for line in lines)
+        clock = f"about {self.path}"
+        return "\n".join([*("  ".join(line) for line in lines), clock])
 
 
 def network_resources(text: str, weights: Weights | None = None, family: str | None = None) -> NetworkResources:
@@ -73,4 +75,7 @@ def network_resources(text: str, weights: Weights | None = None, family: str | N
         found = [(name, made.cells()) for name, made in [*modules, (TOP, top)]]
         path = longest_path(joined(found[-1][1], found[:-1]), FABRICS[family])
     rows = [(name, resources_of(Netlist(cells), FAMILIES[family])) for name, cells in found]
-    return NetworkResources(family, rows, part if PARTS[part].family == family else "", path)
+    if PARTS[part].family != family:
+        return NetworkResources(family, rows, path)
+    share = sum(own.dsp for _, own in rows) / PARTS[part].dsp
+    return NetworkResources(family, rows, path.longer(FABRICS[family].spread * share), part)

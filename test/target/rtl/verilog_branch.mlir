@@ -1,8 +1,9 @@
 // RUN: %python %S/Inputs/print_verilog.py %s | filecheck %s
 
 // A border of zeros around what is read: which way a row goes is known from its number, so the cycles are, too:
-// 2 rows of 4 and 3 of 1 + 4 + 1. The two banks of the result are written by turns, each through its own port.
-// CHECK:      // border: 26 cycles
+// 2 rows of 4 and 3 of 1 + 4 + 1, and one to write the last. The two banks of the result are written by turns, each
+// through its own port, behind a register.
+// CHECK:      // border: 27 cycles
 // CHECK-NEXT: //   loop_1: 5 iterations
 // CHECK-NEXT: //     loop_1_if: one way
 // CHECK-NEXT: //       loop_1_if_then_work: depth 1
@@ -17,8 +18,13 @@
 // CHECK-NEXT:   output a1_bank1_write,
 // CHECK:        wire loop_1_if_condition = (|loop_1_i) & ~(loop_1_i[2]);
 // CHECK-NEXT:   wire loop_1_if_then = loop_1_start & loop_1_if_condition;
-// CHECK:        assign done = loop_1_if_last & loop_1_i_is_last;
-// CHECK:        assign a1_bank1_write = {{.*}} | loop_1_if_then_work2_go | {{.*}} & loop_1_2_i[0];
+// CHECK:        written <= loop_1_if_last & loop_1_i_is_last;
+// CHECK:        reg a1_bank1_writes;
+// CHECK:        loop_1_1_cycle1 & {{.*}} | loop_1_if_then_work2_go | loop_1_2_start
+// CHECK-NEXT:   & loop_1_2_i[0];
+// CHECK:        a1_bank1_element <= {{.*}} ? 8'h0 : a0_read_data;
+// CHECK:        assign done = written;
+// CHECK:        assign a1_bank1_write = a1_bank1_writes;
 func.func private @border(%a: memref<3x3xi8>, %out: memref<5x4xi8> {loop.partition = {dim = 2 : i64, factor = 2 : i64, kind = "cyclic"}}) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index

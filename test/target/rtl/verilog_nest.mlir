@@ -1,8 +1,8 @@
 // RUN: %python %S/Inputs/print_verilog.py %s | filecheck %s
 
 // A perfect nest is one pipeline: its counters move like the digits of a number.
-// CHECK:      // copies: 21 cycles
-// CHECK-NEXT: //   loop_1_1: 20 iterations, pipelined, II=1, depth 2
+// CHECK:      // copies: 23 cycles
+// CHECK-NEXT: //   loop_1_1: 20 iterations, pipelined, II=1, depth 3
 // CHECK:      module copies(
 func.func private @copies(%a: memref<4x5xi8>, %b: memref<5x4xi8>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
@@ -19,10 +19,10 @@ func.func private @copies(%a: memref<4x5xi8>, %b: memref<5x4xi8>) attributes {lo
 }
 
 // Copies of an outer loop's body are pipelines of their own, one after the other.
-// CHECK:      // unrolled: 24 cycles
+// CHECK:      // unrolled: 29 cycles
 // CHECK-NEXT: //   loop_1: 2 iterations
-// CHECK-NEXT: //     loop_1_1: 5 iterations, pipelined, II=1, depth 2
-// CHECK-NEXT: //     loop_1_1_copy2: 5 iterations, pipelined, II=1, depth 2
+// CHECK-NEXT: //     loop_1_1: 5 iterations, pipelined, II=1, depth 3
+// CHECK-NEXT: //     loop_1_1_copy2: 5 iterations, pipelined, II=1, depth 3
 func.func private @unrolled(%a: memref<4x5xi8>, %b: memref<5x4xi8>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
@@ -38,9 +38,9 @@ func.func private @unrolled(%a: memref<4x5xi8>, %b: memref<5x4xi8>) attributes {
 }
 
 // Nor is one a nest that reads memory which it writes: an iteration may need what another row wrote.
-// CHECK:      // shifts: 18 cycles
+// CHECK:      // shifts: 21 cycles
 // CHECK-NEXT: //   loop_1: 3 iterations
-// CHECK-NEXT: //     loop_1_1: 5 iterations, pipelined, II=1, depth 2
+// CHECK-NEXT: //     loop_1_1: 5 iterations, pipelined, II=1, depth 3
 func.func private @shifts(%a: memref<4x5xi8>) attributes {loop.kernel} {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
@@ -58,8 +58,8 @@ func.func private @shifts(%a: memref<4x5xi8>) attributes {loop.kernel} {
 
 // A tile is finished while the next one is summed: the results of the tile before are read when those of this one are
 // kept, late in an iteration, so that iterations follow each other in every cycle.
-// CHECK:      // overlaps: 42 cycles
-// CHECK-NEXT: //   loop_1_1_1: 40 iterations, pipelined, II=1, depth 3
+// CHECK:      // overlaps: 45 cycles
+// CHECK-NEXT: //   loop_1_1_1: 40 iterations, pipelined, II=1, depth 5
 func.func private @overlaps(%x: memref<9x4xi8>, %y: memref<9x4xi32>) attributes {loop.kernel} {
   %zero = arith.constant 0 : i32
   %c0 = arith.constant 0 : index
