@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -168,6 +169,15 @@ def test_a_design_meets_the_clock_that_it_is_scheduled_for() -> None:
     for clock, path in zip((25, 60, 100), paths, strict=True):
         assert path.clock_mhz >= 0.95 * clock, path
     assert paths[0].clock_mhz < 80
+
+
+def test_the_fuller_a_part_the_longer_are_wires(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = network(60)
+    found = compiled.resources()
+    monkeypatch.setitem(FABRICS, "ecp5", dataclasses.replace(ECP5, spread=0.0))
+    near = compiled.resources()
+    assert found.path.delay - near.path.delay == pytest.approx(ECP5.spread * found.total.dsp / 156)
+    assert found.path.names == near.path.names and found.total == near.total
 
 
 def test_memory_takes_time_to_read_and_to_write() -> None:
