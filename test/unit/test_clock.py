@@ -9,11 +9,16 @@ import pytest
 import terrace
 import torch
 from terrace.circt import Cell, Module
-from terrace.lowering.target.rtl.circuit import Memory, Node, behind
+from terrace.dialects.context import create_context
+from terrace.lowering.analysis.loop_kernels import loop_kernels
+from terrace.lowering.target.rtl.circuit import Load, Memory, Node, Register, Store, Write, behind
+from terrace.lowering.target.rtl.elaborate import elaborate
 from terrace.lowering.target.rtl.fabric import FABRICS
 from terrace.lowering.target.rtl.print_verilog import _chosen
+from terrace.lowering.target.rtl.schedule import Clock, schedule
 from terrace.lowering.target.rtl.timing import joined, longest_path
 from terrace.lowering.target.rtl.values import Values
+from terrace.mlir import ir, parse_module
 from terrace.target import HlsDescription, Target
 from torch import nn
 
@@ -60,7 +65,8 @@ def test_an_accumulation_adds_what_it_holds_last() -> None:
     total = values.add(values.add(begins, first), second)
     while total.op == "sext":
         (total,) = total.inputs
-    assert [register in behind(operand, ()) for operand in total.inputs] == [True, False]
+    held, products = total.inputs
+    assert (held.op, products.op) == ("mux", "sext") and register not in behind(products, ())
 
 
 # -- the longest path -------------------------------------------------------------------------------------------------
@@ -101,6 +107,19 @@ def test_what_a_memory_reads_comes_late_from_blocks(depth: int, time: float) -> 
     made.end({"y": made.delayed("y", value)})
     found = longest_path(made.cells(), ECP5)
     assert found.delay == pytest.approx(time + 3 * ECP5.sum(8)) and found.names == ("t", "sub", "sub", "sub")
+
+
+@pytest.mark.parametrize(("depth", "levels"), [(1024, 0), (16, 1), (64, 2)])
+def test_a_small_memory_is_read_behind_its_address(depth: int, levels: int) -> None:
+    bits = (depth - 1).bit_length()
+    made = Module("m", [("at", bits), ("x", 8)], [("y", 8)])
+    memory, at = made.memory("t", depth, 8), made.delayed("at", made.inputs["at"])
+    address = made.comb("mux", made.part(at, 0, 1), made.comb("sub", at, made.constant(3, bits)), at)
+    made.memory_write(memory, at, made.inputs["x"], made.constant(1, 1))
+    made.end({"y": made.memory_read(memory, address, made.constant(1, 1), 8)})
+    # An address that is written goes to all bits, which is shorter.
+    expected = ECP5.register + ECP5.sum(bits) + (0.8 + levels) * ECP5.gate
+    assert longest_path(made.cells(), ECP5).delay == pytest.approx(expected)
 
 
 def test_a_table_in_logic_delays_its_address() -> None:
@@ -178,6 +197,42 @@ def test_the_fuller_a_part_the_longer_are_wires(monkeypatch: pytest.MonkeyPatch)
     near = compiled.resources()
     assert found.path.delay - near.path.delay == pytest.approx(ECP5.spread * found.total.dsp / 156)
     assert found.path.names == near.path.names and found.total == near.total
+
+
+TURNED = """
+func.func private @turned(%a: memref<16x8xi8>, %b: memref<8x16xi8>) attributes {loop.kernel} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  %c16 = arith.constant 16 : index
+  scf.for %i = %c0 to %c8 step %c1 {
+    scf.for %j = %c0 to %c16 step %c1 {
+      %x = memref.load %a[%j, %i] : memref<16x8xi8>
+      memref.store %x, %b[%i, %j] : memref<8x16xi8>
+    } {loop.pipeline = 1 : i64}
+  }
+  return
+}
+"""
+
+
+@pytest.mark.parametrize(("clock_mhz", "reads", "writes"), [(20, 0, 1), (100, 0, 1), (140, 1, 2)])
+def test_an_address_waits_before_a_memory_that_is_slow_to_read(clock_mhz: int, reads: int, writes: int) -> None:
+    """128 elements in lookup tables: a sum of two counters, and what chooses among them, are too long for a cycle."""
+    module = parse_module(TURNED, create_context())
+    with module.context, ir.Location.unknown():
+        (kernel,) = loop_kernels(module.operation)
+        circuit = elaborate(kernel, ECP5.product_bits)
+    (found,) = schedule(circuit, ECP5, clock_mhz).values()
+    assert {type(action): cycle for action, cycle in found.at.items()} == {Load: reads, Store: writes}
+    (address,) = (action.address for action in found.at if isinstance(action, Load))
+    assert found.start[address] == 0
+
+
+def test_a_register_that_is_written_in_many_places_chooses() -> None:
+    register, value = Register("r", 8), Node("loaded", 8)
+    once, often = (Clock(ECP5, 8.0, [Write(register, value, value)] * count) for count in (1, 9))
+    assert once.choice(register) == 0 < often.choice(register) == ECP5.choice(9)
 
 
 def test_memory_takes_time_to_read_and_to_write() -> None:
