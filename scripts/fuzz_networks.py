@@ -16,6 +16,7 @@ import terrace
 import torch
 from check_networks import compare
 from terrace.errors import TerraceError
+from terrace.fpga import PARTS
 from terrace.target import HlsDescription, Target
 from torch import nn
 
@@ -64,6 +65,7 @@ def check(seed: int, number: int) -> bool:
         "max_unroll": draw.choice([1, 4, 16]),
         "bram": draw.choice([2, 30, 1000]),
         "clock_mhz": draw.choice([50, 200, 350]),
+        "part": draw.choice([*PARTS]),
     }
     quantize = {"type": "int8", **draw.choice([{}, {"multiplier_bits": 17}, {"multiplier_bits": 8}])}
     stalls = draw.choice([0, 0, 30])
