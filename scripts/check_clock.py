@@ -12,6 +12,7 @@ median and the errors. Designs are those of `DESIGNS`, each of one kernel or few
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import sys
 import tempfile
@@ -25,8 +26,9 @@ from check_networks import NETWORKS
 from open_tools import place_and_route, synthesise
 from terrace.dialects.context import create_context
 from terrace.lowering.target.rtl.network import TOP, network_of
+from terrace.lowering.target.rtl.weights import note_ranges
 from terrace.mlir import ir, parse_module
-from terrace.runtime.network_cosim import network_files
+from terrace.runtime.network_cosim import elements_of, network_files
 from terrace.target import HlsDescription, Target
 from torch import nn
 
@@ -68,6 +70,7 @@ def check(name: str, dsp: int, clock_mhz: int, seed: int) -> tuple[float, float]
     path = made.resources().path
     module = parse_module(made.ir("hls"), create_context()).operation
     with module.context, ir.Location.unknown():
+        note_ranges(module, functools.partial(elements_of, weights=made._artifact.parameters))
         interval = network_of(module).interval
     with tempfile.TemporaryDirectory() as given:
         folder = Path(given)

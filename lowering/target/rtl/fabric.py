@@ -42,6 +42,8 @@ class Fabric:
     """From the end of a chain of carries to its one bit, which a comparison is."""
 
     product: float
+    """Through a multiplier, with the wires to it and from it."""
+
     block: float
     """From the edge of the clock to what a block of memory reads."""
 
@@ -81,8 +83,36 @@ class Fabric:
 
 
 FABRICS = {
-    "ecp5": Fabric((18, 18), 0.65, 1.35, 2.0, 0.036, 1.3, 7.6, 6.9, spread=3.5),
-    "xc7": Fabric((18, 25), 0.55, 0.72, 1.3, 0.03, 0.3, 4.4, 3.1),
-    "xcup": Fabric((18, 27), 0.15, 0.45, 0.7, 0.01, 0.1, 2.4, 1.5),
+    "ecp5": Fabric(
+        product_bits=(18, 18),
+        register=0.65,
+        gate=1.35,
+        carry=2.0,
+        carry_bit=0.036,
+        above=1.3,
+        product=7.6,
+        block=6.9,
+        spread=3.5,
+    ),
+    "xc7": Fabric(
+        product_bits=(18, 25),
+        register=0.55,
+        gate=0.72,
+        carry=1.3,
+        carry_bit=0.03,
+        above=0.3,
+        product=4.4,
+        block=3.1,
+    ),
+    "xcup": Fabric(
+        product_bits=(18, 27),
+        register=0.15,
+        gate=0.45,
+        carry=0.7,
+        carry_bit=0.01,
+        above=0.1,
+        product=2.4,
+        block=1.5,
+    ),
 }
-"""By the name of the family, as in `terrace.fpga`."""
+"""By the name of the family, as in `terrace.fpga`; what gates take of lookup tables is in `resources.FAMILIES`."""
