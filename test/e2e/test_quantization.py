@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import terrace
 import torch
+from quantized import check_bits, int8, needs_compiler
 from terrace.compiler import PyTorch, Request, Text, lower
 from terrace.errors import CompileError
 from torch import nn
 from torch.nn import functional as F
-
-needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating a design needs g++")
 
 
 def load_example() -> ModuleType:
@@ -32,21 +29,8 @@ def load_example() -> ModuleType:
     return module
 
 
-def int8(*samples: Any) -> dict[str, Any]:
-    """The options of an int8 compile calibrated on these calls."""
-    return {"quantize": "int8", "calibration": list(samples)}
-
-
 def compile_both(model: nn.Module, x: torch.Tensor, *samples: Any) -> list[terrace.CompiledModel]:
     return [terrace.compile(model.eval(), (x,), target=t, options=int8(*(samples or (x,)))) for t in ("cpu", "hls")]
-
-
-def check_bits(compiled: Sequence[terrace.CompiledModel], *inputs: torch.Tensor) -> torch.Tensor:
-    """The same result from every program, bit for bit; that of the first input."""
-    results = [[program(x) for program in compiled] for x in inputs]
-    for first, *others in results:
-        assert all(torch.equal(first, other) for other in others)
-    return results[0][0]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -70,64 +54,6 @@ def test_digits(name: str) -> None:
     assert example.accuracy(scores, digits.test_labels) >= exact - example.ALLOWED_LOSS
     products = [line for line in cpu.ir("graph").splitlines() if "graph.matmul" in line or "graph.conv2d" in line]
     assert products and all("xi8>, tensor" in line and line.endswith("xi32>") for line in products)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# A layer by the specification
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def round_half_even(numerator: int, denominator: int) -> int:
-    quotient, rest = divmod(numerator, denominator)
-    return quotient + (2 * rest > denominator or (2 * rest == denominator and quotient % 2))
-
-
-def specified_linear(
-    layer: nn.Linear, x: torch.Tensor, input_range: float, output_range: float, bits: int
-) -> torch.Tensor:
-    """A linear layer by docs/quantization.md, in float64 and Python's integers; multipliers have so many bits."""
-    weight = layer.weight.detach().double().numpy()
-    bias = layer.bias.detach().double().numpy()
-    s_x, s_y = (float(np.float32(r / 127)) if r > 2**-100 else 1.0 for r in (input_range, output_range))
-    s_w = np.maximum(np.abs(weight).max(1) / 127, np.abs(bias) / 2**30 / s_x)
-    s_w = np.where(s_w == 0, 1.0, s_w)
-    q_w = np.rint(weight / s_w[:, None]).astype(int)
-    q_b = np.rint(bias / (s_w * s_x)).astype(int)
-    q_x = np.clip(np.rint(x.numpy() / np.float32(s_x)), -128, 127).astype(int)
-    result = np.empty((len(x), len(bias)), np.float32)
-    for channel, factor in enumerate(s_w * np.float32(s_x / s_y)):
-        shift = int(min(max(bits - 1 - np.floor(np.log2(factor)), 1), 62))
-        multiplier = min(int(np.rint(factor * 2.0**shift)), 2**bits - 1)
-        for row, total in enumerate(q_x @ q_w[channel] + q_b[channel]):
-            result[row, channel] = min(max(round_half_even(int(total) * multiplier, 2**shift), -128), 127)
-    return torch.from_numpy(result) * torch.tensor(s_y, dtype=torch.float32)
-
-
-LAYERS = {
-    "usual": (20, 12, 1.0),
-    "one channel": (7, 1, 1.0),
-    "odd": (13, 33, 3.0),
-    "one input": (1, 5, 0.01),
-    "many channels": (9, 200, 1.0),
-}
-
-
-@needs_compiler
-@pytest.mark.parametrize(
-    ("name", "bits"),
-    [*((name, 31) for name in LAYERS), ("usual", 17), ("odd", 8), ("one input", 4), ("many channels", 4)],
-)
-def test_a_linear_layer_is_what_the_specification_says(name: str, bits: int) -> None:
-    torch.manual_seed(0)
-    inputs, outputs, size = LAYERS[name]
-    layer, sample = nn.Linear(inputs, outputs), size * torch.randn(9, inputs)
-    options = {**int8(sample), **({"quantize": {"type": "int8", "multiplier_bits": bits}} if bits < 31 else {})}
-    compiled = [terrace.compile(layer.eval(), (sample,), target=target, options=options) for target in ("cpu", "hls")]
-    input_range, output_range = sample.abs().max().item(), layer(sample).abs().max().item()
-    # Outside of what was seen, too: those saturate.
-    for x in (sample, 5 * sample, torch.zeros_like(sample)):
-        expected = specified_linear(layer, x, input_range, output_range, bits)
-        assert torch.equal(check_bits(compiled, x), expected)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
